@@ -1,0 +1,49 @@
+"""Errors of the package: each names the thing, what was seen, what was expected and the fix."""
+
+from __future__ import annotations
+
+
+class DepthPerceptionError(Exception):
+    """Base of every error that the package raises on purpose.
+
+    Args:
+        problem: The thing and what was seen, e.g. ``"/CAM_FRONT/camera_info: K is all zeros"``.
+        expected: What would have been right.
+        fix: What the user can do about it.
+    """
+
+    def __init__(self, problem: str, *, expected: str = "", fix: str = "") -> None:
+        """Compose the one-line message from its parts, which stay readable as attributes."""
+        self.problem = problem
+        self.expected = expected
+        self.fix = fix
+        text = problem
+        if expected:
+            text += f"; expected {expected}"
+        if fix:
+            text += f". Fix: {fix}"
+        super().__init__(text)
+
+
+class ConfigurationError(DepthPerceptionError):
+    """A parameter, a configuration file or an argument is impossible."""
+
+
+class CalibrationError(DepthPerceptionError):
+    """A camera's calibration is absent, degenerate or contradicts its images."""
+
+
+class TransformError(DepthPerceptionError):
+    """A transform between two frames is absent or not a rigid motion."""
+
+
+class MessageError(DepthPerceptionError):
+    """A message's content is malformed: wrong encoding, size, step, fields or values."""
+
+
+class BagError(DepthPerceptionError):
+    """A bag cannot be read, or lacks what the job needs."""
+
+
+class ModelError(DepthPerceptionError):
+    """A network file is absent, unreadable or does not match its description."""

@@ -1,0 +1,337 @@
+"""Camera models of ``sensor_msgs/CameraInfo``: project, lift, per-pixel rays, rectification.
+
+In: the calibration of one camera as CameraInfo defines it (REP 104). Out: `CameraModel`, which maps
+between points in the camera's optical frame (z forward, x right, y down; metres) and pixels. Pixel
+centres are at integers: the image covers u in [-0.5, width - 0.5].
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_perception.errors import CalibrationError
+from depth_perception.geometry import lens
+
+DISTORTION_MODELS = {"plumb_bob": (0, 4, 5), "rational_polynomial": (0, 8), "equidistant": (0, 4)}
+"""Distortion models of ``sensor_msgs/distortion_models.hpp``: numbers of coefficients they take."""
+
+_ASPECT_TOLERANCE = 0.02
+"""How far a resized image's two scale factors may differ; rounding of small images gives 1 %."""
+
+
+@dataclass(frozen=True, eq=False)
+class CameraModel:
+    """One calibrated camera, for images of exactly ``width`` x ``height`` pixels.
+
+    Attributes:
+        width: Image width, px.
+        height: Image height, px.
+        K: Intrinsic matrix 3x3, px.
+        D: Distortion coefficients in OpenCV's order; empty or all zero for a pinhole.
+        distortion_model: One of `DISTORTION_MODELS`.
+        R: Rotation 3x3 from the camera's optical frame into the rectified frame whose pixels K
+            describes; identity for a raw image.
+    """
+
+    width: int
+    height: int
+    K: NDArray[np.float64]
+    D: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    distortion_model: str = "plumb_bob"
+    R: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
+
+    def __post_init__(self) -> None:
+        """Normalise the arrays once and refuse what cannot be a camera."""
+        object.__setattr__(self, "K", np.array(self.K, dtype=np.float64).reshape(3, 3))
+        object.__setattr__(self, "D", np.array(self.D, dtype=np.float64).ravel())
+        object.__setattr__(self, "R", np.array(self.R, dtype=np.float64).reshape(3, 3))
+        check_calibration(self)
+        for array in (self.K, self.D, self.R):
+            array.setflags(write=False)
+
+    @property
+    def is_pinhole(self) -> bool:
+        """True when straight lines stay straight: no distortion coefficient differs from zero.
+
+        An equidistant camera bends lines even with all its coefficients at zero.
+        """
+        return self.distortion_model != "equidistant" and not np.any(self.D)
+
+    def project(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Project points of the optical frame.
+
+        Args:
+            points: (..., 3), metres, in the camera's optical frame.
+
+        Returns:
+            (..., 2) pixels (u, v), also outside of the image; NaN behind the camera and where the
+            distortion polynomial has turned back on itself, so that nothing is seen twice.
+        """
+        points = np.asarray(points, dtype=np.float64)
+        p = points.reshape(-1, 3) @ self.R.T
+        if self.distortion_model == "equidistant":
+            xy = lens.distort_equidistant(p, self.D)
+        else:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                xy = np.where(p[:, 2:] > 0, p[:, :2] / p[:, 2:], np.nan)
+            xy = lens.distort_polynomial(xy, self.D)
+        uv = np.empty_like(xy)
+        uv[:, 0] = self.K[0, 0] * xy[:, 0] + self.K[0, 1] * xy[:, 1] + self.K[0, 2]
+        uv[:, 1] = self.K[1, 1] * xy[:, 1] + self.K[1, 2]
+        return uv.reshape(*points.shape[:-1], 2)
+
+    def lift(self, pixels: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Lift pixels to rays of the optical frame, the inverse of `project`.
+
+        Args:
+            pixels: (..., 2), (u, v).
+
+        Returns:
+            (..., 3) rays scaled so that the third component is 1 (a ray times a depth is a point);
+            NaN where no ray in front of the camera ends in that pixel.
+        """
+        pixels = np.asarray(pixels, dtype=np.float64)
+        uv = pixels.reshape(-1, 2)
+        y = (uv[:, 1] - self.K[1, 2]) / self.K[1, 1]
+        x = (uv[:, 0] - self.K[0, 2] - self.K[0, 1] * y) / self.K[0, 0]
+        xy = np.stack([x, y], axis=1)
+        if self.distortion_model == "equidistant":
+            xy = lens.undistort_equidistant(xy, self.D)
+        elif not self.is_pinhole:
+            xy = lens.undistort_polynomial(xy, self.D)
+        rays = np.concatenate([xy, np.where(np.isfinite(xy[:, :1]), 1.0, np.nan)], axis=1)
+        if not np.array_equal(self.R, np.eye(3)):
+            rays = rays @ self.R
+            with np.errstate(divide="ignore", invalid="ignore"):
+                rays = np.where(rays[:, 2:] > 0, rays / rays[:, 2:], np.nan)
+        return rays.reshape(*pixels.shape[:-1], 3)
+
+    def rays(self) -> NDArray[np.float64]:
+        """Per-pixel rays of the whole image: (height, width, 3), third component 1."""
+        u, v = np.meshgrid(np.arange(self.width), np.arange(self.height))
+        return self.lift(np.stack([u, v], axis=-1))
+
+    def resized(self, width: int, height: int) -> CameraModel:
+        """Return the same camera for an image resized to ``width`` x ``height`` pixels."""
+        sx, sy = width / self.width, height / self.height
+        K = self.K.copy()
+        K[0, :2] *= sx
+        K[1, 1] *= sy
+        K[0, 2] = (self.K[0, 2] + 0.5) * sx - 0.5
+        K[1, 2] = (self.K[1, 2] + 0.5) * sy - 0.5
+        return dataclasses.replace(self, width=width, height=height, K=K)
+
+    def cropped(self, x: int, y: int, width: int, height: int) -> CameraModel:
+        """Return the same camera for the window of its image that starts at pixel (x, y)."""
+        K = self.K.copy()
+        K[0, 2] -= x
+        K[1, 2] -= y
+        return dataclasses.replace(self, width=width, height=height, K=K)
+
+    def without_rotation(self) -> CameraModel:
+        """Return the camera in its rectified frame: what K sees, with R left out."""
+        return dataclasses.replace(self, R=np.eye(3))
+
+    def same_as(self, other: CameraModel) -> bool:
+        """Tell whether both describe the same camera, number for number."""
+        return (
+            (self.width, self.height) == (other.width, other.height)
+            and self.distortion_model == other.distortion_model
+            and np.array_equal(self.K, other.K)
+            and np.array_equal(self.D, other.D)
+            and np.array_equal(self.R, other.R)
+        )
+
+
+def check_calibration(camera: CameraModel, topic: str = "camera") -> None:
+    """Raise `CalibrationError` when ``camera`` cannot describe a real camera."""
+    if camera.width <= 0 or camera.height <= 0:
+        raise CalibrationError(
+            f"{topic}: image size is {camera.width}x{camera.height}",
+            expected="a positive width and height",
+            fix="let the driver fill width and height of CameraInfo",
+        )
+    if not (np.isfinite(camera.K).all() and np.isfinite(camera.D).all()):
+        raise CalibrationError(
+            f"{topic}: K or D holds NaN or infinity",
+            expected="finite numbers",
+            fix="calibrate the camera again, e.g. with camera_calibration",
+        )
+    if camera.K[0, 0] <= 0 or camera.K[1, 1] <= 0:
+        raise CalibrationError(
+            f"{topic}: K is {camera.K.ravel().tolist()} (uncalibrated camera, REP 104)",
+            expected="focal lengths K[0] and K[4] above zero",
+            fix="calibrate the camera, e.g. with camera_calibration, and load the result in the"
+            " driver",
+        )
+    if camera.distortion_model not in DISTORTION_MODELS:
+        raise CalibrationError(
+            f"{topic}: distortion_model '{camera.distortion_model}' is unknown",
+            expected="one of " + ", ".join(DISTORTION_MODELS),
+            fix="calibrate with one of these models, or rectify the images first",
+        )
+    counts = DISTORTION_MODELS[camera.distortion_model]
+    # Drivers pad with zeros to 5, 8, 12 or 14; a coefficient that is zero changes nothing.
+    used = int(np.max(np.nonzero(camera.D)[0]) + 1) if np.any(camera.D) else 0
+    if used > counts[-1]:
+        raise CalibrationError(
+            f"{topic}: D has {used} coefficients in use, distortion_model is"
+            f" '{camera.distortion_model}'",
+            expected=f"at most {counts[-1]}",
+            fix="name the model that D belongs to in CameraInfo.distortion_model",
+        )
+    if not np.allclose(camera.R @ camera.R.T, np.eye(3), atol=1e-3):
+        raise CalibrationError(
+            f"{topic}: R is not a rotation: {camera.R.ravel().tolist()}",
+            expected="an orthonormal 3x3 matrix, identity for a monocular camera",
+            fix="calibrate the camera again, or set R to identity",
+        )
+
+
+def from_camera_info(
+    info: Any,
+    *,
+    rectified: bool,
+    image_size: tuple[int, int] | None = None,
+    topic: str = "camera_info",
+) -> CameraModel:
+    """Build the model of the image that really arrives from a ``sensor_msgs/CameraInfo``.
+
+    Args:
+        info: The message, of rclpy or of `rosbags`: anything with CameraInfo's fields.
+        rectified: True when the image is rectified: then P and R hold, else K and D (REP 104).
+        image_size: (width, height) of the image; None when it is as CameraInfo says. An image
+            that was resized after calibration is honoured, one of another shape is refused.
+        topic: Name of the camera_info topic, for errors.
+
+    Returns:
+        The model after binning, region of interest and resizing.
+
+    Raises:
+        CalibrationError: K or P of zeros, unknown distortion model, R that is no rotation, or an
+            image whose shape contradicts the calibration.
+    """
+    K = np.array(getattr(info, "k", ()), dtype=np.float64)
+    D = np.array(getattr(info, "d", ()), dtype=np.float64)
+    R = np.array(getattr(info, "r", ()), dtype=np.float64)
+    P = np.array(getattr(info, "p", ()), dtype=np.float64)
+    width, height = int(info.width), int(info.height)
+    if width == 0 and height == 0 and image_size is not None:
+        # Some drivers leave the size out; then the image is what was calibrated.
+        width, height = image_size
+    if R.size != 9 or not np.any(R):
+        R = np.eye(9)[:3, :3]
+    name = str(getattr(info, "distortion_model", ""))
+    if rectified:
+        if P.size == 12 and P[0] > 0:
+            K = P.reshape(3, 4)[:, :3].copy()
+        D, name = np.zeros(0), "plumb_bob"
+    else:
+        R = np.eye(3)
+    if not name:
+        if np.any(D):
+            raise CalibrationError(
+                f"{topic}: distortion_model is empty, yet D is {D.tolist()}",
+                expected="one of " + ", ".join(DISTORTION_MODELS),
+                fix="set distortion_model in the camera driver's calibration file",
+            )
+        name = "plumb_bob"
+    D = (
+        D[: DISTORTION_MODELS[name][-1]]
+        if name in DISTORTION_MODELS and not np.any(D[DISTORTION_MODELS[name][-1] :])
+        else D
+    )
+    if K.size != 9:
+        raise CalibrationError(
+            f"{topic}: K has {K.size} numbers", expected="9", fix="publish a valid CameraInfo"
+        )
+    try:
+        camera = CameraModel(width, height, K, D, name, R)
+        return _as_delivered(camera, info, image_size, topic)
+    except CalibrationError as error:
+        if error.problem.startswith("camera:"):
+            raise CalibrationError(
+                topic + error.problem[len("camera") :], expected=error.expected, fix=error.fix
+            ) from None
+        raise
+
+
+def _as_delivered(
+    camera: CameraModel, info: Any, image_size: tuple[int, int] | None, topic: str
+) -> CameraModel:
+    """Apply region of interest, binning and later resizing, in the order in which they happen."""
+    roi = getattr(info, "roi", None)
+    if roi is not None and roi.width > 0 and roi.height > 0:
+        camera = camera.cropped(
+            int(roi.x_offset), int(roi.y_offset), int(roi.width), int(roi.height)
+        )
+    bx, by = max(int(info.binning_x), 1), max(int(info.binning_y), 1)
+    if bx > 1 or by > 1:
+        camera = camera.resized(camera.width // bx, camera.height // by)
+    if image_size is None or image_size == (camera.width, camera.height):
+        return camera
+    sx, sy = image_size[0] / camera.width, image_size[1] / camera.height
+    if abs(sx / sy - 1) > _ASPECT_TOLERANCE:
+        raise CalibrationError(
+            f"{topic}: describes images of {camera.width}x{camera.height}, the image is"
+            f" {image_size[0]}x{image_size[1]}",
+            expected="the same size, or one resized evenly",
+            fix="publish the CameraInfo that belongs to this image (set roi when it is cropped)",
+        )
+    return camera.resized(*image_size)
+
+
+def rectified_view(
+    camera: CameraModel, info: Any = None, max_field_of_view: float = np.deg2rad(120.0)
+) -> CameraModel:
+    """Choose the pinhole camera into which the raw images of ``camera`` are rectified.
+
+    Args:
+        camera: The raw camera.
+        info: Its CameraInfo: when P is set, the rectified view is the one that P and R describe,
+            as everywhere in ROS. None chooses a view from the distortion alone.
+        max_field_of_view: Widest horizontal and vertical field, radians, of a view chosen here; a
+            fisheye lens sees more than any flat image can hold.
+
+    Returns:
+        A pinhole of the same image size.
+    """
+    if info is not None:
+        P = np.array(getattr(info, "p", ()), dtype=np.float64)
+        if P.size == 12 and P[0] > 0 and P[5] > 0:
+            return from_camera_info(info, rectified=True, image_size=(camera.width, camera.height))
+    if camera.is_pinhole:
+        return camera
+    # The rectangle that the middles of the four image edges reach, cut at the widest field.
+    w, h = camera.width - 1.0, camera.height - 1.0
+    edges = np.array([[0, h / 2], [w, h / 2], [w / 2, 0], [w / 2, h]])
+    left, right, top, bottom = camera.lift(edges)
+    limit = np.tan(max_field_of_view / 2)
+
+    def reach(value: float, sign: float) -> float:
+        return sign * limit if not np.isfinite(value) or abs(value) > limit else float(value)
+
+    x0, x1 = reach(left[0], -1), reach(right[0], 1)
+    y0, y1 = reach(top[1], -1), reach(bottom[1], 1)
+    f = max(w / (x1 - x0), h / (y1 - y0))
+    K = np.array([[f, 0, w / 2 - f * (x0 + x1) / 2], [0, f, h / 2 - f * (y0 + y1) / 2], [0, 0, 1]])
+    return CameraModel(camera.width, camera.height, K)
+
+
+def rectification_maps(
+    source: CameraModel, target: CameraModel
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Maps for `cv2.remap` that draw ``target``'s image from ``source``'s.
+
+    Returns:
+        map_x, map_y: each (target.height, target.width), source pixels; -1e4 where the source
+        sees nothing, so that the border value is used.
+    """
+    uv = source.project(target.rays())
+    uv = np.where(np.isfinite(uv), uv, -1e4).astype(np.float32)
+    return np.ascontiguousarray(uv[..., 0]), np.ascontiguousarray(uv[..., 1])

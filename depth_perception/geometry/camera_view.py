@@ -1,0 +1,134 @@
+"""The pixel grid that depth is computed on, for one camera over one ground plane.
+
+Everything that depends only on calibration and ground (rays, plane depth, its uncertainty, where
+the own body is, how to bring the arriving image here) is computed once and kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_perception.geometry.camera import CameraModel, rectification_maps
+from depth_perception.geometry.ground_plane import (
+    GroundPlane,
+    camera_height,
+    plane_depth,
+    plane_depth_relative_sigma,
+)
+from depth_perception.geometry.rig import RigCamera
+
+
+@dataclass(frozen=True, eq=False)
+class CameraView:
+    """One camera's working grid of (height, width) pixels.
+
+    Attributes:
+        source: The rig's camera.
+        camera: Model of the working grid.
+        T_base_camera: 4x4, from ``camera``'s frame to the base frame (rectification included).
+        rays: (h, w, 3) float32, optical frame, third component 1; NaN where nothing is seen.
+        plane: (h, w) float32, depth on the ground plane, metres; +Inf above the horizon.
+        plane_sigma: (h, w) float32, relative standard deviation of ``plane``.
+        ground_xy: (h, w, 2) float32, x and y in the base frame of the plane point seen; +-Inf or
+            NaN above the horizon.
+        height: Height of the optical centre over the plane, metres.
+        ego: (h, w) bool, true on the vehicle's own body.
+        maps: Fixed maps for `cv2.remap` from the arriving image, or None when resizing is all.
+    """
+
+    source: RigCamera
+    camera: CameraModel
+    T_base_camera: NDArray[np.float64]
+    rays: NDArray[np.float32]
+    plane: NDArray[np.float32]
+    plane_sigma: NDArray[np.float32]
+    ground_xy: NDArray[np.float32]
+    height: float
+    ego: NDArray[np.bool_]
+    maps: tuple[NDArray[np.float32], NDArray[np.float32]] | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the grid, px."""
+        return self.camera.width, self.camera.height
+
+    def image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Bring an arriving image (H, W, 3) onto the grid, bilinear; black where nothing is."""
+        if self.maps is not None:
+            return np.asarray(
+                cv2.remap(image, *self.maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT),
+                dtype=np.uint8,
+            )
+        if (image.shape[1], image.shape[0]) == self.size:
+            return image
+        return np.asarray(cv2.resize(image, self.size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+    def labels(self, labels: NDArray[np.integer], outside: int = 255) -> NDArray[np.integer]:
+        """Bring a label image of the arriving image's field (any size) onto the grid, nearest."""
+        height, width = labels.shape
+        if self.maps is None:
+            rows = (np.arange(self.camera.height) + 0.5) * (height / self.camera.height)
+            columns = (np.arange(self.camera.width) + 0.5) * (width / self.camera.width)
+            return labels[rows.astype(np.intp)[:, None], columns.astype(np.intp)]
+        model = self.source.model
+        columns = np.floor((self.maps[0] + 0.5) * (width / model.width)).astype(np.intp)
+        rows = np.floor((self.maps[1] + 0.5) * (height / model.height)).astype(np.intp)
+        inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+        picked = labels[np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)]
+        return np.where(inside, picked, np.array(outside, dtype=labels.dtype))
+
+
+def working_size(camera: CameraModel, image_width: int) -> tuple[int, int]:
+    """(width, height) of the grid for a wanted width; 0 keeps the source's; never enlarges."""
+    if image_width <= 0 or image_width >= camera.width:
+        return camera.width, camera.height
+    return image_width, max(1, round(camera.height * image_width / camera.width))
+
+
+def camera_view(source: RigCamera, ground: GroundPlane, image_width: int) -> CameraView:
+    """Precompute the working grid of one camera.
+
+    Args:
+        source: The rig's camera.
+        ground: The ground plane, in the base frame.
+        image_width: Width of the grid, px; 0 for the source's.
+    """
+    width, height = working_size(source.view, image_width)
+    camera = source.view.resized(width, height)
+    T_base_camera = source.T_base_camera
+    if not np.array_equal(camera.R, np.eye(3)):
+        # Depth images carry the rectified optical axis: turn the frame, not every ray.
+        T_base_camera = T_base_camera.copy()
+        T_base_camera[:3, :3] = T_base_camera[:3, :3] @ camera.R.T
+        camera = camera.without_rotation()
+    rays = camera.rays()
+    plane = plane_depth(rays, T_base_camera, ground)
+    sigma = plane_depth_relative_sigma(rays, plane, T_base_camera, ground)
+    with np.errstate(invalid="ignore"):
+        direction = rays @ T_base_camera[:2, :3].T
+        ground_xy = direction * plane[..., None] + T_base_camera[:2, 3]
+    maps = None
+    if source.view is not source.model and not source.view.same_as(source.model):
+        target = source.view.resized(width, height)
+        maps = rectification_maps(source.model, target)
+    view = CameraView(
+        source=source,
+        camera=camera,
+        T_base_camera=T_base_camera,
+        rays=rays.astype(np.float32),
+        plane=plane.astype(np.float32),
+        plane_sigma=sigma.astype(np.float32),
+        ground_xy=ground_xy.astype(np.float32),
+        height=camera_height(ground, T_base_camera),
+        ego=np.zeros((height, width), dtype=bool),
+        maps=maps,
+    )
+    if source.ego_mask is not None:
+        view.ego[...] = view.labels(source.ego_mask.astype(np.uint8), outside=0) > 0
+    if maps is not None:
+        view.ego[...] |= (maps[0] < -1) | (maps[1] < -1)
+    return view

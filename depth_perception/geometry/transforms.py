@@ -1,0 +1,131 @@
+"""Rigid transforms as 4x4 matrices, and a tree of them.
+
+``T_a_b`` maps points of frame b into frame a. Quaternions are (x, y, z, w), as ROS writes them.
+The arithmetic is transforms3d's, which tf_transformations wraps: both give the same bits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from transforms3d import quaternions
+
+from depth_perception.errors import TransformError
+
+Matrix = NDArray[np.float64]
+
+
+def matrix_from(translation: object, quaternion: object, name: str = "transform") -> Matrix:
+    """Build a 4x4 transform from a translation (3, metres) and a quaternion (x, y, z, w).
+
+    Raises:
+        TransformError: A number is not finite, or the quaternion has no length.
+    """
+    t = np.asarray(translation, dtype=np.float64)
+    q = np.asarray(quaternion, dtype=np.float64)
+    length = float(np.linalg.norm(q))
+    if not (np.isfinite(t).all() and np.isfinite(q).all()) or abs(length - 1) > 0.1:
+        raise TransformError(
+            f"{name}: translation {t.tolist()}, quaternion (x, y, z, w) {q.tolist()}",
+            expected="finite numbers and a quaternion of length 1",
+            fix="correct the publisher of this transform",
+        )
+    T = np.eye(4)
+    T[:3, :3] = quaternions.quat2mat([q[3], q[0], q[1], q[2]])
+    T[:3, 3] = t
+    return T
+
+
+def quaternion_of(T: Matrix) -> NDArray[np.float64]:
+    """Return the quaternion (x, y, z, w) of a transform's rotation."""
+    w, x, y, z = quaternions.mat2quat(np.asarray(T)[:3, :3])
+    return np.array([x, y, z, w])
+
+
+def inverse(T: Matrix) -> Matrix:
+    """Invert a rigid transform without a matrix inversion."""
+    out = np.eye(4)
+    out[:3, :3] = T[:3, :3].T
+    out[:3, 3] = -T[:3, :3].T @ T[:3, 3]
+    return out
+
+
+def transform_points(T: Matrix, points: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Map (..., 3) points through a 4x4 transform."""
+    return np.asarray(points, dtype=np.float64) @ T[:3, :3].T + T[:3, 3]
+
+
+def interpolate(T0: Matrix, T1: Matrix, fraction: float) -> Matrix:
+    """Move from T0 (fraction 0) to T1 (fraction 1): straight line, constant rotation rate."""
+    relative = T0[:3, :3].T @ T1[:3, :3]
+    axis, angle = quaternions.quat2axangle(quaternions.mat2quat(relative))
+    out = np.eye(4)
+    turn = quaternions.quat2mat(quaternions.axangle2quat(axis, angle * fraction))
+    out[:3, :3] = T0[:3, :3] @ turn
+    out[:3, 3] = (1 - fraction) * T0[:3, 3] + fraction * T1[:3, 3]
+    return out
+
+
+class TransformTree:
+    """Static transforms by parent and child, looked up between any two connected frames."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._parent: dict[str, tuple[str, Matrix]] = {}
+
+    def set(self, parent: str, child: str, T_parent_child: Matrix) -> None:
+        """Add or replace the transform of ``child``; leading slashes of tf1 names are dropped."""
+        self._parent[child.lstrip("/")] = (parent.lstrip("/"), np.asarray(T_parent_child))
+
+    @property
+    def frames(self) -> list[str]:
+        """Every frame that was named, sorted."""
+        return sorted({*self._parent, *(parent for parent, _ in self._parent.values())})
+
+    @property
+    def edges(self) -> list[tuple[str, str]]:
+        """Every (parent, child), sorted."""
+        return sorted((parent, child) for child, (parent, _) in self._parent.items())
+
+    def lookup(self, target: str, source: str) -> Matrix:
+        """Return T_target_source.
+
+        Raises:
+            TransformError: A frame is unknown, or the two are not connected.
+        """
+        target, source = target.lstrip("/"), source.lstrip("/")
+        up_target, up_source = self._ancestors(target), self._ancestors(source)
+        for frame, T_frame_source in up_source.items():
+            if frame in up_target:
+                return inverse(up_target[frame]) @ T_frame_source
+        known = self.frames
+        missing = [frame for frame in (target, source) if frame not in known]
+        problem = (
+            f"frame '{missing[0]}' is not in TF"
+            if missing
+            else f"TF does not connect '{target}' and '{source}'"
+        )
+        raise TransformError(
+            problem,
+            expected=f"a transform from '{target}' to '{source}'; known frames: "
+            + (", ".join(known) or "none"),
+            fix="publish it on /tf_static (robot_state_publisher or static_transform_publisher),"
+            " or name the right base frame with base_frame",
+        )
+
+    def _ancestors(self, frame: str) -> dict[str, Matrix]:
+        """Map each frame from ``frame`` up to the root to T_ancestor_frame."""
+        chain = {frame: np.eye(4)}
+        T = np.eye(4)
+        while frame in self._parent:
+            parent, T_parent_frame = self._parent[frame]
+            if parent in chain:
+                raise TransformError(
+                    f"TF has a loop through '{parent}'",
+                    expected="a tree",
+                    fix="stop the node that publishes the second parent",
+                )
+            T = T_parent_frame @ T
+            chain[parent] = T
+            frame = parent
+        return chain
