@@ -1,0 +1,1 @@
+"""The ``depth_perception`` command: one file per verb."""

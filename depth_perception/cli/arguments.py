@@ -1,0 +1,56 @@
+"""Arguments that several verbs share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from depth_perception.errors import ConfigurationError
+from depth_perception.parameters import Parameters, load
+
+
+def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--params``, ``--set`` and ``--estimator``."""
+    parser.add_argument(
+        "--params", metavar="FILE", help="ROS parameter file, e.g. config/nuscenes.yaml"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="one parameter, e.g. --set output.image_width=0; may be repeated",
+    )
+    parser.add_argument("--estimator", help="how depth is computed (parameter estimator)")
+
+
+def parameters_from(options: argparse.Namespace) -> Parameters:
+    """Read the parameters that the arguments describe.
+
+    Raises:
+        ConfigurationError: A file or value is impossible.
+    """
+    overrides: dict[str, Any] = {}
+    for item in options.set:
+        name, equals, text = item.partition("=")
+        if not equals:
+            raise ConfigurationError(
+                f"--set {item}", expected="NAME=VALUE", fix="e.g. --set sync.tolerance=0.03"
+            )
+        try:
+            overrides[name.strip()] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            overrides[name.strip()] = text
+        if overrides[name.strip()] is None:
+            overrides[name.strip()] = ""
+    if options.estimator:
+        overrides["estimator"] = options.estimator
+    path = options.params
+    if path and not Path(path).exists() and "/" not in path:
+        from depth_perception.resources import config_file
+
+        path = str(config_file(path if path.endswith(".yaml") else f"{path}.yaml"))
+    return load(path, overrides)

@@ -1,0 +1,65 @@
+"""The ``depth_perception`` command. Verbs are imported when they are called, so help is instant."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from depth_perception import __version__
+from depth_perception.errors import DepthPerceptionError
+
+VERBS = {
+    "demo": "play a drive through the nodes, score it and show where to look",
+    "inspect": "what a bag holds, and what would stop it from working",
+    "replay": "compute depth for every frame set of a bag, without ROS",
+    "evaluate": "score depth against the LiDAR in a bag",
+    "ego-mask": "propose masks of the vehicle's own body from a drive",
+    "launch": "start the nodes where 'ros2 launch' does not exist",
+}
+
+
+def parser_for(verb: str) -> argparse.ArgumentParser:
+    """Build the parser of one verb."""
+    module = importlib.import_module(f"depth_perception.cli.{verb.replace('-', '_')}")
+    parser = argparse.ArgumentParser(
+        prog=f"depth_perception {verb}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; the exit code is 0, 1 for an error with a message, 2 for wrong usage."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    width = max(map(len, VERBS))
+    parser = argparse.ArgumentParser(
+        prog="depth_perception",
+        description="Metric depth and a bird's-eye-view cloud from the cameras around a vehicle.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="verbs:\n"
+        + "\n".join(f"  {verb:<{width}}  {text}" for verb, text in VERBS.items())
+        + "\n\n'depth_perception VERB --help' tells more.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("verb", choices=VERBS, metavar="VERB", help="what to do")
+    options = parser.parse_args(arguments[:1])
+    try:
+        module = importlib.import_module(f"depth_perception.cli.{options.verb.replace('-', '_')}")
+        return int(module.run(parser_for(options.verb).parse_args(arguments[1:])))
+    except DepthPerceptionError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away, as in `depth_perception inspect BAG | head`.
+        sys.stderr.close()
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""Compute depth for every frame set of a bag and write the node's topics to a new bag.
+
+Deterministic: every frame set once, in the order of time. With --images also pictures: the input,
+depth in colour, and the cloud from above.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from depth_perception.cli.arguments import add_parameter_arguments, parameters_from
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("bag", help="rosbag2 directory, .mcap or .db3")
+    parser.add_argument("--output", "-o", metavar="BAG", help="the bag to write (a new directory)")
+    parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output bag")
+    parser.add_argument("--images", metavar="DIR", help="also write pictures there")
+    parser.add_argument("--frames", type=int, metavar="N", help="at most N frame sets")
+    add_parameter_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb."""
+    import contextlib
+    import sys
+    from pathlib import Path
+
+    from tqdm import tqdm
+
+    from depth_perception.datasets.bag import BagReader
+    from depth_perception.datasets.bag_writer import BagWriter
+    from depth_perception.errors import ConfigurationError
+    from depth_perception.evaluation.pictures import write_pictures
+    from depth_perception.frame_set import FrameSet
+    from depth_perception.pipeline import SurroundPipeline
+    from depth_perception.replay import replay, results
+    from depth_perception.surround_result import SurroundResult
+
+    if not options.output and not options.images:
+        raise ConfigurationError(
+            "replay has nothing to write", fix="give --output BAG, --images DIR or both"
+        )
+    parameters = parameters_from(options)
+
+    def say(text: str) -> None:
+        tqdm.write(f"warning: {text}", file=sys.stderr)
+
+    with contextlib.ExitStack() as stack:
+        reader = stack.enter_context(BagReader(options.bag, parameters, log=say))
+        pipeline = SurroundPipeline(parameters, log=say)
+        stack.callback(pipeline.close)
+        total = min(reader.image_count, options.frames or reader.image_count)
+        # The rig is read first: a bag that cannot work leaves no output behind.
+        cameras = len(reader.rig)
+        bar = stack.enter_context(
+            tqdm(total=total, unit="set", desc=f"{cameras} cameras", disable=None)
+        )
+
+        def each(frame_set: FrameSet, result: SurroundResult) -> None:
+            if options.images:
+                write_pictures(Path(options.images), result)
+            bar.update()
+
+        if options.output:
+            writer = stack.enter_context(
+                BagWriter(options.output, storage=options.storage, overwrite=options.overwrite)
+            )
+            count = replay(reader, pipeline, writer, limit=options.frames, each=each)
+        else:
+            count = 0
+            for frame_set, result in results(reader, pipeline, options.frames):
+                each(frame_set, result)
+                count += 1
+    where = " and ".join(str(path) for path in (options.output, options.images) if path)
+    print(f"{count} frame sets of {cameras} cameras: {where}")
+    return 0

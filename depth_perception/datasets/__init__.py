@@ -1,0 +1,1 @@
+"""Readers of recorded drives, behind one iterator of frame sets."""

@@ -1,0 +1,445 @@
+"""Bags of real drives: cameras, calibration, transforms, frame sets, LiDAR and odometry, no ROS.
+
+In: a rosbag2 directory or a single .mcap or .db3 file. Out: an iterator of `FrameSet`, the `Rig`,
+LiDAR scans and odometry. Reading is PyPI ``rosbags``'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.typesys import Stores, get_typestore
+
+from depth_perception import messages
+from depth_perception.discovery import CameraTopics, find_cameras, why_no_camera
+from depth_perception.errors import (
+    BagError,
+    CalibrationError,
+    DepthPerceptionError,
+    MessageError,
+    TransformError,
+)
+from depth_perception.frame_set import AssembledSet, CameraFrame, FrameSet, FrameSetAssembler
+from depth_perception.geometry.rig import Rig, RigCamera
+from depth_perception.geometry.transforms import Matrix, TransformTree, inverse
+from depth_perception.parameters import Parameters
+from depth_perception.rig_builder import build_rig_camera, ego_masks_of
+
+TRANSFORM_TYPE = "tf2_msgs/msg/TFMessage"
+CLOUD_TYPE = "sensor_msgs/msg/PointCloud2"
+ODOMETRY_TYPE = "nav_msgs/msg/Odometry"
+
+
+@dataclass(frozen=True, eq=False)
+class LidarScan:
+    """One LiDAR revolution: (N, 3) float32 points of its own frame, metres, at one instant (ns)."""
+
+    stamp: int
+    frame_id: str
+    points: NDArray[np.float32]
+
+
+@contextmanager
+def open_bag(path: str | Path) -> Iterator[AnyReader]:
+    """Open a rosbag2 directory or file.
+
+    Raises:
+        BagError: It is absent, cut, of an unknown storage, or a ROS 1 bag; names path and fix.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise BagError(f"bag '{path}' does not exist", fix="correct the path")
+    if path.suffix == ".bag":
+        raise BagError(
+            f"bag '{path}' is of ROS 1",
+            expected="a rosbag2 directory, .mcap or .db3",
+            fix=f"convert it: rosbags-convert --src {path} --dst {path.stem}",
+        )
+    if path.is_dir() and not (path / "metadata.yaml").exists():
+        files = sorted([*path.glob("*.mcap"), *path.glob("*.db3")])
+        if len(files) != 1:
+            raise BagError(
+                f"'{path}' has no metadata.yaml and {len(files)} bag files",
+                expected="a rosbag2 directory, or one .mcap or .db3 file",
+                fix="name the file itself, or run 'ros2 bag reindex' on the directory",
+            )
+        path = files[0]
+    if path.is_file() and path.suffix not in (".mcap", ".db3"):
+        raise BagError(
+            f"'{path}' is no bag", expected="a rosbag2 directory, .mcap or .db3", fix="name a bag"
+        )
+    try:
+        reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
+        reader.open()
+    except AnyReaderError as error:
+        raise _unreadable(path, error) from None
+    except Exception as error:  # damaged files raise anything, from struct.error to KeyError
+        raise _unreadable(path, error) from error
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def _unreadable(path: Path, error: Exception) -> BagError:
+    fix = (
+        "recover it with 'mcap recover', or record it again"
+        if path.suffix == ".mcap" or any(path.glob("*.mcap"))
+        else "run 'ros2 bag reindex', or 'sqlite3 .recover', or record it again"
+    )
+    return BagError(
+        f"bag '{path}' cannot be read: {error or type(error).__name__}",
+        expected="a whole rosbag2 bag (this one is cut, damaged or of an unknown kind)",
+        fix=fix,
+    )
+
+
+class BagReader:
+    """One bag, opened: what is in it, and its frame sets in the order of time.
+
+    Attributes:
+        path: Where it lies.
+        name: Its file name without ending.
+        parameters: What cameras, frames and masks to use.
+        topics: Type by topic name.
+        counts: Number of messages by topic name.
+        cameras: Topics of each usable camera, by name.
+        tree: Static transforms.
+        odometry: (stamp ns, T_odom_base) in the order of time; may be empty.
+        lidar_topics: Topics of point clouds, by name.
+        problems: What was wrong and left out, each once.
+    """
+
+    def __init__(
+        self, path: str | Path, parameters: Parameters, log: Callable[[str], None] | None = None
+    ) -> None:
+        """Name the bag; open it with ``with``."""
+        self.path = Path(path)
+        self.name = self.path.stem
+        self.parameters = parameters
+        self.topics: dict[str, str] = {}
+        self.counts: dict[str, int] = {}
+        self.cameras: dict[str, CameraTopics] = {}
+        self.tree = TransformTree()
+        self.odometry: list[tuple[int, Matrix]] = []
+        self.lidar_topics: list[str] = []
+        self.problems: list[str] = []
+        self._log = log or (lambda text: None)
+        self._ego_masks = ego_masks_of(parameters)
+        self._rig: Rig | None = None
+        self._infos: dict[str, Any] = {}
+        self._missing: dict[str, str] = {}
+
+    def __enter__(self) -> BagReader:
+        """Open the bag and read everything but images and clouds."""
+        self._context = open_bag(self.path)
+        self._reader = self._context.__enter__()
+        try:
+            for connection in self._reader.connections:
+                self.topics[connection.topic] = connection.msgtype
+                count = self.counts.get(connection.topic, 0)
+                self.counts[connection.topic] = count + connection.msgcount
+            self._read_transforms()
+            self._read_odometry()
+            self.cameras = find_cameras(self.topics, self.parameters)
+            self.lidar_topics = sorted(
+                topic
+                for topic, kind in self.topics.items()
+                if kind == CLOUD_TYPE and "surround_depth" not in topic.split("/")
+            )
+        except BaseException:
+            self._context.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the bag."""
+        self._context.__exit__(None, None, None)
+
+    @property
+    def start_time(self) -> int:
+        """Time of the first message, ns."""
+        return int(self._reader.start_time)
+
+    @property
+    def end_time(self) -> int:
+        """Time of the last message, ns."""
+        return int(self._reader.end_time)
+
+    @property
+    def rig(self) -> Rig:
+        """The rig as the bag's first images and calibration show it.
+
+        Raises:
+            BagError: No camera is usable; says why for each.
+        """
+        if self._rig is None:
+            self._rig = self._first_rig()
+        return self._rig
+
+    @property
+    def image_count(self) -> int:
+        """Number of images of the camera that has most: about the number of frame sets."""
+        return max((self.counts[c.image] for c in self.cameras.values()), default=0)
+
+    def messages(self, topics: list[str]) -> Iterator[tuple[str, int, Any]]:
+        """Yield (topic, bag time ns, message) in the bag's order; broken ones are left out.
+
+        Raises:
+            BagError: The file itself breaks off.
+        """
+        wanted = set(topics)
+        connections = [c for c in self._reader.connections if c.topic in wanted]
+        if not connections:
+            return
+        stream = self._reader.messages(connections)
+        while True:
+            try:
+                connection, time, raw = next(stream)
+            except StopIteration:
+                return
+            except Exception as error:  # a damaged chunk raises anything
+                raise _unreadable(self.path, error) from error
+            try:
+                message = self._reader.deserialize(raw, connection.msgtype)
+            except Exception as error:
+                self._problem(
+                    f"{connection.topic}: a message does not deserialize ({error});"
+                    f" expected {connection.msgtype}. Fix: record the bag again"
+                )
+                continue
+            yield connection.topic, time, message
+
+    def clouds(self, topic: str | None = None) -> Iterator[LidarScan]:
+        """Yield the scans of one LiDAR topic (the first when None) in the bag's order.
+
+        Raises:
+            BagError: There is no such topic.
+        """
+        if topic is None and self.lidar_topics:
+            topic = self.lidar_topics[0]
+        if topic not in self.lidar_topics or topic is None:
+            raise BagError(
+                f"bag '{self.path}' has no LiDAR" + (f" topic {topic}" if topic else ""),
+                expected="a sensor_msgs/PointCloud2 topic; there are "
+                + (", ".join(sorted(self.topics)) or "no topics"),
+                fix="record the LiDAR with the cameras",
+            )
+        for _, _, message in self.messages([topic]):
+            try:
+                points = messages.decode_points(message, topic)
+            except MessageError as error:
+                self._problem(str(error))
+                continue
+            frame = message.header.frame_id.lstrip("/")
+            yield LidarScan(messages.stamp_of(message.header.stamp), frame, points)
+
+    def frame_sets(self) -> Iterator[FrameSet]:
+        """Yield every frame set once, in the order of time.
+
+        The rig follows along: when calibration or image size changes, `rig` is new from the set
+        on in which it did.
+        """
+        rig = self.rig
+        assembler: FrameSetAssembler[Any] = FrameSetAssembler(
+            rig.names, round(self.parameters.sync.tolerance * 1e9)
+        )
+        by_image = {self.cameras[name].image: name for name in rig.names}
+        by_info = {self.cameras[name].info: name for name in rig.names}
+        by_labels = {
+            self.cameras[name].labels: name for name in rig.names if self.cameras[name].labels
+        }
+        labels: dict[str, dict[int, Any]] = {name: {} for name in rig.names}
+        waiting: list[AssembledSet[Any]] = []
+        for topic, _, message in self.messages([*by_image, *by_info, *by_labels]):
+            if topic in by_info:
+                self._infos[by_info[topic]] = message
+                continue
+            stamp = messages.stamp_of(message.header.stamp)
+            if topic in by_labels:
+                kept = labels[by_labels[topic]]
+                kept[stamp] = message
+                while len(kept) > 20:
+                    kept.pop(next(iter(kept)))
+                continue
+            if stamp == 0:
+                self._problem(zero_stamp(topic))
+                continue
+            waiting += assembler.add(by_image[topic], stamp, message)
+            # One set is held back, so that labels recorded after their images are still seen.
+            while len(waiting) > 1:
+                yield self._decode(waiting.pop(0), labels)
+        for closed in [*waiting, *assembler.flush()]:
+            yield self._decode(closed, labels)
+
+    def _decode(self, closed: AssembledSet[Any], labels: dict[str, dict[int, Any]]) -> FrameSet:
+        frames: dict[str, CameraFrame] = {}
+        missing = {name: f"no image on {self.cameras[name].image}" for name in closed.missing}
+        missing.update(self._missing)
+        for name, (stamp, message) in closed.members.items():
+            topic = self.cameras[name]
+            try:
+                image = messages.decode_image(message, topic.image)
+                self._follow_calibration(name, image, message.header.frame_id)
+                label_message = labels[name].pop(stamp, None)
+                decoded = (
+                    None
+                    if label_message is None
+                    else messages.decode_labels(label_message, topic.labels)
+                )
+            except DepthPerceptionError as error:
+                self._problem(str(error))
+                missing[name] = str(error)
+                continue
+            frames[name] = CameraFrame(stamp, image, decoded)
+        return FrameSet(closed.stamp, frames, missing)
+
+    def _follow_calibration(self, name: str, image: NDArray[np.uint8], frame_id: str) -> None:
+        """Replace a camera of the rig when its calibration or image size changed."""
+        camera = self._camera(name, self._infos[name], image, frame_id)
+        assert self._rig is not None
+        if not camera.same_as(self._rig[name]):
+            cameras = {**self._rig.cameras, name: camera}
+            self._rig = Rig(cameras, self.parameters.base_frame)
+
+    def _camera(self, name: str, info: Any, image: NDArray[np.uint8], frame_id: str) -> RigCamera:
+        topics = self.cameras[name]
+        frame = (frame_id or info.header.frame_id).lstrip("/")
+        return build_rig_camera(
+            name,
+            info,
+            (image.shape[1], image.shape[0]),
+            topics.rectified,
+            self.tree.lookup(self.parameters.base_frame, frame),
+            frame,
+            self.parameters,
+            self._ego_masks,
+            topics.info,
+        )
+
+    def _first_rig(self) -> Rig:
+        """Read until every camera has shown calibration and a whole image, then build the rig."""
+        wanted = self.parameters.cameras or list(self.cameras)
+        reasons = {
+            name: why_no_camera(name, self.topics, self.parameters)
+            for name in wanted
+            if name not in self.cameras
+        }
+        by_topic = {c.image: n for n, c in self.cameras.items()}
+        by_topic.update({c.info: n for n, c in self.cameras.items()})
+        images: dict[str, Any] = {}
+        cameras: dict[str, RigCamera] = {}
+        for topic, _, message in self.messages(list(by_topic)):
+            name = by_topic[topic]
+            if topic == self.cameras[name].info:
+                self._infos.setdefault(name, message)
+            elif name not in cameras and messages.stamp_of(message.header.stamp) != 0:
+                images[name] = message
+            elif messages.stamp_of(message.header.stamp) == 0:
+                reasons[name] = zero_stamp(topic)
+            if name in cameras or name not in images or name not in self._infos:
+                continue
+            try:
+                image = messages.decode_image(images[name], self.cameras[name].image)
+                frame = images[name].header.frame_id
+                cameras[name] = self._camera(name, self._infos[name], image, frame)
+                reasons.pop(name, None)
+            except (MessageError, CalibrationError, TransformError) as error:
+                reasons[name] = str(error)
+            if len(cameras) == len(self.cameras):
+                break
+        for name in self.cameras:
+            if name not in cameras and name not in reasons:
+                topics = self.cameras[name]
+                absent = topics.info if name not in self._infos else topics.image
+                kind = "calibration" if name not in self._infos else "images"
+                reasons[name] = (
+                    f"{absent}: no message in the bag; expected the camera's {kind}."
+                    f" Fix: record {absent} with the drive"
+                )
+        ordered = {name: cameras[name] for name in wanted if name in cameras}
+        for name, reason in reasons.items():
+            self._problem(f"camera {name} is left out: {reason}")
+        self._missing = {name: reasons[name] for name in wanted if name in reasons}
+        if not ordered:
+            raise BagError(
+                f"bag '{self.path}' has no usable camera"
+                + "".join(f"; {name}: {reason}" for name, reason in reasons.items()),
+                expected=""
+                if reasons
+                else "CameraInfo topics with images beside them; there are "
+                + (", ".join(sorted(self.topics)) or "no topics"),
+                fix=""
+                if reasons
+                else "record camera_info, or name topics with cameras,"
+                " image_topics and camera_info_topics",
+            )
+        return Rig(ordered, self.parameters.base_frame)
+
+    def _read_transforms(self) -> None:
+        """Collect static transforms; edges that only /tf has count as static when first seen."""
+        static: set[str] = set()
+        topics = [topic for topic, kind in self.topics.items() if kind == TRANSFORM_TYPE]
+        moving: list[tuple[int, str, str, Matrix]] = []
+        for topic, time, message in self.messages(topics):
+            for item in message.transforms:
+                try:
+                    parent, child, T = messages.decode_transform(item)
+                except TransformError as error:
+                    self._problem(f"{topic}: {error}")
+                    continue
+                if topic.endswith("tf_static"):
+                    static.add(child)
+                    self.tree.set(parent, child, T)
+                else:
+                    moving.append((messages.stamp_of(item.header.stamp) or time, parent, child, T))
+        base = self.parameters.base_frame
+        seen: set[str] = set()
+        for stamp, parent, child, T in moving:
+            if child in static:
+                continue
+            if child == base:
+                self.odometry.append((stamp, T))
+            if child not in seen:
+                seen.add(child)
+                self.tree.set(parent, child, T)
+        self.odometry.sort(key=lambda item: item[0])
+
+    def _read_odometry(self) -> None:
+        """Read poses of the base frame; an Odometry topic goes before /tf."""
+        topics = [topic for topic, kind in self.topics.items() if kind == ODOMETRY_TYPE]
+        poses: list[tuple[int, Matrix]] = []
+        for topic, _, message in self.messages(sorted(topics)[:1]):
+            try:
+                T_odom_child = messages.decode_pose(message.pose.pose, topic)
+                child = message.child_frame_id.lstrip("/") or self.parameters.base_frame
+                if child != self.parameters.base_frame:
+                    T_odom_child = T_odom_child @ inverse(
+                        self.tree.lookup(self.parameters.base_frame, child)
+                    )
+            except TransformError as error:
+                self._problem(str(error))
+                continue
+            poses.append((messages.stamp_of(message.header.stamp), T_odom_child))
+        if poses:
+            self.odometry = sorted(poses, key=lambda item: item[0])
+
+    def _problem(self, text: str) -> None:
+        if text not in self.problems:
+            self.problems.append(text)
+            self._log(text)
+
+
+def zero_stamp(topic: str) -> str:
+    """Explain why a message without a time of capture cannot be used."""
+    return (
+        f"{topic}: header.stamp is zero; expected the time of capture."
+        " Fix: let the camera driver fill header.stamp"
+    )

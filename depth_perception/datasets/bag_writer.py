@@ -1,0 +1,136 @@
+"""Writes rosbag2 bags with the package's topics, without ROS."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.interfaces import (
+    Connection,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+from depth_perception.errors import BagError
+from depth_perception.resources import share_folder
+
+OWN_MESSAGES = ("GroundPlane", "CameraStatus", "SurroundDepthStatus")
+
+
+def package_typestore() -> Typestore:
+    """Return ROS 2's standard messages and the package's own."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    types: dict[str, Any] = {}
+    for name in OWN_MESSAGES:
+        text = (share_folder() / "msg" / f"{name}.msg").read_text()
+        types.update(get_types_from_msg(text, f"depth_perception/msg/{name}"))
+    store.register(types)
+    return store
+
+
+class BagTypes:
+    """`MessageTypes` for bags: the message classes of PyPI ``rosbags``."""
+
+    def __init__(self, store: Typestore) -> None:
+        """Take the classes from ``store``."""
+        self._types = store.types
+
+    def new(self, type_name: str, **fields: Any) -> Any:
+        """Make a message with all its fields given."""
+        return self._types[type_name](**fields)
+
+    def array(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Numbers stay a NumPy array here."""
+        return np.ascontiguousarray(values)
+
+
+def latched_qos() -> Qos:
+    """Return the QoS of ``/tf_static``: reliable, transient local, so that latecomers get it."""
+    unlimited = QosTime(0, 0)
+    return Qos(
+        QosHistory.KEEP_LAST,
+        1,
+        QosReliability.RELIABLE,
+        QosDurability.TRANSIENT_LOCAL,
+        unlimited,
+        unlimited,
+        QosLiveliness.AUTOMATIC,
+        unlimited,
+        False,
+    )
+
+
+class BagWriter:
+    """A new rosbag2 directory; messages go in by topic."""
+
+    def __init__(self, path: str | Path, *, storage: str = "mcap", overwrite: bool = False) -> None:
+        """Create the directory.
+
+        Raises:
+            BagError: It exists and is not to be overwritten, or cannot be made.
+        """
+        self.path = Path(path)
+        if self.path.exists():
+            replaceable = self.path.is_dir() and (
+                (self.path / "metadata.yaml").exists() or not any(self.path.iterdir())
+            )
+            if not overwrite or not replaceable:
+                raise BagError(
+                    f"'{self.path}' exists" + ("" if replaceable else " and is no bag"),
+                    expected="a new folder for the bag",
+                    fix="name another, remove it, or give --overwrite when it is a bag",
+                )
+            shutil.rmtree(self.path)
+        self.store = package_typestore()
+        self.types = BagTypes(self.store)
+        plugin = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}[storage]
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = Writer(self.path, version=9, storage_plugin=plugin)
+            self._writer.open()
+        except OSError as error:
+            raise BagError(
+                f"bag '{self.path}' cannot be written ({error.strerror})",
+                fix="choose a folder that is writable and has room",
+            ) from None
+        self._connections: dict[str, Connection] = {}
+
+    def write(self, topic: str, message: Any, time: int, *, latched: bool = False) -> None:
+        """Append one message at a bag time in nanoseconds."""
+        connection = self._connections.get(topic)
+        kind = message.__msgtype__
+        if connection is None:
+            qos = [latched_qos()] if latched else []
+            connection = self._writer.add_connection(
+                topic, kind, typestore=self.store, offered_qos_profiles=qos
+            )
+            self._connections[topic] = connection
+        self._writer.write(connection, time, self.store.serialize_cdr(message, kind))
+
+    def close(self) -> None:
+        """Finish the bag."""
+        self._writer.close()
+
+    def __enter__(self) -> BagWriter:
+        """Give the writer itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish the bag, also after an error: what was written stays readable."""
+        self.close()

@@ -1,0 +1,199 @@
+"""What a bag holds, and what would stop the package from working on it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from depth_perception import messages
+from depth_perception.datasets.bag import BagReader
+from depth_perception.discovery import IMAGE_TYPES
+from depth_perception.errors import DepthPerceptionError
+from depth_perception.geometry.ground_plane import GroundPlane, horizon_row
+
+GAP = 2.5
+"""A pause of more than this many median periods is a gap."""
+
+
+def inspect_bag(reader: BagReader) -> dict[str, Any]:
+    """Describe an opened bag as a JSON-able dictionary.
+
+    ``problems`` lists what would stop it from working, ``notes`` what is worth knowing.
+    """
+    problems: list[str] = []
+    notes: list[str] = []
+    cameras: list[dict[str, Any]] = []
+    try:
+        rig = reader.rig
+    except DepthPerceptionError as error:
+        problems.append(str(error))
+        rig = None
+    stamps = _stamps(reader)
+    if rig is not None:
+        for camera in rig:
+            topics = reader.cameras[camera.name]
+            forward = camera.T_base_camera[:3, 2]
+            model = camera.model
+            field_of_view = _field_of_view(camera.view)
+            entry = {
+                "name": camera.name,
+                "image_topic": topics.image,
+                "camera_info_topic": topics.info,
+                "frame_id": camera.frame_id,
+                "size": [model.width, model.height],
+                "rectified": topics.rectified or model.is_pinhole,
+                "distortion_model": "none" if model.is_pinhole else model.distortion_model,
+                "focal_px": [round(float(model.K[0, 0]), 1), round(float(model.K[1, 1]), 1)],
+                "field_of_view_deg": [round(angle, 1) for angle in field_of_view],
+                "position_m": camera.position.round(3).tolist(),
+                "yaw_deg": round(float(np.rad2deg(np.arctan2(forward[1], forward[0]))), 1),
+                "pitch_deg": round(float(np.rad2deg(np.arcsin(-forward[2]))), 2),
+                "height_m": round(float(camera.position[2]), 3),
+                **_timing(stamps[topics.image]),
+            }
+            cameras.append(entry)
+            _check_mounting(camera, entry, problems, notes)
+            if entry["gaps"]:
+                notes.append(
+                    f"{topics.image}: {entry['gaps']} gaps, longest {entry['longest_s']} s"
+                )
+        missing = [text for text in reader.problems if "is left out" in text]
+        problems += [text for text in missing if text not in problems]
+        notes += [text for text in reader.problems if text not in missing]
+    lidars = [
+        {"topic": topic, "messages": reader.counts[topic], **_timing(stamps[topic])}
+        for topic in reader.lidar_topics
+    ]
+    lonely = [
+        topic
+        for topic, kind in sorted(reader.topics.items())
+        if kind in IMAGE_TYPES and topic not in {c.image for c in reader.cameras.values()}
+    ]
+    if lonely:
+        notes.append("image topics that are not used: " + ", ".join(lonely))
+    if not lidars:
+        notes.append("no LiDAR (sensor_msgs/PointCloud2): replay works, evaluate does not")
+    if not reader.odometry:
+        notes.append("no odometry: LiDAR points are not moved to the images' instants")
+    return {
+        "bag": str(reader.path),
+        "duration_s": round((reader.end_time - reader.start_time) * 1e-9, 3),
+        "topics": {
+            topic: {"type": kind, "messages": reader.counts[topic]}
+            for topic, kind in sorted(reader.topics.items())
+        },
+        "cameras": cameras,
+        "transforms": [list(edge) for edge in reader.tree.edges],
+        "base_frame": reader.parameters.base_frame,
+        "lidars": lidars,
+        "odometry_poses": len(reader.odometry),
+        "notes": notes,
+        "problems": problems,
+    }
+
+
+def _stamps(reader: BagReader) -> dict[str, list[int]]:
+    topics = [camera.image for camera in reader.cameras.values()] + reader.lidar_topics
+    stamps: dict[str, list[int]] = defaultdict(list)
+    for topic, _, message in reader.messages(topics):
+        stamps[topic].append(messages.stamp_of(message.header.stamp))
+    return stamps
+
+
+def _timing(stamps: list[int]) -> dict[str, Any]:
+    periods = np.diff(np.array(stamps, dtype=np.int64)) * 1e-9
+    if len(periods) == 0:
+        return {"messages": len(stamps), "rate_hz": None, "gaps": 0, "longest_s": None}
+    median = float(np.median(periods))
+    return {
+        "messages": len(stamps),
+        "rate_hz": round(1 / median, 2) if median > 0 else None,
+        "gaps": int((periods > GAP * median).sum()) if median > 0 else 0,
+        "longest_s": round(float(periods.max()), 3),
+    }
+
+
+def _field_of_view(camera: Any) -> tuple[float, float]:
+    """Horizontal and vertical field of view through the image centre, degrees."""
+    w, h = camera.width - 1, camera.height - 1
+    pixels = np.array([[0, h / 2], [w, h / 2], [w / 2, 0], [w / 2, h]])
+    rays = camera.lift(pixels)
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    return (
+        float(np.rad2deg(np.arccos(np.clip(rays[0] @ rays[1], -1, 1)))),
+        float(np.rad2deg(np.arccos(np.clip(rays[2] @ rays[3], -1, 1)))),
+    )
+
+
+def _check_mounting(
+    camera: Any, entry: dict[str, Any], problems: list[str], notes: list[str]
+) -> None:
+    """Add what is impossible or odd about how a camera is mounted."""
+    name = camera.name
+    if entry["height_m"] <= 0.05:
+        problems.append(
+            f"camera {name} is at z = {entry['height_m']} m of the base frame; expected the road"
+            " at z = 0 below it. Fix: set ground.height to the road's z in base_frame"
+        )
+        return
+    up = -camera.T_base_camera[2, 1]
+    if up < 0.5:
+        notes.append(
+            f"camera {name}: its y axis does not point down (tilt {np.rad2deg(np.arccos(up)):.0f}"
+            " deg); is its frame an optical frame (z forward, x right, y down)?"
+        )
+    if camera.view.is_pinhole:
+        horizon = float(
+            horizon_row(camera.view, camera.T_base_camera, GroundPlane(), camera.view.width / 2)
+        )
+        entry["horizon_row"] = round(horizon, 1)
+        if up > 0.5 and horizon >= camera.view.height:
+            notes.append(f"camera {name} sees only what is above the horizon")
+
+
+def print_inspection(inspection: dict[str, Any]) -> None:
+    """Print a description as tables."""
+    console = Console(width=110, highlight=False)
+    console.print(f"[bold]{inspection['bag']}[/]  {inspection['duration_s']} s")
+    table = Table(title="cameras", title_justify="left", header_style="")
+    for column in (
+        "camera",
+        "image topic",
+        "size",
+        "lens",
+        "field",
+        "rate",
+        "sets",
+        "height",
+        "yaw",
+    ):
+        table.add_column(column, overflow="fold")
+    for c in inspection["cameras"]:
+        table.add_row(
+            c["name"],
+            c["image_topic"],
+            f"{c['size'][0]}x{c['size'][1]}",
+            "rectified" if c["rectified"] else c["distortion_model"],
+            f"{c['field_of_view_deg'][0]:.0f}x{c['field_of_view_deg'][1]:.0f} deg",
+            "-" if c["rate_hz"] is None else f"{c['rate_hz']} Hz",
+            str(c["messages"]),
+            f"{c['height_m']:.2f} m",
+            f"{c['yaw_deg']:.0f} deg",
+        )
+    console.print(table)
+    for lidar in inspection["lidars"]:
+        rate = "" if lidar["rate_hz"] is None else f", {lidar['rate_hz']} Hz"
+        console.print(f"LiDAR     {lidar['topic']}: {lidar['messages']} scans{rate}")
+    console.print(f"odometry  {inspection['odometry_poses']} poses")
+    console.print(f"TF        base frame {inspection['base_frame']}")
+    for parent, child in inspection["transforms"]:
+        console.print(f"          {parent} -> {child}")
+    for note in inspection["notes"]:
+        console.print(f"note: {note}", soft_wrap=True)
+    for problem in inspection["problems"]:
+        console.print(f"problem: {problem}", style="bold", soft_wrap=True)
+    console.print("nothing stops it from working" if not inspection["problems"] else "")

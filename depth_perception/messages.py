@@ -1,0 +1,355 @@
+"""Between ROS messages and arrays, without importing ROS.
+
+Reading works on anything with a message's fields: rclpy's classes and those of PyPI ``rosbags``.
+Building goes through a `MessageTypes`: the node builds rclpy messages with it, replay builds the
+same messages for a bag. Encodings and validity follow REP 118 and REP 117: depth is 32FC1 metres,
+NaN unknown, +Inf beyond range; 16UC1 is millimetres, 0 unknown.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.image import ImageError
+from rosbags.image.image import convert_color, to_cvtype
+
+from depth_perception.errors import MessageError
+from depth_perception.geometry.transforms import Matrix, matrix_from
+
+_POINT_FIELD_TYPES = {
+    1: np.int8, 2: np.uint8, 3: np.int16, 4: np.uint16, 5: np.int32, 6: np.uint32,
+    7: np.float32, 8: np.float64,
+}  # fmt: skip
+_POINT_FIELD_NUMBERS = {np.dtype(dtype): number for number, dtype in _POINT_FIELD_TYPES.items()}
+
+LABEL_ENCODINGS = ("mono8", "8UC1", "mono16", "16UC1", "32SC1")
+DEPTH_ENCODINGS = ("32FC1", "16UC1")
+
+
+class MessageTypes(Protocol):
+    """Message classes by name, of rclpy or of a typestore; see `ros.messages`, `datasets.bag`."""
+
+    def new(self, type_name: str, **fields: Any) -> Any:
+        """Make a message such as ``sensor_msgs/msg/Image`` with all its fields given."""
+
+    def array(self, values: NDArray[Any]) -> Any:
+        """Put a contiguous array into the container that the messages' sequences want."""
+
+
+def stamp_of(time: Any) -> int:
+    """Nanoseconds of a ``builtin_interfaces/Time``."""
+    return int(time.sec) * 1_000_000_000 + int(time.nanosec)
+
+
+def is_compressed(message: Any) -> bool:
+    """Tell a ``CompressedImage`` from an ``Image``."""
+    return not hasattr(message, "encoding")
+
+
+def decode_image(message: Any, topic: str = "image") -> NDArray[np.uint8]:
+    """Decode an ``Image`` or ``CompressedImage`` to (height, width, 3) uint8 BGR.
+
+    Raises:
+        MessageError: Unknown encoding, a ``step`` or ``data`` that does not fit the size, or bytes
+            that are no image.
+    """
+    if is_compressed(message):
+        data = np.frombuffer(message.data, dtype=np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        if image is None:
+            raise MessageError(
+                f"{topic}: {data.size} bytes of format '{message.format}' do not decode",
+                expected="a whole JPEG or PNG",
+                fix="check the camera driver and lost packets; a bag may be cut",
+            )
+        return np.asarray(image, dtype=np.uint8)
+    array = _pixels(message, topic)
+    if array.dtype == np.int8 or array.dtype.itemsize > 2 or array.dtype == np.int16:
+        raise MessageError(
+            f"{topic}: encoding '{message.encoding}' is not a colour or grey image",
+            expected="bgr8, rgb8, bgra8, rgba8, mono8, mono16, bayer_* or yuv422",
+            fix="subscribe to the camera's image, not to a depth or label topic",
+        )
+    encoding = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8", "16UC1": "mono16"}.get(
+        message.encoding, message.encoding
+    )
+    try:
+        if encoding.endswith("16"):
+            array, encoding = (array >> 8).astype(np.uint8), encoding[:-2] + "8"
+        image = convert_color(array, encoding, "bgr8")
+    except (ImageError, cv2.error) as error:
+        raise MessageError(
+            f"{topic}: encoding '{message.encoding}' cannot be turned into colour ({error})",
+            expected="bgr8, rgb8, bgra8, rgba8, mono8, mono16, bayer_* or yuv422",
+            fix="set the camera driver to one of these",
+        ) from None
+    return np.ascontiguousarray(image, dtype=np.uint8)
+
+
+def decode_labels(message: Any, topic: str = "labels") -> NDArray[np.integer]:
+    """Decode a label image to its (height, width) class ids.
+
+    Raises:
+        MessageError: The encoding is not one of `LABEL_ENCODINGS`, or compression was lossy.
+    """
+    if is_compressed(message):
+        labels = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if labels is None or labels.ndim != 2 or "jpeg" in message.format.lower():
+            raise MessageError(
+                f"{topic}: format '{message.format}' holds no label image",
+                expected="a one-channel PNG (JPEG alters ids)",
+                fix="publish labels as mono8 or PNG",
+            )
+        return np.asarray(labels)
+    if message.encoding not in LABEL_ENCODINGS:
+        raise MessageError(
+            f"{topic}: encoding '{message.encoding}' holds no class ids",
+            expected="one of " + ", ".join(LABEL_ENCODINGS),
+            fix="publish one class id per pixel, not colours",
+        )
+    return _pixels(message, topic)
+
+
+def decode_depth(message: Any, topic: str = "depth") -> NDArray[np.float32]:
+    """Decode a depth image of REP 118 to (height, width) metres; NaN unknown, +Inf beyond range."""
+    if message.encoding not in DEPTH_ENCODINGS:
+        raise MessageError(
+            f"{topic}: encoding '{message.encoding}' is no depth image",
+            expected="one of " + ", ".join(DEPTH_ENCODINGS),
+            fix="publish depth as REP 118 says",
+        )
+    array = _pixels(message, topic)
+    if message.encoding == "16UC1":
+        return np.where(array > 0, array * np.float32(1e-3), np.float32(np.nan))
+    return array.astype(np.float32, copy=False)
+
+
+def _pixels(message: Any, topic: str) -> NDArray[Any]:
+    """View an Image's pixels as (height, width[, channels]) after checking step and size."""
+    try:
+        _, _, dtype_name, channels = to_cvtype(message.encoding)
+    except ImageError:
+        raise MessageError(
+            f"{topic}: encoding '{message.encoding}' is unknown",
+            expected="one of sensor_msgs/image_encodings.hpp, e.g. bgr8",
+            fix="set the camera driver to a standard encoding",
+        ) from None
+    height, width, step = int(message.height), int(message.width), int(message.step)
+    if message.encoding in ("nv12", "nv21"):
+        height = height * 3 // 2
+    dtype = np.dtype(dtype_name)
+    row = width * channels * dtype.itemsize
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    if height <= 0 or width <= 0:
+        raise MessageError(
+            f"{topic}: image of {width}x{height} pixels",
+            expected="a positive size",
+            fix="check the camera driver",
+        )
+    if step < row or data.size < step * (height - 1) + row:
+        raise MessageError(
+            f"{topic}: {width}x{height} {message.encoding} with step {step} and {data.size} bytes",
+            expected=f"step of at least {row} and {row * height} bytes or more",
+            fix="set step = width * bytes per pixel in the publisher",
+        )
+    rows = np.lib.stride_tricks.as_strided(data, (height, row), (step, 1), writeable=False)
+    swap = bool(message.is_bigendian) and dtype.itemsize > 1
+    array = np.ascontiguousarray(rows).view(dtype.newbyteorder(">") if swap else dtype)
+    array = array.astype(dtype, copy=False)
+    return array.reshape((height, width) if channels == 1 else (height, width, channels))
+
+
+def decode_points(message: Any, topic: str = "points") -> NDArray[np.float32]:
+    """Read x, y, z of a PointCloud2: (N, 3) float32 metres in its frame, NaN points left out.
+
+    Raises:
+        MessageError: No x, y, z fields, or ``data`` shorter than the sizes say.
+    """
+    offsets: dict[str, int] = {}
+    names, formats = [], []
+    order: Literal["<", ">"] = ">" if message.is_bigendian else "<"
+    for point_field in message.fields:
+        if point_field.name in ("x", "y", "z") and point_field.datatype in (7, 8):
+            names.append(point_field.name)
+            formats.append(np.dtype(_POINT_FIELD_TYPES[point_field.datatype]).newbyteorder(order))
+            offsets[point_field.name] = int(point_field.offset)
+    step = int(message.point_step)
+    if sorted(names) != ["x", "y", "z"]:
+        raise MessageError(
+            f"{topic}: fields are {[f.name for f in message.fields]}",
+            expected="x, y and z as FLOAT32 or FLOAT64",
+            fix="choose the LiDAR's point topic",
+        )
+    ends = [offsets[n] + f.itemsize for n, f in zip(names, formats, strict=True)]
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    width, height, row_step = int(message.width), int(message.height), int(message.row_step)
+    if step < max(ends) or row_step < width * step or data.size < row_step * height:
+        raise MessageError(
+            f"{topic}: {width}x{height} points, point_step {step}, row_step {row_step},"
+            f" {data.size} bytes",
+            expected="point_step that holds the fields and data of row_step * height bytes",
+            fix="correct the publisher; a bag may be cut",
+        )
+    dtype = np.dtype(
+        {"names": names, "formats": formats, "offsets": list(offsets.values()), "itemsize": step}
+    )
+    rows = data[: row_step * height].reshape(height, row_step)[:, : width * step]
+    cloud = np.ascontiguousarray(rows).reshape(-1).view(dtype)
+    points = np.stack([cloud[axis] for axis in ("x", "y", "z")], axis=1).astype(np.float32)
+    return points[np.isfinite(points).all(axis=1)]
+
+
+def decode_transform(message: Any) -> tuple[str, str, Matrix]:
+    """Read a TransformStamped: (parent, child, T_parent_child)."""
+    parent, child = message.header.frame_id.lstrip("/"), message.child_frame_id.lstrip("/")
+    t, q = message.transform.translation, message.transform.rotation
+    name = f"transform {parent} -> {child}"
+    return parent, child, matrix_from((t.x, t.y, t.z), (q.x, q.y, q.z, q.w), name)
+
+
+def decode_pose(pose: Any, name: str = "pose") -> Matrix:
+    """Read a ``geometry_msgs/Pose`` as the 4x4 transform that maps body points to its frame."""
+    p, q = pose.position, pose.orientation
+    return matrix_from((p.x, p.y, p.z), (q.x, q.y, q.z, q.w), name)
+
+
+def header(types: MessageTypes, stamp: int, frame_id: str) -> Any:
+    """Build a ``std_msgs/Header`` from nanoseconds and a frame."""
+    sec, nanosec = divmod(int(stamp), 1_000_000_000)
+    time = types.new("builtin_interfaces/msg/Time", sec=sec, nanosec=nanosec)
+    return types.new("std_msgs/msg/Header", stamp=time, frame_id=frame_id)
+
+
+def image_message(
+    types: MessageTypes, stamp: int, frame_id: str, image: NDArray[Any], encoding: str
+) -> Any:
+    """Build an ``Image`` from (height, width[, channels]); the dtype must be the encoding's."""
+    image = np.ascontiguousarray(image)
+    return types.new(
+        "sensor_msgs/msg/Image",
+        header=header(types, stamp, frame_id),
+        height=image.shape[0],
+        width=image.shape[1],
+        encoding=encoding,
+        is_bigendian=0,
+        step=image.strides[0],
+        data=types.array(image.reshape(-1).view(np.uint8)),
+    )
+
+
+def depth_message(
+    types: MessageTypes,
+    stamp: int,
+    frame_id: str,
+    depth: NDArray[np.float32],
+    encoding: str = "32FC1",
+) -> Any:
+    """Build a depth image (REP 118) from (height, width) metres.
+
+    As 16UC1, unknown and beyond range become 0, and so does what millimetres cannot hold (65.5 m).
+    """
+    if encoding == "16UC1":
+        with np.errstate(invalid="ignore"):
+            known = np.isfinite(depth) & (depth > 0) & (depth < 65.535)
+            millimetres = np.where(known, np.round(depth * 1e3), 0).astype(np.uint16)
+        return image_message(types, stamp, frame_id, millimetres, "16UC1")
+    return image_message(types, stamp, frame_id, depth.astype(np.float32, copy=False), "32FC1")
+
+
+def camera_info_message(types: MessageTypes, stamp: int, frame_id: str, camera: Any) -> Any:
+    """Build the CameraInfo of images that ``camera`` (a `CameraModel`) describes."""
+    P = np.zeros((3, 4))
+    P[:, :3] = camera.K
+    count = {"plumb_bob": 5, "rational_polynomial": 8, "equidistant": 4}[camera.distortion_model]
+    D = np.zeros(count)
+    D[: min(count, camera.D.size)] = camera.D[:count]
+    roi = types.new(
+        "sensor_msgs/msg/RegionOfInterest",
+        x_offset=0, y_offset=0, height=0, width=0, do_rectify=False,
+    )  # fmt: skip
+    return types.new(
+        "sensor_msgs/msg/CameraInfo",
+        header=header(types, stamp, frame_id),
+        height=camera.height,
+        width=camera.width,
+        distortion_model=camera.distortion_model,
+        d=types.array(D),
+        k=types.array(camera.K.ravel().copy()),
+        r=types.array(camera.R.ravel().copy()),
+        p=types.array(P.ravel()),
+        binning_x=0,
+        binning_y=0,
+        roi=roi,
+    )
+
+
+def cloud_message(types: MessageTypes, stamp: int, frame_id: str, points: NDArray[np.void]) -> Any:
+    """Build an unordered PointCloud2 from a structured array; its fields become point fields."""
+    dtype = points.dtype
+    assert dtype.names is not None and dtype.fields is not None
+    fields = [
+        types.new(
+            "sensor_msgs/msg/PointField",
+            name=name,
+            offset=dtype.fields[name][1],
+            datatype=_POINT_FIELD_NUMBERS[dtype.fields[name][0]],
+            count=1,
+        )
+        for name in dtype.names
+    ]
+    return types.new(
+        "sensor_msgs/msg/PointCloud2",
+        header=header(types, stamp, frame_id),
+        height=1,
+        width=len(points),
+        fields=fields,
+        is_bigendian=False,
+        point_step=dtype.itemsize,
+        row_step=dtype.itemsize * len(points),
+        data=types.array(np.ascontiguousarray(points).view(np.uint8)),
+        is_dense=True,
+    )
+
+
+def occupancy_message(types: MessageTypes, stamp: int, frame_id: str, grid: Any) -> Any:
+    """Build an OccupancyGrid from an `OccupancyMap`."""
+    cells = np.ascontiguousarray(grid.cells, dtype=np.int8)
+    pose = types.new(
+        "geometry_msgs/msg/Pose",
+        position=types.new(
+            "geometry_msgs/msg/Point",
+            x=float(grid.origin[0]), y=float(grid.origin[1]), z=float(grid.origin[2]),
+        ),
+        orientation=types.new("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0),
+    )  # fmt: skip
+    head = header(types, stamp, frame_id)
+    info = types.new(
+        "nav_msgs/msg/MapMetaData",
+        map_load_time=head.stamp,
+        resolution=float(grid.resolution),
+        width=cells.shape[1],
+        height=cells.shape[0],
+        origin=pose,
+    )
+    return types.new(
+        "nav_msgs/msg/OccupancyGrid", header=head, info=info, data=types.array(cells.reshape(-1))
+    )
+
+
+def ground_message(
+    types: MessageTypes, stamp: int, frame_id: str, normal: NDArray[np.float64], height: float,
+    covariance: NDArray[np.float64], source: int,
+) -> Any:  # fmt: skip
+    """Build a ``depth_perception/GroundPlane``."""
+    x, y, z = (float(value) for value in normal)
+    return types.new(
+        "depth_perception/msg/GroundPlane",
+        header=header(types, stamp, frame_id),
+        normal=types.new("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
+        height=float(height),
+        covariance=types.array(np.ascontiguousarray(covariance, dtype=np.float64).reshape(-1)),
+        source=int(source),
+    )

@@ -1,0 +1,378 @@
+"""Every parameter of the package, once: name, default, unit, range, description.
+
+The node declares its ROS parameters from here, replay and evaluation read the same YAML files
+(`ros__parameters`), and the documentation table is printed from here. Nested groups become dotted
+names: ``Parameters.sync.tolerance`` is ``sync.tolerance``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from depth_perception.errors import ConfigurationError
+
+ESTIMATORS = ("embodied",)
+LEVELS = ("road", "ground", "extended", "scene")
+
+
+def _parameter(
+    default: Any,
+    description: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """Declare one parameter; lists get a fresh copy per instance."""
+    metadata = {
+        "description": description, "minimum": minimum, "maximum": maximum, "choices": choices,
+    }  # fmt: skip
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class SyncParameters:
+    """How images become frame sets."""
+
+    tolerance: float = _parameter(
+        0.05, "Images within this time of each other belong to one frame set, s.",
+        minimum=0.0, maximum=10.0,
+    )  # fmt: skip
+    timeout: float = _parameter(
+        0.2, "A set with cameras missing is used this long after its first image arrived, s.",
+        minimum=0.0, maximum=60.0,
+    )  # fmt: skip
+    queue_size: int = _parameter(
+        1, "Frame sets that wait while one is computed; the oldest is dropped and counted.",
+        minimum=1, maximum=1000,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GroundParameters:
+    """The nominal ground plane and how far it may be off."""
+
+    height: float = _parameter(
+        0.0, "z of the road in the base frame, m (0 when base_frame lies on the road).",
+        minimum=-100.0, maximum=100.0,
+    )  # fmt: skip
+    roll: float = _parameter(
+        0.0, "Roll of the road in the base frame, rad.", minimum=-0.5, maximum=0.5
+    )
+    pitch: float = _parameter(
+        0.0, "Pitch of the road in the base frame, rad; positive falls away ahead.",
+        minimum=-0.5, maximum=0.5,
+    )  # fmt: skip
+    roll_std: float = _parameter(
+        0.007, "Standard deviation of roll, rad.", minimum=0.0, maximum=0.5
+    )
+    pitch_std: float = _parameter(
+        0.007, "Standard deviation of pitch (load, braking, slope), rad.", minimum=0.0, maximum=0.5
+    )
+    height_std: float = _parameter(
+        0.03, "Standard deviation of the cameras' height over the road, m.",
+        minimum=0.0, maximum=1.0,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EmbodiedParameters:
+    """Depth from geometry."""
+
+    level: str = _parameter(
+        "scene", "Levels that are filled: road; ground adds other flat surfaces; extended adds what"
+        " stands on them; scene fills the rest below the horizon.", choices=LEVELS,
+    )  # fmt: skip
+    max_range: float = _parameter(80.0, "Farther depths are +Inf, m.", minimum=1.0, maximum=1000.0)
+    max_object_height: float = _parameter(
+        4.0, "Height above the ground up to which something of unknown class is assumed to stand"
+        " upright, m.", minimum=0.0, maximum=100.0,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SegmentationParameters:
+    """Where the road is."""
+
+    source: str = _parameter(
+        "auto", "onnx (segmentation.model), labels (topics or segmentation.labels_folder),"
+        " geometric (a fixed region ahead of each camera), or auto: the first of these that is"
+        " configured.", choices=("auto", "onnx", "labels", "geometric"),
+    )  # fmt: skip
+    model: str = _parameter(
+        "", "YAML file that describes an ONNX segmenter (see config/segmentation)."
+    )
+    labels_folder: str = _parameter(
+        "", "Folder of label images: <camera>/<stamp in ns>.png, or <camera>.png for all stamps."
+    )
+    labels_topic: str = _parameter(
+        "", "Label image topic relative to each camera's camera_info topic, e.g. 'labels'."
+    )
+    classes: str = _parameter(
+        "cityscapes", "Class map of label images: cityscapes (train ids), cityscapes_ids, or a YAML"
+        " file."
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class OutputParameters:
+    """What is published and how."""
+
+    image_width: int = _parameter(
+        640, "Width of depth images, px; 0 for the source's. The height keeps the aspect.",
+        minimum=0, maximum=16384,
+    )  # fmt: skip
+    depth_encoding: str = _parameter(
+        "32FC1", "32FC1 (metres) or 16UC1 (millimetres).", choices=("32FC1", "16UC1")
+    )
+
+
+@dataclass(frozen=True)
+class CloudParameters:
+    """The merged point cloud."""
+
+    voxel_size: float = _parameter(
+        0.1, "One point per cube of this edge, m; 0 keeps every pixel.", minimum=0.0, maximum=10.0
+    )
+    max_range: float = _parameter(
+        50.0, "Points farther from the base frame (in x and y) are left out, m.",
+        minimum=0.5, maximum=1000.0,
+    )  # fmt: skip
+    min_confidence: float = _parameter(
+        0.0, "Pixels below this confidence are left out.", minimum=0.0, maximum=1.0
+    )
+    obstacle_min_height: float = _parameter(
+        0.3, "Points at least this far above the ground are obstacles, m.",
+        minimum=-10.0, maximum=100.0,
+    )  # fmt: skip
+    obstacle_max_height: float = _parameter(
+        3.0, "Points higher than this above the ground are in nobody's way, m.",
+        minimum=-10.0, maximum=100.0,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class OccupancyParameters:
+    """The occupancy grid."""
+
+    resolution: float = _parameter(0.25, "Edge of a cell, m.", minimum=0.01, maximum=10.0)
+    size: float = _parameter(
+        60.0, "Edge of the square map around the base frame, m.", minimum=1.0, maximum=1000.0
+    )
+    min_points: int = _parameter(
+        3, "Obstacle points that make a cell occupied.", minimum=1, maximum=10000
+    )
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """All parameters of ``surround_depth``, replay and evaluation."""
+
+    base_frame: str = _parameter("base_link", "The vehicle frame: x forward, y left, z up.")
+    cameras: list[str] = _parameter(
+        [], "Names of the cameras in the order of the outputs; empty: found from the topics."
+    )
+    image_topics: list[str] = _parameter(
+        [], "Image topic of each camera, raw or compressed; empty: found beside camera_info."
+    )
+    camera_info_topics: list[str] = _parameter(
+        [], "CameraInfo topic of each camera; empty: every CameraInfo topic there is."
+    )
+    estimator: str = _parameter("embodied", "How depth is computed.", choices=ESTIMATORS)
+    rectify: bool = _parameter(
+        True, "Rectify raw images before use; false computes on the distorted image grid."
+    )
+    ego_masks: str = _parameter(
+        "", "YAML file with each camera's own-body polygons or mask images (see config/)."
+    )
+    sync: SyncParameters = field(default_factory=SyncParameters)
+    ground: GroundParameters = field(default_factory=GroundParameters)
+    embodied: EmbodiedParameters = field(default_factory=EmbodiedParameters)
+    segmentation: SegmentationParameters = field(default_factory=SegmentationParameters)
+    output: OutputParameters = field(default_factory=OutputParameters)
+    cloud: CloudParameters = field(default_factory=CloudParameters)
+    occupancy: OccupancyParameters = field(default_factory=OccupancyParameters)
+
+    def __post_init__(self) -> None:
+        """Refuse combinations that no single parameter's range can exclude."""
+        for name in ("image_topics", "camera_info_topics"):
+            topics = getattr(self, name)
+            if topics and len(topics) != len(self.cameras):
+                raise ConfigurationError(
+                    f"{name} has {len(topics)} entries, cameras has {len(self.cameras)}",
+                    expected="one topic for each camera, in the same order, or none",
+                    fix=f"complete {name} or leave it empty",
+                )
+        if len(set(self.cameras)) != len(self.cameras):
+            raise ConfigurationError(
+                f"cameras: {self.cameras} names one twice",
+                expected="different names",
+                fix="name each camera once",
+            )
+        if self.cloud.obstacle_max_height <= self.cloud.obstacle_min_height:
+            raise ConfigurationError(
+                f"cloud.obstacle_max_height is {self.cloud.obstacle_max_height}",
+                expected=f"more than cloud.obstacle_min_height ({self.cloud.obstacle_min_height})",
+                fix="raise it",
+            )
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """One flattened parameter: dotted name, default and what may be set."""
+
+    name: str
+    default: Any
+    description: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+
+
+def specifications() -> list[ParameterSpec]:
+    """Return every parameter with its dotted name, in the order of declaration."""
+    return _specifications(Parameters(), "")
+
+
+def _specifications(group: Any, prefix: str) -> list[ParameterSpec]:
+    specs: list[ParameterSpec] = []
+    for item in dataclasses.fields(group):
+        value = getattr(group, item.name)
+        if dataclasses.is_dataclass(value):
+            specs += _specifications(value, f"{prefix}{item.name}.")
+        else:
+            specs.append(ParameterSpec(prefix + item.name, value, **item.metadata))
+    return specs
+
+
+def from_flat(values: dict[str, Any]) -> Parameters:
+    """Build `Parameters` from dotted names; what is not named keeps its default.
+
+    Raises:
+        ConfigurationError: Unknown name, wrong type, or a value outside its range.
+    """
+    specs = {spec.name: spec for spec in specifications()}
+    tree: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in specs:
+            near = difflib.get_close_matches(name, specs, n=1)
+            raise ConfigurationError(
+                f"parameter '{name}' does not exist",
+                expected=f"'{near[0]}'" if near else "one of those in docs/parameters.md",
+                fix="correct the name",
+            )
+        group, _, leaf = name.rpartition(".")
+        target = tree.setdefault(group, {}) if group else tree
+        target[leaf] = _checked(specs[name], value)
+    groups = {
+        item.name: dataclasses.replace(getattr(_DEFAULTS, item.name), **tree.pop(item.name, {}))
+        for item in dataclasses.fields(Parameters)
+        if dataclasses.is_dataclass(getattr(_DEFAULTS, item.name))
+    }
+    return dataclasses.replace(_DEFAULTS, **groups, **tree)
+
+
+def _checked(spec: ParameterSpec, value: Any) -> Any:
+    """Return ``value`` in the default's type, or raise."""
+    wanted = type(spec.default)
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if wanted is list and isinstance(value, (list, tuple)):
+        value = [str(item) for item in value]
+    if type(value) is not wanted:
+        raise ConfigurationError(
+            f"{spec.name}: {value!r} is a {type(value).__name__}",
+            expected=f"a {wanted.__name__}",
+            fix=f"e.g. {spec.name}: {spec.default!r}",
+        )
+    if spec.choices and value not in spec.choices:
+        raise ConfigurationError(
+            f"{spec.name}: '{value}'",
+            expected="one of " + ", ".join(spec.choices),
+            fix="correct the value",
+        )
+    low = -math.inf if spec.minimum is None else spec.minimum
+    high = math.inf if spec.maximum is None else spec.maximum
+    if wanted in (int, float) and not low <= value <= high:
+        raise ConfigurationError(
+            f"{spec.name}: {value}", expected=f"{low} to {high}", fix="correct the value"
+        )
+    return value
+
+
+def load(path: str | Path | None, overrides: dict[str, Any] | None = None) -> Parameters:
+    """Read a ROS parameter file (any node name with ``ros__parameters``), then apply overrides.
+
+    Relative paths inside the file (models, masks, folders) are taken from the file's own folder.
+
+    Raises:
+        ConfigurationError: The file is absent, no YAML, or holds an impossible value.
+    """
+    values: dict[str, Any] = {}
+    if path:
+        values = _flat_file(Path(path))
+    values.update(overrides or {})
+    return from_flat(values)
+
+
+PATH_PARAMETERS = (
+    "ego_masks", "segmentation.model", "segmentation.labels_folder", "segmentation.classes",
+)  # fmt: skip
+
+
+def _flat_file(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigurationError(
+            f"parameter file '{path}' cannot be read ({error.strerror})",
+            expected="a YAML file",
+            fix="correct the path",
+        ) from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(
+            f"parameter file '{path}' is no YAML ({' '.join(str(error).split())})",
+            expected="a node name, ros__parameters and the values",
+            fix="correct the file",
+        ) from None
+    values: dict[str, Any] = {}
+    blocks = content.values() if isinstance(content, dict) else ()
+    sections = [
+        b["ros__parameters"] for b in blocks if isinstance(b, dict) and "ros__parameters" in b
+    ]
+    if not sections:
+        raise ConfigurationError(
+            f"parameter file '{path}' has no ros__parameters",
+            expected="'/**:' with 'ros__parameters:' below it",
+            fix="see config/nuscenes.yaml",
+        )
+    for section in sections:
+        values.update(_flatten(section or {}, ""))
+    values.pop("use_sim_time", None)
+    for name in PATH_PARAMETERS:
+        value = values.get(name)
+        if isinstance(value, str) and value and (path.parent / value).exists():
+            values[name] = str((path.parent / value).resolve())
+    return values
+
+
+def _flatten(tree: dict[str, Any], prefix: str) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+_DEFAULTS = Parameters()

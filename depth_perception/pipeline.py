@@ -1,0 +1,191 @@
+"""Frame set and rig in, depth of all cameras, clouds and map out: what everything else calls."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from depth_perception.frame_set import CameraFrame, FrameSet
+from depth_perception.geometry.back_projection import back_project
+from depth_perception.geometry.birds_eye_view import (
+    OccupancyMap,
+    occupancy_map,
+    split_obstacles,
+    thin_by_voxels,
+)
+from depth_perception.geometry.camera_view import CameraView, camera_view
+from depth_perception.geometry.embodied_depth import Level, confidence_of, embodied_depth
+from depth_perception.geometry.ground_plane import GroundPlane
+from depth_perception.geometry.rig import Rig, RigCamera
+from depth_perception.parameters import GroundParameters, Parameters
+from depth_perception.segmentation.sources import SurfaceSource, make_source
+from depth_perception.surround_result import CameraResult, SurroundResult
+
+
+def nominal_ground(parameters: GroundParameters) -> GroundPlane:
+    """Build the ground plane that the parameters describe."""
+    covariance = np.diag(
+        np.square([parameters.roll_std, parameters.pitch_std, parameters.height_std])
+    )
+    return GroundPlane.from_angles(parameters.roll, parameters.pitch, parameters.height, covariance)
+
+
+class SurroundPipeline:
+    """Computes `SurroundResult` from frame sets.
+
+    A pure function of frame set, rig and parameters; what it remembers are tables that depend on
+    the rig alone, made anew when the rig changes. Same input, same bits, on every run.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        log: Callable[[str], None] | None = None,
+        source: SurfaceSource | None = None,
+    ) -> None:
+        """Load what the parameters name.
+
+        Args:
+            parameters: All parameters.
+            log: Where warnings go; nowhere when None.
+            source: Where the road is; chosen by the parameters when None.
+
+        Raises:
+            ConfigurationError, ModelError: A file is absent or impossible.
+        """
+        self.parameters = parameters
+        self.ground = nominal_ground(parameters.ground)
+        self.source = source or make_source(parameters.segmentation, log or (lambda text: None))
+        self._views: dict[str, CameraView] = {}
+        self._pool = ThreadPoolExecutor(thread_name_prefix="camera")
+
+    @property
+    def provider(self) -> str:
+        """What the heaviest step runs on."""
+        return self.source.provider
+
+    def close(self) -> None:
+        """End the worker threads."""
+        self._pool.shutdown(wait=True)
+
+    def process(
+        self, frame_set: FrameSet, rig: Rig, *, clouds: bool = True, occupancy: bool = True
+    ) -> SurroundResult:
+        """Compute everything that is known about one frame set.
+
+        Args:
+            frame_set: Decoded images by camera name.
+            rig: The cameras; frames of cameras that it lacks are left out.
+            clouds: Also make the point clouds.
+            occupancy: Also make the occupancy map.
+
+        Returns:
+            The result; cameras without a frame are in ``missing`` with the reason.
+        """
+        started = time.perf_counter()
+        names = [name for name in rig.names if name in frame_set.frames]
+        views = {name: self._view(rig[name]) for name in names}
+        prepared = time.perf_counter()
+        results = dict(
+            zip(
+                names,
+                self._pool.map(
+                    lambda name: self._camera(views[name], frame_set.frames[name]), names
+                ),
+                strict=True,
+            )
+        )
+        depth_done = time.perf_counter()
+        points = obstacles = None
+        grid: OccupancyMap | None = None
+        if clouds or occupancy:
+            points = self._cloud(results)
+            cloud = self.parameters.cloud
+            if clouds:
+                obstacles = split_obstacles(
+                    points, self.ground, cloud.obstacle_min_height, cloud.obstacle_max_height
+                )
+            if occupancy:
+                grid = self._occupancy(points)
+        cloud_done = time.perf_counter()
+        missing = {name: "no image in this frame set" for name in rig.names if name not in names}
+        missing.update(frame_set.missing)
+        return SurroundResult(
+            stamp=frame_set.stamp,
+            cameras=results,
+            missing=missing,
+            base_frame=rig.base_frame,
+            ground=self.ground,
+            points=points if clouds else None,
+            obstacles=obstacles,
+            occupancy=grid,
+            estimator=self.parameters.estimator,
+            provider=self.provider,
+            latencies={
+                "prepare": prepared - started,
+                "depth": depth_done - prepared,
+                "cloud": cloud_done - depth_done,
+            },
+        )
+
+    def _view(self, camera: RigCamera) -> CameraView:
+        """Return the camera's tables, made anew when its calibration changed."""
+        view = self._views.get(camera.name)
+        if view is None or not (view.source is camera or view.source.same_as(camera)):
+            view = camera_view(camera, self.ground, self.parameters.output.image_width)
+            self._views[camera.name] = view
+        return view
+
+    def _camera(self, view: CameraView, frame: CameraFrame) -> CameraResult:
+        image = view.image(frame.image)
+        surface = self.source.surface(view, frame, image)
+        embodied = self.parameters.embodied
+        result = embodied_depth(
+            view,
+            surface,
+            level=Level[embodied.level.upper()],
+            max_range=embodied.max_range,
+            max_object_height=embodied.max_object_height,
+        )
+        return CameraResult(
+            stamp=frame.stamp,
+            frame_id=view.source.frame_id,
+            camera=view.camera,
+            T_base_camera=view.T_base_camera,
+            image=image,
+            depth=result.depth,
+            confidence=confidence_of(result.sigma),
+            level=result.level,
+            embodied=result.depth,
+            plane=view.plane,
+            surface=surface,
+        )
+
+    def _cloud(self, results: dict[str, CameraResult]) -> np.ndarray:
+        cloud = self.parameters.cloud
+        cameras = list(results.values())
+        points = back_project(
+            [item.camera for item in cameras],
+            [item.T_base_camera for item in cameras],
+            [item.depth for item in cameras],
+            [item.image for item in cameras],
+            [item.confidence for item in cameras],
+            max_range=cloud.max_range,
+            min_confidence=cloud.min_confidence,
+            executor=self._pool,
+        )
+        return thin_by_voxels(points, cloud.voxel_size)
+
+    def _occupancy(self, points: np.ndarray) -> OccupancyMap:
+        return occupancy_map(
+            points,
+            self.ground,
+            resolution=self.parameters.occupancy.resolution,
+            size=self.parameters.occupancy.size,
+            min_height=self.parameters.cloud.obstacle_min_height,
+            max_height=self.parameters.cloud.obstacle_max_height,
+            min_points=self.parameters.occupancy.min_points,
+        )

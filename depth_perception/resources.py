@@ -1,0 +1,50 @@
+"""Where the package's data files are: config, launch and message definitions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from depth_perception.errors import ConfigurationError
+
+_HERE = Path(__file__)
+
+
+def share_folder() -> Path:
+    """Return the folder that holds ``config``, ``launch``, ``msg`` and ``package.xml``.
+
+    That is ``share/depth_perception`` of the prefix that the package is installed in (colcon, pip),
+    else the source tree.
+
+    Raises:
+        ConfigurationError: Neither is there.
+    """
+    for parent in _HERE.parents:
+        candidate = parent / "share" / "depth_perception"
+        if (candidate / "package.xml").exists():
+            return candidate
+    source = _HERE.resolve().parents[1]
+    if (source / "package.xml").exists():
+        return source
+    raise ConfigurationError(
+        f"the data files of depth_perception are not installed (looked above {_HERE.parent})",
+        expected="share/depth_perception in the installation's prefix",
+        fix="install the package with colcon build or pip install .",
+    )
+
+
+def config_file(name: str) -> Path:
+    """Return a file of ``config/``, e.g. ``nuscenes.yaml``.
+
+    Raises:
+        ConfigurationError: There is none of that name; lists what there is.
+    """
+    folder = share_folder() / "config"
+    path = folder / name
+    if not path.exists():
+        present = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+        raise ConfigurationError(
+            f"config file '{name}' does not exist",
+            expected="one of " + ", ".join(present),
+            fix="name one of them, or give a path to your own",
+        )
+    return path

@@ -1,0 +1,63 @@
+"""From a CameraInfo, a mounting and the parameters to one camera of the rig."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_perception.ego_mask import EgoMask, load_ego_masks, rasterize
+from depth_perception.geometry.camera import from_camera_info, rectified_view
+from depth_perception.geometry.rig import RigCamera
+from depth_perception.parameters import Parameters
+
+
+def ego_masks_of(parameters: Parameters) -> dict[str, EgoMask]:
+    """Load the masks that the parameters name; none when they name no file."""
+    return load_ego_masks(parameters.ego_masks) if parameters.ego_masks else {}
+
+
+def build_rig_camera(
+    name: str,
+    info: Any,
+    image_size: tuple[int, int],
+    rectified: bool,
+    T_base_camera: NDArray[np.float64],
+    frame_id: str,
+    parameters: Parameters,
+    ego_masks: Mapping[str, EgoMask],
+    info_topic: str = "",
+) -> RigCamera:
+    """Build one camera of the rig.
+
+    Args:
+        name: The camera's name.
+        info: Its CameraInfo message.
+        image_size: (width, height) of the images that arrive.
+        rectified: True when they arrive rectified.
+        T_base_camera: 4x4, its mounting.
+        frame_id: Its optical frame.
+        parameters: ``rectify`` holds.
+        ego_masks: By camera name.
+        info_topic: For errors.
+
+    Raises:
+        CalibrationError: The calibration is degenerate or contradicts the image size.
+    """
+    topic = info_topic or f"{name}/camera_info"
+    model = from_camera_info(info, rectified=rectified, image_size=image_size, topic=topic)
+    view = model
+    if parameters.rectify and not rectified:
+        chosen = rectified_view(model, info)
+        view = model if chosen.same_as(model) else chosen
+    mask = ego_masks.get(name)
+    return RigCamera(
+        name=name,
+        model=model,
+        T_base_camera=T_base_camera,
+        frame_id=frame_id,
+        view=view,
+        ego_mask=None if mask is None else rasterize(mask, *image_size),
+    )

@@ -1,0 +1,76 @@
+"""What the pipeline returns for one frame set: plain arrays, no messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_perception.geometry.birds_eye_view import OccupancyMap
+from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.ground_plane import GroundPlane
+
+
+@dataclass(frozen=True, eq=False)
+class CameraResult:
+    """Depth of one camera.
+
+    Attributes:
+        stamp: Time of the source image, nanoseconds.
+        frame_id: Optical frame of the source image.
+        camera: Model of the depth image's pixels: a pinhole when images were rectified.
+        T_base_camera: 4x4, from ``camera``'s frame to the base frame.
+        image: (h, w, 3) uint8 BGR: the source image on the same pixels as the depth.
+        depth: (h, w) float32, metres along the optical axis; NaN unknown, +Inf beyond range.
+        confidence: (h, w) float32, 0 to 1: probability that depth is right to 10 %.
+        level: (h, w) uint8, `geometry.embodied_depth.Level`.
+        embodied: (h, w) float32: embodied depth alone, whatever the estimator.
+        plane: (h, w) float32: depth of the ground plane at every pixel, +Inf above the horizon.
+        surface: (h, w) uint8, `segmentation.classes.Surface` of each pixel.
+    """
+
+    stamp: int
+    frame_id: str
+    camera: CameraModel
+    T_base_camera: NDArray[np.float64]
+    image: NDArray[np.uint8]
+    depth: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    level: NDArray[np.uint8]
+    embodied: NDArray[np.float32]
+    plane: NDArray[np.float32]
+    surface: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class SurroundResult:
+    """Everything known about one frame set.
+
+    Attributes:
+        stamp: Time of the set, nanoseconds.
+        cameras: By name, in the rig's order; only cameras that were present.
+        missing: Why each absent camera is absent.
+        base_frame: Frame of ground, clouds and occupancy.
+        ground: The road plane.
+        points: Structured array x y z rgb confidence (float32 each), base frame; None when not
+            asked for.
+        obstacles: The points above the road, likewise.
+        occupancy: The map, or None when not asked for.
+        estimator: Name of the estimator.
+        provider: What it ran on, e.g. ``numpy`` or ``CPUExecutionProvider``.
+        latencies: Seconds by stage, in order.
+    """
+
+    stamp: int
+    cameras: Mapping[str, CameraResult]
+    missing: Mapping[str, str]
+    base_frame: str
+    ground: GroundPlane
+    points: NDArray[np.void] | None
+    obstacles: NDArray[np.void] | None
+    occupancy: OccupancyMap | None
+    estimator: str
+    provider: str
+    latencies: Mapping[str, float] = field(default_factory=dict)
