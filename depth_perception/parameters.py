@@ -376,3 +376,28 @@ def _flatten(tree: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 _DEFAULTS = Parameters()
+
+
+def reference() -> str:
+    """Return every parameter as the Markdown page ``docs/parameters.md``."""
+    lines = [
+        "# Parameters",
+        "",
+        "Of `surround_depth`, and of `depth_perception replay`, `evaluate`, `inspect` and `demo`"
+        " (`--params FILE`, `--set NAME=VALUE`). Units are SI, angles radians. Made by"
+        " `python -m depth_perception.parameters`.",
+        "",
+        "| name | default | allowed | meaning |",
+        "|---|---|---|---|",
+    ]
+    for spec in specifications():
+        allowed = ", ".join(f"`{choice}`" for choice in spec.choices)
+        if spec.minimum is not None or spec.maximum is not None:
+            allowed = f"{spec.minimum:g} to {spec.maximum:g}"
+        default = f"`{spec.default}`" if spec.default not in ("", []) else "empty"
+        lines.append(f"| `{spec.name}` | {default} | {allowed} | {spec.description} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

@@ -272,7 +272,8 @@ class BagReader:
             if stamp == 0:
                 self._problem(zero_stamp(topic))
                 continue
-            waiting += assembler.add(by_image[topic], stamp, message)
+            name = by_image[topic]
+            waiting += assembler.add(name, stamp, (message, self._infos[name]))
             # One set is held back, so that labels recorded after their images are still seen.
             while len(waiting) > 1:
                 yield self._decode(waiting.pop(0), labels)
@@ -283,11 +284,11 @@ class BagReader:
         frames: dict[str, CameraFrame] = {}
         missing = {name: f"no image on {self.cameras[name].image}" for name in closed.missing}
         missing.update(self._missing)
-        for name, (stamp, message) in closed.members.items():
+        for name, (stamp, (message, info)) in closed.members.items():
             topic = self.cameras[name]
             try:
                 image = messages.decode_image(message, topic.image)
-                self._follow_calibration(name, image, message.header.frame_id)
+                self._follow_calibration(name, info, image, message.header.frame_id)
                 label_message = labels[name].pop(stamp, None)
                 decoded = (
                     None
@@ -301,9 +302,11 @@ class BagReader:
             frames[name] = CameraFrame(stamp, image, decoded)
         return FrameSet(closed.stamp, frames, missing)
 
-    def _follow_calibration(self, name: str, image: NDArray[np.uint8], frame_id: str) -> None:
+    def _follow_calibration(
+        self, name: str, info: Any, image: NDArray[np.uint8], frame_id: str
+    ) -> None:
         """Replace a camera of the rig when its calibration or image size changed."""
-        camera = self._camera(name, self._infos[name], image, frame_id)
+        camera = self._camera(name, info, image, frame_id)
         assert self._rig is not None
         if not camera.same_as(self._rig[name]):
             cameras = {**self._rig.cameras, name: camera}
@@ -339,7 +342,7 @@ class BagReader:
         for topic, _, message in self.messages(list(by_topic)):
             name = by_topic[topic]
             if topic == self.cameras[name].info:
-                self._infos.setdefault(name, message)
+                self._infos[name] = message
             elif name not in cameras and messages.stamp_of(message.header.stamp) != 0:
                 images[name] = message
             elif messages.stamp_of(message.header.stamp) == 0:

@@ -108,15 +108,22 @@ class BagWriter:
 
     def write(self, topic: str, message: Any, time: int, *, latched: bool = False) -> None:
         """Append one message at a bag time in nanoseconds."""
-        connection = self._connections.get(topic)
         kind = message.__msgtype__
+        data = self.store.serialize_cdr(message, kind)
+        self.write_serialized(topic, kind, bytes(data), time, latched=latched)
+
+    def write_serialized(
+        self, topic: str, type_name: str, data: bytes, time: int, *, latched: bool = False
+    ) -> None:
+        """Append one message that is already CDR bytes."""
+        connection = self._connections.get(topic)
         if connection is None:
             qos = [latched_qos()] if latched else []
             connection = self._writer.add_connection(
-                topic, kind, typestore=self.store, offered_qos_profiles=qos
+                topic, type_name, typestore=self.store, offered_qos_profiles=qos
             )
             self._connections[topic] = connection
-        self._writer.write(connection, time, self.store.serialize_cdr(message, kind))
+        self._writer.write(connection, time, data)
 
     def close(self) -> None:
         """Finish the bag."""

@@ -48,7 +48,9 @@ class CameraModel:
     def __post_init__(self) -> None:
         """Normalise the arrays once and refuse what cannot be a camera."""
         object.__setattr__(self, "K", np.array(self.K, dtype=np.float64).reshape(3, 3))
-        object.__setattr__(self, "D", np.array(self.D, dtype=np.float64).ravel())
+        D = np.array(self.D, dtype=np.float64).ravel()
+        # Drivers pad with zeros to 5, 8, 12 or 14; a coefficient that is zero changes nothing.
+        object.__setattr__(self, "D", np.trim_zeros(D, "b"))
         object.__setattr__(self, "R", np.array(self.R, dtype=np.float64).reshape(3, 3))
         check_calibration(self)
         for array in (self.K, self.D, self.R):
@@ -176,8 +178,7 @@ def check_calibration(camera: CameraModel, topic: str = "camera") -> None:
             fix="calibrate with one of these models, or rectify the images first",
         )
     counts = DISTORTION_MODELS[camera.distortion_model]
-    # Drivers pad with zeros to 5, 8, 12 or 14; a coefficient that is zero changes nothing.
-    used = int(np.max(np.nonzero(camera.D)[0]) + 1) if np.any(camera.D) else 0
+    used = camera.D.size
     if used > counts[-1]:
         raise CalibrationError(
             f"{topic}: D has {used} coefficients in use, distortion_model is"
@@ -241,11 +242,6 @@ def from_camera_info(
                 fix="set distortion_model in the camera driver's calibration file",
             )
         name = "plumb_bob"
-    D = (
-        D[: DISTORTION_MODELS[name][-1]]
-        if name in DISTORTION_MODELS and not np.any(D[DISTORTION_MODELS[name][-1] :])
-        else D
-    )
     if K.size != 9:
         raise CalibrationError(
             f"{topic}: K has {K.size} numbers", expected="9", fix="publish a valid CameraInfo"

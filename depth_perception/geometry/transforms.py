@@ -99,7 +99,7 @@ class TransformTree:
             if frame in up_target:
                 return inverse(up_target[frame]) @ T_frame_source
         known = self.frames
-        missing = [frame for frame in (target, source) if frame not in known]
+        missing = [frame for frame in (source, target) if frame not in known]
         problem = (
             f"frame '{missing[0]}' is not in TF"
             if missing

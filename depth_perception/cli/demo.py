@@ -1,0 +1,237 @@
+"""Play a drive through the real nodes over DDS, score it against its LiDAR, show where to look.
+
+Without --bag it makes a small street of its own. Four steps, each of which ends with something to
+look at: replay without ROS (pictures), the nodes over DDS (recorded into a bag), the two compared
+bit for bit, and the evaluation (a report page).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from depth_perception.cli.arguments import add_parameter_arguments, parameters_from
+from depth_perception.errors import ConfigurationError, DepthPerceptionError
+
+SILENCE_S = 15.0
+"""The nodes are done when nothing new came for this long (on a slow machine a set takes 1 s)."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("--bag", default="", help="a drive of your own instead of the street")
+    parser.add_argument("--output", default="out/demo", help="folder for everything it makes")
+    parser.add_argument("--rate", type=float, default=1.0, help="playing speed")
+    add_parameter_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb."""
+    from depth_perception.cli.main import main
+    from depth_perception.datasets.bag import BagReader
+
+    output = Path(options.output)
+    output.mkdir(parents=True, exist_ok=True)
+    bag = Path(options.bag) if options.bag else _street(output / "street")
+    params = _write_parameters(options, bag, output / "params.yaml")
+    common = [str(bag), "--params", str(params)]
+    _step(f"1/4  replay {bag} without ROS")
+    pictures, replayed = output / "pictures", output / "replay"
+    code = main(
+        ["replay", *common, "--output", str(replayed), "--overwrite", "--images", str(pictures)]
+    )
+    if code:
+        return code
+    _step("2/4  the same bag through bag_player and surround_depth over DDS")
+    recorded = output / "nodes"
+    _through_nodes(bag, params, replayed, recorded, options.rate)
+    _step("3/4  compare the two")
+    same, expected = _compare(replayed, recorded)
+    print(f"{same} of {expected} depth images came over DDS, bit for bit those of replay")
+    with BagReader(bag, parameters_from(options)) as reader:
+        has_lidar = bool(reader.lidar_topics)
+    report = output / "report"
+    if has_lidar:
+        _step("4/4  score depth against the LiDAR in the bag")
+        code = main(
+            ["evaluate", *common, "--report", str(report), "--json", str(output / "scores.json")]
+        )
+    else:
+        _step("4/4  no LiDAR in the bag: nothing to score against")
+    print("\nlook at:")
+    if has_lidar and not code:
+        print(f"  {report / 'index.html'}   the report, open it in a browser")
+    print(f"  {pictures}/   input, depth in colour, cloud from above, by frame set")
+    print(f"  {recorded}/   what the nodes published: depth_perception inspect, RViz, Foxglove")
+    print("and try:")
+    print(f"  source env.bash && depth_perception launch bag:={bag} params_file:={params}")
+    return code or (0 if same == expected else 1)
+
+
+def _step(text: str) -> None:
+    print(f"\n== {text}", flush=True)
+
+
+def _street(path: Path) -> Path:
+    """Make the street once; a second run finds it."""
+    from tqdm import tqdm
+
+    from depth_perception.world.street_bag import write_street_bag
+
+    if (path / "metadata.yaml").exists():
+        return path
+    _step("0/4  make a street: ray-cast images of six cameras, LiDAR, exact labels")
+    with tqdm(total=10, unit="set", disable=None) as bar:
+        write_street_bag(path, frames=10, seed=0, progress=lambda *_: bar.update())
+    return path
+
+
+def _write_parameters(options: argparse.Namespace, bag: Path, path: Path) -> Path:
+    """Write the parameters that fit the bag, as a ROS parameter file."""
+    import yaml
+
+    from depth_perception.parameters import specifications
+
+    overrides = {"sync.queue_size": 1000}
+    if not options.params:
+        overrides |= _guess(bag)
+    parameters = parameters_from(options)
+    values: dict[str, Any] = {}
+    for spec in specifications():
+        value: Any = parameters
+        for part in spec.name.split("."):
+            value = getattr(value, part)
+        if value == spec.default and spec.name in overrides:
+            value = overrides[spec.name]
+        if value != spec.default and value != []:
+            values[spec.name] = value
+    path.write_text(yaml.safe_dump({"/**": {"ros__parameters": values}}, sort_keys=True))
+    return path
+
+
+def _guess(bag: Path) -> dict[str, Any]:
+    """Find where the road is: label topics in the bag, or label images in a folder beside it."""
+    from depth_perception.datasets.bag import open_bag
+    from depth_perception.resources import config_file
+
+    folder = (bag if bag.is_dir() else bag.parent) / "road_masks"
+    if folder.is_dir():
+        classes = config_file("segmentation/labels_road_curb_marking.yaml")
+        return {
+            "segmentation.labels_folder": str(folder.resolve()),
+            "segmentation.classes": str(classes),
+        }
+    with open_bag(bag) as reader:
+        if any(connection.topic.endswith("/labels") for connection in reader.connections):
+            return {
+                "segmentation.labels_topic": "labels",
+                "segmentation.classes": str(config_file("segmentation/labels_cityscapes_ego.yaml")),
+            }
+    return {}
+
+
+def _through_nodes(bag: Path, params: Path, replayed: Path, recorded: Path, rate: float) -> None:
+    """Start player and node as a user would, and record what comes out."""
+    from depth_perception.bringup import transport_environment
+    from depth_perception.datasets.bag import open_bag
+    from depth_perception.datasets.bag_writer import BagWriter
+
+    os.environ.update(transport_environment())
+    # Apart from every robot on the network, and from another demo on this machine.
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
+    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    try:
+        import rclpy
+
+        from depth_perception.ros.recording import Recorder
+    except ImportError as error:
+        raise ConfigurationError(
+            f"ROS 2 is not in this environment ({error})",
+            expected="rclpy",
+            fix="run 'make setup', then 'source env.bash'",
+        ) from None
+    with open_bag(replayed) as reader:
+        expected = {c.topic: c.msgcount for c in reader.connections if c.topic != "/tf_static"}
+        types = {c.topic: c.msgtype for c in reader.connections if c.topic != "/tf_static"}
+    command = [sys.executable, "-m", "depth_perception.cli.main", "launch", f"bag:={bag}"]
+    command += [f"rate:={rate}", f"params_file:={params}"]
+    rclpy.init(args=[])
+    try:
+        node = rclpy.create_node("demo_recorder")
+        with BagWriter(recorded, overwrite=True) as writer:
+            recorder = Recorder(node, writer, types)
+            child = subprocess.Popen(command, start_new_session=True)
+            try:
+                _record(rclpy, node, recorder, child, expected)
+            finally:
+                _stop(child)
+        node.destroy_node()
+    finally:
+        rclpy.shutdown()
+
+
+def _record(rclpy: Any, node: Any, recorder: Any, child: Any, expected: dict[str, int]) -> None:
+    """Spin until everything came, nothing new comes, or the nodes are gone."""
+    from tqdm import tqdm
+
+    depth = [topic for topic in expected if "/depth/image" in topic]
+    wanted = sum(expected[topic] for topic in depth)
+    latest, seen = time.monotonic(), 0
+    with tqdm(total=wanted, unit="image", disable=None, desc="depth images") as bar:
+        while True:
+            rclpy.spin_once(node, timeout_sec=0.1)
+            count = sum(recorder.counts[topic] for topic in depth)
+            if count > seen:
+                bar.update(count - seen)
+                seen, latest = count, time.monotonic()
+            quiet = time.monotonic() - latest
+            if (seen >= wanted and quiet > 1.0) or child.poll() is not None:
+                return
+            if quiet > SILENCE_S * (4 if seen == 0 else 1):
+                return
+
+
+def _stop(child: Any) -> None:
+    """End the launcher, which ends its nodes; harder when it does not listen."""
+    for number, patience in ((signal.SIGINT, 10), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+        if child.poll() is not None:
+            return
+        child.send_signal(number)
+        try:
+            child.wait(patience)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _compare(replayed: Path, recorded: Path) -> tuple[int, int]:
+    """Count depth images of replay that came over DDS with the same bits."""
+    try:
+        mine, theirs = _depth_images(replayed), _depth_images(recorded)
+    except DepthPerceptionError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 0, 1
+    return sum(theirs.get(key) == value for key, value in mine.items()), len(mine)
+
+
+def _depth_images(bag: Path) -> dict[tuple[str, int], bytes]:
+    """Digest of each depth image by topic and stamp."""
+    import hashlib
+
+    from depth_perception.datasets.bag import open_bag
+    from depth_perception.messages import stamp_of
+
+    images = {}
+    with open_bag(bag) as reader:
+        chosen = [c for c in reader.connections if "/depth/image" in c.topic]
+        for connection, _, raw in reader.messages(chosen) if chosen else ():
+            message: Any = reader.deserialize(raw, connection.msgtype)
+            key = (connection.topic, stamp_of(message.header.stamp))
+            images[key] = hashlib.sha256(message.data.tobytes()).digest()
+    return images

@@ -1,0 +1,232 @@
+"""Bags: what is found in them, and what is said of bad ones."""
+
+import numpy as np
+import pytest
+from tiny_drive import CAMERA, PERIOD, START, mounting, picture, write_drive
+
+from depth_perception.datasets.bag import BagReader, open_bag
+from depth_perception.datasets.inspection import inspect_bag
+from depth_perception.errors import BagError, DepthPerceptionError
+from depth_perception.parameters import Parameters, from_flat
+
+
+def read(path, **values):
+    with BagReader(path, from_flat(values)) as reader:
+        return reader.rig, list(reader.frame_sets()), reader.problems
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_every_frame_set_comes_once_with_its_pixels(tmp_path, storage, compressed):
+    path = write_drive(tmp_path / "bag", storage=storage, compressed=compressed)
+    rig, sets, problems = read(path)
+    assert problems == []
+    assert rig.names == ["front", "rear"]
+    assert rig["front"].model.same_as(CAMERA)
+    assert np.allclose(rig["rear"].T_base_camera, mounting("rear"))
+    assert [s.stamp for s in sets] == [START + i * PERIOD for i in range(3)]
+    for index, frame_set in enumerate(sets):
+        assert (frame_set.frames["front"].image == picture(2 * index)).all()
+        assert (frame_set.frames["rear"].image == picture(2 * index + 1)).all()
+        assert frame_set.frames["rear"].stamp == START + index * PERIOD + 20_000_000
+
+
+@pytest.mark.parametrize(("storage", "ending"), [("mcap", "mcap"), ("sqlite3", "db3")])
+def test_a_single_file_and_a_folder_without_metadata_open_too(tmp_path, storage, ending):
+    path = write_drive(tmp_path / "bag", storage=storage)
+    (file,) = path.glob(f"*.{ending}")
+    assert len(read(file)[1]) == 3
+    (path / "metadata.yaml").unlink()
+    assert len(read(path)[1]) == 3
+
+
+def test_lidar_and_transforms_are_found(tmp_path):
+    with BagReader(write_drive(tmp_path / "bag"), Parameters()) as reader:
+        scans = list(reader.clouds())
+        assert [scan.stamp for scan in scans] == [START + i * PERIOD for i in range(3)]
+        assert scans[0].frame_id == "lidar"
+        assert (scans[0].points[:, 2] == np.float32(-1.8)).all()
+        assert reader.tree.lookup("base_link", "lidar")[2, 3] == 1.8
+        assert reader.tree.lookup("lidar", "front")[:3, 3] == pytest.approx([1.5, 0, -0.3])
+
+
+def test_cameras_can_be_chosen_and_topics_named(tmp_path):
+    path = write_drive(tmp_path / "bag")
+    rig, sets, _ = read(path, cameras=["rear"])
+    assert rig.names == ["rear"]
+    assert [list(s.frames) for s in sets] == [["rear"]] * 3
+    rig, _, _ = read(
+        path, cameras=["boot"], image_topics=["/rear/image_raw"],
+        camera_info_topics=["/rear/camera_info"],
+    )  # fmt: skip
+    assert rig.names == ["boot"]
+
+
+def cut(path, share=0.6):
+    (file,) = [*path.glob("*.mcap"), *path.glob("*.db3")]
+    data = file.read_bytes()
+    file.write_bytes(data[: int(len(data) * share)])
+    return path
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
+def test_a_cut_bag_is_refused_by_name_with_the_fix(tmp_path, storage, share):
+    path = cut(write_drive(tmp_path / "bag", storage=storage), share)
+    with pytest.raises(BagError) as caught:
+        read(path)
+    assert str(path) in str(caught.value)
+    assert "Fix:" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_bag_is_refused(tmp_path):
+    with pytest.raises(BagError, match="does not exist"), open_bag(tmp_path / "absent"):
+        pass
+    with pytest.raises(BagError, match=r"no metadata\.yaml and 0 bag files"), open_bag(tmp_path):
+        pass
+    for name, words in (("a.bag", "rosbags-convert"), ("a.txt", "is no bag")):
+        (tmp_path / name).write_bytes(b"x")
+        with pytest.raises(BagError, match=words), open_bag(tmp_path / name):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("leave_out", "words"),
+    [
+        (("/front/camera_info", "/rear/camera_info"), "no usable camera"),
+        (("/tf_static",), "frame 'front' is not in TF"),
+        (("/front/image_raw", "/rear/image_raw"), "no usable camera"),
+        (("/rear/camera_info", "/rear/image_raw", "/front/image_raw"), "no usable camera"),
+    ],
+)
+def test_what_is_missing_is_named(tmp_path, leave_out, words):
+    path = write_drive(tmp_path / "bag", leave_out=leave_out)
+    with pytest.raises(BagError) as caught:
+        read(path)
+    assert words in str(caught.value)
+    with BagReader(path, Parameters()) as reader:
+        assert any(words in problem for problem in inspect_bag(reader)["problems"])
+
+
+def test_one_camera_without_calibration_leaves_the_other(tmp_path):
+    path = write_drive(tmp_path / "bag", leave_out=("/front/camera_info",))
+    rig, sets, problems = read(path, cameras=["front", "rear"])
+    assert rig.names == ["rear"]
+    assert "front" in problems[0]
+    assert "CameraInfo" in problems[0]
+    assert "CameraInfo" in sets[0].missing["front"]
+
+
+def test_a_base_frame_that_is_not_in_tf_is_named(tmp_path):
+    with pytest.raises(BagError, match=r"'rear_axle' is not in TF.*known frames: base_link"):
+        read(write_drive(tmp_path / "bag"), base_frame="rear_axle")
+
+
+def changed(**fields_by_topic):
+    """Alter one field of one topic's messages: {topic: (index or None, {field: value})}."""
+
+    def change(topic, index, message):
+        for wanted, (only, fields) in fields_by_topic.items():
+            if topic.strip("/").replace("/", "__") == wanted and only in (None, index):
+                for name, value in fields.items():
+                    setattr(message, name, value)
+        return message
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"front__image_raw": (1, {"encoding": "purple"})}, ["/front/image_raw", "purple"]),
+        ({"front__image_raw": (1, {"step": 3})}, ["/front/image_raw", "step 3"]),
+        (
+            {"front__image_raw": (1, {"data": np.zeros(9, np.uint8)})},
+            ["/front/image_raw", "9 bytes"],
+        ),
+        ({"front__camera_info": (1, {"k": np.zeros(9)})}, ["/front/camera_info", "uncalibrated"]),
+        ({"front__camera_info": (1, {"width": 99})}, ["/front/camera_info", "99x200"]),
+    ],
+)
+def test_one_bad_message_costs_one_camera_of_one_set(tmp_path, fault, words):
+    path = write_drive(tmp_path / "bag", change=changed(**fault))
+    _, sets, problems = read(path)
+    assert [sorted(s.frames) for s in sets] == [["front", "rear"], ["rear"], ["front", "rear"]]
+    (problem,) = problems
+    for word in [*words, "Fix:"]:
+        assert word in problem
+    assert sets[1].missing["front"] == problem
+
+
+def test_zero_stamps_are_refused_with_the_fix(tmp_path):
+    def change(topic, index, message):
+        if topic == "/front/image_raw" and index == 1:
+            message.header.stamp.sec = message.header.stamp.nanosec = 0
+        return message
+
+    _, sets, problems = read(write_drive(tmp_path / "bag", change=change))
+    assert [sorted(s.frames) for s in sets] == [["front", "rear"], ["rear"], ["front", "rear"]]
+    assert problems == [
+        "/front/image_raw: header.stamp is zero; expected the time of capture."
+        " Fix: let the camera driver fill header.stamp"
+    ]
+
+
+def test_calibration_that_changes_midway_is_followed(tmp_path):
+    def change(topic, index, message):
+        if topic == "/front/camera_info" and index == 2:
+            message.k = message.k * np.array([1.1, 1, 1, 1, 1.1, 1, 1, 1, 1])
+        return message
+
+    with BagReader(write_drive(tmp_path / "bag", change=change), Parameters()) as reader:
+        focal = [reader.rig["front"].model.K[0, 0] for _ in reader.frame_sets()]
+    assert focal == pytest.approx([200, 200, 220])
+
+
+def test_a_nan_cloud_is_an_empty_one_and_a_cut_one_is_left_out(tmp_path):
+    def change(topic, index, message):
+        if topic == "/lidar/points" and index == 0:
+            message.data = np.full(len(message.data) // 4, np.nan, np.float32).view(np.uint8)
+        if topic == "/lidar/points" and index == 1:
+            message.data = message.data[:100]
+        return message
+
+    with BagReader(write_drive(tmp_path / "bag", change=change), Parameters()) as reader:
+        scans = list(reader.clouds())
+        assert [len(scan.points) > 0 for scan in scans] == [False, True]
+        assert "/lidar/points" in reader.problems[0]
+
+
+def test_random_bytes_never_raise_anything_but_our_own_errors(tmp_path):
+    path = write_drive(tmp_path / "bag")
+    (file,) = path.glob("*.mcap")
+    data = np.frombuffer(file.read_bytes(), np.uint8)
+    rng = np.random.default_rng(0)
+    outcomes = set()
+    for _ in range(40):
+        broken = data.copy()
+        start = rng.integers(0, len(data) - 64)
+        broken[start : start + 64] = rng.integers(0, 256, 64, dtype=np.uint8)
+        file.write_bytes(broken.tobytes())
+        try:
+            read(path)
+            outcomes.add("read")
+        except DepthPerceptionError:
+            outcomes.add("refused")
+    assert outcomes  # anything else would have been raised
+
+
+def test_inspection_finds_gaps_and_rates(tmp_path):
+    def change(topic, index, message):
+        return None if topic == "/front/image_raw" and index in (4, 5) else message
+
+    with BagReader(write_drive(tmp_path / "bag", frames=9, change=change), Parameters()) as reader:
+        inspection = inspect_bag(reader)
+    front, rear = inspection["cameras"]
+    assert (front["rate_hz"], front["gaps"], front["longest_s"]) == (10.0, 1, 0.3)
+    assert (rear["rate_hz"], rear["gaps"], rear["messages"]) == (10.0, 0, 9)
+    assert rear["yaw_deg"] in (180.0, -180.0)
+    assert front["height_m"] == 1.5
+    assert inspection["problems"] == []
+    assert any("gaps" in note for note in inspection["notes"])

@@ -1,0 +1,62 @@
+"""The command: help at once, errors in one line, exit codes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from tiny_drive import write_drive
+
+from depth_perception.cli.main import VERBS, main
+
+
+def test_help_needs_no_heavy_import():
+    code = (
+        "import sys; from depth_perception.cli.main import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'numpy', 'cv2', 'numba', 'rclpy', 'torch', 'onnxruntime'} & set(sys.modules)\n"
+        "print(heavy, file=sys.stderr); sys.exit(bool(heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    for verb in VERBS:
+        assert verb in done.stdout
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([verb, "--help"])
+    assert caught.value.code == 0
+    assert f"depth_perception {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["inspect", "replay", "evaluate"])
+def test_errors_are_one_line_on_stderr(verb, tmp_path, capsys):
+    extra = ["--images", str(tmp_path / "p")] if verb == "replay" else []
+    assert main([verb, str(tmp_path / "absent"), *extra]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: bag ")
+    assert captured.err.count("\n") == 1
+
+
+def test_inspect_says_what_a_bag_holds_and_what_stops_it(tmp_path, capsys):
+    good = write_drive(tmp_path / "good")
+    assert main(["inspect", str(good), "--json", "-"]) == 0
+    inspection = json.loads(capsys.readouterr().out)
+    assert [c["name"] for c in inspection["cameras"]] == ["front", "rear"]
+    assert inspection["lidars"][0]["topic"] == "/lidar/points"
+    assert main(["inspect", str(good)]) == 0
+    assert "nothing stops it" in capsys.readouterr().out
+    bad = write_drive(tmp_path / "bad", leave_out=("/tf_static",))
+    assert main(["inspect", str(bad)]) == 1
+    assert "is not in TF" in capsys.readouterr().out
+
+
+def test_a_parameter_set_on_the_command_line_is_checked(tmp_path, capsys):
+    bag = write_drive(tmp_path / "bag", frames=1)
+    assert main(["inspect", str(bag), "--set", "sync.tolerence=0.1"]) == 1
+    assert "'sync.tolerance'" in capsys.readouterr().err
+    assert main(["inspect", str(bag), "--set", "nonsense"]) == 1
+    assert "NAME=VALUE" in capsys.readouterr().err

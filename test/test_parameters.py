@@ -1,0 +1,78 @@
+"""Parameters: one declaration, checked values, ROS files."""
+
+from pathlib import Path
+
+import pytest
+
+from depth_perception.errors import ConfigurationError
+from depth_perception.parameters import Parameters, from_flat, load, reference, specifications
+
+
+def test_every_default_is_allowed_and_described():
+    flat = {spec.name: spec.default for spec in specifications()}
+    assert from_flat(flat) == Parameters()
+    for spec in specifications():
+        assert len(spec.description) > 10, spec.name
+        assert type(spec.default) in (bool, int, float, str, list), spec.name
+
+
+def test_dotted_names_reach_their_group_and_leave_the_rest():
+    parameters = from_flat({"sync.tolerance": 0.02, "cameras": ["a", "b"], "ground.height": 1})
+    assert parameters.sync.tolerance == 0.02
+    assert parameters.sync.timeout == Parameters().sync.timeout
+    assert parameters.cameras == ["a", "b"]
+    assert parameters.ground.height == 1.0
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"sync.tolerence": 0.1}, "'sync.tolerance'"),
+        ({"sync.tolerance": -1.0}, "0.0 to 10.0"),
+        ({"sync.tolerance": "fast"}, "a float"),
+        ({"sync.queue_size": True}, "a int"),
+        ({"estimator": "magic"}, "embodied"),
+        ({"cameras": ["a", "a"]}, "names one twice"),
+        ({"cameras": ["a"], "image_topics": ["/a", "/b"]}, "one topic for each camera"),
+        ({"cloud.obstacle_max_height": 0.1}, "obstacle_min_height"),
+        ({"sync.tolerance": float("nan")}, "nan"),
+    ],
+)
+def test_impossible_values_are_refused_by_name(values, words):
+    with pytest.raises(ConfigurationError) as caught:
+        from_flat(values)
+    assert words in str(caught.value)
+    assert next(iter(values)).split(".")[0] in str(caught.value)
+
+
+def test_a_ros_file_is_read_and_its_paths_are_its_own_folders(tmp_path):
+    (tmp_path / "masks.yaml").write_text("{}")
+    file = tmp_path / "rig.yaml"
+    file.write_text(
+        "/**:\n  ros__parameters:\n    use_sim_time: true\n    ego_masks: masks.yaml\n"
+        "    sync: {tolerance: 0.03}\n    ground.height: -0.3\n"
+    )
+    parameters = load(file, {"base_frame": "rear_axle"})
+    assert parameters.sync.tolerance == 0.03
+    assert parameters.ground.height == -0.3
+    assert parameters.base_frame == "rear_axle"
+    assert parameters.ego_masks == str(tmp_path / "masks.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("a: [", "no YAML"), ("a: 1", "no ros__parameters"), ("[]", "no ros__parameters")],
+)
+def test_a_broken_file_is_refused_in_one_line(tmp_path, text, words):
+    file = tmp_path / "rig.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        load(file)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load(tmp_path / "absent.yaml")
+
+
+def test_the_reference_page_is_up_to_date():
+    page = Path(__file__).parents[1] / "docs" / "parameters.md"
+    assert page.read_text() == reference(), "run: python -m depth_perception.parameters"

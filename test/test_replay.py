@@ -1,0 +1,144 @@
+"""Replay: exact depth of a flat road, the node's topics and stamps, the same bytes every time."""
+
+import numpy as np
+import pytest
+from tiny_drive import CAMERA, HEIGHT, PERIOD, START, mounting, write_drive
+
+from depth_perception import messages
+from depth_perception.cli.main import main
+from depth_perception.datasets.bag import BagReader, open_bag
+from depth_perception.geometry.camera import from_camera_info
+from depth_perception.geometry.embodied_depth import Level
+from depth_perception.parameters import from_flat
+from depth_perception.pipeline import SurroundPipeline
+from depth_perception.replay import results
+
+QUICK = ["--set", "segmentation.source=geometric"]
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory):
+    return write_drive(tmp_path_factory.mktemp("drive") / "bag")
+
+
+def contents(path):
+    with open_bag(path) as reader:
+        return [(c.topic, t, bytes(raw)) for c, t, raw in reader.messages()]
+
+
+def test_road_depth_is_height_times_focal_length_over_rows_below_the_horizon(drive):
+    parameters = from_flat({"segmentation.source": "geometric", "output.image_width": 0})
+    with BagReader(drive, parameters) as reader:
+        pipeline = SurroundPipeline(parameters)
+        frame_set, result = next(results(reader, pipeline))
+    camera = result.cameras["front"]
+    v = np.arange(CAMERA.height)[:, None]
+    with np.errstate(divide="ignore"):
+        expected = np.broadcast_to(HEIGHT * 200 / (v - 99.5), camera.depth.shape)
+    road = camera.level == Level.ROAD
+    assert road.sum() > 1000
+    assert camera.depth[road] == pytest.approx(expected[road], rel=1e-5)
+    assert (camera.stamp, camera.frame_id) == (frame_set.frames["front"].stamp, "front")
+    on_road = np.abs(result.points["z"]) < 0.05
+    assert on_road.mean() > 0.3
+    assert result.missing == {}
+
+
+def test_smaller_depth_images_measure_the_same_road(drive):
+    parameters = from_flat({"segmentation.source": "geometric", "output.image_width": 160})
+    with BagReader(drive, parameters) as reader:
+        _, result = next(results(reader, SurroundPipeline(parameters)))
+    camera = result.cameras["rear"]
+    assert camera.depth.shape == (100, 160)
+    v = np.arange(100)[:, None]
+    # Row v of the small image is the middle of rows 2 v and 2 v + 1.
+    with np.errstate(divide="ignore"):
+        expected = np.broadcast_to(HEIGHT * 200 / (2 * v + 0.5 - 99.5), (100, 160))
+    road = camera.level == Level.ROAD
+    assert camera.depth[road] == pytest.approx(expected[road], rel=1e-5)
+    assert np.allclose(camera.T_base_camera, mounting("rear"))
+
+
+def test_the_bag_has_the_nodes_topics_stamps_and_frames(drive, tmp_path):
+    output = tmp_path / "out"
+    assert main(["replay", str(drive), "--output", str(output), *QUICK]) == 0
+    seen = {}
+    with open_bag(output) as reader:
+        for connection, _, raw in reader.messages():
+            message = reader.deserialize(raw, connection.msgtype)
+            seen.setdefault(connection.topic, []).append(message)
+    per_camera = [
+        "depth/image_rect",
+        "depth/camera_info",
+        "depth/confidence",
+        "embodied/image_rect",
+    ]
+    expected = {f"/surround_depth/{c}/{t}" for c in ("front", "rear") for t in per_camera}
+    vehicle = ("points", "obstacles", "occupancy", "ground", "status")
+    expected |= {f"/surround_depth/{t}" for t in vehicle} | {"/tf_static"}
+    assert set(seen) == expected
+    depth = seen["/surround_depth/rear/depth/image_rect"]
+    info = seen["/surround_depth/rear/depth/camera_info"]
+    stamps = [START + i * PERIOD + 20_000_000 for i in range(3)]
+    assert [messages.stamp_of(m.header.stamp) for m in depth] == stamps
+    assert [messages.stamp_of(m.header.stamp) for m in info] == stamps
+    assert {m.header.frame_id for m in depth + info} == {"rear"}
+    model = from_camera_info(info[0], rectified=True)
+    assert (model.width, model.height) == (depth[0].width, depth[0].height)
+    assert seen["/surround_depth/points"][0].header.frame_id == "base_link"
+    status = seen["/surround_depth/status"][-1]
+    assert [c.name for c in status.cameras] == ["front", "rear"]
+    assert status.frame_sets_processed == 3
+    ground = seen["/surround_depth/ground"][0]
+    assert (ground.normal.z, ground.height, ground.source) == (1.0, 0.0, 0)
+
+
+def test_replay_gives_the_same_bytes_every_time(drive, tmp_path):
+    for name in ("one", "two"):
+        assert main(["replay", str(drive), "--output", str(tmp_path / name), *QUICK]) == 0
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_depth_can_be_written_in_millimetres(drive, tmp_path):
+    encoding = ["--set", "output.depth_encoding=16UC1"]
+    for name, extra in (("mm", encoding), ("m", [])):
+        assert main(["replay", str(drive), "-o", str(tmp_path / name), *QUICK, *extra]) == 0
+    images = {}
+    for name in ("mm", "m"):
+        with open_bag(tmp_path / name) as reader:
+            (c,) = [c for c in reader.connections if c.topic.endswith("front/depth/image_rect")]
+            _, _, raw = next(reader.messages([c]))
+            images[name] = messages.decode_depth(reader.deserialize(raw, c.msgtype))
+    both = np.isfinite(images["m"]) & (images["m"] < 65)
+    assert np.abs(images["mm"] - images["m"])[both].max() <= 0.00051
+    assert np.isnan(images["mm"][~np.isfinite(images["m"])]).all()
+
+
+def test_a_missing_camera_is_in_the_status_with_its_reason(tmp_path):
+    bag = write_drive(tmp_path / "bag", leave_out=("/front/camera_info",))
+    output = tmp_path / "out"
+    code = main(["replay", str(bag), "-o", str(output), *QUICK, "--set", "cameras=[front, rear]"])
+    assert code == 0
+    with open_bag(output) as reader:
+        (c,) = [c for c in reader.connections if c.topic.endswith("status")]
+        _, _, raw = next(reader.messages([c]))
+        status = reader.deserialize(raw, c.msgtype)
+    state = {c.name: c for c in status.cameras}
+    assert state["rear"].present
+    assert not state["front"].present
+    assert "CameraInfo" in state["front"].reason
+
+
+def test_an_existing_folder_is_never_overwritten_unless_it_is_a_bag(drive, tmp_path, capsys):
+    folder = tmp_path / "precious"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years of work")
+    arguments = ["replay", str(drive), "-o", str(folder), "--overwrite", *QUICK]
+    assert main(arguments) == 1
+    assert "is no bag" in capsys.readouterr().err
+    assert (folder / "thesis.txt").exists()
+
+
+def test_pictures_are_written(drive, tmp_path):
+    assert main(["replay", str(drive), "--images", str(tmp_path / "pictures"), *QUICK]) == 0
+    assert list((tmp_path / "pictures").rglob("*.*"))
