@@ -1,0 +1,1 @@
+"""How good is the depth: LiDAR truth, metrics, evaluation of a bag, pictures and the report."""

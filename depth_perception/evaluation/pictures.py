@@ -1,0 +1,358 @@
+"""Pictures of depth: in colour, against the LiDAR, from above, and all cameras around the vehicle.
+
+In: arrays of a `SurroundResult` (and `ImageSample` for errors). Out: (h, w, 3) uint8 BGR images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from depth_perception.errors import ConfigurationError
+from depth_perception.surround_result import SurroundResult
+
+Picture = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+NEAREST = 2.0
+"""Depth at the near end of the colour scale, metres."""
+
+UNKNOWN: Colour = (40, 36, 34)
+BEYOND: Colour = (236, 232, 228)
+BACKGROUND: Colour = (26, 22, 20)
+INK: Colour = (236, 232, 228)
+FAINT: Colour = (92, 82, 76)
+
+ERROR_LIMIT = 0.25
+"""Relative error at the ends of the error scale."""
+
+
+def colour_depth(depth: NDArray[np.floating], max_depth: float = 80.0) -> Picture:
+    """Colour (h, w) depth, metres, by its logarithm: warm near, cold far.
+
+    Equal ratios of depth look equally different, near by and far away. NaN (unknown) is dark grey,
+    +Inf (beyond range) is nearly white.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        position = np.log(depth / NEAREST) / math.log(max_depth / NEAREST)
+        shade = 255 * (1 - np.clip(np.nan_to_num(position, posinf=1.0), 0, 1))
+    # The very ends of the map are nearly black: 3 % of each stay unused.
+    picture = cv2.applyColorMap((8 + shade * 239 / 255).astype(np.uint8), cv2.COLORMAP_TURBO)
+    picture[~np.isfinite(depth)] = UNKNOWN
+    picture[np.isposinf(depth)] = BEYOND
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def depth_bar(width: int, max_depth: float = 80.0, height: int = 46) -> Picture:
+    """Draw the scale of `colour_depth`, with metres below it."""
+    bar = np.full((height, width, 3), BACKGROUND, dtype=np.uint8)
+    margin, thick = 24, height // 3
+    legend = 250 if width >= 700 else 0
+    inner = max(width - 2 * margin - legend, 2)
+    depths = np.geomspace(NEAREST, max_depth, inner)[None].repeat(thick, axis=0)
+    bar[6 : 6 + thick, margin : margin + inner] = colour_depth(depths, max_depth)
+    labels = []
+    for metres in (2, 3, 5, 10, 20, 40, 80, 120, 200):
+        if metres > max_depth * 1.001:
+            break
+        x = margin + inner * math.log(metres / NEAREST) / math.log(max_depth / NEAREST)
+        labels.append((f"{metres} m", (round(x), 8 + thick)))
+    if legend:
+        for x, colour, text in ((0, UNKNOWN, "unknown"), (105, BEYOND, "beyond range")):
+            left = margin + inner + 35 + x
+            bar[6 : 6 + thick, left : left + 85] = colour
+            cv2.rectangle(bar, (left, 6), (left + 85, 6 + thick), FAINT, 1)
+            labels.append((text, (left + 42, 8 + thick)))
+    return write(bar, labels, size=max(11, height // 4), anchor="mt")
+
+
+def overlay_lidar_error(
+    image: Picture,
+    uv: NDArray[np.floating],
+    prediction: NDArray[np.floating],
+    truth: NDArray[np.floating],
+    radius: int = 2,
+) -> Picture:
+    """Draw LiDAR points over a dimmed grey image, coloured by signed relative error.
+
+    Blue: depth is too near; red: too far; pale: right. Points without a prediction are small and
+    dark.
+
+    Args:
+        image: (h, w, 3) BGR, on the pixels of ``uv``.
+        uv: (N, 2) px.
+        prediction: (N,) metres; NaN and +Inf are not covered.
+        truth: (N,) metres.
+        radius: Of the dots, px.
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    picture = cv2.cvtColor((grey * 0.45).astype(np.uint8), cv2.COLOR_GRAY2BGR)
+    with np.errstate(invalid="ignore"):
+        error = (prediction - truth) / truth
+    usable = np.isfinite(error)
+    colours = error_colours(np.where(usable, error, 0.0))
+    for point in np.rint(uv[~usable]).astype(int):
+        cv2.circle(picture, point.tolist(), 1, (86, 78, 72), -1, cv2.LINE_AA)
+    # The worst on top: they are what one looks for.
+    for i in np.flatnonzero(usable)[np.argsort(np.abs(error[usable]))]:
+        centre = np.rint(uv[i]).astype(int).tolist()
+        cv2.circle(picture, centre, radius, colours[i].tolist(), -1, cv2.LINE_AA)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def error_colours(error: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """BGR of (N,) signed relative errors: blue below, pale at zero, red above; (N, 3)."""
+    stops = np.array([-1.0, -0.4, 0.0, 0.4, 1.0])
+    bgr = np.array([[255, 96, 24], [255, 190, 110], [232, 246, 236], [80, 170, 255], [40, 40, 235]])
+    position = np.clip(error / ERROR_LIMIT, -1, 1)
+    return np.stack([np.interp(position, stops, bgr[:, k]) for k in range(3)], axis=1).astype(
+        np.uint8
+    )
+
+
+def error_bar(width: int, height: int = 46) -> Picture:
+    """Draw the scale of `overlay_lidar_error`."""
+    bar = np.full((height, width, 3), BACKGROUND, dtype=np.uint8)
+    margin, thick = 60, height // 3
+    inner = max(width - 2 * margin, 2)
+    colours = error_colours(np.linspace(-ERROR_LIMIT, ERROR_LIMIT, inner))
+    bar[6 : 6 + thick, margin : margin + inner] = colours[None]
+    top = 8 + thick
+    labels = [
+        (text, (round(margin + inner * (value / ERROR_LIMIT + 1) / 2), top))
+        for text, value in (
+            ("25 % too near", -0.25), ("10 %", -0.1), ("right", 0.0), ("10 %", 0.1),
+            ("25 % too far", 0.25),
+        )
+    ]  # fmt: skip
+    return write(bar, labels, size=max(11, height // 4), anchor="mt")
+
+
+def cloud_from_above(
+    points: NDArray[np.void],
+    *,
+    ahead: float = 50.0,
+    behind: float = 30.0,
+    side: float = 30.0,
+    scale: float = 10.0,
+    ground_height: float = 0.0,
+    reference: NDArray[np.floating] | None = None,
+    title: str = "",
+) -> Picture:
+    """Draw a cloud from above: heading up, the vehicle in the middle, axes in metres.
+
+    Args:
+        points: Structured array with x y z rgb, base frame, metres; rgb packed as 0x00RRGGBB.
+        ahead: Metres ahead of the vehicle.
+        behind: Metres behind.
+        side: Metres to either side.
+        scale: Pixels per metre.
+        ground_height: z of the road; what is more than 4 m above it (crowns, bridges) is left out.
+        reference: (N, 3) points drawn over it as small cyan dots, e.g. a LiDAR's.
+        title: Written above.
+    """
+    width, height = round(2 * side * scale), round((ahead + behind) * scale)
+    picture = np.full((height, width, 3), BACKGROUND, dtype=np.uint8)
+
+    def pixel(x: NDArray[np.floating] | float, y: NDArray[np.floating] | float) -> NDArray[np.intp]:
+        return np.stack([np.rint((side - y) * scale), np.rint((ahead - x) * scale)], -1).astype(
+            np.intp
+        )
+
+    z = points["z"] - ground_height
+    shown = points[np.argsort(z)]
+    shown = shown[(shown["z"] - ground_height < 4.0) & (shown["z"] - ground_height > -2.0)]
+    column, row = pixel(shown["x"], shown["y"]).T
+    inside = (column >= 0) & (column < width - 1) & (row >= 0) & (row < height - 1)
+    packed = np.ascontiguousarray(shown["rgb"][inside]).view(np.uint32)
+    colours = np.stack([packed & 255, packed >> 8 & 255, packed >> 16 & 255], axis=1)
+    # Streets are dark, and so is the background: lift the shadows.
+    colours = (255 * (colours / 255.0) ** 0.7).astype(np.uint8)
+    column, row = column[inside], row[inside]
+    # Points thin out with distance: bigger dots keep far ground readable.
+    distance = np.hypot(shown["x"][inside], shown["y"][inside])
+    for size, limit in ((4, 30.0), (3, 15.0), (2, 0.0)):
+        far = distance >= limit
+        for down, right in np.ndindex(size, size):
+            y = np.clip(row[far] + down - size // 2, 0, height - 1)
+            x = np.clip(column[far] + right - size // 2, 0, width - 1)
+            picture[y, x] = colours[far]
+    if reference is not None:
+        spots = pixel(reference[:, 0], reference[:, 1])
+        spots = spots[((spots >= 0) & (spots < [width, height])).all(axis=1)]
+        picture[spots[:, 1], spots[:, 0]] = (255, 214, 60)
+    picture = _grid(picture, ahead, behind, side, scale)
+    _vehicle(picture, pixel, scale)
+    if title:
+        picture = write(picture, [(title, (12, 10))], size=15)
+    return picture
+
+
+def _grid(picture: Picture, ahead: float, behind: float, side: float, scale: float) -> Picture:
+    """Draw rings every 10 m around the base frame, with their distances."""
+    centre = (round(side * scale), round(ahead * scale))
+    lines = picture.copy()
+    reach = int(max(ahead, behind, side))
+    for metres in range(10, reach + 1, 10):
+        cv2.circle(lines, centre, round(metres * scale), INK, 1, cv2.LINE_AA)
+    cv2.line(lines, (centre[0], 0), (centre[0], picture.shape[0]), INK, 1, cv2.LINE_AA)
+    cv2.line(lines, (0, centre[1]), (picture.shape[1], centre[1]), INK, 1, cv2.LINE_AA)
+    picture = np.asarray(cv2.addWeighted(lines, 0.3, picture, 0.7, 0), dtype=np.uint8)
+    labels = []
+    for metres in range(10, reach + 1, 10):
+        for sign, limit in ((1, ahead), (-1, behind)):
+            if metres < limit:
+                place = (centre[0] + 5, round((ahead - sign * metres) * scale) + 3)
+                labels.append((f"{sign * metres} m", place))
+        if metres < side:
+            labels.append((f"{metres} m", (round((side - metres) * scale) + 4, centre[1] + 4)))
+            labels.append((f"{-metres} m", (round((side + metres) * scale) + 4, centre[1] + 4)))
+    return write(picture, labels, size=12)
+
+
+def _vehicle(picture: Picture, pixel: object, scale: float) -> None:
+    """Draw a passenger car: rounded body, windscreen, and an arrow ahead."""
+    assert callable(pixel)
+    corners = np.array([[3.6, 0.7], [3.1, 0.95], [-0.7, 0.95], [-0.95, 0.7]])
+    outline = np.concatenate([corners, corners[::-1] * [1, -1]])
+    body = pixel(outline[:, 0], outline[:, 1]).astype(np.int32)
+    glass = np.array([[2.3, 0.75], [1.7, 0.6], [1.7, -0.6], [2.3, -0.75]])
+    cv2.fillPoly(picture, [body], (250, 248, 246), cv2.LINE_AA)
+    cv2.fillPoly(picture, [pixel(glass[:, 0], glass[:, 1]).astype(np.int32)], (120, 96, 80))
+    cv2.polylines(picture, [body], True, (20, 16, 14), max(1, round(scale / 10)), cv2.LINE_AA)
+
+
+def camera_yaw(T_base_camera: NDArray[np.floating]) -> float:
+    """Where a camera looks in the base frame, rad: 0 ahead, positive to the left."""
+    x, y = T_base_camera[:2, 2]
+    return math.atan2(y, x)
+
+
+def arrange(T_base_cameras: Mapping[str, NDArray[np.floating]]) -> list[list[str]]:
+    """Sort cameras into a front and a back row, each from left to right.
+
+    The front row is what a driver sees ahead; the back row what one sees on turning one's head:
+    left, rear, right.
+    """
+    yaw = {name: camera_yaw(T) for name, T in T_base_cameras.items()}
+    limit = math.radians(89.0)
+    front = sorted((n for n in yaw if abs(yaw[n]) <= limit), key=lambda n: -yaw[n])
+    back = sorted((n for n in yaw if abs(yaw[n]) > limit), key=lambda n: yaw[n] % (2 * math.pi))
+    return [row for row in (front, back) if row]
+
+
+def mosaic(
+    pictures: Mapping[str, Picture],
+    T_base_cameras: Mapping[str, NDArray[np.floating]],
+    width: int = 1440,
+    gap: int = 6,
+    labels: bool = True,
+) -> Picture:
+    """Put one picture per camera where it looks; ``width`` is the whole mosaic's, px."""
+    rows = arrange({name: T_base_cameras[name] for name in pictures})
+    columns = max(map(len, rows))
+    cell = (width - gap * (columns - 1)) // columns
+    drawn = []
+    for row in rows:
+        tiles = [_tile(pictures[name], cell, name if labels else "") for name in row]
+        tall = max(tile.shape[0] for tile in tiles)
+        band = np.full((tall, width, 3), BACKGROUND, dtype=np.uint8)
+        x = (width - len(row) * cell - gap * (len(row) - 1)) // 2
+        for tile in tiles:
+            band[: tile.shape[0], x : x + cell] = tile
+            x += cell + gap
+        drawn += [band, np.full((gap, width, 3), BACKGROUND, dtype=np.uint8)]
+    return np.concatenate(drawn[:-1])
+
+
+def _tile(picture: Picture, width: int, name: str) -> Picture:
+    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+    method = cv2.INTER_AREA if width < picture.shape[1] else cv2.INTER_LINEAR
+    tile = np.asarray(cv2.resize(picture, (width, height), interpolation=method), dtype=np.uint8)
+    if not name:
+        return tile
+    size = 13
+    left, _, right, _ = font(size).getbbox(name)
+    plate = tile[0 : size + 9, 0 : round(right - left) + 14]
+    plate[:] = (plate * 0.35).astype(np.uint8)
+    return write(tile, [(name, (7, 3))], size=size)
+
+
+def write(
+    picture: Picture,
+    labels: Sequence[tuple[str, tuple[int, int]]],
+    size: int = 13,
+    colour: Colour = INK,
+    anchor: str = "la",
+) -> Picture:
+    """Write texts at (x, y) px, anchored as Pillow names it; returns a new picture."""
+    canvas = Image.fromarray(np.ascontiguousarray(picture[..., ::-1]))
+    draw = ImageDraw.Draw(canvas)
+    for text, place in labels:
+        draw.text(
+            place, text, fill=colour[::-1], font=font(size), anchor=anchor, stroke_width=2,
+            stroke_fill=BACKGROUND[::-1],
+        )  # fmt: skip
+    return np.ascontiguousarray(np.asarray(canvas, dtype=np.uint8)[..., ::-1])
+
+
+@lru_cache(maxsize=8)
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """Return the font that matplotlib brings along, so that pictures look alike everywhere."""
+    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    return ImageFont.truetype(str(path), size)
+
+
+def input_mosaic(result: SurroundResult, width: int = 1440) -> Picture:
+    """All cameras' images."""
+    return mosaic({n: c.image for n, c in result.cameras.items()}, _poses(result), width)
+
+
+def depth_mosaic(result: SurroundResult, max_depth: float = 80.0, width: int = 1440) -> Picture:
+    """All cameras' depth in colour, with its scale."""
+    pictures = {n: colour_depth(c.depth, max_depth) for n, c in result.cameras.items()}
+    return np.concatenate([mosaic(pictures, _poses(result), width), depth_bar(width, max_depth)])
+
+
+def _poses(result: SurroundResult) -> dict[str, NDArray[np.float64]]:
+    return {name: camera.T_base_camera for name, camera in result.cameras.items()}
+
+
+def write_pictures(folder: Path, result: SurroundResult, max_depth: float = 80.0) -> list[Path]:
+    """Write a frame set's input, depth and cloud from above as ``<stamp>_<what>.jpg``.
+
+    Raises:
+        ConfigurationError: The folder cannot be written.
+    """
+    pictures = {"input": input_mosaic(result), "depth": depth_mosaic(result, max_depth)}
+    if result.points is not None:
+        pictures["above"] = cloud_from_above(
+            result.points, ground_height=result.ground.height, title="Cloud from above"
+        )
+    written = []
+    for what, picture in pictures.items():
+        path = folder / f"{result.stamp}_{what}.jpg"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encoded(picture))
+        except OSError as error:
+            raise ConfigurationError(
+                f"'{path}' cannot be written ({error.strerror})",
+                expected="a folder to write to",
+                fix="name another folder",
+            ) from None
+        written.append(path)
+    return written
+
+
+def encoded(picture: Picture, quality: int = 88) -> bytes:
+    """Encode as JPEG."""
+    return bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])

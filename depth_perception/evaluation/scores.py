@@ -1,0 +1,245 @@
+"""What an evaluation says: its numbers as dataclasses, and how they follow from samples."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_perception.evaluation.lidar import LidarTruth, TruthProtocol
+from depth_perception.evaluation.metrics import (
+    Accuracy,
+    DepthMetrics,
+    accuracy_by_range,
+    depth_metrics,
+    mean_metrics,
+)
+from depth_perception.geometry.embodied_depth import Level
+from depth_perception.geometry.ground_plane import GroundPlane
+
+LEVELS = (Level.ROAD, Level.GROUND, Level.EXTENDED, Level.SCENE)
+ROAD_BINS = ((0.0, 10.0), (10.0, 20.0), (20.0, 40.0), (0.0, 40.0))
+DEPTH_EDGES = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0, 80.0, 120.0, 200.0)
+CONSISTENT = 0.05
+"""Two cameras agree on a point when their depths differ by less than this share."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSample:
+    """One depth image, read where the LiDAR knows the truth.
+
+    Attributes:
+        truth: The points.
+        stamp: Time of the image, ns.
+        uv: (N, 2) their positions in the depth image, px.
+        depth: (N,) true depth along the depth image's own optical axis, metres.
+        prediction: (N,) the depth image there; NaN unknown, +Inf beyond range.
+        level: (N,) `Level` of the nearest pixel.
+        planes: (N,) depth of each plane by name at the exact positions, metres.
+        true_planes: (N,) true depth that belongs to ``planes``: along the source image's axis.
+    """
+
+    truth: LidarTruth
+    stamp: int
+    uv: NDArray[np.float64]
+    depth: NDArray[np.float64]
+    prediction: NDArray[np.float64]
+    level: NDArray[np.int64]
+    planes: Mapping[str, NDArray[np.float64]]
+    true_planes: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The seven metrics of one camera, or of all.
+
+    Attributes:
+        images: Images with truth.
+        metric: As it is.
+        median: After each image was scaled by median(D*) / median(D).
+        rig: After all images of a frame set were scaled by one such factor.
+        scale: Median over images of the per-image factor; 1 when the scale is right.
+    """
+
+    images: int
+    metric: DepthMetrics
+    median: DepthMetrics
+    rig: DepthMetrics
+    scale: float
+
+
+@dataclass(frozen=True)
+class LevelScores:
+    """One level of embodied depth: by itself, and with the levels before it."""
+
+    level: str
+    alone: DepthMetrics
+    cumulative: DepthMetrics
+
+
+@dataclass(frozen=True)
+class PlaneOffset:
+    """How the road fitted to the LiDAR lies against the nominal one, over the scans used.
+
+    ``mean``, ``low`` and ``high`` are (pitch, roll, height): degrees, degrees, metres. Positive
+    pitch: the road falls away ahead; positive roll: it falls to the right.
+    """
+
+    scans: int
+    mean: tuple[float, float, float]
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How well two cameras agree where LiDAR points show that both see the same thing.
+
+    ``median`` and ``mean`` are of |D_A->B - D_B| / D_B, both directions pooled; ``consistent``
+    is the share below 5 %.
+    """
+
+    cameras: tuple[str, str]
+    count: int
+    median: float
+    mean: float
+    consistent: float
+
+
+@dataclass(frozen=True)
+class StageLatency:
+    """Time of one stage per frame set, seconds."""
+
+    stage: str
+    p50: float
+    p95: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that was measured on one bag."""
+
+    bag: str
+    estimator: str
+    provider: str
+    lidar: str
+    frame_sets: int
+    images: int
+    points: int
+    image_size: dict[str, tuple[int, int]]
+    protocol: TruthProtocol
+    max_offset: float
+    offsets: tuple[float, float]
+    moved_by_odometry: bool
+    over_images: Scores
+    over_cameras: Scores
+    cameras: dict[str, Scores]
+    levels: list[LevelScores]
+    road: dict[str, list[Accuracy]]
+    by_depth: list[Accuracy]
+    plane: PlaneOffset | None
+    overlap_all: Overlap | None
+    overlap: list[Overlap]
+    latency: list[StageLatency]
+    notes: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON can hold it: NaN and infinity become null."""
+        return _plain(dataclasses.asdict(self))
+
+
+def mean_scores(items: Sequence[Scores]) -> Scores:
+    """Average scores; each item counts alike."""
+    scales = [item.scale for item in items if math.isfinite(item.scale)]
+    return Scores(
+        images=sum(item.images for item in items),
+        metric=mean_metrics(item.metric for item in items),
+        median=mean_metrics(item.median for item in items),
+        rig=mean_metrics(item.rig for item in items),
+        scale=float(np.median(scales)) if scales else math.nan,
+    )
+
+
+def level_scores(images: Sequence[ImageSample]) -> list[LevelScores]:
+    """Score each level by itself and with those before it; means over images."""
+
+    def over(images: Sequence[ImageSample], low: int, high: int) -> DepthMetrics:
+        return mean_metrics(
+            depth_metrics(
+                np.where((s.level >= low) & (s.level <= high), s.prediction, np.nan), s.depth
+            )
+            for s in images
+        )
+
+    return [
+        LevelScores(level.name.lower(), over(images, level, level), over(images, 1, level))
+        for level in LEVELS
+    ]
+
+
+def road_scores(images: Sequence[ImageSample]) -> dict[str, list[Accuracy]]:
+    """Score road points per range bin: the depth image, its road level, and each plane."""
+    road = [s.truth.road for s in images]
+    rows = {
+        "depth image": [s.prediction for s in images],
+        "depth image, level road": [
+            np.where(s.level == Level.ROAD, s.prediction, np.nan) for s in images
+        ],
+    }
+    truths = {name: [s.depth for s in images] for name in rows}
+    names = {name: None for s in images for name in s.planes}
+    for name in names:
+        rows[name] = [s.planes.get(name, np.full(len(s.truth), np.nan)) for s in images]
+        truths[name] = [s.true_planes for s in images]
+
+    def pooled(values: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        return np.concatenate([v[chosen] for v, chosen in zip(values, road, strict=True)])
+
+    distance = pooled([s.truth.range for s in images])
+    return {
+        name: accuracy_by_range(pooled(rows[name]), pooled(truths[name]), distance, ROAD_BINS)
+        for name in rows
+    }
+
+
+def plane_offset(fitted: Sequence[GroundPlane], nominal: GroundPlane) -> PlaneOffset | None:
+    """Compare fitted planes with the nominal one; heights at the base frame's origin."""
+    if not fitted:
+        return None
+    rows = np.array(
+        [
+            (
+                math.degrees(plane.pitch - nominal.pitch),
+                math.degrees(plane.roll - nominal.roll),
+                plane.height / plane.normal[2] - nominal.height / nominal.normal[2],
+            )
+            for plane in fitted
+        ]
+    )
+    mean, low, high = (tuple(map(float, f(rows, axis=0))) for f in (np.mean, np.min, np.max))
+    return PlaneOffset(len(fitted), mean, low, high)  # type: ignore[arg-type]
+
+
+def overlap_of(cameras: tuple[str, str], difference: NDArray[np.floating]) -> Overlap:
+    """Summarise (N,) relative differences of two cameras."""
+    if not len(difference):
+        return Overlap(cameras, 0, math.nan, math.nan, math.nan)
+    return Overlap(
+        cameras, len(difference), float(np.median(difference)), float(np.mean(difference)),
+        float((difference < CONSISTENT).mean()),
+    )  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
