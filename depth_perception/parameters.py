@@ -148,8 +148,9 @@ class CloudParameters:
         minimum=0.5, maximum=1000.0,
     )  # fmt: skip
     min_confidence: float = _parameter(
-        0.0, "Pixels below this confidence are left out.", minimum=0.0, maximum=1.0
-    )
+        0.3, "Pixels below this confidence are left out; the default leaves out what was filled in"
+        " from around it.", minimum=0.0, maximum=1.0,
+    )  # fmt: skip
     obstacle_min_height: float = _parameter(
         0.3, "Points at least this far above the ground are obstacles, m.",
         minimum=-10.0, maximum=100.0,

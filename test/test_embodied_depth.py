@@ -97,6 +97,22 @@ def test_touching_objects_are_one_unless_instances_tell_them_apart(view):
     assert depth[40, 115] == pytest.approx(2 / (1 / row_depth(59) + 1 / row_depth(60)), rel=1e-5)
 
 
+def test_regions_of_one_class_that_do_not_touch_are_two_objects(view):
+    surface = road_and_sky()
+    classes = np.zeros((HEIGHT, WIDTH), dtype=np.int32)
+    # A U of class 5 around a bar of class 6: the arms of the U are one object through its bottom.
+    surface[30:70, 100:130] = Surface.OBJECT
+    classes[30:70, 100:130] = 5
+    classes[30:60, 110:120] = 6
+    surface[30:60, 140:150], classes[30:60, 140:150] = Surface.OBJECT, 5
+    depth = embodied_depth(view, surface, instances=classes, level=Level.EXTENDED).depth
+    near = 2 / (1 / row_depth(69) + 1 / row_depth(70))
+    far = 2 / (1 / row_depth(59) + 1 / row_depth(60))
+    assert depth[35, [105, 125]] == pytest.approx([near, near], rel=1e-5)
+    assert np.isnan(depth[35, 115])  # its feet are hidden by the U's bottom
+    assert depth[35, 145] == pytest.approx(far, rel=1e-5)
+
+
 def test_an_object_whose_feet_are_hidden_takes_no_depth_from_what_hides_it(view):
     surface = road_and_sky()
     surface[70:90, 90:130] = Surface.STRUCTURE  # a low wall in front

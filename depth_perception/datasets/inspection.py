@@ -6,7 +6,6 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -106,7 +105,7 @@ def _stamps(reader: BagReader) -> dict[str, list[int]]:
 
 
 def _timing(stamps: list[int]) -> dict[str, Any]:
-    periods: NDArray[np.float64] = np.diff(np.array(stamps, dtype=np.int64)) * 1e-9
+    periods = np.diff(np.array(stamps, dtype=np.float64) * 1e-9)
     if len(periods) == 0:
         return {"messages": len(stamps), "rate_hz": None, "gaps": 0, "longest_s": None}
     median = float(np.median(periods))

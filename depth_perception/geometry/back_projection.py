@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.compiled import compiled, inlined
 
 POINT_DTYPE = np.dtype(
     [(name, np.float32) for name in ("x", "y", "z", "rgb", "confidence")], align=False
@@ -89,8 +89,8 @@ def _directions(
     return np.zeros((3, 3), np.float32), (camera.rays() @ R.T).astype(np.float32)
 
 
-@numba.njit(inline="always")  # type: ignore[untyped-decorator]
-def _point(affine, rays, origin, depth, u, v):  # type: ignore[no-untyped-def]  # pragma: no cover
+@inlined
+def _point(affine, rays, origin, depth, u, v):  # type: ignore[no-untyped-def]
     d = depth[v, u]
     if rays.shape[0] > 0:
         dx, dy, dz = rays[v, u, 0], rays[v, u, 1], rays[v, u, 2]
@@ -105,15 +105,15 @@ def _point(affine, rays, origin, depth, u, v):  # type: ignore[no-untyped-def]  
     )
 
 
-@numba.njit(inline="always")  # type: ignore[untyped-decorator]
-def _kept(x, y, z, confidence, max_range, min_confidence):  # type: ignore[no-untyped-def]  # pragma: no cover
+@inlined
+def _kept(x, y, z, confidence, max_range, min_confidence):  # type: ignore[no-untyped-def]
     # Comparisons with NaN are false, so unknown depth is never kept.
     near = abs(x) <= max_range and abs(y) <= max_range and abs(z) < np.inf
     return near and confidence >= min_confidence
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _count(affine, rays, origin, depth, confidence, max_range, min_confidence, rows):  # type: ignore[no-untyped-def]  # pragma: no cover
+@compiled
+def _count(affine, rays, origin, depth, confidence, max_range, min_confidence, rows):  # type: ignore[no-untyped-def]
     for v in range(depth.shape[0]):
         count = 0
         for u in range(depth.shape[1]):
@@ -123,8 +123,8 @@ def _count(affine, rays, origin, depth, confidence, max_range, min_confidence, r
         rows[v] = count
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _write(  # type: ignore[no-untyped-def]  # pragma: no cover
+@compiled
+def _write(  # type: ignore[no-untyped-def]
     affine,
     rays,
     origin,

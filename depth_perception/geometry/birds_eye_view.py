@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_perception.geometry.compiled import compiled
 from depth_perception.geometry.ground_plane import GroundPlane
 
 FREE, OCCUPIED, UNSEEN = 0, 100, -1
@@ -49,8 +49,8 @@ def thin_by_voxels(points: NDArray[np.void], voxel_size: float) -> NDArray[np.vo
     return points[keep]
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _best_per_voxel(values, column, scale, slots, keep):  # type: ignore[no-untyped-def]  # pragma: no cover
+@compiled
+def _best_per_voxel(values, column, scale, slots, keep):  # type: ignore[no-untyped-def]
     """Mark the winners with an open-addressing hash table of point indices."""
     table = np.full(slots, -1, dtype=np.int32)
     mask = np.uint64(slots - 1)

@@ -32,6 +32,7 @@ class CameraView:
         T_base_camera: 4x4, from ``camera``'s frame to the base frame (rectification included).
         rays: (h, w, 3) float32, optical frame, third component 1; NaN where nothing is seen.
         plane: (h, w) float32, depth on the ground plane, metres; +Inf above the horizon.
+        inverse_plane: (h, w) float32, 1 / ``plane`` in 1/m, 0 at and above the horizon.
         plane_sigma: (h, w) float32, relative standard deviation of ``plane``.
         ground_xy: (h, w, 2) float32, x and y in the base frame of the plane point seen; +-Inf or
             NaN above the horizon.
@@ -45,6 +46,7 @@ class CameraView:
     T_base_camera: NDArray[np.float64]
     rays: NDArray[np.float32]
     plane: NDArray[np.float32]
+    inverse_plane: NDArray[np.float32]
     plane_sigma: NDArray[np.float32]
     ground_xy: NDArray[np.float32]
     height: float
@@ -121,6 +123,7 @@ def camera_view(source: RigCamera, ground: GroundPlane, image_width: int) -> Cam
         T_base_camera=T_base_camera,
         rays=rays.astype(np.float32),
         plane=plane.astype(np.float32),
+        inverse_plane=np.where(np.isfinite(plane), 1 / plane, 0).astype(np.float32),
         plane_sigma=sigma.astype(np.float32),
         ground_xy=ground_xy.astype(np.float32),
         height=camera_height(ground, T_base_camera),

@@ -7,7 +7,8 @@ the level that it comes from, and its relative standard deviation.
 - ground: the same on other flat surfaces;
 - extended: what stands on the ground takes the depth of the ground that it touches: countable
   objects one depth for each instance, walls and the like along their foot;
-- scene: what is left below the horizon is filled in from around it (Telea inpainting of log depth).
+- scene: what is left below the horizon, and the rest of what stands, is filled in from around it
+  (Telea inpainting of log depth).
 
 Source: methods.md 3.1, after Vision-Language Embodiment (CVPR 2025, arXiv 2503.16535).
 """
@@ -18,10 +19,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import cv2
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_perception.geometry import embodied_loops as loops
 from depth_perception.geometry.camera_view import CameraView
 from depth_perception.geometry.surface import Surface
 
@@ -82,8 +83,8 @@ def embodied_depth(
     Args:
         view: The camera's working grid over the ground plane.
         surface: (h, w), `Surface` of each pixel.
-        instances: (h, w) ids that tell touching objects apart; without them connected pixels of
-            `Surface.OBJECT` are one.
+        instances: (h, w) ids (classes, instances) that tell touching objects apart: connected
+            pixels of one id are one object. Without them connected pixels of `Surface.OBJECT` are.
         level: Highest level to fill.
         max_range: Farther is +Inf, metres.
         max_object_height: Height over the ground up to which `Surface.OTHER` is taken to stand
@@ -93,20 +94,9 @@ def embodied_depth(
     depth = np.full(surface.shape, np.nan, dtype=np.float32)
     sigma = np.full(surface.shape, np.nan, dtype=np.float32)
     levels = np.zeros(surface.shape, dtype=np.uint8)
-    in_range = view.plane <= max_range
-    flat_levels = {Surface.ROAD: Level.ROAD, Surface.GROUND: Level.GROUND}
-    for kind, its_level in flat_levels.items():
-        if its_level > level:
-            continue
-        here = (surface == kind) & in_range
-        depth[here] = view.plane[here]
-        sigma[here] = view.plane_sigma[here]
-        levels[here] = its_level
-        # Road that ends at the horizon is out of range; other flat things above it are not flat.
-        far = (surface == kind) & (view.plane > max_range) & np.isfinite(view.plane)
-        depth[far], levels[far] = np.inf, Level.BEYOND
-    sky = surface == Surface.SKY
-    depth[sky], levels[sky] = np.inf, Level.BEYOND
+    loops.measure_flat(
+        surface, view.plane, view.plane_sigma, int(level), max_range, depth, sigma, levels
+    )
     if level >= Level.EXTENDED:
         _extend(view, surface, instances, depth, sigma, levels, max_range, max_object_height)
     if level >= Level.SCENE:
@@ -139,158 +129,26 @@ def _extend(
     max_object_height: float,
 ) -> None:
     """Give upright things the depth of the ground that they touch; writes into the arrays."""
-    inverse, inverse_sigma = _inverse_plane(view)
     contact = np.full(surface.shape, np.nan, dtype=np.float32)
-    foot_sigma = np.full(surface.shape, np.nan, dtype=np.float32)
-    _scan_columns(surface, inverse, inverse_sigma, contact, foot_sigma, CONTACT_REACH)
-    _bridge_hidden_feet(surface, contact, foot_sigma)
-    _stand_objects(surface, instances, inverse, inverse_sigma, contact, foot_sigma)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = 1 / contact
-    known = np.isfinite(z) & (levels == Level.UNKNOWN)
-    top = view.T_base_camera[2, 3] + z * (view.rays @ view.T_base_camera[2, :3].astype(np.float32))
-    floor = view.T_base_camera[2, 3] - view.height
-    known &= (surface != Surface.OTHER) | (top - floor <= max_object_height)
-    far = known & (z > max_range)
-    depth[far], levels[far] = np.inf, Level.BEYOND
-    near = known & (z <= max_range)
-    depth[near], levels[near] = z[near], Level.EXTENDED
-    sigma[near] = np.hypot(foot_sigma[near], CONTACT_SIGMA)
-
-
-def _inverse_plane(view: CameraView) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Inverse plane depth, 0 at and above the horizon, and its relative sigma."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        inverse = np.where(np.isfinite(view.plane), 1 / view.plane, 0).astype(np.float32)
-    return inverse, np.where(np.isfinite(view.plane_sigma), view.plane_sigma, 1).astype(np.float32)
-
-
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _scan_columns(surface, inverse, inverse_sigma, contact, foot_sigma, reach):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Carry the inverse depth of each column's foot up its standing run.
-
-    A run whose foot touches ground within ``reach`` rows gets the mean of the last ground pixel
-    and the first of its own, which is the edge between them; other runs stay NaN. A run that
-    continues behind an object is a new run: its foot is hidden.
-    """
-    height, width = surface.shape
-    for u in range(width):
-        ground_row = -1
-        foot = np.float32(np.nan)
-        spread = np.float32(np.nan)
-        previous = -1
-        for v in range(height - 1, -1, -1):
-            kind = surface[v, u]
-            if kind == 1 or kind == 2:
-                ground_row = v if inverse[v, u] > 0 else -1
-            elif kind == 4 or kind == 7:
-                if kind != previous:
-                    foot = np.float32(np.nan)
-                    if ground_row >= 0 and ground_row - v <= reach:
-                        foot = inverse[ground_row, u]
-                        if inverse[v, u] > 0:
-                            foot = np.float32(0.5) * (foot + inverse[v, u])
-                        spread = inverse_sigma[ground_row, u]
-                contact[v, u] = foot
-                foot_sigma[v, u] = spread
-            previous = kind
-
-
-def _bridge_hidden_feet(
-    surface: NDArray[np.uint8], contact: NDArray[np.float32], foot_sigma: NDArray[np.float32]
-) -> None:
-    """Give runs with hidden feet the foot of the same structure left and right of what hides it.
-
-    Interpolates linearly in inverse depth between visible columns of one row; beyond the outermost
-    visible foot nothing is known.
-    """
-    standing = (surface == Surface.STRUCTURE) | (surface == Surface.OTHER)
-    hidden = standing & ~np.isfinite(contact)
-    if hidden.any():
-        _interpolate_rows(standing, hidden, contact, foot_sigma)
-
-
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _interpolate_rows(standing, hidden, contact, foot_sigma):  # type: ignore[no-untyped-def]  # pragma: no cover
-    height, width = standing.shape
-    for v in range(height):
-        left = -1
-        u = 0
-        while u < width:
-            if not standing[v, u]:
-                left = -1
-            elif not hidden[v, u]:
-                left = u
-            elif left >= 0:
-                right = u
-                while right < width and hidden[v, right]:
-                    right += 1
-                if right < width and standing[v, right]:
-                    a, b = contact[v, left], contact[v, right]
-                    s = max(foot_sigma[v, left], foot_sigma[v, right])
-                    for x in range(u, right):
-                        f = np.float32(x - left) / np.float32(right - left)
-                        contact[v, x] = a + (b - a) * f
-                        foot_sigma[v, x] = s
-                u = right - 1
-                left = -1
-            u += 1
-
-
-def _stand_objects(
-    surface: NDArray[np.uint8],
-    instances: NDArray[np.integer] | None,
-    inverse: NDArray[np.float32],
-    inverse_sigma: NDArray[np.float32],
-    contact: NDArray[np.float32],
-    foot_sigma: NDArray[np.float32],
-) -> None:
-    """Give each object one inverse depth: the median over the lowest twentieth of its contacts.
-
-    A contact is an object pixel with visible ground within `CONTACT_REACH` rows below it. Objects
-    that touch no visible ground (their feet are hidden) stay unknown.
-    """
-    mask = surface == Surface.OBJECT
-    if not mask.any():
-        return
-    if instances is None:
-        count, ids = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-    else:
-        _, flat = np.unique(np.where(mask, instances, -1), return_inverse=True)
-        ids = flat.reshape(mask.shape).astype(np.int32) + 1
-        ids[~mask] = 0
-        count = int(ids.max()) + 1
-    ground = ((surface == Surface.ROAD) | (surface == Surface.GROUND)) & (inverse > 0)
-    foot = np.zeros(mask.shape, dtype=np.float32)
-    spread = np.zeros(mask.shape, dtype=np.float32)
-    lowest = mask.copy()
-    lowest[:-1] &= ids[:-1] != ids[1:]
-    for reach in range(CONTACT_REACH, 0, -1):
-        below = np.zeros_like(ground)
-        below[:-reach] = ground[reach:]
-        here = lowest & below
-        rows, columns = np.nonzero(here)
-        edge = inverse[rows + reach, columns]
-        own = inverse[rows, columns]
-        foot[rows, columns] = np.where(own > 0, 0.5 * (edge + own), edge)
-        spread[rows, columns] = inverse_sigma[rows + reach, columns]
-    rows, columns = np.nonzero(foot > 0)
-    owners = ids[rows, columns]
-    order = np.lexsort((rows, owners))
-    rows, columns, owners = rows[order], columns[order], owners[order]
-    per_object = np.full(count, np.nan, dtype=np.float32)
-    per_object_sigma = np.full(count, np.nan, dtype=np.float32)
-    starts = np.searchsorted(owners, np.arange(1, count + 1))
-    for owner in range(1, count):
-        first, last = starts[owner - 1], starts[owner]
-        if last == first:
-            continue
-        keep = max(1, int(np.ceil(0.05 * (last - first))))
-        chosen = slice(last - keep, last)
-        per_object[owner] = np.median(foot[rows[chosen], columns[chosen]])
-        per_object_sigma[owner] = np.median(spread[rows[chosen], columns[chosen]])
-    contact[mask] = per_object[ids[mask]]
-    foot_sigma[mask] = per_object_sigma[ids[mask]]
+    spread = np.full(surface.shape, np.nan, dtype=np.float32)
+    plane = view.inverse_plane, view.plane_sigma
+    loops.scan_columns(surface, *plane, contact, spread, CONTACT_REACH)
+    loops.bridge_hidden_feet(surface, contact, spread)
+    objects = surface == Surface.OBJECT
+    if objects.any():
+        if instances is None:
+            count, ids = cv2.connectedComponents(objects.astype(np.uint8), connectivity=4)
+        else:
+            ids = np.zeros(surface.shape, dtype=np.int32)
+            count = loops.connected_equals(
+                objects, np.ascontiguousarray(instances, dtype=np.int64), ids
+            )
+        loops.stand_objects(ids, count, surface, *plane, contact, spread, CONTACT_REACH)
+    to_up = view.T_base_camera[2, :3].astype(np.float32)
+    loops.measure_standing(
+        surface, contact, spread, view.rays, to_up, np.float32(view.height),
+        np.float32(CONTACT_SIGMA), max_range, max_object_height, depth, sigma, levels,
+    )  # fmt: skip
 
 
 def _fill(
@@ -301,8 +159,13 @@ def _fill(
     levels: NDArray[np.uint8],
     max_range: float,
 ) -> None:
-    """Inpaint log depth into the holes below the horizon; writes into the arrays."""
-    hole = (levels == Level.UNKNOWN) & np.isfinite(view.plane) & (surface != Surface.EGO)
+    """Inpaint log depth into the holes; writes into the arrays.
+
+    Below the horizon every pixel gets a depth, above it what is known to be a thing: what is of
+    unknown class up there may as well be the sky.
+    """
+    thing = (surface == Surface.OBJECT) | (surface == Surface.STRUCTURE)
+    hole = (levels == Level.UNKNOWN) & (np.isfinite(view.plane) | thing) & (surface != Surface.EGO)
     known = np.isfinite(depth)
     if not hole.any() or not known.any():
         return
