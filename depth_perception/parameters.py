@@ -118,8 +118,8 @@ class SegmentationParameters:
         "", "Label image topic relative to each camera's camera_info topic, e.g. 'labels'."
     )
     classes: str = _parameter(
-        "cityscapes", "Class map of label images: cityscapes (train ids), cityscapes_ids, or a YAML"
-        " file."
+        "cityscapes", "Class map of label images: cityscapes (train ids), cityscapes_ids (also"
+        " instance ids, class x 1000 + number), or a YAML file."
     )  # fmt: skip
 
 

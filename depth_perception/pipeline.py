@@ -141,11 +141,12 @@ class SurroundPipeline:
 
     def _camera(self, view: CameraView, frame: CameraFrame) -> CameraResult:
         image = view.image(frame.image)
-        surface = self.source.surface(view, frame, image)
+        segmentation = self.source.segment(view, frame, image)
         embodied = self.parameters.embodied
         result = embodied_depth(
             view,
-            surface,
+            segmentation.surface,
+            instances=segmentation.instances,
             level=Level[embodied.level.upper()],
             max_range=embodied.max_range,
             max_object_height=embodied.max_object_height,
@@ -161,7 +162,7 @@ class SurroundPipeline:
             level=result.level,
             embodied=result.depth,
             plane=view.plane,
-            surface=surface,
+            surface=segmentation.surface,
         )
 
     def _cloud(self, results: dict[str, CameraResult]) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Sessions that run networks, and the truth about where they run."""

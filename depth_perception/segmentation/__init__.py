@@ -1,0 +1,1 @@
+"""Where the road is: ONNX segmenters, label images, or a geometric region."""
