@@ -13,9 +13,8 @@ from typing import Any, Literal, Protocol
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.image import ImageError
-from rosbags.image.image import convert_color, to_cvtype
 
+from depth_perception.encodings import COLOURS, find_encoding, to_bgr
 from depth_perception.errors import MessageError
 from depth_perception.geometry.transforms import Matrix, matrix_from
 
@@ -66,27 +65,24 @@ def decode_image(message: Any, topic: str = "image") -> NDArray[np.uint8]:
                 fix="check the camera driver and lost packets; a bag may be cut",
             )
         return np.asarray(image, dtype=np.uint8)
-    array = _pixels(message, topic)
-    if array.dtype == np.int8 or array.dtype.itemsize > 2 or array.dtype == np.int16:
+    encoding = find_encoding(message.encoding)
+    if encoding is not None and encoding.to_bgr is None:
         raise MessageError(
             f"{topic}: encoding '{message.encoding}' is not a colour or grey image",
-            expected="bgr8, rgb8, bgra8, rgba8, mono8, mono16, bayer_* or yuv422",
+            expected=COLOURS,
             fix="subscribe to the camera's image, not to a depth or label topic",
         )
-    encoding = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8", "16UC1": "mono16"}.get(
-        message.encoding, message.encoding
-    )
+    array = _pixels(message, topic)
+    assert encoding is not None  # `_pixels` refuses unknown ones
     try:
-        if encoding.endswith("16"):
-            array, encoding = (array >> 8).astype(np.uint8), encoding[:-2] + "8"
-        image = convert_color(array, encoding, "bgr8")
-    except (ImageError, cv2.error) as error:
+        return to_bgr(array, encoding)
+    except cv2.error as error:
         raise MessageError(
-            f"{topic}: encoding '{message.encoding}' cannot be turned into colour ({error})",
-            expected="bgr8, rgb8, bgra8, rgba8, mono8, mono16, bayer_* or yuv422",
-            fix="set the camera driver to one of these",
+            f"{topic}: {message.width}x{message.height} {message.encoding} cannot be turned into"
+            f" colour ({error.err})",
+            expected="an image of at least 2x2 pixels, with an even width and height for yuv",
+            fix="correct the camera driver",
         ) from None
-    return np.ascontiguousarray(image, dtype=np.uint8)
 
 
 def decode_labels(message: Any, topic: str = "labels") -> NDArray[np.integer]:
@@ -129,18 +125,16 @@ def decode_depth(message: Any, topic: str = "depth") -> NDArray[np.float32]:
 
 def _pixels(message: Any, topic: str) -> NDArray[Any]:
     """View an Image's pixels as (height, width[, channels]) after checking step and size."""
-    try:
-        _, _, dtype_name, channels = to_cvtype(message.encoding)
-    except ImageError:
+    encoding = find_encoding(message.encoding)
+    if encoding is None:
         raise MessageError(
             f"{topic}: encoding '{message.encoding}' is unknown",
             expected="one of sensor_msgs/image_encodings.hpp, e.g. bgr8",
             fix="set the camera driver to a standard encoding",
-        ) from None
+        )
     height, width, step = int(message.height), int(message.width), int(message.step)
-    if message.encoding in ("nv12", "nv21"):
-        height = height * 3 // 2
-    dtype = np.dtype(dtype_name)
+    height = height * encoding.rows[0] // encoding.rows[1]
+    dtype, channels = encoding.dtype, encoding.channels
     row = width * channels * dtype.itemsize
     data = np.frombuffer(message.data, dtype=np.uint8)
     if height <= 0 or width <= 0:

@@ -1,0 +1,44 @@
+# Everything from a fresh clone: `make demo` or `make test`. `make help` lists the targets.
+#
+# PYTHON=python3.12 chooses the interpreter, BAG=path the bag that the demo plays.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The scripts read PYTHON from the environment; empty means: find one.
+export PYTHON
+
+# Each recipe runs in the environment that `source env.bash` gives a user.
+IN_ENV := source env.bash &&
+
+.PHONY: help setup demo test lint bench clean distclean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+# The scripts compare contents with what they recorded, and return at once when nothing has changed.
+setup: ## Make the environment in .venv and build the package into install/
+	@scripts/environment.bash
+	@scripts/build.bash
+
+demo: setup ## Run the demo on a synthetic drive, or on a bag: make demo BAG=path
+	@$(IN_ENV) depth_perception demo --output out/demo $(if $(BAG),--bag "$(BAG)")
+
+test: lint ## Lint, check types and run the tests; one of them: make test TESTS=test/test_x.py
+	@$(IN_ENV) python -m pytest $(TESTS)
+
+lint: setup ## Check style, format and types
+	@$(IN_ENV) ruff check .
+	@$(IN_ENV) ruff format --check .
+	@$(IN_ENV) mypy
+
+bench: setup ## Measure speed on this machine
+	@$(IN_ENV) python -m depth_perception.benchmarks
+
+clean: ## Remove what was built and what was written
+	rm -rf build install log out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find depth_perception launch test scripts -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## Remove the environment too
+	rm -rf .venv

@@ -1,0 +1,75 @@
+"""Write one executable for each console script of setup.cfg, and list their paths for CMake.
+
+CMake packages have no entry points of their own. Reading those of setup.cfg keeps one list for pip,
+`colcon build` and `ros2 run`. The first line names the interpreter that the package was built with,
+because its compiled messages load into no other.
+"""
+
+import argparse
+import configparser
+import re
+from pathlib import Path
+
+TEMPLATE = """\
+{shebang}
+import sys
+
+from {module} import {attribute}
+
+if __name__ == "__main__":
+    sys.exit({attribute}())
+"""
+
+# The kernel cuts a longer first line off, and splits it at the first space.
+LONGEST_SHEBANG = 127
+
+
+def shebang(interpreter: str) -> str:
+    """Return first lines that start `interpreter`, whatever its path looks like."""
+    if " " not in interpreter and len(interpreter) + 2 <= LONGEST_SHEBANG:
+        return f"#!{interpreter}"
+    # The shell runs the second line; to Python, the second and third are one string.
+    return f"#!/bin/sh\n'''exec' \"{interpreter}\" \"$0\" \"$@\"\n' '''"
+
+
+def console_scripts(setup_cfg: Path) -> dict[str, tuple[str, str]]:
+    """Map each console script of `setup_cfg` to its module and function."""
+    parser = configparser.ConfigParser()
+    parser.read(setup_cfg, encoding="utf-8")
+    scripts = {}
+    for line in parser["options.entry_points"]["console_scripts"].strip().splitlines():
+        match = re.fullmatch(r"\s*([\w-]+)\s*=\s*([\w.]+)\s*:\s*(\w+)\s*", line)
+        if match is None:
+            raise SystemExit(
+                f"{setup_cfg}: console script '{line.strip()}' is not 'name = module:function'"
+            )
+        name, module, attribute = match.groups()
+        scripts[name] = (module, attribute)
+    return scripts
+
+
+def main() -> None:
+    """Write the executables; print their paths, separated by semicolons as in a CMake list."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--setup-cfg", type=Path, required=True)
+    parser.add_argument("--interpreter", required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, (module, attribute) in console_scripts(arguments.setup_cfg).items():
+        path = arguments.output / name
+        path.write_text(
+            TEMPLATE.format(
+                shebang=shebang(arguments.interpreter), module=module, attribute=attribute
+            ),
+            encoding="utf-8",
+        )
+        path.chmod(0o755)
+        paths.append(path.as_posix())
+    print(";".join(paths))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Build the ROS-free part of the package with pip.
+
+The metadata is in setup.cfg. Only what has to be computed is here: the files that an ament package
+shares, laid out below `share/depth_perception` as `colcon build` lays them out, so that one lookup
+finds them under either.
+"""
+
+from pathlib import Path
+
+from setuptools import setup
+
+ROOT = Path(__file__).resolve().parent
+SHARED_FOLDERS = ("config", "launch")
+
+
+def shared_files() -> list[tuple[str, list[str]]]:
+    """List the shared files folder by folder, in the form that `data_files` wants."""
+    folders: dict[str, list[str]] = {}
+    for top in SHARED_FOLDERS:
+        for path in sorted((ROOT / top).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                relative = path.relative_to(ROOT)
+                folders.setdefault(relative.parent.as_posix(), []).append(relative.as_posix())
+    return [(f"share/depth_perception/{folder}", files) for folder, files in folders.items()]
+
+
+setup(data_files=shared_files())

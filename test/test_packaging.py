@@ -1,0 +1,136 @@
+"""The files that describe the package agree with one another and with its modules."""
+
+import ast
+import configparser
+import importlib
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = sorted((ROOT / "depth_perception").rglob("*.py"))
+OLDEST_PYTHON = (3, 10)
+
+
+@pytest.fixture(scope="module")
+def setup_cfg():
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    return parser
+
+
+def lines(text):
+    return [line.strip() for line in text.strip().splitlines()]
+
+
+def assigned_version():
+    tree = ast.parse((ROOT / "depth_perception" / "__init__.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__version__":
+            return ast.literal_eval(node.value)
+    raise AssertionError("depth_perception/__init__.py assigns no __version__")
+
+
+def entry_points():
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    return lines(parser["options.entry_points"]["console_scripts"])
+
+
+@pytest.mark.parametrize("entry_point", entry_points())
+def test_entry_point_names_a_function(entry_point):
+    _, _, target = entry_point.partition("=")
+    module, _, function = target.strip().partition(":")
+    if module.startswith("depth_perception.nodes"):
+        pytest.importorskip("rclpy")
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_versions_agree():
+    manifest = ElementTree.parse(ROOT / "package.xml").getroot()
+    assert manifest.findtext("version") == assigned_version()
+
+
+def test_names_agree(setup_cfg):
+    manifest = ElementTree.parse(ROOT / "package.xml").getroot()
+    project = re.search(r"^project\((\w+)", (ROOT / "CMakeLists.txt").read_text(), re.MULTILINE)
+    assert manifest.findtext("name") == setup_cfg["metadata"]["name"] == project[1]
+    assert (ROOT / "resource" / manifest.findtext("name")).is_file()
+
+
+def test_modules_are_in_the_syntax_of_the_oldest_python():
+    for path in MODULES:
+        ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=OLDEST_PYTHON)
+
+
+def test_every_folder_of_modules_is_a_package():
+    # find_packages() passes over a folder without __init__.py, and pip would leave its modules out.
+    for path in MODULES:
+        assert (path.parent / "__init__.py").is_file(), f"{path.parent} has no __init__.py"
+
+
+def test_cmake_builds_the_messages_that_exist():
+    listed = re.findall(r"\bmsg/\w+\.msg\b", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8"))
+    existing = [path.relative_to(ROOT).as_posix() for path in (ROOT / "msg").glob("*.msg")]
+    assert sorted(listed) == sorted(existing)
+
+
+def test_manifest_names_what_cmake_finds():
+    found = re.findall(
+        r"^find_package\((\w+)", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    manifest = ElementTree.parse(ROOT / "package.xml").getroot()
+    needed = {element.text for element in manifest if element.tag.endswith("depend")}
+    assert set(found) - {"Python3"} <= needed
+
+
+def test_every_requirement_is_pinned():
+    for path in (ROOT / "requirements").glob("*.txt"):
+        for line in lines(path.read_text(encoding="utf-8")):
+            assert line.startswith("#") or re.match(r"[\w.-]+==[\w.]+( ;|$)", line), line
+
+
+@pytest.mark.parametrize("name", ["runtime.txt", "runtime-numpy1.txt"])
+def test_pins_cover_what_the_package_requires(setup_cfg, name):
+    pinned = re.findall(r"^([\w.-]+)==", (ROOT / "requirements" / name).read_text(), re.MULTILINE)
+    required = [
+        re.match(r"[\w.-]+", line)[0] for line in lines(setup_cfg["options"]["install_requires"])
+    ]
+    assert set(required) <= set(pinned)
+
+
+def test_wheel_has_the_modules_and_the_shared_files_and_no_tests(tmp_path):
+    pytest.importorskip("setuptools")
+    # The build leaves an egg-info folder and a build folder beside its setup.py: give it a copy.
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("depth_perception", "config", "launch", "setup.py", "setup.cfg", "LICENSE"):
+        (source / name).symlink_to(ROOT / name)
+    (source / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (source / "README.md").write_text("")
+    wheels = tmp_path / "wheels"
+    result = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation", "-qq"]
+        + ["--wheel-dir", str(wheels)],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+
+    (wheel,) = wheels.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    modules = {path.relative_to(ROOT).as_posix() for path in MODULES}
+    assert modules <= set(names)
+    shared = f"depth_perception-{assigned_version()}.data/data/share/depth_perception/"
+    for folder in ("config", "launch"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                assert shared + path.relative_to(ROOT).as_posix() in names
+    assert not [name for name in names if name.startswith("test/") or "/test_" in name]
