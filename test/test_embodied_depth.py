@@ -175,6 +175,17 @@ def test_holes_are_filled_below_the_horizon_from_around_them_never_behind_the_gr
     assert np.isnan(embodied_depth(view, surface, level=Level.EXTENDED).depth[60:80, 50:90]).all()
 
 
+def test_without_any_road_in_view_the_scene_is_filled_from_the_lowest_ground(view):
+    surface = np.full((HEIGHT, WIDTH), Surface.OTHER, dtype=np.uint8)
+    view.ego[95:, 40:80] = True
+    result = embodied_depth(view, surface)
+    filled = np.isfinite(view.plane) & ~view.ego
+    assert (result.level[filled] == Level.SCENE).all()
+    assert result.depth[99, 10] == pytest.approx(row_depth(99), rel=0.05)
+    assert result.depth[94, 60] == pytest.approx(row_depth(94), rel=0.1)
+    assert np.isnan(result.depth[:49]).all()
+
+
 def test_filled_depth_is_smooth(view):
     # OpenCV's inpainting rounds floats to integers; the log depths must not show such steps.
     surface = road_and_sky()

@@ -21,7 +21,6 @@ from depth_perception import messages
 from depth_perception.discovery import CameraTopics, find_cameras, why_no_camera
 from depth_perception.errors import (
     BagError,
-    CalibrationError,
     DepthPerceptionError,
     MessageError,
     TransformError,
@@ -354,7 +353,7 @@ class BagReader:
                 frame = images[name].header.frame_id
                 cameras[name] = self._camera(name, self._infos[name], image, frame)
                 reasons.pop(name, None)
-            except (MessageError, CalibrationError, TransformError) as error:
+            except DepthPerceptionError as error:
                 reasons[name] = str(error)
             if len(cameras) == len(self.cameras):
                 break

@@ -162,17 +162,27 @@ def _fill(
     """Inpaint log depth into the holes; writes into the arrays.
 
     Below the horizon every pixel gets a depth, above it what is known to be a thing: what is of
-    unknown class up there may as well be the sky.
+    unknown class up there may as well be the sky. Where a column's lowest pixel is a hole itself,
+    nothing below it says how far it is, and the ground that it would show starts the filling: what
+    stands there is hardly farther.
     """
     thing = (surface == Surface.OBJECT) | (surface == Surface.STRUCTURE)
     hole = (levels == Level.UNKNOWN) & (np.isfinite(view.plane) | thing) & (surface != Surface.EGO)
-    known = np.isfinite(depth)
-    if not hole.any() or not known.any():
+    if not hole.any():
         return
     height, width = depth.shape
+    lowest = height - 1 - np.argmax((surface != Surface.EGO)[::-1], axis=0)
+    columns = np.flatnonzero(hole[lowest, np.arange(width)])
+    columns = columns[np.isfinite(view.plane[lowest[columns], columns])]
+    known = np.isfinite(depth)
+    known[lowest[columns], columns] = True
+    if not known.any():
+        return
+    seeded = depth.copy()
+    seeded[lowest[columns], columns] = view.plane[lowest[columns], columns]
     size = (max(1, width // _TELEA_SHRINK), max(1, height // _TELEA_SHRINK))
     weight = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    log_depth = np.log(np.where(known, depth, 1)).astype(np.float32)
+    log_depth = np.log(np.where(known, seeded, 1)).astype(np.float32)
     total = cv2.resize(log_depth * known, size, interpolation=cv2.INTER_AREA)
     with np.errstate(divide="ignore", invalid="ignore"):
         small = np.where(weight > 0, total / weight, 0).astype(np.float32)
