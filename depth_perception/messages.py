@@ -43,6 +43,14 @@ def stamp_of(time: Any) -> int:
     return int(time.sec) * 1_000_000_000 + int(time.nanosec)
 
 
+def zero_stamp(topic: str) -> str:
+    """Explain why a message without a time of capture cannot be used."""
+    return (
+        f"{topic}: header.stamp is zero; expected the time of capture."
+        " Fix: let the camera driver fill header.stamp"
+    )
+
+
 def is_compressed(message: Any) -> bool:
     """Tell a ``CompressedImage`` from an ``Image``."""
     return not hasattr(message, "encoding")

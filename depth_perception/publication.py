@@ -6,7 +6,7 @@ writes them below ``/``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -123,15 +123,16 @@ def _camera_outputs(name: str, camera: CameraResult, parameters: Parameters) -> 
     topics = camera_topics(name, parameters.rectify)
     stamp, frame = camera.stamp, camera.frame_id
     encoding = parameters.output.depth_encoding
-    yield Output(
-        *topics["depth"],
-        stamp,
-        lambda types: messages.depth_message(types, stamp, frame, camera.depth, encoding),
-    )
+    # Calibration first: whoever pairs the two has it when the image comes.
     yield Output(
         *topics["camera_info"],
         stamp,
         lambda types: messages.camera_info_message(types, stamp, frame, camera.camera),
+    )
+    yield Output(
+        *topics["depth"],
+        stamp,
+        lambda types: messages.depth_message(types, stamp, frame, camera.depth, encoding),
     )
     yield Output(
         *topics["confidence"],
@@ -152,21 +153,34 @@ def status_message(
     *,
     now: int,
     latency: float,
+    order: Sequence[str] = (),
+    latest: Mapping[str, int] | None = None,
 ) -> Any:
-    """Build a ``depth_perception/SurroundDepthStatus``."""
+    """Build a ``depth_perception/SurroundDepthStatus``.
+
+    Args:
+        types: What makes the messages.
+        result: What was computed, and why cameras are missing.
+        counters: Frame sets since the start.
+        now: Time of publication, nanoseconds, for ages.
+        latency: Seconds from the set's arrival to now.
+        order: Names of all cameras, in the order of the message; others come after them.
+        latest: Stamp (ns) of the latest image of each camera that ever sent one.
+    """
+    names = dict.fromkeys([*order, *result.cameras, *result.missing])
     cameras = []
-    for name in [*result.cameras, *result.missing]:
+    for name in names:
         present = name in result.cameras
-        stamp = result.cameras[name].stamp if present else 0
+        stamp = result.cameras[name].stamp if present else (latest or {}).get(name, 0)
         sec, nanosec = divmod(stamp, 1_000_000_000)
         cameras.append(
             types.new(
                 "depth_perception/msg/CameraStatus",
                 name=name,
                 stamp=types.new("builtin_interfaces/msg/Time", sec=sec, nanosec=nanosec),
-                age=max(0.0, (now - stamp) * 1e-9) if present else float("nan"),
+                age=max(0.0, (now - stamp) * 1e-9) if stamp else float("nan"),
                 present=present,
-                reason="" if present else result.missing[name],
+                reason="" if present else result.missing.get(name, "no image yet"),
             )
         )
     return types.new(

@@ -47,6 +47,9 @@ def build_rig_camera(
         CalibrationError: The calibration is degenerate or contradicts the image size.
     """
     topic = info_topic or f"{name}/camera_info"
+    # Whoever chained the transforms (tf2 does it in C++) rounds its own way. Without the nanometres
+    # depth is the same to the last bit.
+    T_base_camera = np.round(T_base_camera, 9)
     model = from_camera_info(info, rectified=rectified, image_size=image_size, topic=topic)
     view = model
     if parameters.rectify and not rectified:
@@ -60,4 +63,14 @@ def build_rig_camera(
         frame_id=frame_id,
         view=view,
         ego_mask=None if mask is None else rasterize(mask, *image_size),
+    )
+
+
+def calibration_key(info: Any) -> tuple[Any, ...]:
+    """Return all of a CameraInfo that depth depends on; its stamp changes with every image."""
+    roi = info.roi
+    return (
+        (info.width, info.height, info.distortion_model, info.binning_x, info.binning_y),
+        (roi.x_offset, roi.y_offset, roi.width, roi.height, roi.do_rectify),
+        tuple(tuple(values) for values in (info.d, info.k, info.r, info.p)),
     )

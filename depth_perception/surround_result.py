@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_perception.geometry.birds_eye_view import OccupancyMap
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane
+
+if TYPE_CHECKING:  # its loops are compiled: importing Numba takes a second
+    from depth_perception.geometry.birds_eye_view import OccupancyMap
 
 
 @dataclass(frozen=True, eq=False)

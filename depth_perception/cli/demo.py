@@ -145,7 +145,8 @@ def _through_nodes(bag: Path, params: Path, replayed: Path, recorded: Path, rate
     os.environ.update(transport_environment())
     # Apart from every robot on the network, and from another demo on this machine.
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
+    if os.environ.get("ROS_DISTRO") == "humble":  # which does not know the range yet
+        os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
     try:
         import rclpy

@@ -29,7 +29,7 @@ from depth_perception.frame_set import AssembledSet, CameraFrame, FrameSet, Fram
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.geometry.transforms import Matrix, TransformTree, inverse
 from depth_perception.parameters import Parameters
-from depth_perception.rig_builder import build_rig_camera, ego_masks_of
+from depth_perception.rig_builder import build_rig_camera, calibration_key, ego_masks_of
 
 TRANSFORM_TYPE = "tf2_msgs/msg/TFMessage"
 CLOUD_TYPE = "sensor_msgs/msg/PointCloud2"
@@ -78,16 +78,17 @@ def open_bag(path: str | Path) -> Iterator[AnyReader]:
         reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
         reader.open()
     except AnyReaderError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     except Exception as error:  # damaged files raise anything, from struct.error to KeyError
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     try:
         yield reader
     finally:
         reader.close()
 
 
-def _unreadable(path: Path, error: Exception) -> BagError:
+def unreadable(path: Path, error: Exception) -> BagError:
+    """Build the error of a bag that does not open or breaks off."""
     fix = (
         "recover it with 'mcap recover', or record it again"
         if path.suffix == ".mcap" or any(path.glob("*.mcap"))
@@ -134,6 +135,7 @@ class BagReader:
         self._ego_masks = ego_masks_of(parameters)
         self._rig: Rig | None = None
         self._infos: dict[str, Any] = {}
+        self._built: dict[str, tuple[tuple[Any, ...], RigCamera]] = {}
         self._missing: dict[str, str] = {}
 
     def __enter__(self) -> BagReader:
@@ -205,7 +207,7 @@ class BagReader:
             except StopIteration:
                 return
             except Exception as error:  # a damaged chunk raises anything
-                raise _unreadable(self.path, error) from error
+                raise unreadable(self.path, error) from error
             try:
                 message = self._reader.deserialize(raw, connection.msgtype)
             except Exception as error:
@@ -269,7 +271,7 @@ class BagReader:
                     kept.pop(next(iter(kept)))
                 continue
             if stamp == 0:
-                self._problem(zero_stamp(topic))
+                self._problem(messages.zero_stamp(topic))
                 continue
             name = by_image[topic]
             waiting += assembler.add(name, stamp, (message, self._infos[name]))
@@ -307,24 +309,23 @@ class BagReader:
         """Replace a camera of the rig when its calibration or image size changed."""
         camera = self._camera(name, info, image, frame_id)
         assert self._rig is not None
-        if not camera.same_as(self._rig[name]):
+        if camera is not self._rig[name]:
             cameras = {**self._rig.cameras, name: camera}
             self._rig = Rig(cameras, self.parameters.base_frame)
 
     def _camera(self, name: str, info: Any, image: NDArray[np.uint8], frame_id: str) -> RigCamera:
         topics = self.cameras[name]
         frame = (frame_id or info.header.frame_id).lstrip("/")
-        return build_rig_camera(
-            name,
-            info,
-            (image.shape[1], image.shape[0]),
-            topics.rectified,
-            self.tree.lookup(self.parameters.base_frame, frame),
-            frame,
-            self.parameters,
-            self._ego_masks,
-            topics.info,
-        )
+        size = (image.shape[1], image.shape[0])
+        key = (size, frame, calibration_key(info))
+        if name not in self._built or self._built[name][0] != key:
+            T_base_camera = self.tree.lookup(self.parameters.base_frame, frame)
+            camera = build_rig_camera(
+                name, info, size, topics.rectified, T_base_camera, frame, self.parameters,
+                self._ego_masks, topics.info,
+            )  # fmt: skip
+            self._built[name] = (key, camera)
+        return self._built[name][1]
 
     def _first_rig(self) -> Rig:
         """Read until every camera has shown calibration and a whole image, then build the rig."""
@@ -345,7 +346,7 @@ class BagReader:
             elif name not in cameras and messages.stamp_of(message.header.stamp) != 0:
                 images[name] = message
             elif messages.stamp_of(message.header.stamp) == 0:
-                reasons[name] = zero_stamp(topic)
+                reasons[name] = messages.zero_stamp(topic)
             if name in cameras or name not in images or name not in self._infos:
                 continue
             try:
@@ -437,11 +438,3 @@ class BagReader:
         if text not in self.problems:
             self.problems.append(text)
             self._log(text)
-
-
-def zero_stamp(topic: str) -> str:
-    """Explain why a message without a time of capture cannot be used."""
-    return (
-        f"{topic}: header.stamp is zero; expected the time of capture."
-        " Fix: let the camera driver fill header.stamp"
-    )

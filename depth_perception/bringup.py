@@ -1,0 +1,258 @@
+"""The node graph, described once: which processes, with which parameters, under which arguments.
+
+``launch/surround.launch.py`` turns it into launch actions; ``depth_perception launch`` starts the
+same processes with the same parameters where ``ros2 launch`` does not exist. No ROS is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from depth_perception.errors import ConfigurationError, DepthPerceptionError
+from depth_perception.parameters import ESTIMATORS, PATH_PARAMETERS, load
+from depth_perception.resources import config_file
+
+PACKAGE = "depth_perception"
+PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+"""Where Fast DDS reads its profile: the name up to Jazzy, and the one of later distributions."""
+
+SEGMENT_BYTES = 256 * 2**20
+"""Shared memory that each process takes under config/fastdds.xml."""
+
+LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of the launch file: ``name:=value``."""
+
+    name: str
+    default: str
+    description: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of the graph.
+
+    Attributes:
+        name: Name of the node.
+        package: Whose executable it is.
+        executable: Its name in ``lib/<package>``.
+        parameters: Values by parameter name; they win over the files.
+        parameter_files: ROS parameter files.
+        remappings: (from, to).
+        arguments: Command line before ``--ros-args``.
+        namespace: Of the node.
+        log_level: Of the node's loggers.
+        is_node: False for a program that takes no node name.
+        required: When it ends, everything ends.
+    """
+
+    name: str
+    package: str
+    executable: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameter_files: tuple[str, ...] = ()
+    remappings: tuple[tuple[str, str], ...] = ()
+    arguments: tuple[str, ...] = ()
+    namespace: str = ""
+    log_level: str = "info"
+    is_node: bool = True
+    required: bool = False
+
+
+ARGUMENTS = (
+    Argument("bag", "", "Bag to play: a rosbag2 directory, .mcap or .db3; empty: live cameras."),
+    Argument("rate", "1.0", "Playing speed of the bag, times real time."),
+    Argument("loop", "false", "Play the bag again and again.", ("true", "false")),
+    Argument("start", "0.0", "Where in the bag to start, s."),
+    Argument("duration", "0.0", "How much of the bag to play, s; 0 for all."),
+    Argument("exit_after_bag", "false", "End everything after the bag.", ("true", "false")),
+    Argument("params_file", "", "ROS parameter file, or one of config/ by name, e.g. nuscenes;"
+             " empty: defaults."),
+    Argument("cameras", "", "Camera names, with commas; empty: as the file says, or all."),
+    Argument("base_frame", "", "Vehicle frame; empty: as the file says, or base_link."),
+    Argument("estimator", "", "How depth is computed; empty: as the file says.", ("", *ESTIMATORS)),
+    Argument("queue_size", "", "Frame sets that wait while one is computed; empty: as the"
+             " file says."),
+    Argument("namespace", "", "Namespace of the nodes, and of the topics of the bag."),
+    Argument("use_sim_time", "auto", "Take time from /clock; auto: when a bag is played.",
+             ("auto", "true", "false")),
+    Argument("rviz", "false", "Start RViz.", ("true", "false")),
+    Argument("rviz_config", "", "RViz file; empty: config/surround.rviz."),
+    Argument("log_level", "info", "Of all nodes.", LOG_LEVELS),
+    Argument("fastdds_profile", "auto", "Fast DDS profile; auto: config/fastdds.xml unless the"
+             " environment names one; none: its defaults, which lose large images."),
+)  # fmt: skip
+
+
+def resolve(values: Mapping[str, str]) -> dict[str, str]:
+    """Complete argument values with the defaults, and check them.
+
+    Raises:
+        ConfigurationError: An unknown argument, or a value that is not among the choices.
+    """
+    known = {argument.name: argument for argument in ARGUMENTS}
+    for name in values:
+        if name not in known:
+            raise ConfigurationError(
+                f"launch argument '{name}' does not exist",
+                expected="one of " + ", ".join(known),
+                fix="see --show-args",
+            )
+    out = {name: values.get(name, argument.default) for name, argument in known.items()}
+    for name, argument in known.items():
+        if argument.choices and out[name].lower() not in argument.choices:
+            raise ConfigurationError(
+                f"{name}:={out[name]}",
+                expected="one of " + ", ".join(choice or "''" for choice in argument.choices),
+                fix="correct the value",
+            )
+    return out
+
+
+def processes(values: Mapping[str, str]) -> list[Process]:
+    """List the processes that the argument values ask for.
+
+    Raises:
+        ConfigurationError: A value is impossible.
+    """
+    args = resolve(values)
+    bag = args["bag"]
+    sim_time = bool(bag) if args["use_sim_time"] == "auto" else _is_true(args["use_sim_time"])
+    namespace, log_level = args["namespace"].strip("/"), args["log_level"].lower()
+    parameters: dict[str, Any] = {"use_sim_time": sim_time}
+    for name in ("base_frame", "estimator"):
+        if args[name]:
+            parameters[name] = args[name]
+    cameras = [name.strip() for name in args["cameras"].split(",") if name.strip()]
+    if cameras:
+        parameters["cameras"] = cameras
+    if args["queue_size"]:
+        parameters["sync.queue_size"] = int(_number(args, "queue_size"))
+    files: tuple[str, ...] = ()
+    if args["params_file"]:
+        path = _params_file(args["params_file"])
+        files = (str(path.resolve()),)
+        parameters.update(_absolute_paths(path))
+    out = [
+        Process(
+            "surround_depth", PACKAGE, "surround_depth", parameters, files,
+            namespace=namespace, log_level=log_level, required=True,
+        )
+    ]  # fmt: skip
+    if bag:
+        played: dict[str, Any] = {
+            "bag": str(Path(bag).expanduser().resolve()),
+            "rate": _number(args, "rate"),
+            "loop": _is_true(args["loop"]),
+            "start": _number(args, "start"),
+            "duration": _number(args, "duration"),
+            "prefix": f"/{namespace}" if namespace else "",
+            "wait_for_subscribers": 20.0,
+        }
+        out.append(
+            Process(
+                "bag_player", PACKAGE, "bag_player", played,
+                namespace=namespace, log_level=log_level,
+                required=_is_true(args["exit_after_bag"]),
+            )
+        )  # fmt: skip
+    if _is_true(args["rviz"]):
+        config = args["rviz_config"] or str(config_file("surround.rviz"))
+        out.append(
+            Process(
+                "rviz2", "rviz2", "rviz2", {"use_sim_time": sim_time},
+                arguments=("-d", config), namespace=namespace, log_level=log_level,
+            )
+        )  # fmt: skip
+    return out
+
+
+def transport_environment(profile: str = "auto") -> dict[str, str]:
+    """Environment variables that make Fast DDS carry large images; empty when all is set.
+
+    Args:
+        profile: A file, ``auto`` for config/fastdds.xml unless the user chose one, or ``none``.
+
+    Raises:
+        ConfigurationError: The file does not exist.
+    """
+    if profile == "none" or (
+        profile == "auto" and any(os.environ.get(v) for v in PROFILE_VARIABLES)
+    ):
+        return {}
+    if profile == "auto":
+        if os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp") not in (
+            "", "rmw_fastrtps_cpp", "rmw_fastrtps_dynamic_cpp",
+        ):  # fmt: skip
+            return {}
+        if not _shared_memory_suffices():
+            return {}
+    path = config_file("fastdds.xml") if profile == "auto" else Path(profile).expanduser()
+    if not path.is_file():
+        raise ConfigurationError(
+            f"fastdds_profile:={path} does not exist", expected="an XML file", fix="correct it"
+        )
+    return dict.fromkeys(PROFILE_VARIABLES, str(path.resolve()))
+
+
+def _shared_memory_suffices() -> bool:
+    """Tell whether player, node and a viewer fit into /dev/shm; a container has 64 MB."""
+    try:
+        return shutil.disk_usage("/dev/shm").free >= 4 * SEGMENT_BYTES
+    except OSError:
+        return False
+
+
+def _params_file(name: str) -> Path:
+    """Find a parameter file by its path, or one of config/ by its bare name, e.g. ``nuscenes``."""
+    path = Path(name).expanduser()
+    if not path.is_file() and path.name == name:
+        path = config_file(name if name.endswith(".yaml") else f"{name}.yaml")
+    if not path.is_file():
+        raise ConfigurationError(
+            f"params_file:={path} does not exist",
+            expected="a YAML file, or the name of one in config/",
+            fix="correct it",
+        )
+    return path
+
+
+def _absolute_paths(params_file: Path) -> dict[str, str]:
+    """Parameters of the file that name files beside it, with their whole paths.
+
+    ROS hands a node the values of a parameter file, but not where the file lies.
+    """
+    try:
+        parameters = load(params_file)
+    except DepthPerceptionError:
+        return {}  # the node says what is wrong; a file may also hold parameters of other nodes
+    out = {}
+    for name in PATH_PARAMETERS:
+        value: Any = parameters
+        for part in name.split("."):
+            value = getattr(value, part)
+        if value and Path(value).is_absolute():
+            out[name] = str(value)
+    return out
+
+
+def _number(args: Mapping[str, str], name: str) -> float:
+    try:
+        return float(args[name])
+    except ValueError:
+        raise ConfigurationError(
+            f"{name}:={args[name]}", expected="a number", fix="correct the value"
+        ) from None
+
+
+def _is_true(text: str) -> bool:
+    return text.lower() == "true"

@@ -1,0 +1,1 @@
+"""Thin nodes, one per file: they wire topics to the pipeline."""

@@ -1,0 +1,106 @@
+"""The life of a node's process: start, spin, stop on a signal, exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Protocol
+
+import rclpy
+from rclpy.exceptions import InvalidTopicNameException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from depth_perception.bringup import transport_environment
+from depth_perception.errors import DepthPerceptionError
+
+RCLError = rclpy_implementation.RCLError
+
+_WAKE_UP_S = 0.2
+
+
+class Application(Protocol):
+    """A node with the work that it does beside its callbacks.
+
+    Attributes:
+        node: Spun until the work is finished or a signal comes.
+        finished: Set when there is nothing more to do.
+        exit_code: Of the process.
+    """
+
+    node: Node
+    finished: threading.Event
+    exit_code: int
+
+    def close(self) -> None:
+        """End threads and whatever else outlives a callback."""
+
+
+def split_arguments(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split a command line (without the program) into the program's own part and that of ROS.
+
+    rcl would take ``/a:=/b`` for a rule of its own also before ``--ros-args``.
+    """
+    own: list[str] = []
+    for_ros: list[str] = []
+    inside = False
+    for arg in args:
+        if arg == "--ros-args":
+            inside = True
+        elif arg == "--" and inside:
+            inside = False
+            continue
+        (for_ros if inside else own).append(arg)
+    return own, for_ros
+
+
+def run(name: str, make: Callable[[], Application], args: Sequence[str]) -> int:
+    """Run an application until it is finished or the process gets SIGINT or SIGTERM.
+
+    An impossible parameter or argument ends it with one line and exit code 1. A signal ends it with
+    exit code 0: the node stops first and ROS after it, so that nothing publishes into a context
+    that is gone.
+    """
+    os.environ.update(transport_environment())
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    # For good: a second signal while the interpreter ends must not turn success into failure.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    application: Application | None = None
+    try:
+        rclpy.init(args=[name, *args], signal_handler_options=SignalHandlerOptions.NO)
+        application = make()
+        executor = SingleThreadedExecutor()
+        executor.add_node(application.node)
+        while not (stop.is_set() or application.finished.is_set()) and rclpy.ok():
+            executor.spin_once(timeout_sec=_WAKE_UP_S)
+        application.close()
+        executor.remove_node(application.node)
+        application.node.destroy_node()
+        return application.exit_code
+    except DepthPerceptionError as error:
+        return _fail(name, str(error))
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except (InvalidTopicNameException, RCLError) as error:
+        return _fail(name, " ".join(str(error).split()))
+    finally:
+        rclpy.try_shutdown()
+
+
+def _fail(name: str, reason: str) -> int:
+    if rclpy.ok():
+        rclpy.logging.get_logger(name).fatal(reason)
+    else:
+        print(f"{name}: {reason}", file=sys.stderr)
+    return 1

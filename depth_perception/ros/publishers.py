@@ -1,0 +1,105 @@
+"""Sends the outputs of `depth_perception.publication`, each only when somebody listens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+
+from depth_perception.parameters import Parameters
+from depth_perception.publication import (
+    Counters,
+    camera_topics,
+    outputs,
+    status_message,
+    vehicle_topics,
+)
+from depth_perception.ros.messages import RclpyTypes, message_class
+from depth_perception.ros.qos import OUTPUT
+from depth_perception.surround_result import SurroundResult
+
+
+class ResultPublishers:
+    """All outputs of ``surround_depth``; topics are relative, so namespaces and remaps hold."""
+
+    def __init__(self, node: Node, parameters: Parameters) -> None:
+        """Advertise what does not depend on the cameras; `set_cameras` advertises the rest."""
+        self._node = node
+        self._types = RclpyTypes()
+        self._parameters = parameters
+        self._publishers: dict[str, Publisher] = {}
+        self._vehicle = vehicle_topics()
+        self._advertise(self._vehicle)
+
+    def _advertise(self, topics: Mapping[str, tuple[str, str]]) -> None:
+        for topic, type_name in topics.values():
+            if topic not in self._publishers:
+                self._publishers[topic] = self._node.create_publisher(
+                    message_class(type_name), topic, OUTPUT
+                )
+
+    def set_cameras(self, names: list[str]) -> None:
+        """Advertise the topics of cameras that are new."""
+        for name in names:
+            self._advertise(camera_topics(name, self._parameters.rectify))
+
+    def _heard(self, topic: str) -> bool:
+        return bool(self._publishers[topic].get_subscription_count() > 0)
+
+    @property
+    def wants_clouds(self) -> bool:
+        """True when somebody listens to a cloud."""
+        return self._heard(self._vehicle["points"][0]) or self._heard(self._vehicle["obstacles"][0])
+
+    @property
+    def wants_occupancy(self) -> bool:
+        """True when somebody listens to the map."""
+        return self._heard(self._vehicle["occupancy"][0])
+
+    @property
+    def wanted(self) -> bool:
+        """True when somebody listens to anything."""
+        return any(self._heard(topic) for topic in list(self._publishers))
+
+    def publish(self, result: SurroundResult, counters: Counters, latency: float) -> None:
+        """Publish everything but the status of one result that somebody listens to."""
+        status_topic = self._vehicle["status"][0]
+        for output in outputs(result, self._parameters, counters, now=0, latency=latency):
+            if output.topic != status_topic and self._heard(output.topic):
+                self._publishers[output.topic].publish(output.build(self._types))
+
+    def flush(self, limit: float) -> None:
+        """Wait until subscribers have what was published, for at most ``limit`` seconds."""
+        deadline = time.monotonic() + limit
+        for publisher in self._publishers.values():
+            left = max(0.0, deadline - time.monotonic())
+            publisher.wait_for_all_acked(Duration(seconds=left))
+
+    def publish_status(
+        self,
+        result: SurroundResult,
+        counters: Counters,
+        order: list[str],
+        latest: Mapping[str, int],
+        latency: float,
+    ) -> None:
+        """Publish the status of a result, which may have no camera at all.
+
+        Args:
+            result: What was computed, and why cameras are missing.
+            counters: Frame sets since the start.
+            order: Names of all cameras.
+            latest: Stamp (ns) of the latest image of each camera that ever sent one.
+            latency: Seconds from the set's arrival to now.
+        """
+        topic = self._vehicle["status"][0]
+        if not self._heard(topic):
+            return
+        now = self._node.get_clock().now().nanoseconds
+        message = status_message(
+            self._types, result, counters, now=now, latency=latency, order=order, latest=latest
+        )
+        self._publishers[topic].publish(message)

@@ -1,0 +1,25 @@
+"""The first frame set compiles and loads; a made-up one does that before a real one comes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from depth_perception.frame_set import CameraFrame, FrameSet
+from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.rig import Rig, RigCamera
+from depth_perception.pipeline import SurroundPipeline
+
+_NAME = "warm-up"
+
+
+def warm_up(pipeline: SurroundPipeline) -> None:
+    """Run one small camera over the pipeline's ground through everything, and forget it."""
+    ground = pipeline.ground
+    model = CameraModel(64, 48, np.array([[50.0, 0, 31.5], [0, 50.0, 23.5], [0, 0, 1]]))
+    T = np.eye(4)
+    T[:3, :3] = [[0, 0, 1], [-1, 0, 0], [0, -1, 0]]
+    T[:3, 3] = ground.normal * (ground.height + 1.5)
+    rig = Rig({_NAME: RigCamera(_NAME, model, T, _NAME, model)}, "base_link")
+    labels = np.zeros((model.height, model.width), np.uint8)
+    frame = CameraFrame(1, np.zeros((model.height, model.width, 3), np.uint8), labels)
+    pipeline.process(FrameSet(1, {_NAME: frame}), rig)

@@ -1,0 +1,59 @@
+"""Start surround depth: ``ros2 launch depth_perception surround.launch.py --show-args``.
+
+What is started is described in `depth_perception.bringup`; this only speaks launch's language.
+"""
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable, Shutdown
+from launch.events.process import ProcessExited
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from depth_perception.bringup import ARGUMENTS, Process, processes, transport_environment
+
+
+def _node(process: Process) -> Node:
+    """Turn a process into a launch action; one that is required, or fails, ends the others."""
+
+    def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
+        if process.required or event.returncode:
+            return [Shutdown(reason=f"{process.name} has ended")]
+        return []
+
+    return Node(
+        package=process.package,
+        executable=process.executable,
+        name=process.name,
+        namespace=process.namespace,
+        parameters=[*process.parameter_files, dict(process.parameters)],
+        remappings=list(process.remappings),
+        arguments=list(process.arguments),
+        ros_arguments=["--log-level", process.log_level],
+        output="screen",
+        on_exit=on_exit,
+    )
+
+
+def _actions(context: LaunchContext) -> list[Action]:
+    """Read the arguments and list what they ask for."""
+    values = {a.name: LaunchConfiguration(a.name).perform(context) for a in ARGUMENTS}
+    environment = transport_environment(values["fastdds_profile"])
+    return [
+        *(SetEnvironmentVariable(name, value) for name, value in environment.items()),
+        *(_node(process) for process in processes(values)),
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Declare the arguments and start the processes."""
+    arguments = [
+        DeclareLaunchArgument(
+            argument.name,
+            default_value=argument.default,
+            description=argument.description,
+            **({"choices": list(argument.choices)} if argument.choices else {}),
+        )
+        for argument in ARGUMENTS
+    ]
+    return LaunchDescription([*arguments, OpaqueFunction(function=_actions)])

@@ -1,0 +1,164 @@
+"""ROS for the tests that need it: a domain of their own, one executor, and a node that listens."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+HAS_ROS = importlib.util.find_spec("rclpy") is not None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs ROS where there is none."""
+    skip = pytest.mark.skip(reason="rclpy is not installed; see 'make setup'")
+    for item in items:
+        if not HAS_ROS and "ros" in getattr(item, "fixturenames", ()):
+            item.add_marker(skip)
+
+
+def free_domain() -> int:
+    """Find a ROS domain whose discovery ports nobody holds; the search starts at our process id."""
+    for offset in range(100):
+        domain = 1 + (os.getpid() + offset) % 100
+        port = 7400 + 250 * domain
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as multicast,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unicast,
+        ):
+            try:
+                multicast.bind(("", port))
+                unicast.bind(("", port + 10))
+            except OSError:
+                continue
+            return domain
+    pytest.skip("no free ROS domain")
+
+
+def wait_for(condition: Callable[[], Any], timeout: float = 20.0, what: str = "") -> Any:
+    """Return the condition's value as soon as it is true; fail when it stays false."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.01)
+    pytest.fail(f"waited {timeout:.0f} s in vain for {what or condition}")
+
+
+class RosSession:
+    """rclpy, initialised once, with an executor that spins in a thread."""
+
+    def __init__(self) -> None:
+        import rclpy
+        from rclpy.executors import SingleThreadedExecutor
+        from rclpy.signals import SignalHandlerOptions
+
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        self.executor = SingleThreadedExecutor()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        from rclpy.executors import ExternalShutdownException
+
+        while not self._stop.is_set():
+            try:
+                self.executor.spin_once(timeout_sec=0.02)
+            except ExternalShutdownException:
+                return
+
+    def add(self, node: Any) -> None:
+        """Spin a node from now on."""
+        self.executor.add_node(node)
+
+    def remove(self, node: Any) -> None:
+        """Stop spinning a node and destroy it."""
+        self.executor.remove_node(node)
+        time.sleep(0.05)  # the executor may still be in the round that it began with the node
+        node.destroy_node()
+
+    def close(self) -> None:
+        """End the thread and ROS."""
+        import rclpy
+
+        self._stop.set()
+        self._thread.join(5.0)
+        self.executor.shutdown(0.0)
+        rclpy.try_shutdown()
+
+
+@pytest.fixture(scope="session")
+def ros_environment() -> Iterator[dict[str, str]]:
+    """Environment of every ROS process of this run: a domain of its own, this machine only."""
+    from depth_perception.bringup import transport_environment
+
+    wanted = {
+        "ROS_DOMAIN_ID": str(free_domain()),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        # Humble knows this only; later distributions warn about it.
+        **({"ROS_LOCALHOST_ONLY": "1"} if os.environ.get("ROS_DISTRO") == "humble" else {}),
+        **transport_environment(),
+    }
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    yield dict(os.environ)
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def ros(ros_environment: dict[str, str]) -> Iterator[RosSession]:
+    """ROS in this process."""
+    session = RosSession()
+    yield session
+    session.close()
+
+
+class Listener:
+    """A node that keeps every message of the topics that it listens to."""
+
+    def __init__(self, ros: RosSession, name: str = "listener") -> None:
+        from rcl_interfaces.msg import Log
+        from rclpy.node import Node
+
+        self._ros = ros
+        self.node = Node(name)
+        self.messages: dict[str, list[Any]] = {}
+        self.lines: list[str] = []
+        self.node.create_subscription(Log, "/rosout", lambda m: self.lines.append(m.msg), 100)
+        ros.add(self.node)
+
+    def listen(self, topic: str, type_name: str, profile: Any = 10) -> list[Any]:
+        """Subscribe to a topic; returns the list that fills."""
+        from depth_perception.ros.messages import message_class
+
+        kept = self.messages.setdefault(topic, [])
+        self.node.create_subscription(message_class(type_name), topic, kept.append, profile)
+        return kept
+
+    def line(self, *parts: str) -> str | None:
+        """Return the first log line that holds all parts."""
+        return next((line for line in list(self.lines) if all(p in line for p in parts)), None)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._ros.remove(self.node)
+
+
+@pytest.fixture
+def listener(ros: RosSession) -> Iterator[Listener]:
+    """A node that listens."""
+    made = Listener(ros)
+    yield made
+    made.close()

@@ -1,0 +1,174 @@
+"""The node `bag_player`: what was recorded comes out, when and how it should."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Listener, RosSession, wait_for
+from tiny_drive import PERIOD, START, write_drive
+
+rclpy = pytest.importorskip("rclpy")
+
+from depth_perception.errors import BagError, ConfigurationError  # noqa: E402
+from depth_perception.messages import stamp_of  # noqa: E402
+from depth_perception.nodes.bag_player import BagPlayer  # noqa: E402
+from depth_perception.ros.play_options import parse  # noqa: E402
+from depth_perception.ros.qos import LATCHED, SENSOR_INPUT  # noqa: E402
+
+IMAGE = "sensor_msgs/msg/Image"
+CLOCK = "rosgraph_msgs/msg/Clock"
+TRANSFORMS = "tf2_msgs/msg/TFMessage"
+
+
+@pytest.fixture
+def play(ros: RosSession) -> Iterator[Callable[..., BagPlayer]]:
+    """Start players with command line arguments; they end with the test."""
+    started = []
+
+    def make(*arguments: Any) -> BagPlayer:
+        player = BagPlayer(parse([str(argument) for argument in arguments]))
+        started.append(player)
+        ros.add(player.node)
+        return player
+
+    yield make
+    for player in started:
+        player.close()
+        ros.remove(player.node)
+
+
+def stamps(messages: list[Any]) -> list[int]:
+    return [stamp_of(message.header.stamp) for message in messages]
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("single_file", [False, True])
+def test_every_message_of_either_storage_arrives_once_and_in_order(
+    tmp_path: Path, play: Any, listener: Listener, storage: str, single_file: bool
+) -> None:
+    bag = write_drive(tmp_path / "drive", frames=3, storage=storage)
+    if single_file:
+        bag = next(path for path in bag.iterdir() if path.suffix in (".mcap", ".db3"))
+    front = listener.listen("/front/image_raw", IMAGE, SENSOR_INPUT)
+    rear = listener.listen("/rear/camera_info", "sensor_msgs/msg/CameraInfo", SENSOR_INPUT)
+    player = play(bag)
+    wait_for(player.finished.is_set)
+    wait_for(lambda: len(front) == 3 and len(rear) == 3)
+    assert stamps(front) == [START + index * PERIOD for index in range(3)]
+    assert front[0].encoding == "bgr8" and len(front[0].data) == 320 * 200 * 3
+    assert player.exit_code == 0
+
+
+def test_static_transforms_are_whole_for_who_comes_late(
+    tmp_path: Path, play: Any, listener: Listener
+) -> None:
+    bag = write_drive(tmp_path / "drive", frames=2)
+    front = listener.listen("/front/image_raw", IMAGE, SENSOR_INPUT)
+    play(bag, "--loop", "--rate", "2")
+    wait_for(lambda: len(front) >= 1)
+    late = listener.listen("/tf_static", TRANSFORMS, LATCHED)
+    wait_for(lambda: late)
+    assert {t.child_frame_id for t in late[0].transforms} == {"front", "rear", "lidar"}
+    assert len(late) == 1
+
+
+def test_clock_never_goes_back_and_carries_the_time_of_the_messages(
+    tmp_path: Path, play: Any, listener: Listener
+) -> None:
+    bag = write_drive(tmp_path / "drive", frames=5)
+    front = listener.listen("/front/image_raw", IMAGE, SENSOR_INPUT)
+    clock = listener.listen("/clock", CLOCK, 1000)
+    player = play(bag, "--clock", "100", "--rate", "0.5")
+    wait_for(player.finished.is_set)
+    wait_for(lambda: len(front) == 5)
+    times = [stamp_of(message.clock) for message in clock]
+    assert times == sorted(times)
+    assert set(stamps(front)) <= set(times)
+    # 0.4 s at half the speed are 0.8 s at 100 Hz.
+    assert len(times) > 40
+
+
+def test_start_duration_topics_remap_and_prefix(
+    tmp_path: Path, play: Any, listener: Listener
+) -> None:
+    bag = write_drive(tmp_path / "drive", frames=6)
+    renamed = listener.listen("/camera", IMAGE, SENSOR_INPUT)
+    prefixed = listener.listen("/car/rear/image_raw", IMAGE, SENSOR_INPUT)
+    left_out = listener.listen("/car/lidar/points", "sensor_msgs/msg/PointCloud2", SENSOR_INPUT)
+    player = play(
+        bag, "--start", "0.15", "--duration", "0.2", "--prefix", "/car",
+        "--topics", "/front/image_raw", "/rear/image_raw", "--remap", "/front/image_raw:=/camera",
+    )  # fmt: skip
+    wait_for(player.finished.is_set)
+    wait_for(lambda: len(renamed) == 2 and len(prefixed) == 2)
+    assert stamps(renamed) == [START + 2 * PERIOD, START + 3 * PERIOD]
+    assert not left_out
+
+
+def test_loop_starts_again(tmp_path: Path, play: Any, listener: Listener) -> None:
+    bag = write_drive(tmp_path / "drive", frames=2)
+    front = listener.listen("/front/image_raw", IMAGE, SENSOR_INPUT)
+    player = play(bag, "--loop", "--rate", "4")
+    wait_for(lambda: len(front) >= 5)
+    assert stamps(front)[:4] == [START, START + PERIOD] * 2
+    assert not player.finished.is_set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--rate", "0"], "rate: 0.0; expected at least 0.001"),
+        (["--start", "9"], "start: 9.0 s; expected less than the bag's 0.1 s"),
+        (["--remap", "front"], "remap: 'front'; expected /recorded/name:=/new/name"),
+    ],
+)
+def test_impossible_options_name_the_option_and_the_fix(
+    ros: RosSession, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    bag = write_drive(tmp_path / "drive", frames=2)
+    with pytest.raises(ConfigurationError) as caught:
+        BagPlayer(parse([str(bag), *arguments]))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_cut_bag_is_one_line(ros: RosSession, tmp_path: Path, storage: str) -> None:
+    bag = write_drive(tmp_path / "drive", frames=3, storage=storage)
+    file = next(path for path in bag.iterdir() if path.suffix in (".mcap", ".db3"))
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    for path in (bag, file):
+        with pytest.raises(BagError) as caught:
+            BagPlayer(parse([str(path), "--wait-for-subscribers", "0"]))
+        assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_ros1_empty_and_unknown_bags_are_refused(ros: RosSession, tmp_path: Path) -> None:
+    (tmp_path / "old.bag").write_bytes(b"#ROSBAG V2.0\n")
+    empty = write_drive(tmp_path / "empty", frames=0, leave_out=("/tf_static",))
+    for path, said in (
+        (tmp_path / "old.bag", "is of ROS 1"),
+        (empty, "is empty"),
+        (tmp_path / "absent", "does not exist"),
+    ):
+        with pytest.raises(BagError, match=said):
+            BagPlayer(parse([str(path)]))
+
+
+def test_process_ends_with_code_1_and_one_line(
+    ros_environment: dict[str, str], tmp_path: Path
+) -> None:
+    code = "import sys; from depth_perception.nodes.bag_player import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, str(tmp_path / "absent")]
+        if sys.version_info >= (3, 11)
+        else [sys.executable, "-c", code, str(tmp_path / "absent")],
+        env=ros_environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    lines = (done.stdout + done.stderr).strip().splitlines()
+    assert done.returncode == 1
+    assert len(lines) == 1 and "does not exist. Fix: correct the path" in lines[0]

@@ -1,0 +1,164 @@
+"""`depth_perception launch`: starts and stops the same processes as the launch file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import wait_for
+from tiny_drive import write_drive
+
+from depth_perception.bringup import ARGUMENTS, PROFILE_VARIABLES, processes, transport_environment
+from depth_perception.errors import ConfigurationError
+
+COMMAND = "import sys; from depth_perception.cli.main import main; sys.exit(main())"
+
+
+def test_without_a_bag_only_the_node_starts_in_real_time() -> None:
+    (node,) = processes({})
+    assert node.executable == "surround_depth" and node.parameters == {"use_sim_time": False}
+
+
+def test_bag_brings_a_player_and_its_time(tmp_path: Path) -> None:
+    node, player = processes({"bag": str(tmp_path), "rate": "0.5", "namespace": "car"})
+    assert node.parameters["use_sim_time"] is True
+    assert player.parameters["bag"] == str(tmp_path) and player.parameters["rate"] == 0.5
+    assert player.parameters["prefix"] == "/car" and node.namespace == player.namespace == "car"
+
+
+def test_parameter_file_by_name_and_values_over_it() -> None:
+    node = processes({"params_file": "nuscenes", "cameras": "CAM_FRONT, CAM_BACK"})[0]
+    assert Path(node.parameter_files[0]).name == "nuscenes.yaml"
+    assert node.parameters["cameras"] == ["CAM_FRONT", "CAM_BACK"]
+
+
+@pytest.mark.parametrize(
+    "values", [{"bgg": "x"}, {"rviz": "maybe"}, {"bag": "x", "rate": "fast"}, {"params_file": "no"}]
+)
+def test_impossible_arguments_are_named(values: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        processes(values)
+    assert (
+        next(iter(values)) in str(caught.value)
+        or "fast" in str(caught.value)
+        or "no" in str(caught.value)
+    )
+
+
+def test_users_own_fast_dds_profile_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROFILE_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("RMW_IMPLEMENTATION", raising=False)
+    monkeypatch.setattr("depth_perception.bringup._shared_memory_suffices", lambda: True)
+    ours = transport_environment()
+    assert set(ours) == set(PROFILE_VARIABLES)
+    assert all(value.endswith("config/fastdds.xml") for value in ours.values())
+    assert transport_environment("none") == {}
+    monkeypatch.setenv(PROFILE_VARIABLES[0], "/mine.xml")
+    assert transport_environment() == {}
+
+
+def test_every_argument_is_described() -> None:
+    assert len({argument.name for argument in ARGUMENTS}) == len(ARGUMENTS)
+    assert all(argument.description.endswith((".", "images.")) for argument in ARGUMENTS)
+
+
+class Running:
+    """A process whose output is kept; its children are found in its own lines."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str], folder: Path) -> None:
+        self.lines: list[str] = []
+        isolated = ["-P"] if sys.version_info >= (3, 11) else []
+        self.process = subprocess.Popen(
+            [sys.executable, *isolated, "-c", COMMAND, "launch", *arguments],
+            env=environment, cwd=folder, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.lines.extend(iter(self.process.stdout.readline, ""))
+
+    def line(self, part: str) -> str | None:
+        return next((line for line in list(self.lines) if part in line), None)
+
+    @property
+    def children(self) -> list[int]:
+        started = [line for line in list(self.lines) if " started (process " in line]
+        return [int(line.rsplit(" ", 1)[1].rstrip(")\n")) for line in started]
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture
+def launch(ros_environment: dict[str, str], tmp_path: Path) -> Iterator[Any]:
+    """Start launches; whatever still runs afterwards is ended by its id."""
+    started: list[Running] = []
+
+    def make(*arguments: str) -> Running:
+        started.append(Running(list(arguments), ros_environment, tmp_path))
+        return started[-1]
+
+    yield make
+    for running in started:
+        for child in (running.process.pid, *running.children):
+            if alive(child):
+                os.kill(child, signal.SIGKILL)
+        running.process.wait(10)
+
+
+@pytest.fixture
+def needs_executables(ros: Any) -> None:
+    """Skip where the package is not built."""
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    if not any((Path(p) / "lib/depth_perception/surround_depth").exists() for p in prefixes if p):
+        pytest.skip("the package is not built; run 'make build' and source env.bash")
+
+
+def test_launch_plays_a_bag_and_ends_after_it(
+    needs_executables: None, launch: Any, listener: Any, tmp_path: Path
+) -> None:
+    bag = write_drive(tmp_path / "drive", frames=5)
+    depth = listener.listen("/surround_depth/front/depth/image_rect", "sensor_msgs/msg/Image")
+    running = launch(f"bag:={bag}", "exit_after_bag:=true", "queue_size:=10")
+    wait_for(lambda: running.process.poll() is not None, 60, "launch to end")
+    assert running.process.returncode == 0, "".join(running.lines)
+    assert running.line("[bag_player]") and running.line("[surround_depth]")
+    assert len(depth) == 5
+    assert len(running.children) == 2 and not any(alive(child) for child in running.children)
+    assert not running.line("Traceback")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_stops_everything_cleanly(
+    needs_executables: None, launch: Any, number: signal.Signals
+) -> None:
+    running = launch()
+    wait_for(lambda: running.line("estimator embodied"), 60, "the node to start")
+    running.process.send_signal(number)
+    wait_for(lambda: running.process.poll() is not None, 20, "launch to end")
+    assert running.process.returncode == 0, "".join(running.lines)
+    assert not any(alive(child) for child in running.children)
+    assert not running.line("Traceback")
+
+
+def test_launch_fails_when_a_node_dies(needs_executables: None, launch: Any) -> None:
+    running = launch("base_frame:=base_link", "bag:=/nonexistent")
+    wait_for(lambda: running.process.poll() is not None, 60, "launch to end")
+    assert running.process.returncode == 1
+    assert running.line("bag '/nonexistent' does not exist")
+    assert not any(alive(child) for child in running.children)

@@ -1,0 +1,95 @@
+"""A tiny vehicle for node tests: the cameras of `tiny_drive`, published by rclpy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from tiny_drive import CAMERA, HEIGHT, mounting, transform
+
+from depth_perception import messages
+from depth_perception.ros.messages import RclpyTypes, message_class
+from depth_perception.ros.qos import LATCHED, PLAYED
+
+CAMERAS = ("front", "rear")
+STAMP = 1_700_000_000_000_000_000
+
+
+def road_depth(row: int) -> float:
+    """Depth of the road at an image row of a level camera: Z = f h / (v - cy)."""
+    return float(CAMERA.K[1, 1] * HEIGHT / (row - CAMERA.K[1, 2]))
+
+
+class Vehicle:
+    """Publishes images, calibration and mountings; every field of a message can be spoilt."""
+
+    def __init__(self, ros: Any, namespace: str = "", transforms: bool = True) -> None:
+        from rclpy.node import Node
+
+        self._ros = ros
+        self.types = RclpyTypes()
+        self.node = Node("vehicle")
+        self.stamp = STAMP
+        self._images: dict[str, Any] = {}
+        self._infos: dict[str, Any] = {}
+        self._labels: dict[str, Any] = {}
+        for name in CAMERAS:
+            self._images[name] = self.node.create_publisher(
+                message_class("sensor_msgs/msg/Image"), f"{namespace}/{name}/image_raw", PLAYED
+            )
+            self._infos[name] = self.node.create_publisher(
+                message_class("sensor_msgs/msg/CameraInfo"), f"{namespace}/{name}/camera_info",
+                PLAYED,
+            )  # fmt: skip
+            self._labels[name] = self.node.create_publisher(
+                message_class("sensor_msgs/msg/Image"), f"{namespace}/{name}/labels", PLAYED
+            )
+        self._tf = self.node.create_publisher(
+            message_class("tf2_msgs/msg/TFMessage"), "/tf_static", LATCHED
+        )
+        if transforms:
+            self.publish_transforms()
+        ros.add(self.node)
+
+    def publish_transforms(self) -> None:
+        """Latch the mountings of all cameras."""
+        mountings = [transform(self.types, "base_link", n, mounting(n)) for n in CAMERAS]
+        self._tf.publish(self.types.new("tf2_msgs/msg/TFMessage", transforms=mountings))
+
+    @property
+    def heard(self) -> bool:
+        """True when somebody listens to every image and calibration."""
+        publishers = [*self._images.values(), *self._infos.values()]
+        return all(publisher.get_subscription_count() for publisher in publishers)
+
+    def send(self, *names: str, stamp: int | None = None, **spoilt: dict[str, Any]) -> int:
+        """Publish one image and calibration of the cameras named; returns their stamp, ns.
+
+        Args:
+            names: Cameras; all of them when none is named.
+            stamp: Of the messages; 100 ms after the last when None.
+            spoilt: ``image`` or ``info``: fields to set on the message of each camera.
+        """
+        if stamp is None:
+            self.stamp += 100_000_000
+            stamp = self.stamp
+        for name in names or CAMERAS:
+            info = messages.camera_info_message(self.types, stamp, name, CAMERA)
+            pixels = np.full((CAMERA.height, CAMERA.width, 3), 90, np.uint8)
+            image = messages.image_message(self.types, stamp, name, pixels, "bgr8")
+            for message, key in ((info, "info"), (image, "image")):
+                for field, value in spoilt.get(key, {}).items():
+                    setattr(message, field, value)
+            self._infos[name].publish(info)
+            self._images[name].publish(image)
+        return stamp
+
+    def send_labels(self, stamp: int, number: int) -> None:
+        """Publish label images of one class for images that were sent before."""
+        for name, publisher in self._labels.items():
+            ids = np.full((CAMERA.height, CAMERA.width), number, np.uint8)
+            publisher.publish(messages.image_message(self.types, stamp, name, ids, "mono8"))
+
+    def close(self) -> None:
+        """Fall silent."""
+        self._ros.remove(self.node)
