@@ -122,6 +122,33 @@ def test_an_object_whose_feet_are_hidden_takes_no_depth_from_what_hides_it(view)
     assert (result.level[30:70, 100:120] == Level.UNKNOWN).all()
 
 
+def test_an_object_cut_by_the_images_edge_is_no_farther_than_the_ground_there(view):
+    surface = road_and_sky()
+    surface[20:, 100:130] = Surface.OBJECT
+    view.ego[97:, 60:80] = True
+    surface[20:97, 60:80] = Surface.OBJECT
+    result = embodied_depth(view, surface, level=Level.EXTENDED)
+    assert result.depth[30, 110] == pytest.approx(row_depth(99), rel=1e-5)
+    assert result.depth[30, 70] == pytest.approx(row_depth(96), rel=1e-5)
+    assert result.sigma[30, 110] > 0.3
+    # One visible contact says more than the edge.
+    surface[90:, 100:105] = Surface.ROAD
+    depth = embodied_depth(view, surface).depth[30, 110]
+    assert depth == pytest.approx(2 / (1 / row_depth(89) + 1 / row_depth(90)), rel=1e-5)
+
+
+def test_a_walls_visible_foot_holds_beyond_what_hides_its_end(view):
+    surface = road_and_sky()
+    surface[20:70, :60] = Surface.STRUCTURE
+    surface[40:80, :20] = Surface.OBJECT
+    result = embodied_depth(view, surface, level=Level.EXTENDED)
+    wall = 2 / (1 / row_depth(69) + 1 / row_depth(70))
+    assert result.depth[25, 5] == pytest.approx(wall, rel=1e-5)
+    surface[surface == Surface.STRUCTURE] = Surface.OTHER
+    result = embodied_depth(view, surface, level=Level.EXTENDED)
+    assert np.isnan(result.depth[39, 5])
+
+
 def test_a_wall_follows_the_ground_along_its_foot(view):
     surface = road_and_sky()
     feet = 90 - np.arange(80) // 2

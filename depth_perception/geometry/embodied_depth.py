@@ -46,7 +46,7 @@ CONTACT_SIGMA = 0.10
 """Relative depth spread within what stands on one contact (its own thickness, mask errors)."""
 
 FILLED_SIGMA = 0.30
-"""Relative depth spread of inpainted pixels."""
+"""Relative depth spread of inpainted pixels, and of objects whose feet are out of the image."""
 
 _TELEA_RADIUS = 5
 _TELEA_SHRINK = 4
@@ -143,7 +143,9 @@ def _extend(
             count = loops.connected_equals(
                 objects, np.ascontiguousarray(instances, dtype=np.int64), ids
             )
-        loops.stand_objects(ids, count, surface, *plane, contact, spread, CONTACT_REACH)
+        loops.stand_objects(
+            ids, count, surface, *plane, contact, spread, CONTACT_REACH, np.float32(FILLED_SIGMA)
+        )
     to_up = view.T_base_camera[2, :3].astype(np.float32)
     loops.measure_standing(
         surface, contact, spread, view.rays, to_up, np.float32(view.height),

@@ -16,7 +16,7 @@ from depth_perception.geometry.surface import Surface
 # `embodied_depth.Level`, which imports this file.
 _ROAD, _GROUND = int(Surface.ROAD), int(Surface.GROUND)
 _OBJECT, _STRUCTURE = int(Surface.OBJECT), int(Surface.STRUCTURE)
-_SKY, _OTHER = int(Surface.SKY), int(Surface.OTHER)
+_SKY, _OTHER, _EGO = int(Surface.SKY), int(Surface.OTHER), int(Surface.EGO)
 _LEVEL_UNKNOWN, _LEVEL_ROAD, _LEVEL_GROUND, _LEVEL_EXTENDED, _LEVEL_BEYOND = 0, 1, 2, 3, 5
 
 
@@ -79,34 +79,48 @@ def scan_columns(surface, inverse, inverse_sigma, contact, foot_sigma, reach):  
 def bridge_hidden_feet(surface, contact, foot_sigma):  # type: ignore[no-untyped-def]
     """Give runs with hidden feet the foot of the same structure left and right of what hides it.
 
-    Interpolates linearly in inverse depth between visible columns of one row; beyond the outermost
-    visible foot nothing is known.
+    Interpolates linearly in inverse depth between visible columns of one row. Beyond the outermost
+    visible foot a structure is taken to go on at its depth; of what is of unknown class nothing is
+    known there.
     """
     height, width = surface.shape
-    standing = (surface == _STRUCTURE) | (surface == _OTHER)
-    hidden = standing & np.isnan(contact)
     for v in range(height):
-        left = -1
         u = 0
         while u < width:
-            if not standing[v, u]:
-                left = -1
-            elif not hidden[v, u]:
-                left = u
-            elif left >= 0:
-                right = u
-                while right < width and hidden[v, right]:
+            kind = surface[v, u]
+            if kind not in (_STRUCTURE, _OTHER):
+                u += 1
+                continue
+            end = u
+            while end < width and surface[v, end] == kind:
+                end += 1
+            left = -1
+            x = u
+            while x < end:
+                if contact[v, x] > 0:
+                    left = x
+                    x += 1
+                    continue
+                right = x
+                while right < end and not contact[v, right] > 0:
                     right += 1
-                if right < width and standing[v, right]:
-                    a, b = contact[v, left], contact[v, right]
-                    s = max(foot_sigma[v, left], foot_sigma[v, right])
-                    for x in range(u, right):
-                        f = np.float32(x - left) / np.float32(right - left)
-                        contact[v, x] = a + (b - a) * f
-                        foot_sigma[v, x] = s
-                u = right - 1
-                left = -1
-            u += 1
+                if left < 0 and right == end:
+                    break
+                if kind == _OTHER and (left < 0 or right == end):
+                    x = right
+                    continue
+                first = left if left >= 0 else right
+                last = right if right < end else left
+                a, b = contact[v, first], contact[v, last]
+                spread = max(foot_sigma[v, first], foot_sigma[v, last])
+                for i in range(x, right):
+                    f = np.float32(0)
+                    if last > first:
+                        f = np.float32(i - first) / np.float32(last - first)
+                    contact[v, i] = a + (b - a) * f
+                    foot_sigma[v, i] = spread
+                x = right
+            u = end
 
 
 @compiled
@@ -159,13 +173,16 @@ def connected_equals(mask, values, ids):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def stand_objects(ids, count, surface, inverse, plane_sigma, contact, foot_sigma, reach):  # type: ignore[no-untyped-def]
+def stand_objects(  # type: ignore[no-untyped-def]
+    ids, count, surface, inverse, plane_sigma, contact, foot_sigma, reach, cut_sigma
+):
     """Give each object one inverse depth: the median over the lowest twentieth of its contacts.
 
     A contact is the lowest pixel of an object's column run, with visible ground within ``reach``
-    rows below it. Objects that touch no visible ground (their feet are hidden) stay unknown.
-    ``ids`` numbers each pixel's object from 1, 0 without one; ``count`` is one more than the
-    highest number.
+    rows below it. An object without one that is cut by the image's lower edge or the own body
+    stands at most where the ground would be seen there: that, with ``cut_sigma``, is its depth.
+    Others (their feet are hidden by something) stay unknown. ``ids`` numbers each pixel's object
+    from 1, 0 without one; ``count`` is one more than the highest number.
     """
     height, width = ids.shape
     rooms = 1024
@@ -173,10 +190,16 @@ def stand_objects(ids, count, surface, inverse, plane_sigma, contact, foot_sigma
     feet = np.empty(rooms, dtype=np.float32)
     spreads = np.empty(rooms, dtype=np.float32)
     found = 0
-    for v in range(height - 1):
+    cut_at = np.zeros(count, dtype=np.float32)
+    for v in range(height):
         for u in range(width):
             owner = ids[v, u]
-            if owner == 0 or ids[v + 1, u] == owner:
+            if owner == 0:
+                continue
+            if v == height - 1 or surface[v + 1, u] == _EGO:
+                cut_at[owner] = max(cut_at[owner], inverse[v, u])
+                continue
+            if ids[v + 1, u] == owner:
                 continue
             for below in range(v + 1, min(v + reach + 1, height)):
                 kind = surface[below, u]
@@ -207,6 +230,9 @@ def stand_objects(ids, count, surface, inverse, plane_sigma, contact, foot_sigma
         depth_of[owner] = np.median(feet[lowest])
         sigma_of[owner] = np.median(spreads[lowest])
         first = last
+    for owner in range(1, count):
+        if np.isnan(depth_of[owner]) and cut_at[owner] > 0:
+            depth_of[owner], sigma_of[owner] = cut_at[owner], cut_sigma
     for v in range(height):
         for u in range(width):
             if ids[v, u] != 0:
