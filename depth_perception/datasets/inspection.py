@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -157,41 +158,46 @@ def _check_mounting(
 
 def print_inspection(inspection: dict[str, Any]) -> None:
     """Print a description as tables."""
-    console = Console(width=110, highlight=False)
+    console = Console(width=100, highlight=False)
     console.print(f"[bold]{inspection['bag']}[/]  {inspection['duration_s']} s")
-    table = Table(title="cameras", title_justify="left", header_style="")
-    for column in (
+    columns = (
         "camera",
-        "image topic",
         "size",
         "lens",
-        "field",
+        "field, deg",
         "rate",
-        "sets",
+        "images",
         "height",
-        "yaw",
-    ):
-        table.add_column(column, overflow="fold")
+        "yaw, deg",
+        "frame",
+    )
+    table = Table(*columns, box=box.SIMPLE, header_style="")
     for c in inspection["cameras"]:
         table.add_row(
             c["name"],
-            c["image_topic"],
             f"{c['size'][0]}x{c['size'][1]}",
             "rectified" if c["rectified"] else c["distortion_model"],
-            f"{c['field_of_view_deg'][0]:.0f}x{c['field_of_view_deg'][1]:.0f} deg",
+            f"{c['field_of_view_deg'][0]:.0f} x {c['field_of_view_deg'][1]:.0f}",
             "-" if c["rate_hz"] is None else f"{c['rate_hz']} Hz",
             str(c["messages"]),
             f"{c['height_m']:.2f} m",
-            f"{c['yaw_deg']:.0f} deg",
+            f"{c['yaw_deg']:.0f}",
         )
-    console.print(table)
+    if inspection["cameras"]:
+        console.print(table)
+    for c in inspection["cameras"]:
+        topics = f"{c['image_topic']}, {c['camera_info_topic']}"
+        console.print(f"images    {topics} in frame {c['frame_id']}", soft_wrap=True)
     for lidar in inspection["lidars"]:
         rate = "" if lidar["rate_hz"] is None else f", {lidar['rate_hz']} Hz"
         console.print(f"LiDAR     {lidar['topic']}: {lidar['messages']} scans{rate}")
     console.print(f"odometry  {inspection['odometry_poses']} poses")
     console.print(f"TF        base frame {inspection['base_frame']}")
+    children: dict[str, list[str]] = defaultdict(list)
     for parent, child in inspection["transforms"]:
-        console.print(f"          {parent} -> {child}")
+        children[parent].append(child)
+    for parent, names in children.items():
+        console.print(f"          {parent} -> {', '.join(names)}", soft_wrap=True)
     for note in inspection["notes"]:
         console.print(f"note: {note}", soft_wrap=True)
     for problem in inspection["problems"]:
