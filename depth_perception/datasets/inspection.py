@@ -160,18 +160,9 @@ def print_inspection(inspection: dict[str, Any]) -> None:
     """Print a description as tables."""
     console = Console(width=100, highlight=False)
     console.print(f"[bold]{inspection['bag']}[/]  {inspection['duration_s']} s")
-    columns = (
-        "camera",
-        "size",
-        "lens",
-        "field, deg",
-        "rate",
-        "images",
-        "height",
-        "yaw, deg",
-        "frame",
-    )
-    table = Table(*columns, box=box.SIMPLE, header_style="")
+    table = Table(box=box.SIMPLE, header_style="")
+    for column in ("camera", "size", "lens", "field, deg", "rate", "images", "height", "yaw, deg"):
+        table.add_column(column, no_wrap=True)
     for c in inspection["cameras"]:
         table.add_row(
             c["name"],
