@@ -10,18 +10,18 @@ from pathlib import Path
 from setuptools import setup
 
 ROOT = Path(__file__).resolve().parent
-SHARED_FOLDERS = ("config", "launch")
+SHARED_FOLDERS = ("config", "launch", "msg")
 
 
 def shared_files() -> list[tuple[str, list[str]]]:
     """List the shared files folder by folder, in the form that `data_files` wants."""
-    folders: dict[str, list[str]] = {}
+    folders: dict[str, list[str]] = {"": ["package.xml"]}
     for top in SHARED_FOLDERS:
         for path in sorted((ROOT / top).rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
                 relative = path.relative_to(ROOT)
                 folders.setdefault(relative.parent.as_posix(), []).append(relative.as_posix())
-    return [(f"share/depth_perception/{folder}", files) for folder, files in folders.items()]
+    return [(f"share/depth_perception/{folder}".rstrip("/"), f) for folder, f in folders.items()]
 
 
 setup(data_files=shared_files())

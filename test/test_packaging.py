@@ -3,7 +3,9 @@
 import ast
 import configparser
 import importlib
+import os
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -11,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tiny_drive import write_drive
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "depth_perception").rglob("*.py"))
@@ -109,10 +112,11 @@ def test_wheel_has_the_modules_and_the_shared_files_and_no_tests(tmp_path):
     # The build leaves an egg-info folder and a build folder beside its setup.py: give it a copy.
     source = tmp_path / "source"
     source.mkdir()
-    for name in ("depth_perception", "config", "launch", "setup.py", "setup.cfg", "LICENSE"):
+    for name in ("depth_perception", "config", "launch", "msg", "setup.py", "setup.cfg", "LICENSE"):
         (source / name).symlink_to(ROOT / name)
     (source / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     (source / "README.md").write_text("")
+    shutil.copy(ROOT / "package.xml", source)
     wheels = tmp_path / "wheels"
     result = subprocess.run(
         [sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation", "-qq"]
@@ -129,8 +133,30 @@ def test_wheel_has_the_modules_and_the_shared_files_and_no_tests(tmp_path):
     modules = {path.relative_to(ROOT).as_posix() for path in MODULES}
     assert modules <= set(names)
     shared = f"depth_perception-{assigned_version()}.data/data/share/depth_perception/"
-    for folder in ("config", "launch"):
+    for folder in ("config", "launch", "msg"):
         for path in (ROOT / folder).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 assert shared + path.relative_to(ROOT).as_posix() in names
     assert not [name for name in names if name.startswith("test/") or "/test_" in name]
+
+    # Laid out as pip does it, and far from the sources, the package finds its own files.
+    prefix = tmp_path / "prefix"
+    with zipfile.ZipFile(wheel) as archive:
+        for name in names:
+            place = prefix / name.removeprefix(shared.split("share/")[0])
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(archive.read(name))
+    drive = write_drive(tmp_path / "drive")
+    code = (
+        f"import sys; sys.path.insert(0, {str(prefix)!r});"
+        "from depth_perception.cli.main import main;"
+        "from depth_perception.resources import share_folder; print(share_folder());"
+        f"sys.exit(main(['replay', {str(drive)!r}, '-o', {str(tmp_path / 'out')!r}]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={k: v for k, v in os.environ.items() if k != "AMENT_PREFIX_PATH"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert str(prefix / "share" / "depth_perception") in done.stdout
