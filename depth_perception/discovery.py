@@ -26,6 +26,9 @@ _NOT_IMAGES = (
 )
 
 
+_NOT_CAMERAS = ("depth", "disparity", "confidence", "segmentation", "labels")
+
+
 @dataclass(frozen=True)
 class CameraTopics:
     """The topics of one camera.
@@ -54,8 +57,18 @@ def camera_name(info_topic: str) -> str:
 
 
 def is_rectified_topic(topic: str) -> bool:
-    """Tell from its name whether a topic carries rectified images (``image_rect*``)."""
-    return any("rect" in part.split("_") for part in topic.split("/") if part)
+    """Tell from its name whether a topic carries rectified images, e.g. ``image_rect_color``."""
+    parts = [part for part in topic.split("/") if part]
+    if parts and parts[-1] in ("compressed", "theora", "zstd", "ffmpeg"):
+        parts.pop()  # a transport of the topic before it
+    words = parts[-1].split("_") if parts else []
+    return any(word in ("rect", "rectified", "undistorted") for word in words)
+
+
+def is_depth_camera(info_topic: str) -> bool:
+    """Tell from its topics whether a camera delivers depth, labels or the like, not images."""
+    parent = info_topic.rsplit("/", 1)[0].rsplit("/", 1)[-1].lower()
+    return any(word in _NOT_CAMERAS for word in parent.split("_"))
 
 
 def match_image_topic(info_topic: str, topics: Mapping[str, str]) -> str | None:
@@ -100,6 +113,8 @@ def find_cameras(topics: Mapping[str, str], parameters: Parameters) -> dict[str,
         for topic, type_name in topics.items()
         if type_name == CAMERA_INFO_TYPE and not _is_our_output(topic)
     }
+    if not parameters.cameras:
+        infos = {topic: name for topic, name in infos.items() if not is_depth_camera(topic)}
     found: dict[str, CameraTopics] = {}
     wanted = parameters.cameras or [infos[topic] for topic in sorted(infos)]
     for index, name in enumerate(wanted):
@@ -120,7 +135,9 @@ def find_cameras(topics: Mapping[str, str], parameters: Parameters) -> dict[str,
             image: str | None = parameters.image_topics[index]
         else:
             image = match_image_topic(info, topics)
-        if image is None or (image not in topics):
+        if image is None or topics.get(image) not in IMAGE_TYPES:
+            continue
+        if topics.get(info, CAMERA_INFO_TYPE) != CAMERA_INFO_TYPE:
             continue
         labels = parameters.segmentation.labels_topic
         if labels and not labels.startswith("/"):
@@ -141,13 +158,28 @@ def why_no_camera(name: str, topics: Mapping[str, str], parameters: Parameters) 
     infos = [t for t, kind in topics.items() if kind == CAMERA_INFO_TYPE and camera_name(t) == name]
     if parameters.camera_info_topics:
         index = parameters.cameras.index(name)
-        image = parameters.image_topics[index] if parameters.image_topics else ""
-        for topic in (parameters.camera_info_topics[index], image):
-            if topic and topic not in topics:
-                return f"topic {topic} does not exist"
+        reason = _not_of(topics, parameters.camera_info_topics[index], (CAMERA_INFO_TYPE,))
+        if reason:
+            return reason
+    if parameters.image_topics:
+        index = parameters.cameras.index(name)
+        reason = _not_of(topics, parameters.image_topics[index], IMAGE_TYPES)
+        if reason:
+            return reason
+    if parameters.camera_info_topics:
+        return f"no image topic beside {parameters.camera_info_topics[index]}"
     if not infos:
         return f"no CameraInfo topic named .../{name}/camera_info"
     return f"no image topic beside {infos[0]}"
+
+
+def _not_of(topics: Mapping[str, str], topic: str, kinds: tuple[str, ...]) -> str:
+    """Say why a topic that was named will not do; empty when it will."""
+    if topic not in topics:
+        return f"topic {topic} does not exist"
+    if topics[topic] not in kinds:
+        return f"topic {topic} is a {topics[topic]}; expected {' or '.join(kinds)}"
+    return ""
 
 
 def _is_our_output(topic: str) -> bool:

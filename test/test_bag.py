@@ -1,13 +1,26 @@
 """Bags: what is found in them, and what is said of bad ones."""
 
+import re
+
 import numpy as np
 import pytest
-from tiny_drive import CAMERA, PERIOD, START, mounting, picture, write_drive
+from tiny_drive import CAMERA, PERIOD, START, mounting, picture, transform, write_drive
 
+from depth_perception import messages
 from depth_perception.datasets.bag import BagReader, open_bag
+from depth_perception.datasets.bag_writer import BagTypes, BagWriter, package_typestore
 from depth_perception.datasets.inspection import inspect_bag
+from depth_perception.discovery import (
+    CAMERA_INFO_TYPE,
+    IMAGE_TYPES,
+    find_cameras,
+    is_rectified_topic,
+)
 from depth_perception.errors import BagError, DepthPerceptionError
+from depth_perception.geometry.back_projection import POINT_DTYPE
 from depth_perception.parameters import Parameters, from_flat
+
+STORE = BagTypes(package_typestore())
 
 
 def read(path, **values):
@@ -184,7 +197,7 @@ def test_calibration_that_changes_midway_is_followed(tmp_path):
     assert focal == pytest.approx([200, 200, 220])
 
 
-def test_a_nan_cloud_is_an_empty_one_and_a_cut_one_is_left_out(tmp_path):
+def test_a_nan_cloud_and_a_cut_one_are_left_out_with_the_reason(tmp_path):
     def change(topic, index, message):
         if topic == "/lidar/points" and index == 0:
             message.data = np.full(len(message.data) // 4, np.nan, np.float32).view(np.uint8)
@@ -194,8 +207,9 @@ def test_a_nan_cloud_is_an_empty_one_and_a_cut_one_is_left_out(tmp_path):
 
     with BagReader(write_drive(tmp_path / "bag", change=change), Parameters()) as reader:
         scans = list(reader.clouds())
-        assert [len(scan.points) > 0 for scan in scans] == [False, True]
-        assert "/lidar/points" in reader.problems[0]
+        assert [len(scan.points) > 0 for scan in scans] == [True]
+        assert re.search(r"/lidar/points: of the \d+ points .*none has finite", reader.problems[0])
+        assert re.search(r"/lidar/points: .*100 bytes; expected", reader.problems[1])
 
 
 def test_random_bytes_never_raise_anything_but_our_own_errors(tmp_path):
@@ -230,3 +244,116 @@ def test_inspection_finds_gaps_and_rates(tmp_path):
     assert front["height_m"] == 1.5
     assert inspection["problems"] == []
     assert any("gaps" in note for note in inspection["notes"])
+
+
+def test_inspection_takes_the_ground_from_the_parameters_and_scans_from_the_lidar(tmp_path):
+    def cut(topic, index, message):
+        if topic == "/lidar/points":
+            message.data = message.data[:10]
+        return message
+
+    path = write_drive(tmp_path / "bag", change=cut)
+
+    def problems(**ground):
+        parameters = from_flat({f"ground.{name}": value for name, value in ground.items()})
+        with BagReader(path, parameters) as reader:
+            return inspect_bag(reader)["problems"]
+
+    assert [text[:13] for text in problems()] == ["/lidar/points"]
+    high = problems(height=2.0)
+    assert "camera front is -0.50 m above the ground (ground.height is 2 m)" in high[0]
+
+
+def test_a_camera_frame_that_is_no_optical_frame_is_a_problem(tmp_path):
+    def body(topic, index, message):
+        if topic == "/tf_static":
+            q = message.transforms[0].transform.rotation
+            q.x, q.y, q.z, q.w = 0.0, 0.0, 0.0, 1.0
+        return message
+
+    with BagReader(write_drive(tmp_path / "bag", change=body), Parameters()) as reader:
+        (problem,) = inspect_bag(reader)["problems"]
+    assert "camera front sees no ground" in problem and "optical frame" in problem
+
+
+def test_a_refused_transform_explains_why_a_frame_is_missing(tmp_path):
+    def spoil(topic, index, message):
+        if topic == "/tf_static":
+            for item in message.transforms:
+                item.transform.translation.x = float("nan")
+        return message
+
+    with pytest.raises(
+        BagError, match=r"front.*not in TF \(transform base_link -> front: translation \[nan"
+    ):
+        read(write_drive(tmp_path / "bag", change=spoil))
+
+
+def test_odometry_of_a_frame_that_base_is_fixed_to_moves_base(tmp_path):
+    def rename(topic, index, message):
+        if topic == "/tf_static":
+            up = np.eye(4)
+            up[2, 3] = 0.3
+            message.transforms.append(transform(STORE, "base_footprint", "base_link", up))
+        return message
+
+    path = write_drive(tmp_path / "bag", change=rename)
+    moving = tmp_path / "moving"
+    with open_bag(path) as reader, BagWriter(moving) as writer:
+        for connection, time, raw in reader.messages():
+            writer.write_serialized(connection.topic, connection.msgtype, bytes(raw), time)
+        for index in range(3):
+            T = np.eye(4)
+            T[0, 3] = float(index)
+            pose = transform(STORE, "odom", "base_footprint", T, START + index * PERIOD)
+            message = STORE.new("tf2_msgs/msg/TFMessage", transforms=[pose])
+            writer.write("/tf", message, START + index * PERIOD)
+    with BagReader(moving, Parameters()) as reader:
+        assert [T[:3, 3].tolist() for _, T in reader.odometry] == [
+            [0.0, 0.0, 0.3], [1.0, 0.0, 0.3], [2.0, 0.0, 0.3],
+        ]  # fmt: skip
+
+
+def test_the_cloud_with_most_points_is_the_lidar(tmp_path):
+    path = write_drive(tmp_path / "bag")
+    with open_bag(path) as reader, BagWriter(tmp_path / "two") as writer:
+        for connection, time, raw in reader.messages():
+            writer.write_serialized(connection.topic, connection.msgtype, bytes(raw), time)
+            if connection.topic == "/lidar/points":
+                one = messages.cloud_message(STORE, time, "lidar", np.zeros(1, POINT_DTYPE))
+                writer.write("/a_radar", one, time)
+    with BagReader(tmp_path / "two", Parameters()) as reader:
+        assert reader.lidar_topics == ["/lidar/points", "/a_radar"]
+
+
+@pytest.mark.parametrize(
+    ("image", "info", "names"),
+    [
+        ("/camera/color/image_raw", "/camera/color/camera_info", ["color"]),
+        ("/camera/depth/image_rect_raw", "/camera/depth/camera_info", []),
+        ("/c/aligned_depth_to_color/image_raw", "/c/aligned_depth_to_color/camera_info", []),
+        ("/rear_rect_bracket/image_raw", "/rear_rect_bracket/camera_info", ["rear_rect_bracket"]),
+    ],
+)
+def test_cameras_that_deliver_no_pictures_are_not_cameras(image, info, names):
+    topics = {image: IMAGE_TYPES[0], info: CAMERA_INFO_TYPE}
+    found = find_cameras(topics, Parameters())
+    assert list(found) == names
+    assert not any(camera.rectified for camera in found.values())
+
+
+@pytest.mark.parametrize(
+    ("topic", "rectified"),
+    [
+        ("/a/image_rect", True), ("/a/image_rect_color/compressed", True),
+        ("/a/image_rectified", True), ("/a/image_rect_compressed", True),
+        ("/a/image_raw", False), ("/rect/image_raw", False),
+    ],
+)  # fmt: skip
+def test_rectified_images_are_told_by_the_topics_last_name(topic, rectified):
+    assert is_rectified_topic(topic) == rectified
+
+
+def test_a_topic_of_another_type_is_named_with_its_type(tmp_path):
+    with pytest.raises(BagError, match=r"/lidar/points is a sensor_msgs/msg/PointCloud2"):
+        read(write_drive(tmp_path / "bag"), cameras=["front"], image_topics=["/lidar/points"])

@@ -142,3 +142,44 @@ def test_an_existing_folder_is_never_overwritten_unless_it_is_a_bag(drive, tmp_p
 def test_pictures_are_written(drive, tmp_path):
     assert main(["replay", str(drive), "--images", str(tmp_path / "pictures"), *QUICK]) == 0
     assert list((tmp_path / "pictures").rglob("*.*"))
+
+
+def test_a_camera_that_fails_leaves_the_others(tmp_path, capsys):
+    """Its mounting is below the road: an impossible calibration of one camera, not of the rig."""
+
+    def sink(topic, index, message):
+        if topic == "/tf_static":
+            (rear,) = [t for t in message.transforms if t.child_frame_id == "rear"]
+            rear.transform.translation.z = -1.0
+        return message
+
+    bag = write_drive(tmp_path / "bag", change=sink)
+    assert main(["replay", str(bag), "-o", str(tmp_path / "out"), *QUICK]) == 0
+    with open_bag(tmp_path / "out") as reader:
+        topics = {c.topic: c.msgcount for c in reader.connections}
+        status = [
+            reader.deserialize(raw, c.msgtype) for c, _, raw in reader.messages()
+            if c.topic == "/surround_depth/status"
+        ]  # fmt: skip
+    assert topics["/surround_depth/front/depth/image_rect"] == 3
+    assert "/surround_depth/rear/depth/image_rect" not in topics
+    front, rear = status[0].cameras
+    assert front.present and not rear.present
+    assert "camera rear: " in rear.reason and "above the ground" in rear.reason
+
+
+@pytest.mark.parametrize("where", [".", "sub", ".."])
+def test_the_recording_is_never_the_output(tmp_path, capsys, where):
+    bag = write_drive(tmp_path / "outer" / "bag")
+    before = contents(bag)
+    assert main(["replay", str(bag), "-o", str(bag / where), "--overwrite", *QUICK]) == 1
+    assert "lie in one another" in capsys.readouterr().err
+    (file,) = bag.glob("*.mcap")
+    assert main(["replay", str(file), "-o", str(bag), "--overwrite", *QUICK]) == 1
+    assert contents(bag) == before
+
+
+def test_no_frame_sets_are_refused(drive, tmp_path, capsys):
+    assert main(["replay", str(drive), "-o", str(tmp_path / "out"), "--frames", "0"]) == 1
+    assert "1 or more" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigurationError(
             f"--max-depth {options.max_depth}", expected="more than 1 m", fix="e.g. 80"
         )
-    if options.frames < 0 or (options.max_offset is not None and options.max_offset <= 0):
+    if options.frames < 0 or (options.max_offset is not None and not options.max_offset > 0):
         raise ConfigurationError(
             f"--frames {options.frames}, --max-offset {options.max_offset}",
             expected="frames of 0 (all) or more, an offset above zero",
@@ -80,7 +80,9 @@ def run(options: argparse.Namespace) -> int:
         evaluation = evaluate(
             reader,
             pipeline,
-            protocol=TruthProtocol(max_depth=options.max_depth),
+            protocol=TruthProtocol(
+                max_depth=options.max_depth, ground_height=parameters.ground.height
+            ),
             max_offset=options.max_offset,
             frames=options.frames,
             lidar=options.lidar,

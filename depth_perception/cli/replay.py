@@ -7,6 +7,7 @@ depth in colour, and the cloud from above.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from depth_perception.cli.arguments import add_parameter_arguments, parameters_from
 
@@ -26,7 +27,6 @@ def run(options: argparse.Namespace) -> int:
     """Run the verb."""
     import contextlib
     import sys
-    from pathlib import Path
 
     from tqdm import tqdm
 
@@ -43,6 +43,12 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigurationError(
             "replay has nothing to write", fix="give --output BAG, --images DIR or both"
         )
+    if options.frames is not None and options.frames < 1:
+        raise ConfigurationError(
+            f"--frames {options.frames}", expected="1 or more", fix="leave it out for all"
+        )
+    if options.output:
+        _keep_apart(Path(options.bag), Path(options.output))
     parameters = parameters_from(options)
 
     def say(text: str) -> None:
@@ -77,3 +83,22 @@ def run(options: argparse.Namespace) -> int:
     where = " and ".join(str(path) for path in (options.output, options.images) if path)
     print(f"{count} frame sets of {cameras} cameras: {where}")
     return 0
+
+
+def _keep_apart(bag: Path, output: Path) -> None:
+    """Refuse an output that would replace or litter the bag that is read.
+
+    Raises:
+        ConfigurationError: One of the two folders holds the other.
+    """
+    from depth_perception.errors import ConfigurationError
+
+    source, target = bag.resolve(), output.resolve()
+    if source.is_file() and (source.parent / "metadata.yaml").exists():
+        source = source.parent
+    if source == target or source in target.parents or target in source.parents:
+        raise ConfigurationError(
+            f"--output '{output}' and the bag '{bag}' lie in one another",
+            expected="a folder of its own: the recording is not to be lost",
+            fix="name another --output",
+        )

@@ -90,12 +90,14 @@ def open_bag(path: str | Path) -> Iterator[AnyReader]:
 def unreadable(path: Path, error: Exception) -> BagError:
     """Build the error of a bag that does not open or breaks off."""
     fix = (
-        "recover it with 'mcap recover', or record it again"
+        "run 'ros2 bag reindex', or name the .mcap or .db3 file itself"
+        if "metadata" in str(error).lower() or not any(path.parent.glob(path.name))
+        else "recover it with 'mcap recover', or record it again"
         if path.suffix == ".mcap" or any(path.glob("*.mcap"))
         else "run 'ros2 bag reindex', or 'sqlite3 .recover', or record it again"
     )
     return BagError(
-        f"bag '{path}' cannot be read: {error or type(error).__name__}",
+        f"bag '{path}' cannot be read: {' '.join(str(error).split()) or type(error).__name__}",
         expected="a whole rosbag2 bag (this one is cut, damaged or of an unknown kind)",
         fix=fix,
     )
@@ -113,7 +115,7 @@ class BagReader:
         cameras: Topics of each usable camera, by name.
         tree: Static transforms.
         odometry: (stamp ns, T_odom_base) in the order of time; may be empty.
-        lidar_topics: Topics of point clouds, by name.
+        lidar_topics: Topics of point clouds; the one with most points in its first scan is first.
         problems: What was wrong and left out, each once.
     """
 
@@ -150,11 +152,7 @@ class BagReader:
             self._read_transforms()
             self._read_odometry()
             self.cameras = find_cameras(self.topics, self.parameters)
-            self.lidar_topics = sorted(
-                topic
-                for topic, kind in self.topics.items()
-                if kind == CLOUD_TYPE and "surround_depth" not in topic.split("/")
-            )
+            self.lidar_topics = self._clouds_by_size()
         except BaseException:
             self._context.__exit__(None, None, None)
             raise
@@ -218,6 +216,21 @@ class BagReader:
                 continue
             yield connection.topic, time, message
 
+    def _clouds_by_size(self) -> list[str]:
+        """List the topics of point clouds; a LiDAR comes before a radar of a few points."""
+        topics = sorted(
+            topic
+            for topic, kind in self.topics.items()
+            if kind == CLOUD_TYPE and "surround_depth" not in topic.split("/")
+        )
+        sizes: dict[str, int] = {}
+        if len(topics) > 1:
+            for topic, _, message in self.messages(topics):
+                sizes.setdefault(topic, message.width * message.height)
+                if len(sizes) == len(topics):
+                    break
+        return sorted(topics, key=lambda topic: -sizes.get(topic, 0))
+
     def clouds(self, topic: str | None = None) -> Iterator[LidarScan]:
         """Yield the scans of one LiDAR topic (the first when None) in the bag's order.
 
@@ -238,6 +251,12 @@ class BagReader:
                 points = messages.decode_points(message, topic)
             except MessageError as error:
                 self._problem(str(error))
+                continue
+            if len(points) == 0:
+                self._problem(
+                    f"{topic}: of the {message.width * message.height} points of a scan none has"
+                    " finite x, y and z; it is left out. Fix: check the LiDAR driver"
+                )
                 continue
             frame = message.header.frame_id.lstrip("/")
             yield LidarScan(messages.stamp_of(message.header.stamp), frame, points)
@@ -270,8 +289,8 @@ class BagReader:
                 while len(kept) > 20:
                     kept.pop(next(iter(kept)))
                 continue
-            if stamp == 0:
-                self._problem(messages.zero_stamp(topic))
+            if stamp <= 0:
+                self._problem(messages.zero_stamp(topic, stamp))
                 continue
             name = by_image[topic]
             waiting += assembler.add(name, stamp, (message, self._infos[name]))
@@ -343,10 +362,10 @@ class BagReader:
             name = by_topic[topic]
             if topic == self.cameras[name].info:
                 self._infos[name] = message
-            elif name not in cameras and messages.stamp_of(message.header.stamp) != 0:
+            elif (stamp := messages.stamp_of(message.header.stamp)) <= 0:
+                reasons[name] = messages.zero_stamp(topic, stamp)
+            elif name not in cameras:
                 images[name] = message
-            elif messages.stamp_of(message.header.stamp) == 0:
-                reasons[name] = messages.zero_stamp(topic)
             if name in cameras or name not in images or name not in self._infos:
                 continue
             try:
@@ -397,6 +416,7 @@ class BagReader:
                     parent, child, T = messages.decode_transform(item)
                 except TransformError as error:
                     self._problem(f"{topic}: {error}")
+                    self.tree.refuse(item.child_frame_id, str(error))
                     continue
                 if topic.endswith("tf_static"):
                     static.add(child)
@@ -404,12 +424,20 @@ class BagReader:
                 else:
                     moving.append((messages.stamp_of(item.header.stamp) or time, parent, child, T))
         base = self.parameters.base_frame
+        # What moves is the base frame, or a frame that it is fixed to, such as base_footprint.
+        T_carrier_base: dict[str, Matrix | None] = {base: np.eye(4)}
+        for child in {child for _, _, child, _ in moving} - static - {base}:
+            try:
+                T_carrier_base[child] = self.tree.lookup(child, base)
+            except TransformError:
+                T_carrier_base[child] = None
         seen: set[str] = set()
         for stamp, parent, child, T in moving:
             if child in static:
                 continue
-            if child == base:
-                self.odometry.append((stamp, T))
+            fixed = T_carrier_base[child]
+            if fixed is not None:
+                self.odometry.append((stamp, T @ fixed))
             if child not in seen:
                 seen.add(child)
                 self.tree.set(parent, child, T)

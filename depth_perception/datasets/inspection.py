@@ -14,7 +14,9 @@ from depth_perception import messages
 from depth_perception.datasets.bag import BagReader
 from depth_perception.discovery import IMAGE_TYPES
 from depth_perception.errors import DepthPerceptionError
-from depth_perception.geometry.ground_plane import GroundPlane, horizon_row
+from depth_perception.geometry.camera_view import camera_view
+from depth_perception.geometry.ground_plane import GroundPlane, camera_height, horizon_row
+from depth_perception.rig_builder import nominal_ground
 
 GAP = 2.5
 """A pause of more than this many median periods is a gap."""
@@ -34,6 +36,7 @@ def inspect_bag(reader: BagReader) -> dict[str, Any]:
         problems.append(str(error))
         rig = None
     stamps = _stamps(reader)
+    ground = nominal_ground(reader.parameters.ground)
     if rig is not None:
         for camera in rig:
             topics = reader.cameras[camera.name]
@@ -57,14 +60,20 @@ def inspect_bag(reader: BagReader) -> dict[str, Any]:
                 **_timing(stamps[topics.image]),
             }
             cameras.append(entry)
-            _check_mounting(camera, entry, problems, notes)
+            _check_mounting(camera, ground, entry, problems, notes)
             if entry["gaps"]:
                 notes.append(
                     f"{topics.image}: {entry['gaps']} gaps, longest {entry['longest_s']} s"
                 )
+            if "not_rising" in entry:
+                notes.append(
+                    f"{topics.image}: {entry['not_rising']} stamps repeat or go back; such images"
+                    " may be left out of frame sets"
+                )
         missing = [text for text in reader.problems if "is left out" in text]
         problems += [text for text in missing if text not in problems]
         notes += [text for text in reader.problems if text not in missing]
+    problems += _scan_problems(reader)
     lidars = [
         {"topic": topic, "messages": reader.counts[topic], **_timing(stamps[topic])}
         for topic in reader.lidar_topics
@@ -106,7 +115,7 @@ def _stamps(reader: BagReader) -> dict[str, list[int]]:
 
 
 def _timing(stamps: list[int]) -> dict[str, Any]:
-    periods = np.diff(np.array(stamps, dtype=np.float64) * 1e-9)
+    periods = np.diff(np.array(stamps, dtype=np.int64)).astype(np.float64) * 1e-9
     if len(periods) == 0:
         return {"messages": len(stamps), "rate_hz": None, "gaps": 0, "longest_s": None}
     median = float(np.median(periods))
@@ -115,7 +124,25 @@ def _timing(stamps: list[int]) -> dict[str, Any]:
         "rate_hz": round(1 / median, 2) if median > 0 else None,
         "gaps": int((periods > GAP * median).sum()) if median > 0 else 0,
         "longest_s": round(float(periods.max()), 3),
+        **({"not_rising": int((periods <= 0).sum())} if (periods <= 0).any() else {}),
     }
+
+
+def _scan_problems(reader: BagReader) -> list[str]:
+    """Say why the first scan of a LiDAR could not be scored against."""
+    out = []
+    for topic in reader.lidar_topics:
+        for _, _, message in reader.messages([topic]):
+            try:
+                points = messages.decode_points(message, topic)
+                reader.tree.lookup(reader.parameters.base_frame, message.header.frame_id)
+                if len(points) == 0:
+                    out.append(f"{topic}: its first scan has no finite point")
+            except DepthPerceptionError as error:
+                text = str(error)
+                out.append(text if text.startswith(topic) else f"{topic}: {text}")
+            break
+    return out
 
 
 def _field_of_view(camera: Any) -> tuple[float, float]:
@@ -131,14 +158,28 @@ def _field_of_view(camera: Any) -> tuple[float, float]:
 
 
 def _check_mounting(
-    camera: Any, entry: dict[str, Any], problems: list[str], notes: list[str]
+    camera: Any,
+    ground: GroundPlane,
+    entry: dict[str, Any],
+    problems: list[str],
+    notes: list[str],
 ) -> None:
     """Add what is impossible or odd about how a camera is mounted."""
     name = camera.name
-    if entry["height_m"] <= 0.05:
+    height = camera_height(ground, camera.T_base_camera)
+    if height <= 0.05:
         problems.append(
-            f"camera {name} is at z = {entry['height_m']} m of the base frame; expected the road"
-            " at z = 0 below it. Fix: set ground.height to the road's z in base_frame"
+            f"camera {name} is {height:.2f} m above the ground (ground.height is"
+            f" {ground.height:g} m); expected the road below it."
+            " Fix: set ground.height to the road's z in base_frame, or correct TF"
+        )
+        return
+    if not np.isfinite(camera_view(camera, ground, 64).plane).any():
+        problems.append(
+            f"camera {name} sees no ground: by TF it looks along"
+            f" {camera.T_base_camera[:3, 2].round(2).tolist()} of the base frame; expected an"
+            " optical frame (z forward, x right, y down). Fix: put the optical frame into"
+            " header.frame_id, or correct TF"
         )
         return
     up = -camera.T_base_camera[2, 1]
@@ -149,7 +190,7 @@ def _check_mounting(
         )
     if camera.view.is_pinhole:
         horizon = float(
-            horizon_row(camera.view, camera.T_base_camera, GroundPlane(), camera.view.width / 2)
+            horizon_row(camera.view, camera.T_base_camera, ground, camera.view.width / 2)
         )
         entry["horizon_row"] = round(horizon, 1)
         if up > 0.5 and horizon >= camera.view.height:

@@ -104,6 +104,7 @@ def evaluate(
 
         # Images and scans are read side by side: two readers, each with its own place in the file.
         with Reader(reader.path, reader.parameters) as beside:
+            beside.problems = reader.problems  # one list: what is wrong with a scan is reported too
             return evaluate(
                 reader, pipeline, protocol=protocol, max_offset=max_offset, frames=frames,
                 lidar=lidar, scans=beside.clouds(lidar), progress=progress, observer=observer,
@@ -213,7 +214,7 @@ class _Run:
     def finish(self) -> Evaluation:
         """Average what was gathered."""
         images = [sample for samples in self.sets for sample in samples.values()]
-        if not images:
+        if not images or not any(len(sample.depth) for sample in images):
             raise self._no_truth()
         names = [name for name in self.reader.rig.names if name in self.image_size]
         per_image = self._scores()
@@ -300,6 +301,11 @@ class _Run:
             )
         return notes
 
+    def _why(self) -> str:
+        """Return the first problem of the LiDAR that was met, for an error."""
+        found = [text for text in self.reader.problems if text.startswith(self.lidar)]
+        return f" ({found[0]})" if found else ""
+
     def _no_truth(self) -> BagError:
         if not self.sets:
             return BagError(
@@ -309,9 +315,17 @@ class _Run:
             )
         if not math.isfinite(self.closest):
             return BagError(
-                f"bag '{self.reader.path}': {self.lidar} has no scan",
+                f"bag '{self.reader.path}': {self.lidar} has no usable scan{self._why()}",
                 expected="at least one",
-                fix="record the LiDAR with the cameras",
+                fix="record the LiDAR with the cameras, or choose another topic with --lidar",
+            )
+        if any(self.sets):
+            return BagError(
+                f"bag '{self.reader.path}': no point of {self.lidar} falls into an image"
+                + self._why(),
+                expected="LiDAR points in front of the cameras",
+                fix="check the transforms of LiDAR and cameras ('depth_perception inspect'), or"
+                " choose another topic with --lidar",
             )
         limit = self.max_offset or (
             OFFSET_WITH_ODOMETRY if self.reader.odometry else OFFSET_WITHOUT_ODOMETRY

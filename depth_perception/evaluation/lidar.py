@@ -63,7 +63,8 @@ class TruthProtocol:
     Attributes:
         min_depth: Nearest depth, metres.
         max_depth: Farthest depth, metres.
-        body_min: (x, y, z) of one corner of the own body's box, base frame, metres.
+        body_min: (x, y, z) of one corner of the own body's box, base frame, metres, z counted
+            from ``ground_height``.
         body_max: The other corner. The default fits a passenger car whose base frame lies
             anywhere between its axles; it ends 0.3 m above the ground, so that road stays.
         occlusion_pixels: How far, in u and in v, a nearer point hides others, px.
@@ -71,6 +72,7 @@ class TruthProtocol:
         road_half_width: |y| of road points, metres.
         road_range: Distance of road points from the base frame in x and y, metres.
         road_tolerance: Distance of road points from the fitted plane, metres.
+        ground_height: z of the road in the base frame, metres.
     """
 
     min_depth: float = 1.0
@@ -82,6 +84,7 @@ class TruthProtocol:
     road_half_width: float = 4.0
     road_range: float = 40.0
     road_tolerance: float = 0.2
+    ground_height: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +171,8 @@ def base_motion(odometry: Sequence[tuple[int, Matrix]], source: int, target: int
 
 def without_body(points: NDArray[np.floating], protocol: TruthProtocol) -> NDArray[np.bool_]:
     """Tell which (N, 3) points of the base frame lie outside of the own body's box."""
-    inside = (points > protocol.body_min) & (points < protocol.body_max)
+    lift = np.array([0, 0, protocol.ground_height])
+    inside = (points > lift + protocol.body_min) & (points < lift + protocol.body_max)
     return ~np.asarray(inside.all(axis=1), dtype=np.bool_)
 
 

@@ -72,6 +72,11 @@ class TransformTree:
     def __init__(self) -> None:
         """Start empty."""
         self._parent: dict[str, tuple[str, Matrix]] = {}
+        self._refused: dict[str, str] = {}
+
+    def refuse(self, child: str, reason: str) -> None:
+        """Remember why a transform was not set, for the error of a look-up that lacks it."""
+        self._refused[child.lstrip("/")] = reason
 
     def set(self, parent: str, child: str, T_parent_child: Matrix) -> None:
         """Add or replace the transform of ``child``; leading slashes of tf1 names are dropped."""
@@ -105,6 +110,9 @@ class TransformTree:
             if missing
             else f"TF does not connect '{target}' and '{source}'"
         )
+        refused = [self._refused[f] for f in (source, target, *missing) if f in self._refused]
+        if refused:
+            problem += f" ({refused[0]})"
         raise TransformError(
             problem,
             expected=f"a transform from '{target}' to '{source}'; known frames: "
