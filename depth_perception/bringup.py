@@ -7,13 +7,16 @@ same processes with the same parameters where ``ros2 launch`` does not exist. No
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from depth_perception.errors import ConfigurationError, DepthPerceptionError
+from depth_perception.discovery import find_cameras
+from depth_perception.errors import ConfigurationError
 from depth_perception.parameters import ESTIMATORS, PATH_PARAMETERS, load
 from depth_perception.resources import config_file
 
@@ -24,6 +27,7 @@ PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES
 SEGMENT_BYTES = 256 * 2**20
 """Shared memory that each process takes under config/fastdds.xml."""
 
+_NAMESPACE = re.compile(r"([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?", re.ASCII)
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 
 
@@ -128,6 +132,17 @@ def processes(values: Mapping[str, str]) -> list[Process]:
     bag = args["bag"]
     sim_time = bool(bag) if args["use_sim_time"] == "auto" else _is_true(args["use_sim_time"])
     namespace, log_level = args["namespace"].strip("/"), args["log_level"].lower()
+    if not _NAMESPACE.fullmatch(namespace):
+        raise ConfigurationError(
+            f"namespace:={args['namespace']}",
+            expected="letters, digits and _, not beginning with a digit, parts separated by /",
+            fix="e.g. namespace:=car1",
+        )
+    if bag and not Path(bag).expanduser().exists():
+        raise ConfigurationError(
+            f"bag:={bag} does not exist", expected="a rosbag2 directory, .mcap or .db3",
+            fix="correct the path",
+        )  # fmt: skip
     parameters: dict[str, Any] = {"use_sim_time": sim_time}
     for name in ("base_frame", "estimator"):
         if args[name]:
@@ -166,7 +181,7 @@ def processes(values: Mapping[str, str]) -> list[Process]:
             )
         )  # fmt: skip
     if _is_true(args["rviz"]):
-        config = args["rviz_config"] or str(config_file("surround.rviz"))
+        config = args["rviz_config"] or str(_rviz_file(bag, cameras, args["params_file"]))
         out.append(
             Process(
                 "rviz2", "rviz2", "rviz2", {"use_sim_time": sim_time},
@@ -174,6 +189,37 @@ def processes(values: Mapping[str, str]) -> list[Process]:
             )
         )  # fmt: skip
     return out
+
+
+def _rviz_file(bag: str, cameras: list[str], params_file: str) -> Path:
+    """Return an RViz file that shows a camera which there is: the foremost of the bag, or by name.
+
+    config/surround.rviz shows ``CAM_FRONT``; where that is the one, or no name is known before the
+    cameras run, it is used as it is.
+    """
+    shipped = config_file("surround.rviz")
+    overrides = {"cameras": cameras} if cameras else {}
+    parameters = load(_params_file(params_file) if params_file else None, overrides)
+    topics = _bag_topics(bag) if bag else {}
+    found = find_cameras(topics, parameters)
+    names = list(found) or parameters.cameras
+    if not names:
+        return shipped
+    name = next((n for n in names if "front" in n.lower() and n.lower().count("_") < 2), names[0])
+    image = found[name].image if name in found else f"/{name}/image_rect"
+    text = shipped.read_text(encoding="utf-8")
+    # RViz names a compressed topic by the raw one and finds the transport itself.
+    text = text.replace("/CAM_FRONT/image_rect", image.removesuffix("/compressed"))
+    path = Path(tempfile.mkdtemp(prefix="depth_perception_rviz_")) / "surround.rviz"
+    path.write_text(text.replace("CAM_FRONT", name), encoding="utf-8")
+    return path
+
+
+def _bag_topics(bag: str) -> dict[str, str]:
+    from depth_perception.datasets.bag import open_bag
+
+    with open_bag(Path(bag).expanduser()) as reader:
+        return {connection.topic: connection.msgtype for connection in reader.connections}
 
 
 def transport_environment(profile: str = "auto") -> dict[str, str]:
@@ -231,10 +277,7 @@ def _absolute_paths(params_file: Path) -> dict[str, str]:
 
     ROS hands a node the values of a parameter file, but not where the file lies.
     """
-    try:
-        parameters = load(params_file)
-    except DepthPerceptionError:
-        return {}  # the node says what is wrong; a file may also hold parameters of other nodes
+    parameters = load(params_file)
     out = {}
     for name in PATH_PARAMETERS:
         value: Any = parameters

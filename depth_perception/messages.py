@@ -43,11 +43,11 @@ def stamp_of(time: Any) -> int:
     return int(time.sec) * 1_000_000_000 + int(time.nanosec)
 
 
-def zero_stamp(topic: str) -> str:
-    """Explain why a message without a time of capture cannot be used."""
+def zero_stamp(topic: str, stamp: int = 0) -> str:
+    """Explain why a message without a time of capture (0 or less, ns) cannot be used."""
     return (
-        f"{topic}: header.stamp is zero; expected the time of capture."
-        " Fix: let the camera driver fill header.stamp"
+        f"{topic}: header.stamp is {'zero' if stamp == 0 else 'negative'}; expected the time of"
+        " capture. Fix: let the camera driver fill header.stamp"
     )
 
 
@@ -64,11 +64,10 @@ def decode_image(message: Any, topic: str = "image") -> NDArray[np.uint8]:
             that are no image.
     """
     if is_compressed(message):
-        data = np.frombuffer(message.data, dtype=np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        image = _decompressed(message, cv2.IMREAD_COLOR)
         if image is None:
             raise MessageError(
-                f"{topic}: {data.size} bytes of format '{message.format}' do not decode",
+                f"{topic}: {len(message.data)} bytes of format '{message.format}' do not decode",
                 expected="a whole JPEG or PNG",
                 fix="check the camera driver and lost packets; a bag may be cut",
             )
@@ -100,7 +99,7 @@ def decode_labels(message: Any, topic: str = "labels") -> NDArray[np.integer]:
         MessageError: The encoding is not one of `LABEL_ENCODINGS`, or compression was lossy.
     """
     if is_compressed(message):
-        labels = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_UNCHANGED)
+        labels = _decompressed(message, cv2.IMREAD_UNCHANGED)
         if labels is None or labels.ndim != 2 or "jpeg" in message.format.lower():
             raise MessageError(
                 f"{topic}: format '{message.format}' holds no label image",
@@ -115,6 +114,15 @@ def decode_labels(message: Any, topic: str = "labels") -> NDArray[np.integer]:
             fix="publish one class id per pixel, not colours",
         )
     return _pixels(message, topic)
+
+
+def _decompressed(message: Any, flags: int) -> NDArray[Any] | None:
+    """Decode a CompressedImage; None when its bytes are no image."""
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    try:
+        return cv2.imdecode(data, flags) if data.size else None
+    except cv2.error:  # e.g. a header that promises more pixels than OpenCV allows
+        return None
 
 
 def decode_depth(message: Any, topic: str = "depth") -> NDArray[np.float32]:

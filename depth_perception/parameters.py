@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from depth_perception.errors import ConfigurationError
+from depth_perception.yaml_mapping import read_yaml_mapping
 
 ESTIMATORS = ("embodied",)
 LEVELS = ("road", "ground", "extended", "scene")
@@ -330,33 +329,41 @@ PATH_PARAMETERS = (
 )  # fmt: skip
 
 
+_OUR_BLOCKS = ("**", "*", "surround_depth")
+
+
 def _flat_file(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ConfigurationError(
-            f"parameter file '{path}' cannot be read ({error.strerror})",
-            expected="a YAML file",
-            fix="correct the path",
-        ) from None
-    except yaml.YAMLError as error:
-        raise ConfigurationError(
-            f"parameter file '{path}' is no YAML ({' '.join(str(error).split())})",
-            expected="a node name, ros__parameters and the values",
-            fix="correct the file",
-        ) from None
-    values: dict[str, Any] = {}
-    blocks = content.values() if isinstance(content, dict) else ()
-    sections = [
-        b["ros__parameters"] for b in blocks if isinstance(b, dict) and "ros__parameters" in b
-    ]
+    """Read the values that a file holds for this package's node, whatever its namespace.
+
+    As in ROS, blocks of other nodes do not count, and of those that do later ones win.
+    """
+    where = f"parameter file '{path}'"
+    example = "'/**:' with 'ros__parameters:' below it"
+    content = read_yaml_mapping(path, "parameter file", example)
+    sections = {
+        str(name): block["ros__parameters"]
+        for name, block in content.items()
+        if isinstance(block, dict) and "ros__parameters" in block
+    }
     if not sections:
         raise ConfigurationError(
-            f"parameter file '{path}' has no ros__parameters",
-            expected="'/**:' with 'ros__parameters:' below it",
-            fix="see config/nuscenes.yaml",
+            f"{where} has no ros__parameters", expected=example, fix="see config/nuscenes.yaml"
         )
-    for section in sections:
+    ours = {n: b for n, b in sections.items() if n.rsplit("/", 1)[-1] in _OUR_BLOCKS}
+    if not ours:
+        raise ConfigurationError(
+            f"{where} is for " + ", ".join(sections),
+            expected="a block for surround_depth or /**",
+            fix="name the block '/**' or 'surround_depth'",
+        )
+    values: dict[str, Any] = {}
+    for name, section in ours.items():
+        if not (section is None or isinstance(section, dict)):
+            raise ConfigurationError(
+                f"{where}: ros__parameters of {name} is a {type(section).__name__}",
+                expected="names with their values",
+                fix="correct the file",
+            )
         values.update(_flatten(section or {}, ""))
     values.pop("use_sim_time", None)
     for name in PATH_PARAMETERS:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from depth_perception.errors import DepthPerceptionError
 from depth_perception.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.back_projection import back_project
 from depth_perception.geometry.birds_eye_view import (
@@ -18,19 +19,11 @@ from depth_perception.geometry.birds_eye_view import (
 )
 from depth_perception.geometry.camera_view import CameraView, camera_view
 from depth_perception.geometry.embodied_depth import Level, confidence_of, embodied_depth
-from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import Rig, RigCamera
-from depth_perception.parameters import GroundParameters, Parameters
+from depth_perception.parameters import Parameters
+from depth_perception.rig_builder import nominal_ground
 from depth_perception.segmentation.sources import SurfaceSource, make_source
 from depth_perception.surround_result import CameraResult, SurroundResult
-
-
-def nominal_ground(parameters: GroundParameters) -> GroundPlane:
-    """Build the ground plane that the parameters describe."""
-    covariance = np.diag(
-        np.square([parameters.roll_std, parameters.pitch_std, parameters.height_std])
-    )
-    return GroundPlane.from_angles(parameters.roll, parameters.pitch, parameters.height, covariance)
 
 
 class SurroundPipeline:
@@ -58,7 +51,8 @@ class SurroundPipeline:
         """
         self.parameters = parameters
         self.ground = nominal_ground(parameters.ground)
-        self.source = source or make_source(parameters.segmentation, log or (lambda text: None))
+        self._log = log or (lambda text: None)
+        self.source = source or make_source(parameters.segmentation, self._log)
         self._views: dict[str, CameraView] = {}
         self._pool = ThreadPoolExecutor(thread_name_prefix="camera")
 
@@ -83,21 +77,29 @@ class SurroundPipeline:
             occupancy: Also make the occupancy map.
 
         Returns:
-            The result; cameras without a frame are in ``missing`` with the reason.
+            The result; cameras without a frame, or whose calibration, mounting or segmentation
+            fails, are in ``missing`` with the reason.
         """
         started = time.perf_counter()
         names = [name for name in rig.names if name in frame_set.frames]
-        views = {name: self._view(rig[name]) for name in names}
+        missing = {name: "no image in this frame set" for name in rig.names if name not in names}
+        missing.update(frame_set.missing)
+        views: dict[str, CameraView] = {}
+        for name in names:
+            try:
+                views[name] = self._view(rig[name])
+            except DepthPerceptionError as error:
+                missing[name] = f"camera {name}: {error}"
         prepared = time.perf_counter()
-        results = dict(
-            zip(
-                names,
-                self._pool.map(
-                    lambda name: self._camera(views[name], frame_set.frames[name]), names
-                ),
-                strict=True,
-            )
+        results: dict[str, CameraResult] = {}
+        done = self._pool.map(
+            lambda name: self._guarded(views[name], frame_set.frames[name]), views
         )
+        for name, outcome in zip(views, done, strict=True):
+            if isinstance(outcome, CameraResult):
+                results[name] = outcome
+            else:
+                missing[name] = f"camera {name}: {outcome}"
         depth_done = time.perf_counter()
         points = obstacles = None
         grid: OccupancyMap | None = None
@@ -111,8 +113,6 @@ class SurroundPipeline:
             if occupancy:
                 grid = self._occupancy(points)
         cloud_done = time.perf_counter()
-        missing = {name: "no image in this frame set" for name in rig.names if name not in names}
-        missing.update(frame_set.missing)
         return SurroundResult(
             stamp=frame_set.stamp,
             cameras=results,
@@ -136,8 +136,20 @@ class SurroundPipeline:
         view = self._views.get(camera.name)
         if view is None or not (view.source is camera or view.source.same_as(camera)):
             view = camera_view(camera, self.ground, self.parameters.output.image_width)
+            if not np.isfinite(view.plane).any():
+                self._log(
+                    f"camera {camera.name} sees no ground, so it has no embodied depth. Fix: check"
+                    f" that '{camera.frame_id}' is an optical frame (z forward, x right, y down)"
+                )
             self._views[camera.name] = view
         return view
+
+    def _guarded(self, view: CameraView, frame: CameraFrame) -> CameraResult | DepthPerceptionError:
+        """Compute one camera; what is wrong with it does not concern the others."""
+        try:
+            return self._camera(view, frame)
+        except DepthPerceptionError as error:
+            return error
 
     def _camera(self, view: CameraView, frame: CameraFrame) -> CameraResult:
         image = view.image(frame.image)

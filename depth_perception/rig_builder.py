@@ -1,4 +1,4 @@
-"""From a CameraInfo, a mounting and the parameters to one camera of the rig."""
+"""From CameraInfo, mounting and parameters to the cameras of the rig and the ground under it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ from numpy.typing import NDArray
 
 from depth_perception.ego_mask import EgoMask, load_ego_masks, rasterize
 from depth_perception.geometry.camera import from_camera_info, rectified_view
+from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import RigCamera
-from depth_perception.parameters import Parameters
+from depth_perception.parameters import GroundParameters, Parameters
+
+
+def nominal_ground(parameters: GroundParameters) -> GroundPlane:
+    """Build the ground plane that the parameters describe."""
+    covariance = np.diag(
+        np.square([parameters.roll_std, parameters.pitch_std, parameters.height_std])
+    )
+    return GroundPlane.from_angles(parameters.roll, parameters.pitch, parameters.height, covariance)
 
 
 def ego_masks_of(parameters: Parameters) -> dict[str, EgoMask]:

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -162,3 +163,11 @@ def listener(ros: RosSession) -> Iterator[Listener]:
     made = Listener(ros)
     yield made
     made.close()
+
+
+@pytest.fixture
+def needs_executables(ros: Any) -> None:
+    """Skip where the package is not built."""
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    if not any((Path(p) / "lib/depth_perception/surround_depth").exists() for p in prefixes if p):
+        pytest.skip("the package is not built; run 'make setup' and source env.bash")

@@ -176,3 +176,15 @@ def test_a_rectified_view_of_a_fisheye_keeps_to_its_field():
     assert view.is_pinhole
     assert np.rad2deg(np.arctan(corner[0])) <= 60.001
     assert (view.width, view.height) == (640, 480)
+
+
+def test_a_region_outside_of_the_calibrated_image_is_refused():
+    roi = SimpleNamespace(x_offset=300, y_offset=0, width=400, height=300, do_rectify=False)
+    with pytest.raises(CalibrationError, match=r"roi ends at 700x300.*640x480"):
+        from_camera_info(info(roi=roi), rectified=False)
+
+
+def test_binning_drops_what_fills_no_block():
+    odd = from_camera_info(info(width=641, height=481, binning_x=2, binning_y=2), rectified=False)
+    assert (odd.width, odd.height) == (320, 240)
+    assert odd.K[0, 0] == K[0, 0] / 2 and odd.K[1, 1] == K[1, 1] / 2

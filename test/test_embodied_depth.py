@@ -236,3 +236,28 @@ def test_uncertainty_grows_with_distance_and_from_level_to_level(view):
     assert sigma[60, 10] > sigma[80, 10]
     assert sigma[40, 110] > sigma[69, 10]
     assert sigma[85, 30] > sigma[40, 110]
+
+
+def test_feet_behind_a_thin_thing_are_hidden_feet(view):
+    surface = road_and_sky()
+    surface[70, 90:130] = Surface.STRUCTURE  # a rail one pixel high, ground above and below it
+    surface[30:70, 100:120] = Surface.OBJECT
+    result = embodied_depth(view, surface, level=Level.EXTENDED)
+    assert np.isnan(result.depth[30:70, 100:120]).all()
+    surface[70, 90:130] = Surface.ROAD
+    result = embodied_depth(view, surface, level=Level.EXTENDED)
+    assert np.isfinite(result.depth[30:70, 100:120]).all()
+
+
+def test_what_lies_outside_of_the_arriving_image_is_on_every_side_unknown():
+    """Rectified to a wider view than the lens gives, as `alpha = 1` does."""
+    raw = CameraModel(161, 101, [[120, 0, 80], [0, 120, 50], [0, 0, 1]], [-0.35, 0.1, 0, 0, 0])
+    wide = CameraModel(161, 101, [[60, 0, 80], [0, 60, 50], [0, 0, 1]])
+    source = RigCamera("front", raw, mounted(height=1.5), "front", wide)
+    level = camera_view(source, GroundPlane(), 0)
+    assert 0.2 < level.ego.mean() < 0.9
+    for flipped in (level.ego[:, ::-1], level.ego[::-1]):
+        assert (level.ego == flipped).mean() > 0.999
+    everywhere_road = np.ones((50, 80), np.uint8)
+    assert (level.labels(everywhere_road)[level.ego] == 0).all()
+    assert (level.labels(everywhere_road)[~level.ego] == 1).all()

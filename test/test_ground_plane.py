@@ -138,13 +138,12 @@ def test_uncertainty_is_first_order_in_pitch_roll_and_height():
 @pytest.mark.parametrize("yaw", [0.0, 0.8, 2.5])
 def test_uncertainty_predicts_what_a_small_tilt_does(yaw):
     T = mounted(yaw=yaw, pitch_down=0.05)
+    T[:2, 3] = 1.7, -0.4
     ray = CAMERA.lift(np.array([420.0, 330.0]))
     depth = plane_depth(ray, T, GroundPlane())
-    for name in ("roll", "pitch"):
+    for name in ("roll", "pitch", "height"):
         tilt = 1e-5
-        # The plane turns under the camera, so that its height over the ground stays.
         plane = GroundPlane.from_angles(**{name: tilt})
-        plane = GroundPlane(plane.normal, float(plane.normal @ [0, 0, 0]))
         changed = plane_depth(ray, T, plane)
         ground = GroundPlane(covariance=covariance(**{name: tilt}))
         predicted = plane_depth_relative_sigma(ray, depth, T, ground)

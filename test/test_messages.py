@@ -212,3 +212,22 @@ def test_random_images_give_an_array_or_our_own_error(encoding, height, width, s
             assert "/t" in str(error)
         else:
             assert array.size > 0
+
+
+@pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n", b"junk"])
+def test_compressed_bytes_that_are_no_image_are_refused_for_images_and_labels(data):
+    message = TYPES.new(
+        "sensor_msgs/msg/CompressedImage",
+        header=messages.header(TYPES, STAMP, "cam"), format="png",
+        data=np.frombuffer(data, np.uint8),
+    )  # fmt: skip
+    with pytest.raises(MessageError, match="/cam"):
+        messages.decode_image(message, "/cam")
+    with pytest.raises(MessageError, match="/cam/labels"):
+        messages.decode_labels(message, "/cam/labels")
+
+
+def test_a_stamp_before_time_began_is_told_from_zero():
+    assert "is negative" in messages.zero_stamp("/cam", -5) and "zero" in messages.zero_stamp(
+        "/cam"
+    )

@@ -61,7 +61,7 @@ def test_a_ros_file_is_read_and_its_paths_are_its_own_folders(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("a: [", "no YAML"), ("a: 1", "no ros__parameters"), ("[]", "no ros__parameters")],
+    [("a: [", "no YAML"), ("a: 1", "no ros__parameters"), ("[]", "holds nothing")],
 )
 def test_a_broken_file_is_refused_in_one_line(tmp_path, text, words):
     file = tmp_path / "rig.yaml"
@@ -76,3 +76,24 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path, text, words):
 def test_the_reference_page_is_up_to_date():
     page = Path(__file__).parents[1] / "docs" / "parameters.md"
     assert page.read_text() == reference(), "run: python -m depth_perception.parameters"
+
+
+def test_only_blocks_for_this_node_count(tmp_path):
+    file = tmp_path / "shared.yaml"
+    file.write_text(
+        "/**: {ros__parameters: {ground: {height: 0.1, pitch: 0.02}}}\n"
+        "/bag_player: {ros__parameters: {rate: 2.0}}\n"
+        "/car1/surround_depth: {ros__parameters: {ground: {height: 0.2}}}\n"
+        "other_node: {ros__parameters: {ground: {height: 9.0}}}\n"
+    )
+    ground = load(file).ground
+    assert (ground.height, ground.pitch) == (0.2, 0.02)
+    file.write_text("other_node: {ros__parameters: {ground: {height: 9.0}}}\n")
+    with pytest.raises(ConfigurationError, match=r"is for other_node.*/\*\*"):
+        load(file)
+    file.write_text("/**: {ros__parameters: [1]}\n")
+    with pytest.raises(ConfigurationError, match="is a list"):
+        load(file)
+    file.write_bytes(b"\xff\xfe\x00 no text")
+    with pytest.raises(ConfigurationError, match="no YAML"):
+        load(file)

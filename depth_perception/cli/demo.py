@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,8 +88,13 @@ def _street(path: Path) -> Path:
     if (path / "metadata.yaml").exists():
         return path
     _step("0/4  make a street: ray-cast images of six cameras, LiDAR, exact labels")
+    # A street that was broken off must not pass for one, nor stand in the way of the next.
+    part = path.with_name(path.name + ".part")
+    for stale in (part, path):
+        shutil.rmtree(stale, ignore_errors=True)
     with tqdm(total=10, unit="set", disable=None) as bar:
-        write_street_bag(path, frames=10, seed=0, progress=lambda *_: bar.update())
+        write_street_bag(part, frames=10, seed=0, progress=lambda *_: bar.update())
+    part.rename(path)
     return path
 
 

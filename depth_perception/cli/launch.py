@@ -20,6 +20,7 @@ import yaml
 from depth_perception.bringup import ARGUMENTS, Process, processes, resolve, transport_environment
 from depth_perception.errors import ConfigurationError
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last when its terminal closes
 GRACE_S = 10.0
 """A process that does not end by itself this long after SIGINT gets SIGTERM, and then SIGKILL."""
 
@@ -120,7 +121,7 @@ class _Group:
         """Start all, wait, stop all; the exit code is that of the process that failed."""
         commands = {process.name: command(process, self._folder) for process in wanted}
         required = {process.name for process in wanted if process.required}
-        previous = {n: signal.signal(n, self._on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
+        previous = {n: signal.signal(n, self._on_signal) for n in _SIGNALS}
         try:
             for name, words in commands.items():
                 self._start(name, words)

@@ -1,1 +1,1 @@
-"""Cameras, poses, ground plane, embodied depth, back-projection, bird's-eye view; NumPy only."""
+"""Cameras, poses, ground plane, embodied depth, back-projection, bird's-eye view."""

@@ -206,6 +206,8 @@ def from_camera_info(
     Args:
         info: The message, of rclpy or of `rosbags`: anything with CameraInfo's fields.
         rectified: True when the image is rectified: then P and R hold, else K and D (REP 104).
+            Only P's first three columns do: the fourth tells a stereo matcher where the other
+            camera is, and this camera is where TF says.
         image_size: (width, height) of the image; None when it is as CameraInfo says. An image
             that was resized after calibration is honoured, one of another shape is refused.
         topic: Name of the camera_info topic, for errors.
@@ -263,12 +265,22 @@ def _as_delivered(
     """Apply region of interest, binning and later resizing, in the order in which they happen."""
     roi = getattr(info, "roi", None)
     if roi is not None and roi.width > 0 and roi.height > 0:
+        right, lower = int(roi.x_offset) + int(roi.width), int(roi.y_offset) + int(roi.height)
+        if right > camera.width or lower > camera.height:
+            raise CalibrationError(
+                f"{topic}: roi ends at {right}x{lower}, the calibrated image at"
+                f" {camera.width}x{camera.height}",
+                expected="a region inside of the calibrated image (REP 104: before binning)",
+                fix="correct roi, or width and height, in the camera driver",
+            )
         camera = camera.cropped(
             int(roi.x_offset), int(roi.y_offset), int(roi.width), int(roi.height)
         )
     bx, by = max(int(info.binning_x), 1), max(int(info.binning_y), 1)
     if bx > 1 or by > 1:
-        camera = camera.resized(camera.width // bx, camera.height // by)
+        # A sensor bins whole blocks: what is left over at the right and lower edge is not read.
+        whole = camera.cropped(0, 0, camera.width // bx * bx, camera.height // by * by)
+        camera = whole.resized(camera.width // bx, camera.height // by)
     if image_size is None or image_size == (camera.width, camera.height):
         return camera
     sx, sy = image_size[0] / camera.width, image_size[1] / camera.height

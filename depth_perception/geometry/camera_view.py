@@ -37,7 +37,7 @@ class CameraView:
         ground_xy: (h, w, 2) float32, x and y in the base frame of the plane point seen; +-Inf or
             NaN above the horizon.
         height: Height of the optical centre over the plane, metres.
-        ego: (h, w) bool, true on the vehicle's own body.
+        ego: (h, w) bool, true on the vehicle's own body and where the arriving image ends.
         maps: Fixed maps for `cv2.remap` from the arriving image, or None when resizing is all.
     """
 
@@ -69,8 +69,11 @@ class CameraView:
             return image
         return np.asarray(cv2.resize(image, self.size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
-    def labels(self, labels: NDArray[np.integer], outside: int = 255) -> NDArray[np.integer]:
-        """Bring a label image of the arriving image's field (any size) onto the grid, nearest."""
+    def labels(self, labels: NDArray[np.integer]) -> NDArray[np.integer]:
+        """Bring a label image of the arriving image's field (any size) onto the grid, nearest.
+
+        What lies outside of the arriving image, where nothing is seen, is `ego` and 0 here.
+        """
         height, width = labels.shape
         if self.maps is None:
             rows = (np.arange(self.camera.height) + 0.5) * (height / self.camera.height)
@@ -79,9 +82,17 @@ class CameraView:
         model = self.source.model
         columns = np.floor((self.maps[0] + 0.5) * (width / model.width)).astype(np.intp)
         rows = np.floor((self.maps[1] + 0.5) * (height / model.height)).astype(np.intp)
-        inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
         picked = labels[np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)]
-        return np.where(inside, picked, np.array(outside, dtype=labels.dtype))
+        return np.where(_inside(self.maps, model), picked, np.array(0, dtype=labels.dtype))
+
+
+def _inside(
+    maps: tuple[NDArray[np.float32], NDArray[np.float32]], model: CameraModel
+) -> NDArray[np.bool_]:
+    """Tell where maps lead into the image, to half a pixel beyond the outer pixels' centres."""
+    x, y = maps
+    inside = (x >= -0.5) & (x <= model.width - 0.5) & (y >= -0.5) & (y <= model.height - 0.5)
+    return np.asarray(inside, dtype=np.bool_)
 
 
 def working_size(camera: CameraModel, image_width: int) -> tuple[int, int]:
@@ -131,7 +142,7 @@ def camera_view(source: RigCamera, ground: GroundPlane, image_width: int) -> Cam
         maps=maps,
     )
     if source.ego_mask is not None:
-        view.ego[...] = view.labels(source.ego_mask.astype(np.uint8), outside=0) > 0
+        view.ego[...] = view.labels(source.ego_mask.astype(np.uint8)) > 0
     if maps is not None:
-        view.ego[...] |= (maps[0] < -1) | (maps[1] < -1)
+        view.ego[...] |= ~_inside(maps, source.model)
     return view

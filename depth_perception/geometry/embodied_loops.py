@@ -179,8 +179,9 @@ def stand_objects(  # type: ignore[no-untyped-def]
     """Give each object one inverse depth: the median over the lowest twentieth of its contacts.
 
     A contact is the lowest pixel of an object's column run, with visible ground within ``reach``
-    rows below it. An object without one that is cut by the image's lower edge or the own body
-    stands at most where the ground would be seen there: that, with ``cut_sigma``, is its depth.
+    rows below it and no other standing thing between. An object without one that is cut by the
+    image's lower edge or the own body stands at most where the ground would be seen there: that,
+    with ``cut_sigma``, is its depth.
     Others (their feet are hidden by something) stay unknown. ``ids`` numbers each pixel's object
     from 1, 0 without one; ``count`` is one more than the highest number.
     """
@@ -203,6 +204,8 @@ def stand_objects(  # type: ignore[no-untyped-def]
                 continue
             for below in range(v + 1, min(v + reach + 1, height)):
                 kind = surface[below, u]
+                if kind in (_OBJECT, _STRUCTURE):
+                    break  # its feet are behind that
                 if kind in (_ROAD, _GROUND) and inverse[below, u] > 0:
                     if found == rooms:
                         owners = np.append(owners, np.empty_like(owners))

@@ -169,10 +169,10 @@ def plane_depth_relative_sigma(
 ) -> NDArray[np.float64]:
     """First-order standard deviation of plane depth over plane depth, from the plane's covariance.
 
-    With p the point relative to the camera in base axes and h the camera's height, a plane that
-    turns under the camera changes ln Z by (dn.p - dg) / h: pitch acts along x (Z d / h for a camera
-    that looks ahead), roll along y (X r / h), height everywhere alike (dh / h). Source: methods.md
-    3.1.
+    With p the point in the base frame and h the camera's height, a plane that turns about the base
+    frame's origin changes ln Z by (dn.p - dg) / h: pitch acts along x (Z d / h for a camera above
+    the origin that looks ahead), roll along y (X r / h), height everywhere alike (dh / h). Source:
+    methods.md 3.1.
 
     Args:
         rays: (..., 3), third component 1.
@@ -186,7 +186,8 @@ def plane_depth_relative_sigma(
     h = _checked_height(ground, T_base_camera)
     direction = np.asarray(rays, dtype=np.float64) @ T_base_camera[:3, :3].T
     with np.errstate(invalid="ignore", over="ignore"):
-        x, y = depth * direction[..., 0], depth * direction[..., 1]
+        x = depth * direction[..., 0] + T_base_camera[0, 3]
+        y = depth * direction[..., 1] + T_base_camera[1, 3]
         S = ground.covariance
         variance = (
             S[0, 0] * y * y + S[1, 1] * x * x + S[2, 2]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import traceback
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
@@ -83,6 +84,9 @@ class BagPlayer:
             self._play()
         except DepthPerceptionError as error:
             self._log.fatal(str(error))
+            self.exit_code = 1
+        except Exception:  # of whatever kind: a bag that broke off is no success
+            self._log.fatal(f"playing broke off: {traceback.format_exc()}")
             self.exit_code = 1
         finally:
             self.finished.set()

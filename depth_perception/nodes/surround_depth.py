@@ -82,6 +82,7 @@ class SurroundDepth:
         self._collector = FrameSetCollector(self._parameters.sync, with_labels)
         self._complaints = Complaints(self._log.warning)
         self._inputs: dict[str, CameraInput] = {}
+        self._subscriptions: list[CameraSubscriptions] = []
         self._absent: dict[str, str] = {}
         self._latencies = Latencies()
         self._processed = self._incomplete = 0
@@ -115,6 +116,8 @@ class SurroundDepth:
 
     def _look(self) -> None:
         """Subscribe to cameras that are new; named ones, or all there are."""
+        for subscriptions in self._subscriptions:
+            subscriptions.look_for_labels()
         if self._parameters.cameras and len(self._inputs) == len(self._parameters.cameras):
             return
         try:
@@ -131,10 +134,11 @@ class SurroundDepth:
         self._publishers.set_cameras(list(self._inputs))
         self._collector.set_cameras(list(self._inputs))
         for topics in added:
-            CameraSubscriptions(
+            subscriptions = CameraSubscriptions(
                 self.node, self._inputs[topics.name], self._on_image, self._on_info,
                 self._on_labels, self._complaints.add,
             )  # fmt: skip
+            self._subscriptions.append(subscriptions)
             self._log.info(f"camera {topics.name}: {topics.image}, {topics.info}")
 
     def _on_image(self, name: str, stamp: int, message: Any) -> None:

@@ -6,6 +6,7 @@ Nothing is decoded here, so that callbacks never hold up the executor.
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -109,8 +110,8 @@ class CameraSubscriptions:
         def image(message: Any) -> None:
             camera.arrived()
             stamp = stamp_of(message.header.stamp)
-            if stamp == 0:
-                reason = zero_stamp(topics.image)
+            if stamp <= 0:
+                reason = zero_stamp(topics.image, stamp)
                 camera.refuse(reason)
                 complain(name, reason)
                 return
@@ -123,8 +124,8 @@ class CameraSubscriptions:
 
         def labels(message: Any) -> None:
             stamp = stamp_of(message.header.stamp)
-            if stamp == 0:
-                complain(name, zero_stamp(topics.labels))
+            if stamp <= 0:
+                complain(name, zero_stamp(topics.labels, stamp))
                 return
             on_labels(name, stamp, message)
 
@@ -135,9 +136,26 @@ class CameraSubscriptions:
             info,
             calibration_input(node, topics.info),
         )
-        if topics.labels:
-            kinds = dict(node.get_topic_names_and_types()).get(topics.labels, [IMAGE_TYPES[0]])
-            node.create_subscription(message_class(kinds[0]), topics.labels, labels, SENSOR_INPUT)
+        self._node, self._topic, self._labels = node, topics.labels, labels
+        self._refuse = lambda reason: complain(name, reason)
+        self.look_for_labels()
+
+    def look_for_labels(self) -> None:
+        """Subscribe to the label topic once somebody publishes it: only then is its type known."""
+        if not self._topic:
+            return
+        kinds = dict(self._node.get_topic_names_and_types()).get(self._topic, [])
+        kind = next((kind for kind in kinds if kind in IMAGE_TYPES), None)
+        if kind is not None:
+            self._node.create_subscription(
+                message_class(kind), self._topic, self._labels, SENSOR_INPUT
+            )
+            self._topic = ""
+        elif kinds:
+            self._refuse(
+                f"{self._topic} is a {kinds[0]}; expected {' or '.join(IMAGE_TYPES)}."
+                " Fix: correct segmentation.labels_topic"
+            )
 
 
 class Complaints:
@@ -149,17 +167,22 @@ class Complaints:
         """Set where the lines go."""
         self._log = log
         self._since: dict[tuple[str, str], float] = {}
+        self._lock = threading.Lock()
 
     def add(self, name: str, reason: str) -> None:
         """Log a problem of a camera unless it was said a moment ago."""
         # The same fault with other numbers (bytes, ages) is the same fault.
         key = (name, re.sub(r"\d+", "#", reason))
         now = time.monotonic()
-        if now - self._since.get(key, -self.REPEAT_S) >= self.REPEAT_S:
-            self._since[key] = now
+        with self._lock:
+            said = now - self._since.get(key, -self.REPEAT_S) < self.REPEAT_S
+            if not said:
+                self._since[key] = now
+        if not said:
             self._log(f"camera {name}: {reason}")
 
     def clear(self, name: str) -> None:
         """Forget a camera's problems: it delivers again."""
-        for key in [key for key in self._since if key[0] == name]:
-            del self._since[key]
+        with self._lock:
+            for key in [key for key in self._since if key[0] == name]:
+                del self._since[key]

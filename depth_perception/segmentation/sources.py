@@ -188,7 +188,7 @@ class LabelSource:
                 + (f" on its topic or in '{self._folder}'" if self._folder else " on its topic"),
             )
             return Segmentation(geometric_surface(view))
-        ids = view.labels(found, outside=0)  # what is outside of the image is `view.ego`
+        ids = view.labels(found)
         return Segmentation(_with_ego(self._classes.apply(ids), view), ids)
 
     def _labelled(self, camera: str, frame: CameraFrame) -> NDArray[np.integer] | None:

@@ -300,3 +300,37 @@ def test_namespace_and_raw_grid_and_millimetres(
     finally:
         vehicle.close()
         other.close()
+
+
+def test_one_camera_below_the_road_does_not_stop_the_other(
+    ros: RosSession, start: Any, listener: Listener
+) -> None:
+    depth, status = listener.listen(*FRONT_DEPTH), listener.listen(*STATUS)
+    vehicle = Vehicle(ros, transforms=False)
+    try:
+        start()
+        vehicle.publish_transforms(sink="rear")
+        sent_until(vehicle, lambda: depth)
+        done = wait_for(lambda: [s for s in status if s.stage_names])[-1]
+        front, rear = done.cameras
+        assert front.present and not rear.present
+        assert "above the ground" in rear.reason and "Fix: " in rear.reason
+    finally:
+        vehicle.close()
+
+
+def test_a_label_topic_of_another_type_is_named_and_the_node_lives(
+    start: Any, vehicle: Vehicle, listener: Listener
+) -> None:
+    from std_msgs.msg import String
+
+    depth = listener.listen(*FRONT_DEPTH)
+    wrong = [vehicle.node.create_publisher(String, f"/{name}/words", 1) for name in CAMERAS]
+    node = start(segmentation__labels_topic="words")
+    sent_until(vehicle, lambda: depth)
+    for publisher in wrong:
+        publisher.publish(String(data="no labels"))
+    assert wait_for(lambda: listener.line("/front/words is a std_msgs/msg/String", "Fix: "))
+    count = len(depth)
+    sent_until(vehicle, lambda: len(depth) > count + 1)
+    assert node.exit_code == 0

@@ -51,9 +51,12 @@ class Vehicle:
             self.publish_transforms()
         ros.add(self.node)
 
-    def publish_transforms(self) -> None:
-        """Latch the mountings of all cameras."""
+    def publish_transforms(self, sink: str = "") -> None:
+        """Latch the mountings of all cameras; that of one may lie below the road."""
         mountings = [transform(self.types, "base_link", n, mounting(n)) for n in CAMERAS]
+        for item in mountings:
+            if item.child_frame_id == sink:
+                item.transform.translation.z = -1.0
         self._tf.publish(self.types.new("tf2_msgs/msg/TFMessage", transforms=mountings))
 
     @property
