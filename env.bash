@@ -96,6 +96,12 @@ _depth_perception_env() {
     _depth_perception_prepend LD_LIBRARY_PATH "$overlay/lib"
     _depth_perception_prepend PATH "$overlay/bin"
   fi
+
+  # Networks that lie beside the clone, in models/ or shared/models/, are found by their names.
+  local models
+  for models in "$root/../models" "$root/../shared/models"; do
+    if [ -d "$models" ]; then _depth_perception_prepend DEPTH_PERCEPTION_MODELS "$(cd "$models" && pwd)"; fi
+  done
 }
 
 if _depth_perception_env; then

@@ -5,6 +5,7 @@ Callbacks store, one worker thread computes and publishes. See docs/nodes.md for
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
@@ -218,8 +219,9 @@ class SurroundDepth:
             self._inputs.values(), self._absent, self._latencies, self._counters(),
             self._pipeline.provider, idle, problem,
         )  # fmt: skip
-        if problem and problem != self._warned:
-            self._warned = problem
+        kind = re.sub(r"\d+", "#", problem)  # the same problem with another age is the same
+        if problem and kind != self._warned:
+            self._warned = kind
             self._log.warning(f"no output for {SILENCE_S:.0f} s: {problem}")
         if not busy and time.monotonic() - self._status_at > REPORT_PERIOD_S:
             missing = {name: camera.absence() for name, camera in self._inputs.items()}
