@@ -28,6 +28,7 @@ SEGMENT_BYTES = 256 * 2**20
 """Shared memory that each process takes under config/fastdds.xml."""
 
 _NAMESPACE = re.compile(r"([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?", re.ASCII)
+_FAST_DDS = ("", "rmw_fastrtps_cpp", "rmw_fastrtps_dynamic_cpp")
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 
 
@@ -236,9 +237,7 @@ def transport_environment(profile: str = "auto") -> dict[str, str]:
     ):
         return {}
     if profile == "auto":
-        if os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp") not in (
-            "", "rmw_fastrtps_cpp", "rmw_fastrtps_dynamic_cpp",
-        ):  # fmt: skip
+        if os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp") not in _FAST_DDS:
             return {}
         if not _shared_memory_suffices():
             return {}
@@ -248,6 +247,19 @@ def transport_environment(profile: str = "auto") -> dict[str, str]:
             f"fastdds_profile:={path} does not exist", expected="an XML file", fix="correct it"
         )
     return dict.fromkeys(PROFILE_VARIABLES, str(path.resolve()))
+
+
+def transport_warning() -> str:
+    """Say why this process sends large images without config/fastdds.xml; empty when it has it."""
+    if os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp") not in _FAST_DDS:
+        return ""
+    if any(os.environ.get(variable) for variable in PROFILE_VARIABLES):
+        return ""
+    return (
+        "Fast DDS runs with its defaults, which lose most large images: /dev/shm has less than"
+        f" {4 * SEGMENT_BYTES / 2**30:.0f} GiB free. Fix: give it more (docker run --shm-size=2g);"
+        " 'depth_perception doctor' measures what arrives"
+    )
 
 
 def _shared_memory_suffices() -> bool:

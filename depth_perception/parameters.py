@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,12 @@ def _parameter(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
+    live: bool = False,
 ) -> Any:
     """Declare one parameter; lists get a fresh copy per instance."""
     metadata = {
         "description": description, "minimum": minimum, "maximum": maximum, "choices": choices,
+        "live": live,
     }  # fmt: skip
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
@@ -42,18 +45,30 @@ def _parameter(
 class SyncParameters:
     """How images become frame sets."""
 
+    policy: str = _parameter(
+        "nearest", "nearest: sets of images around their mean stamp; anchor: around each image of"
+        " sync.anchor; approximate_time: complete sets only, by message_filters.",
+        choices=("nearest", "anchor", "approximate_time"),
+    )  # fmt: skip
+    anchor: str = _parameter(
+        "", "Camera that sync.policy anchor centres sets on; empty: the first camera."
+    )
     tolerance: float = _parameter(
         0.05, "Images within this time of each other belong to one frame set, s.",
-        minimum=0.0, maximum=10.0,
+        minimum=0.0, maximum=10.0, live=True,
     )  # fmt: skip
     timeout: float = _parameter(
-        0.2, "A set with cameras missing is used this long after its first image arrived, s.",
-        minimum=0.0, maximum=60.0,
+        0.2, "A set with cameras missing is used this long after its first image arrived, s; sooner"
+        " when the missing cannot come any more.", minimum=0.0, maximum=60.0, live=True,
     )  # fmt: skip
     queue_size: int = _parameter(
         1, "Frame sets that wait while one is computed; the oldest is dropped and counted.",
         minimum=1, maximum=1000,
     )  # fmt: skip
+
+    def anchor_of(self, cameras: Sequence[str]) -> str:
+        """Return the camera that sets of these cameras are centred on; empty for none."""
+        return (self.anchor or cameras[0]) if self.policy == "anchor" and cameras else ""
 
 
 @dataclass(frozen=True)
@@ -62,24 +77,28 @@ class GroundParameters:
 
     height: float = _parameter(
         0.0, "z of the road in the base frame, m (0 when base_frame lies on the road).",
-        minimum=-100.0, maximum=100.0,
+        minimum=-100.0, maximum=100.0, live=True,
     )  # fmt: skip
     roll: float = _parameter(
-        0.0, "Roll of the road in the base frame, rad.", minimum=-0.5, maximum=0.5
+        0.0, "Roll of the road in the base frame, rad.", minimum=-0.5, maximum=0.5, live=True
     )
     pitch: float = _parameter(
         0.0, "Pitch of the road in the base frame, rad; positive falls away ahead.",
-        minimum=-0.5, maximum=0.5,
+        minimum=-0.5, maximum=0.5, live=True,
     )  # fmt: skip
     roll_std: float = _parameter(
-        0.007, "Standard deviation of roll, rad.", minimum=0.0, maximum=0.5
+        0.007, "Standard deviation of roll, rad.", minimum=0.0, maximum=0.5, live=True
     )
     pitch_std: float = _parameter(
-        0.007, "Standard deviation of pitch (load, braking, slope), rad.", minimum=0.0, maximum=0.5
+        0.007,
+        "Standard deviation of pitch (load, braking, slope), rad.",
+        minimum=0.0,
+        maximum=0.5,
+        live=True,
     )
     height_std: float = _parameter(
         0.03, "Standard deviation of the cameras' height over the road, m.",
-        minimum=0.0, maximum=1.0,
+        minimum=0.0, maximum=1.0, live=True,
     )  # fmt: skip
 
 
@@ -89,12 +108,14 @@ class EmbodiedParameters:
 
     level: str = _parameter(
         "scene", "Levels that are filled: road; ground adds other flat surfaces; extended adds what"
-        " stands on them; scene fills the rest below the horizon.", choices=LEVELS,
+        " stands on them; scene fills the rest below the horizon.", choices=LEVELS, live=True,
     )  # fmt: skip
-    max_range: float = _parameter(80.0, "Farther depths are +Inf, m.", minimum=1.0, maximum=1000.0)
+    max_range: float = _parameter(
+        80.0, "Farther depths are +Inf, m.", minimum=1.0, maximum=1000.0, live=True
+    )
     max_object_height: float = _parameter(
         4.0, "Height above the ground up to which something of unknown class is assumed to stand"
-        " upright, m.", minimum=0.0, maximum=100.0,
+        " upright, m.", minimum=0.0, maximum=100.0, live=True,
     )  # fmt: skip
 
 
@@ -131,7 +152,10 @@ class OutputParameters:
         minimum=0, maximum=16384,
     )  # fmt: skip
     depth_encoding: str = _parameter(
-        "32FC1", "32FC1 (metres) or 16UC1 (millimetres).", choices=("32FC1", "16UC1")
+        "32FC1",
+        "32FC1 (metres) or 16UC1 (millimetres).",
+        choices=("32FC1", "16UC1"),
+        live=True,
     )
 
 
@@ -140,23 +164,27 @@ class CloudParameters:
     """The merged point cloud."""
 
     voxel_size: float = _parameter(
-        0.1, "One point per cube of this edge, m; 0 keeps every pixel.", minimum=0.0, maximum=10.0
+        0.1,
+        "One point per cube of this edge, m; 0 keeps every pixel.",
+        minimum=0.0,
+        maximum=10.0,
+        live=True,
     )
     max_range: float = _parameter(
         50.0, "Points farther from the base frame (in x and y) are left out, m.",
-        minimum=0.5, maximum=1000.0,
+        minimum=0.5, maximum=1000.0, live=True,
     )  # fmt: skip
     min_confidence: float = _parameter(
         0.3, "Pixels below this confidence are left out; the default leaves out what was filled in"
-        " from around it.", minimum=0.0, maximum=1.0,
+        " from around it.", minimum=0.0, maximum=1.0, live=True,
     )  # fmt: skip
     obstacle_min_height: float = _parameter(
         0.3, "Points at least this far above the ground are obstacles, m.",
-        minimum=-10.0, maximum=100.0,
+        minimum=-10.0, maximum=100.0, live=True,
     )  # fmt: skip
     obstacle_max_height: float = _parameter(
         3.0, "Points higher than this above the ground are in nobody's way, m.",
-        minimum=-10.0, maximum=100.0,
+        minimum=-10.0, maximum=100.0, live=True,
     )  # fmt: skip
 
 
@@ -164,13 +192,54 @@ class CloudParameters:
 class OccupancyParameters:
     """The occupancy grid."""
 
-    resolution: float = _parameter(0.25, "Edge of a cell, m.", minimum=0.01, maximum=10.0)
+    resolution: float = _parameter(
+        0.25, "Edge of a cell, m.", minimum=0.01, maximum=10.0, live=True
+    )
     size: float = _parameter(
-        60.0, "Edge of the square map around the base frame, m.", minimum=1.0, maximum=1000.0
+        60.0,
+        "Edge of the square map around the base frame, m.",
+        minimum=1.0,
+        maximum=1000.0,
+        live=True,
     )
     min_points: int = _parameter(
-        3, "Obstacle points that make a cell occupied.", minimum=1, maximum=10000
+        3, "Obstacle points that make a cell occupied.", minimum=1, maximum=10000, live=True
     )
+
+
+@dataclass(frozen=True)
+class QosParameters:
+    """Quality of service of the node's topics."""
+
+    input: str = _parameter(
+        "sensor_data", "Of images: sensor_data (best effort, pairs with every publisher) or"
+        " reliable (asks for lost images again; needs reliable publishers).",
+        choices=("sensor_data", "reliable"),
+    )  # fmt: skip
+    input_depth: int = _parameter(
+        5, "Images of each camera that wait to be taken.", minimum=1, maximum=1000
+    )
+    output: str = _parameter(
+        "reliable", "Of results: reliable (pairs with every subscriber) or sensor_data (best"
+        " effort; subscribers must ask for no more).", choices=("reliable", "sensor_data"),
+    )  # fmt: skip
+    output_depth: int = _parameter(
+        2, "Results of each topic that wait to be sent.", minimum=1, maximum=1000
+    )
+
+
+@dataclass(frozen=True)
+class MonitorParameters:
+    """What the node says of itself, and keeps for a report."""
+
+    latency_budget: float = _parameter(
+        0.2, "/diagnostics warns when the 95th percentile of the latency is above this, s.",
+        minimum=0.0, maximum=60.0, live=True,
+    )  # fmt: skip
+    save_folder: str = _parameter(
+        "", "Where the service save_frame_set writes its bags; empty: ~/.ros/depth_perception.",
+        live=True,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -187,6 +256,9 @@ class Parameters:
     camera_info_topics: list[str] = _parameter(
         [], "CameraInfo topic of each camera; empty: every CameraInfo topic there is."
     )
+    autostart: bool = _parameter(
+        True, "Configure and activate the node at once; false leaves that to lifecycle transitions."
+    )
     estimator: str = _parameter("embodied", "How depth is computed.", choices=ESTIMATORS)
     rectify: bool = _parameter(
         True, "Rectify raw images before use; false computes on the distorted image grid."
@@ -201,6 +273,8 @@ class Parameters:
     output: OutputParameters = field(default_factory=OutputParameters)
     cloud: CloudParameters = field(default_factory=CloudParameters)
     occupancy: OccupancyParameters = field(default_factory=OccupancyParameters)
+    qos: QosParameters = field(default_factory=QosParameters)
+    monitor: MonitorParameters = field(default_factory=MonitorParameters)
 
     def __post_init__(self) -> None:
         """Refuse combinations that no single parameter's range can exclude."""
@@ -212,6 +286,12 @@ class Parameters:
                     expected="one topic for each camera, in the same order, or none",
                     fix=f"complete {name} or leave it empty",
                 )
+        if self.sync.anchor and self.cameras and self.sync.anchor not in self.cameras:
+            raise ConfigurationError(
+                f"sync.anchor: '{self.sync.anchor}'",
+                expected="one of cameras: " + ", ".join(self.cameras),
+                fix="correct the name",
+            )
         if len(set(self.cameras)) != len(self.cameras):
             raise ConfigurationError(
                 f"cameras: {self.cameras} names one twice",
@@ -236,6 +316,8 @@ class ParameterSpec:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    live: bool = False
+    """True when it takes effect while the node is active."""
 
 
 def specifications() -> list[ParameterSpec]:
@@ -254,6 +336,16 @@ def _specifications(group: Any, prefix: str) -> list[ParameterSpec]:
     return specs
 
 
+def unknown_parameter(name: str) -> ConfigurationError:
+    """Build the error of a parameter that there is not, with the one that was probably meant."""
+    near = difflib.get_close_matches(name, [spec.name for spec in specifications()], n=1)
+    return ConfigurationError(
+        f"parameter '{name}' does not exist",
+        expected=f"'{near[0]}'" if near else "one of those in docs/parameters.md",
+        fix="correct the name",
+    )
+
+
 def from_flat(values: dict[str, Any]) -> Parameters:
     """Build `Parameters` from dotted names; what is not named keeps its default.
 
@@ -264,12 +356,7 @@ def from_flat(values: dict[str, Any]) -> Parameters:
     tree: dict[str, Any] = {}
     for name, value in values.items():
         if name not in specs:
-            near = difflib.get_close_matches(name, specs, n=1)
-            raise ConfigurationError(
-                f"parameter '{name}' does not exist",
-                expected=f"'{near[0]}'" if near else "one of those in docs/parameters.md",
-                fix="correct the name",
-            )
+            raise unknown_parameter(name)
         group, _, leaf = name.rpartition(".")
         target = tree.setdefault(group, {}) if group else tree
         target[leaf] = _checked(specs[name], value)
@@ -395,15 +482,19 @@ def reference() -> str:
         " (`--params FILE`, `--set NAME=VALUE`). Units are SI, angles radians. Made by"
         " `python -m depth_perception.parameters`.",
         "",
-        "| name | default | allowed | meaning |",
-        "|---|---|---|---|",
+        "Those marked live may be changed while the node is active (`ros2 param set`); the others"
+        " while it is unconfigured.",
+        "",
+        "| name | default | allowed | live | meaning |",
+        "|---|---|---|---|---|",
     ]
     for spec in specifications():
         allowed = ", ".join(f"`{choice}`" for choice in spec.choices)
         if spec.minimum is not None or spec.maximum is not None:
             allowed = f"{spec.minimum:g} to {spec.maximum:g}"
         default = f"`{spec.default}`" if spec.default not in ("", []) else "empty"
-        lines.append(f"| `{spec.name}` | {default} | {allowed} | {spec.description} |")
+        live = "live" if spec.live else ""
+        lines.append(f"| `{spec.name}` | {default} | {allowed} | {live} | {spec.description} |")
     return "\n".join(lines) + "\n"
 
 

@@ -56,6 +56,13 @@ class SurroundPipeline:
         self._views: dict[str, CameraView] = {}
         self._pool = ThreadPoolExecutor(thread_name_prefix="camera")
 
+    def set_parameters(self, parameters: Parameters) -> None:
+        """Take other live parameters; to be called between two frame sets."""
+        before, self.parameters = self.parameters, parameters
+        if parameters.ground != before.ground:
+            self.ground = nominal_ground(parameters.ground)
+            self._views.clear()
+
     @property
     def provider(self) -> str:
         """What the heaviest step runs on."""

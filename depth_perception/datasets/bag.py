@@ -25,7 +25,14 @@ from depth_perception.errors import (
     MessageError,
     TransformError,
 )
-from depth_perception.frame_set import AssembledSet, CameraFrame, FrameSet, FrameSetAssembler
+from depth_perception.frame_set import (
+    DROP_REASONS,
+    AssembledSet,
+    CameraFrame,
+    FrameSet,
+    FrameSetAssembler,
+    Now,
+)
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.geometry.transforms import Matrix, TransformTree, inverse
 from depth_perception.parameters import Parameters
@@ -269,8 +276,9 @@ class BagReader:
         """
         rig = self.rig
         assembler: FrameSetAssembler[Any] = FrameSetAssembler(
-            rig.names, round(self.parameters.sync.tolerance * 1e9)
-        )
+            rig.names, round(self.parameters.sync.tolerance * 1e9),
+            anchor=self.parameters.sync.anchor_of(rig.names), wait_for_all=True, max_open=8,
+        )  # fmt: skip
         by_image = {self.cameras[name].image: name for name in rig.names}
         by_info = {self.cameras[name].info: name for name in rig.names}
         by_labels = {
@@ -278,7 +286,7 @@ class BagReader:
         }
         labels: dict[str, dict[int, Any]] = {name: {} for name in rig.names}
         waiting: list[AssembledSet[Any]] = []
-        for topic, _, message in self.messages([*by_image, *by_info, *by_labels]):
+        for topic, time, message in self.messages([*by_image, *by_info, *by_labels]):
             if topic in by_info:
                 self._infos[by_info[topic]] = message
                 continue
@@ -293,12 +301,18 @@ class BagReader:
                 self._problem(messages.zero_stamp(topic, stamp))
                 continue
             name = by_image[topic]
-            waiting += assembler.add(name, stamp, (message, self._infos[name]))
+            now = Now(time, time)
+            waiting += assembler.add(name, stamp, (message, self._infos[name]), now)
             # One set is held back, so that labels recorded after their images are still seen.
             while len(waiting) > 1:
                 yield self._decode(waiting.pop(0), labels)
         for closed in [*waiting, *assembler.flush()]:
             yield self._decode(closed, labels)
+        for name, reasons in assembler.dropped_by_camera.items():
+            for reason, count in reasons.items():
+                self._problem(
+                    f"{self.cameras[name].image}: {count} images left out: {DROP_REASONS[reason]}"
+                )
 
     def _decode(self, closed: AssembledSet[Any], labels: dict[str, dict[int, Any]]) -> FrameSet:
         frames: dict[str, CameraFrame] = {}

@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections import deque
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
+from depth_perception.frame_set import DROP_REASONS
+from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.publication import Counters
 from depth_perception.ros.inputs import CameraInput
 
 _STALE_S = 5.0
+_OLD_S = 10.0
 
 
 class Latencies:
-    """The latest processing times, for their percentiles."""
+    """The latest processing times by stage, for their percentiles."""
 
     def __init__(self, kept: int = 200) -> None:
         """Keep that many."""
-        self._seconds: deque[float] = deque(maxlen=kept)
+        self._kept = kept
+        self._stages: dict[str, deque[float]] = {}
         self._at: deque[float] = deque(maxlen=kept)
 
-    def add(self, seconds: float) -> None:
-        """Note one result."""
-        self._seconds.append(seconds)
+    def add(self, total: float, stages: Mapping[str, float]) -> None:
+        """Note one result: seconds in all and by stage."""
+        for name, seconds in {**stages, "": total}.items():
+            self._stages.setdefault(name, deque(maxlen=self._kept)).append(seconds)
         self._at.append(time.monotonic())
 
-    def percentile(self, percent: float) -> float:
-        """Percentile in seconds; 0 before the first result."""
-        values = list(self._seconds)
+    def percentile(self, percent: float, stage: str = "") -> float:
+        """Percentile of a stage, or of all together, in seconds; 0 before the first result."""
+        values = list(self._stages.get(stage, ()))
         return float(np.percentile(values, percent)) if values else 0.0
+
+    @property
+    def stages(self) -> list[str]:
+        """Names of the stages, in the order in which they run."""
+        return [name for name in list(self._stages) if name]
 
     @property
     def rate(self) -> float:
@@ -49,54 +61,91 @@ class Latencies:
         return time.monotonic() - self._at[-1] if self._at else float("inf")
 
 
+@dataclass(frozen=True)
+class State:
+    """What one report is made from.
+
+    Attributes:
+        lifecycle: State of the node, e.g. ``active``.
+        inputs: The cameras that are subscribed to.
+        absent: Why cameras that were named are not among them.
+        dropped: Images of a camera that were left out of frame sets, by reason.
+        doubts: What is wrong with the stamps of cameras whose images are left out for it.
+        latencies: Of the latest results.
+        budget: The latency's 95th percentile that is still well, seconds.
+        counts: Frame sets since the start.
+        jumps: How often time has jumped.
+        provider: What the estimator runs on; empty while the node is not configured.
+        ground: The plane in use; None while the node is not configured.
+        pause: Why nothing is computed although nothing is wrong; empty otherwise.
+        problem: The one thing that keeps the node from results; empty when there is none.
+        live: True when stamps are to be compared with the computer's clock.
+    """
+
+    lifecycle: str
+    inputs: Iterable[CameraInput]
+    absent: Mapping[str, str]
+    dropped: Callable[[str], Counter[str]]
+    doubts: Mapping[str, str]
+    latencies: Latencies
+    budget: float
+    counts: Counters
+    jumps: int
+    provider: str
+    ground: GroundPlane | None
+    pause: str
+    problem: str
+    live: bool
+
+
 class Diagnostics:
-    """Publishes inputs by camera, processing and output."""
+    """Publishes inputs by camera, processing, ground and output."""
 
     def __init__(self, node: Node) -> None:
         """Advertise ``/diagnostics``."""
         self._node = node
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._gaps: dict[str, int] = {}
 
-    def publish(
-        self,
-        inputs: Iterable[CameraInput],
-        absent: dict[str, str],
-        latencies: Latencies,
-        counts: Counters,
-        provider: str,
-        idle: bool,
-        problem: str,
-    ) -> None:
-        """Publish one array.
-
-        Args:
-            inputs: The cameras that are subscribed to.
-            absent: Why cameras that were named are not among them.
-            latencies: Of the latest results.
-            counts: Frame sets since the start.
-            provider: What the estimator runs on.
-            idle: True when nobody listens, so that nothing is computed.
-            problem: The one thing that keeps the node from results; empty when there is none.
-        """
-        statuses = [self._camera(camera) for camera in inputs]
-        statuses += [
-            self._status(f"input {name}", DiagnosticStatus.ERROR, reason, {})
-            for name, reason in absent.items()
-        ]
-        statuses.append(self._processing(latencies, counts, provider))
-        statuses.append(self._output(latencies, idle, problem))
+    def publish(self, state: State) -> None:
+        """Publish one array."""
+        statuses = []
+        if state.lifecycle == "active":
+            statuses += [self._camera(camera, state) for camera in state.inputs]
+            statuses += [
+                self._status(f"input {name}", DiagnosticStatus.ERROR, reason, {})
+                for name, reason in state.absent.items()
+            ]
+        statuses += [self._processing(state), self._output(state)]
+        if state.ground is not None:
+            statuses.append(self._ground(state.ground))
         array = DiagnosticArray(status=statuses)
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
 
-    def _camera(self, camera: CameraInput) -> DiagnosticStatus:
+    def _camera(self, camera: CameraInput, state: State) -> DiagnosticStatus:
+        name = camera.topics.name
         now = self._node.get_clock().now().nanoseconds
-        age = (now - camera.stamp) * 1e-9 if camera.stamp else float("nan")
+        age = (now - camera.stamp) * 1e-9 if camera.stamp else math.nan
+        lost, self._gaps[name] = camera.gaps - self._gaps.get(name, camera.gaps), camera.gaps
         level, text = DiagnosticStatus.OK, f"{camera.rate:.1f} Hz"
         if camera.received == 0 or camera.silence > _STALE_S:
             level, text = DiagnosticStatus.STALE, camera.absence()
+            if camera.mismatch:
+                level = DiagnosticStatus.ERROR
         elif camera.reason or camera.info is None:
             level, text = DiagnosticStatus.ERROR, camera.absence()
+        elif name in state.doubts:
+            level, text = DiagnosticStatus.ERROR, f"{camera.topics.image}: {state.doubts[name]}"
+        elif state.live and not -_OLD_S < age < _OLD_S:
+            side = "behind" if age > 0 else "ahead of"
+            level = DiagnosticStatus.WARN
+            text = (
+                f"stamps are {abs(age):.0f} s {side} this computer's clock: synchronize the clocks,"
+                " or set use_sim_time when a bag is played"
+            )
+        elif lost > 0:
+            level, text = DiagnosticStatus.WARN, f"{camera.rate:.1f} Hz, images are lost on the way"
         values = {
             "topic": camera.topics.image,
             "camera_info": camera.topics.info,
@@ -104,31 +153,54 @@ class Diagnostics:
             "age (s)": f"{age:.3f}",
             "received": str(camera.received),
             "refused": str(camera.refused),
+            "gaps": str(camera.gaps),
+            "QoS": camera.mismatch or "matches",
         }
-        return self._status(f"input {camera.topics.name}", level, text, values)
+        for reason, count in state.dropped(name).items():
+            values[f"left out, {DROP_REASONS[reason]}"] = str(count)
+        return self._status(f"input {name}", level, text, values)
 
-    def _processing(
-        self, latencies: Latencies, counts: Counters, provider: str
-    ) -> DiagnosticStatus:
+    def _processing(self, state: State) -> DiagnosticStatus:
+        latencies, counts = state.latencies, state.counts
         p50, p95 = latencies.percentile(50), latencies.percentile(95)
-        values = {
-            "latency p50 (ms)": f"{p50 * 1e3:.1f}",
-            "latency p95 (ms)": f"{p95 * 1e3:.1f}",
-            "provider": provider,
+        values = {"latency p50 (ms)": f"{p50 * 1e3:.1f}", "latency p95 (ms)": f"{p95 * 1e3:.1f}"}
+        for stage in latencies.stages:
+            for percent in (50, 95):
+                seconds = latencies.percentile(percent, stage)
+                values[f"{stage} p{percent} (ms)"] = f"{seconds * 1e3:.1f}"
+        values |= {
+            "latency budget (ms)": f"{state.budget * 1e3:.1f}",
+            "provider": state.provider,
             "frame sets processed": str(counts.processed),
             "frame sets dropped": str(counts.dropped),
             "frame sets incomplete": str(counts.incomplete),
+            "jumps of time": str(state.jumps),
         }
-        text = f"{p50 * 1e3:.0f} ms" if counts.processed else "nothing processed yet"
-        return self._status("processing", DiagnosticStatus.OK, text, values)
+        level, text = DiagnosticStatus.OK, f"{p50 * 1e3:.0f} ms"
+        if not counts.processed:
+            text = "nothing processed yet"
+        elif p95 > state.budget > 0:
+            level = DiagnosticStatus.WARN
+            text = f"latency p95 {p95 * 1e3:.0f} ms is above the budget"
+        return self._status("processing", level, text, values)
 
-    def _output(self, latencies: Latencies, idle: bool, problem: str) -> DiagnosticStatus:
-        level, text = DiagnosticStatus.OK, f"{latencies.rate:.1f} Hz"
-        if idle:
-            text = "idle: nobody listens"
-        elif problem:
-            level, text = DiagnosticStatus.ERROR, problem
-        return self._status("output", level, text, {"rate (Hz)": f"{latencies.rate:.2f}"})
+    def _output(self, state: State) -> DiagnosticStatus:
+        level, text = DiagnosticStatus.OK, f"{state.latencies.rate:.1f} Hz"
+        if state.pause:
+            text = state.pause
+        elif state.problem:
+            level, text = DiagnosticStatus.ERROR, state.problem
+        values = {"rate (Hz)": f"{state.latencies.rate:.2f}", "lifecycle state": state.lifecycle}
+        return self._status("output", level, text, values)
+
+    def _ground(self, ground: GroundPlane) -> DiagnosticStatus:
+        values = {
+            "source": ground.source,
+            "roll (deg)": f"{math.degrees(ground.roll):.3f}",
+            "pitch (deg)": f"{math.degrees(ground.pitch):.3f}",
+            "height (m)": f"{ground.height:.3f}",
+        }
+        return self._status("ground", DiagnosticStatus.OK, ground.source, values)
 
     def _status(
         self, task: str, level: bytes, text: str, values: dict[str, str]

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
 from rclpy.exceptions import (
     InvalidParameterTypeException,
     InvalidParameterValueException,
 )
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from depth_perception.errors import ConfigurationError
 from depth_perception.parameters import (
@@ -20,20 +28,114 @@ from depth_perception.parameters import (
     ParameterSpec,
     from_flat,
     specifications,
+    unknown_parameter,
 )
 from depth_perception.resources import share_folder
 
+_OF_ROS = ("use_sim_time", "qos_overrides.", "start_type_description_service")
 _INTEGER_LIMIT = 2**63 - 1
 
 
-def declare_parameters(node: Node) -> Parameters:
-    """Declare every parameter of the package on ``node`` and return the values it was given.
+class NodeParameters:
+    """The package's parameters on a node: declared once, read when it is configured, then kept.
 
-    Raises:
-        ConfigurationError: A value has the wrong type, is out of range, or contradicts another.
+    While the node is configured only live parameters may change, and only to what all parameters
+    together allow; the reason for a refusal goes back to whoever asked.
     """
-    values = {spec.name: _declared(node, spec) for spec in specifications()}
+
+    def __init__(self, node: Node, changed: Callable[[Parameters], None]) -> None:
+        """Declare every parameter.
+
+        Args:
+            node: The node.
+            changed: Gets the new values when live ones were changed.
+
+        Raises:
+            ConfigurationError: A value is out of range.
+        """
+        self._node = node
+        self._changed = changed
+        self._specs = {spec.name: spec for spec in specifications()}
+        self._locked = False
+        for spec in self._specs.values():
+            _declare(node, spec)
+        node.add_on_set_parameters_callback(self._on_set)
+
+        self._refuse_unknown()
+
+    @property
+    def autostart(self) -> bool:
+        """True when the node is to configure and activate itself."""
+        return bool(self._node.get_parameter("autostart").value)
+
+    def _refuse_unknown(self) -> None:
+        """Refuse names that were given and are nearly one of ours: they would silently do nothing.
+
+        Others may be meant for another node that shares the file; they get a warning.
+
+        Raises:
+            ConfigurationError: There is one; names the nearest.
+        """
+        for name in getattr(self._node, "_parameter_overrides", {}):
+            if name in self._specs or name.startswith(_OF_ROS):
+                continue
+            if difflib.get_close_matches(name, self._specs, n=1, cutoff=0.8):
+                raise unknown_parameter(name)
+            self._node.get_logger().warning(f"parameter '{name}' is not one of this node's")
+
+    def read(self) -> Parameters:
+        """Return the values, checked, and allow no change of what is not live from now on.
+
+        Raises:
+            ConfigurationError: A value has the wrong type, is out of range, or contradicts another.
+        """
+        values = _checked(self._values())
+        self._locked = True
+        return values
+
+    def unlock(self) -> None:
+        """Allow every change: the node is unconfigured again."""
+        self._locked = False
+
+    def _values(self) -> dict[str, Any]:
+        return {
+            name: _read(spec, self._node.get_parameter(name).value)
+            for name, spec in self._specs.items()
+        }
+
+    def _on_set(self, asked: list[Parameter]) -> SetParametersResult:
+        changes = {p.name: p.value for p in asked if p.name in self._specs}
+        if not changes:
+            return SetParametersResult(successful=True)
+        values = self._values()
+        for name, value in changes.items():
+            spec = self._specs[name]
+            if self._locked and not spec.live and _read(spec, value) != values[name]:
+                return _refused(
+                    f"{name} does not change while the node is configured. Fix: deactivate and"
+                    " clean up the node (ros2 lifecycle set), set it, then configure and activate"
+                )
+            values[name] = _read(spec, value)
+        try:
+            checked = _checked(values)
+        except ConfigurationError as error:
+            return _refused(str(error))
+        if self._locked:
+            self._changed(checked)
+        return SetParametersResult(successful=True)
+
+
+def _refused(reason: str) -> SetParametersResult:
+    return SetParametersResult(successful=False, reason=reason)
+
+
+def _checked(values: dict[str, Any]) -> Parameters:
     return from_flat({**values, **_shipped_files(values)})
+
+
+def _read(spec: ParameterSpec, value: Any) -> Any:
+    """Take the forms that ROS gives a value: an empty list comes as nothing, others as arrays."""
+    return list(value or []) if isinstance(spec.default, list) else value
 
 
 def _shipped_files(values: dict[str, Any]) -> dict[str, str]:
@@ -52,18 +154,17 @@ def _shipped_files(values: dict[str, Any]) -> dict[str, str]:
     return out
 
 
-def _declared(node: Node, spec: ParameterSpec) -> Any:
+def _declare(node: Node, spec: ParameterSpec) -> None:
     # ROS reads an empty list in a file as nothing, and refuses 1 where 1.0 is the default. Both are
     # only forms of writing, so the type is left open here and `from_flat` checks it, in one line.
     try:
-        value = node.declare_parameter(spec.name, spec.default, descriptor(spec)).value
+        node.declare_parameter(spec.name, spec.default, descriptor(spec))
     except (InvalidParameterValueException, InvalidParameterTypeException) as error:
         raise ConfigurationError(
             f"{spec.name}: {' '.join(str(error).split())}",
             expected=f"{spec.minimum} to {spec.maximum}",
             fix=f"e.g. {spec.name}: {spec.default!r}",
         ) from None
-    return list(value or []) if isinstance(spec.default, list) else value
 
 
 def descriptor(spec: ParameterSpec) -> ParameterDescriptor:
@@ -72,7 +173,7 @@ def descriptor(spec: ParameterSpec) -> ParameterDescriptor:
         name=spec.name,
         description=spec.description,
         additional_constraints="one of: " + ", ".join(spec.choices) if spec.choices else "",
-        read_only=True,
+        read_only=False,
         dynamic_typing=True,
     )
     bounded = spec.minimum is not None or spec.maximum is not None

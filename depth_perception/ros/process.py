@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Protocol
@@ -34,9 +35,12 @@ class Application(Protocol):
         exit_code: Of the process.
     """
 
-    node: Node
     finished: threading.Event
     exit_code: int
+
+    @property
+    def node(self) -> Node:
+        """The node."""
 
     def close(self) -> None:
         """End threads and whatever else outlives a callback."""
@@ -83,7 +87,7 @@ def run(name: str, make: Callable[[], Application], args: Sequence[str]) -> int:
         executor = SingleThreadedExecutor()
         executor.add_node(application.node)
         while not (stop.is_set() or application.finished.is_set()) and rclpy.ok():
-            executor.spin_once(timeout_sec=_WAKE_UP_S)
+            _spin_once(executor, application.node)
         application.close()
         executor.remove_node(application.node)
         application.node.destroy_node()
@@ -96,6 +100,18 @@ def run(name: str, make: Callable[[], Application], args: Sequence[str]) -> int:
         return _fail(name, " ".join(str(error).split()))
     finally:
         rclpy.try_shutdown()
+
+
+def _spin_once(executor: SingleThreadedExecutor, node: Node) -> None:
+    """Run one callback; what it raises is logged, and the node goes on."""
+    try:
+        executor.spin_once(timeout_sec=_WAKE_UP_S)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        raise
+    except Exception:  # e.g. a transition that the state does not have, asked for by a client
+        if not rclpy.ok():
+            raise
+        node.get_logger().error(f"a callback failed: {traceback.format_exc()}")
 
 
 def _fail(name: str, reason: str) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 from rclpy.duration import Duration
 from rclpy.node import Node
@@ -17,19 +19,30 @@ from depth_perception.publication import (
     status_message,
     vehicle_topics,
 )
+from depth_perception.ros.events import PublisherEventCallbacks
 from depth_perception.ros.messages import RclpyTypes, message_class
-from depth_perception.ros.qos import OUTPUT
+from depth_perception.ros.qos import mismatch, result_output
 from depth_perception.surround_result import SurroundResult
 
 
 class ResultPublishers:
     """All outputs of ``surround_depth``; topics are relative, so namespaces and remaps hold."""
 
-    def __init__(self, node: Node, parameters: Parameters) -> None:
-        """Advertise what does not depend on the cameras; `set_cameras` advertises the rest."""
+    def __init__(
+        self, node: Node, parameters: Parameters, complain: Callable[[str, str], None]
+    ) -> None:
+        """Advertise what does not depend on the cameras; `set_cameras` advertises the rest.
+
+        Args:
+            node: The node.
+            parameters: ``rectify``, ``output`` and ``qos`` hold.
+            complain: Called with (topic, reason) when a subscriber asks for more than is offered.
+        """
         self._node = node
         self._types = RclpyTypes()
         self._parameters = parameters
+        self._complain = complain
+        self._profile = result_output(parameters.qos)
         self._publishers: dict[str, Publisher] = {}
         self._vehicle = vehicle_topics()
         self._advertise(self._vehicle)
@@ -38,8 +51,25 @@ class ResultPublishers:
         for topic, type_name in topics.values():
             if topic not in self._publishers:
                 self._publishers[topic] = self._node.create_publisher(
-                    message_class(type_name), topic, OUTPUT
-                )
+                    message_class(type_name), topic, self._profile,
+                    event_callbacks=PublisherEventCallbacks(
+                        incompatible_qos=partial(self._mismatch, topic)
+                    ),
+                )  # fmt: skip
+
+    def _mismatch(self, topic: str, event: Any) -> None:
+        name = self._node.resolve_topic_name(topic)
+        self._complain(name, mismatch(event.last_policy_kind, name, we_publish=True))
+
+    def close(self) -> None:
+        """Withdraw every topic."""
+        for publisher in self._publishers.values():
+            self._node.destroy_publisher(publisher)
+        self._publishers.clear()
+
+    def set_parameters(self, parameters: Parameters) -> None:
+        """Take other live parameters."""
+        self._parameters = parameters
 
     def set_cameras(self, names: list[str]) -> None:
         """Advertise the topics of cameras that are new."""
@@ -47,7 +77,8 @@ class ResultPublishers:
             self._advertise(camera_topics(name, self._parameters.rectify))
 
     def _heard(self, topic: str) -> bool:
-        return bool(self._publishers[topic].get_subscription_count() > 0)
+        publisher = self._publishers.get(topic)
+        return publisher is not None and publisher.get_subscription_count() > 0
 
     @property
     def wants_clouds(self) -> bool:
@@ -58,6 +89,19 @@ class ResultPublishers:
     def wants_occupancy(self) -> bool:
         """True when somebody listens to the map."""
         return self._heard(self._vehicle["occupancy"][0])
+
+    def wanted_cameras(self, names: list[str]) -> list[str]:
+        """Return the cameras that somebody listens to, by their own topics or those of all."""
+        if self.wants_clouds or self.wants_occupancy or self._heard(self._vehicle["status"][0]):
+            return names
+        return [
+            name
+            for name in names
+            if any(
+                self._heard(topic)
+                for topic, _ in camera_topics(name, self._parameters.rectify).values()
+            )
+        ]
 
     @property
     def wanted(self) -> bool:

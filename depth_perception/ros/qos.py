@@ -1,7 +1,8 @@
 """Quality of service of every topic, in one place.
 
-Inputs are best effort and volatile, which pairs with every publisher. Outputs are reliable with a
-short queue, which pairs with every subscriber. Depths are small: an old image is worth nothing.
+By default inputs are best effort and volatile, which pairs with every publisher, and outputs are
+reliable with a short queue, which pairs with every subscriber. Depths are small: an old image is
+worth nothing.
 """
 
 from __future__ import annotations
@@ -15,16 +16,30 @@ from rclpy.qos import (
     qos_profile_sensor_data,
 )
 
-SENSOR_INPUT: QoSProfile = qos_profile_sensor_data
-"""Images and calibration that a driver publishes again and again: best effort, five deep."""
+from depth_perception.parameters import QosParameters
 
-OUTPUT = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST,
-    depth=2,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.VOLATILE,
-)
-"""Results: reliable, so that RViz and recorders with their defaults get them."""
+SENSOR_INPUT: QoSProfile = qos_profile_sensor_data
+"""What a driver publishes again and again: best effort, five deep."""
+
+
+def image_input(qos: QosParameters) -> QoSProfile:
+    """Profile of image subscriptions, as the parameters say."""
+    return _profile(qos.input == "reliable", qos.input_depth)
+
+
+def result_output(qos: QosParameters) -> QoSProfile:
+    """Profile of results, as the parameters say."""
+    return _profile(qos.output == "reliable", qos.output_depth)
+
+
+def _profile(reliable: bool, depth: int) -> QoSProfile:
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.VOLATILE,
+    )
+
 
 LATCHED = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
@@ -48,6 +63,28 @@ PLAYED = QoSProfile(
     history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE
 )
 """A played topic: reliable pairs with every subscriber, whatever the recorded driver offered."""
+
+
+def mismatch(kind: object, topic: str, we_publish: bool) -> str:
+    """Say in one line that two ends of a topic do not match, and what to do.
+
+    Args:
+        kind: ``QoSPolicyKind`` of the policy that does not match.
+        topic: Its name.
+        we_publish: True when this node publishes and another subscribes.
+    """
+    policy = getattr(kind, "name", str(kind)).lower()
+    if we_publish:
+        return (
+            f"{topic}: a subscriber asks for more than this node offers (QoS policy {policy}), and"
+            " gets nothing. Fix: set qos.output: reliable, or let the subscriber ask for"
+            " best-effort, volatile messages"
+        )
+    return (
+        f"{topic}: a publisher offers less than this node asks for (QoS policy {policy}), and none"
+        " of its messages arrives. Fix: set qos.input: sensor_data, or let the publisher be"
+        " reliable"
+    )
 
 
 def calibration_input(node: Node, topic: str) -> QoSProfile:

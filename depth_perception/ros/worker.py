@@ -22,7 +22,6 @@ class Worker(Generic[Job]):
         work: Callable[[Job], None],
         failed: Callable[[Exception], None],
         queue_size: int,
-        prepare: Callable[[], None] | None = None,
     ) -> None:
         """Start the thread.
 
@@ -30,7 +29,6 @@ class Worker(Generic[Job]):
             work: Called with each job.
             failed: Gets what ``work`` raises; the thread goes on.
             queue_size: Jobs that wait.
-            prepare: Called before the first job; jobs wait meanwhile.
         """
         self.dropped = 0
         """Jobs thrown away because newer ones came before their turn."""
@@ -40,9 +38,8 @@ class Worker(Generic[Job]):
         self._queue_size = queue_size
         self._changed = threading.Condition()
         self._stopped = False
-        self._busy = prepare is not None
+        self._busy = False
         self._abandoned = False
-        self._prepare = prepare
         self._thread = threading.Thread(target=self._run, name="depth worker", daemon=True)
         self._thread.start()
 
@@ -71,8 +68,6 @@ class Worker(Generic[Job]):
         self._abandoned = self._thread.is_alive()
 
     def _run(self) -> None:
-        if self._prepare is not None:
-            self._guarded(self._prepare)
         while True:
             with self._changed:
                 self._busy = False

@@ -113,17 +113,16 @@ def test_messages_are_made_only_for_topics_that_somebody_listens_to(
     node = start()
     made: list[str] = []
     asked: list[dict[str, bool]] = []
-    new, process = node._publishers._types.new, node._pipeline.process
-    node._publishers._types.new = lambda kind, **f: made.append(kind) or new(kind, **f)
-    node._pipeline.process = lambda *a, **k: asked.append(k) or process(*a, **k)
+    new, process = node._processor._publishers._types.new, node._processor._pipeline.process
+    node._processor._publishers._types.new = lambda kind, **f: made.append(kind) or new(kind, **f)
+    node._processor._pipeline.process = lambda *a, **k: asked.append(k) or process(*a, **k)
     wait_for(lambda: vehicle.heard)
-    wait_for(lambda: not node._worker.busy, what="warm-up")
     made.clear()
     asked.clear()
     for _ in range(3):
         vehicle.send()
     wait_for(lambda: all(c.received >= 3 for c in node._inputs.values()))
-    wait_for(lambda: not node._worker.busy)
+    wait_for(lambda: not node._processor.busy)
     assert made == [] and asked == []
 
     depth = listener.listen(*FRONT_DEPTH)

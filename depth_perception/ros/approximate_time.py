@@ -1,0 +1,86 @@
+"""``sync.policy: approximate_time``: message_filters behind the interface of the own assembler.
+
+Complete sets only, as its users know it: what it leaves out when messages are lost is the price.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from depth_perception.errors import ConfigurationError
+from depth_perception.frame_set import AssembledSet, Now
+from depth_perception.ros.assembly import Arrival
+
+try:
+    from builtin_interfaces.msg import Time
+    from message_filters import ApproximateTimeSynchronizer, SimpleFilter
+except ImportError:
+    ApproximateTimeSynchronizer = SimpleFilter = None
+
+_QUEUE = 10
+
+
+class ApproximateTimeAssembler:
+    """Feeds an ``ApproximateTimeSynchronizer`` and takes its sets.
+
+    Attributes:
+        jumps: Always 0: it does not notice that time jumps.
+        dropped_by_camera: Images with a stamp of zero; it says nothing of others.
+        doubts: Always empty.
+    """
+
+    def __init__(self, cameras: Sequence[str], tolerance: int) -> None:
+        """Connect one filter a camera.
+
+        Args:
+            cameras: Names, in the order in which sets list them.
+            tolerance: How far apart stamps of a set may be, nanoseconds.
+
+        Raises:
+            ConfigurationError: message_filters is not installed.
+        """
+        if ApproximateTimeSynchronizer is None:
+            raise ConfigurationError(
+                "sync.policy: approximate_time needs the package message_filters",
+                expected="nearest or anchor, which need nothing",
+                fix="install ros-$ROS_DISTRO-message-filters, or set another policy",
+            )
+        self.jumps = 0
+        self.dropped_by_camera: dict[str, Counter[str]] = {name: Counter() for name in cameras}
+        self.doubts: dict[str, str] = {}
+        self._cameras = list(cameras)
+        self._filters = {name: SimpleFilter() for name in cameras}
+        self._closed: list[AssembledSet[Arrival]] = []
+        self._synchronizer = ApproximateTimeSynchronizer(
+            list(self._filters.values()), _QUEUE, tolerance * 1e-9
+        )
+        self._synchronizer.registerCallback(self._take)
+
+    def add(
+        self, camera: str, stamp: int, payload: Arrival, now: Now
+    ) -> list[AssembledSet[Arrival]]:
+        """Add an image; return the sets that this closes."""
+        if stamp <= 0:
+            self.dropped_by_camera[camera]["zero_stamp"] += 1
+            return []
+        sec, nanosec = divmod(stamp, 1_000_000_000)
+        header = SimpleNamespace(stamp=Time(sec=sec, nanosec=nanosec))
+        self._filters[camera].signalMessage(SimpleNamespace(header=header, item=(stamp, payload)))
+        closed, self._closed = self._closed, []
+        return closed
+
+    def expire(self, now: Now) -> list[AssembledSet[Arrival]]:
+        """Return nothing: its sets have no deadline."""
+        return []
+
+    def flush(self) -> list[AssembledSet[Arrival]]:
+        """Return nothing: an incomplete set is none."""
+        return []
+
+    def _take(self, *messages: Any) -> None:
+        members = {name: m.item for name, m in zip(self._cameras, messages, strict=True)}
+        stamp = min(item[0] for item in members.values())
+        self._closed.append(AssembledSet(stamp, members, ()))

@@ -1,0 +1,122 @@
+"""Service ``save_frame_set``: the latest frame set as a small bag, to go with a bug report."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from rclpy.serialization import serialize_message
+
+from depth_perception.datasets.bag_writer import BagWriter
+from depth_perception.discovery import CAMERA_INFO_TYPE, IMAGE_TYPES
+from depth_perception.errors import BagError, TransformError
+from depth_perception.frame_set import AssembledSet
+from depth_perception.geometry.transforms import quaternion_of
+from depth_perception.messages import header, is_compressed
+from depth_perception.ros.assembly import Arrival
+from depth_perception.ros.inputs import CameraInput
+from depth_perception.ros.transforms import Extrinsics
+
+_ROOM = 64 * 2**20
+
+
+def default_folder() -> Path:
+    """Return ``~/.ros/depth_perception``, below ``ROS_HOME`` where that is set."""
+    return Path(os.environ.get("ROS_HOME") or Path.home() / ".ros") / "depth_perception"
+
+
+def save_frame_set(
+    closed: AssembledSet[Arrival],
+    inputs: Mapping[str, CameraInput],
+    extrinsics: Extrinsics,
+    base_frame: str,
+    folder: Path,
+) -> Path:
+    """Write images, calibration, labels and mountings as they came; replay reads the bag.
+
+    Args:
+        closed: The frame set.
+        inputs: All cameras.
+        extrinsics: Where they are mounted; what is not known is left out.
+        base_frame: The vehicle frame.
+        folder: Where the new bag goes, named after the time of saving.
+
+    Returns:
+        The bag.
+
+    Raises:
+        BagError: The folder cannot be written, or has no room.
+    """
+    path = folder.expanduser() / datetime.now().strftime("frame_set_%Y%m%d_%H%M%S_%f")
+    try:
+        folder.expanduser().mkdir(parents=True, exist_ok=True)
+        size = sum(len(arrival.image.data) for _, arrival in closed.members.values())
+        free = shutil.disk_usage(folder.expanduser()).free
+        if free < size + _ROOM:
+            raise _no_room(path, f"{free / 2**20:.0f} MiB free, {size / 2**20:.0f} MiB to write")
+        with BagWriter(path) as writer:
+            _write(writer, closed, inputs, extrinsics, base_frame)
+    except OSError as error:
+        shutil.rmtree(path, ignore_errors=True)
+        raise _no_room(path, error.strerror or str(error)) from None
+    return path
+
+
+def _no_room(path: Path, reason: str) -> BagError:
+    return BagError(
+        f"'{path}' cannot be written ({reason})",
+        expected="a folder that is writable and has room",
+        fix="free some space, or set monitor.save_folder",
+    )
+
+
+def _write(
+    writer: BagWriter,
+    closed: AssembledSet[Arrival],
+    inputs: Mapping[str, CameraInput],
+    extrinsics: Extrinsics,
+    base_frame: str,
+) -> None:
+    types = writer.types
+    transforms = []
+    for _, arrival in closed.members.values():
+        frame = arrival.image.header.frame_id.lstrip("/")
+        try:
+            T = extrinsics.lookup(base_frame, frame)
+        except TransformError:
+            continue  # that it is missing may be what the report is about
+        x, y, z, w = (float(value) for value in quaternion_of(T))
+        tx, ty, tz = (float(value) for value in T[:3, 3])
+        transforms.append(
+            types.new(
+                "geometry_msgs/msg/TransformStamped",
+                header=header(types, closed.stamp, base_frame),
+                child_frame_id=frame,
+                transform=types.new(
+                    "geometry_msgs/msg/Transform",
+                    translation=types.new("geometry_msgs/msg/Vector3", x=tx, y=ty, z=tz),
+                    rotation=types.new("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w),
+                ),
+            )
+        )
+    if transforms:
+        message = types.new("tf2_msgs/msg/TFMessage", transforms=transforms)
+        writer.write("/tf_static", message, closed.stamp, latched=True)
+    for name, (stamp, arrival) in closed.members.items():
+        camera = inputs[name]
+        topics = camera.topics
+        if camera.info is not None:
+            data = bytes(serialize_message(camera.info))
+            writer.write_serialized(topics.info, CAMERA_INFO_TYPE, data, stamp)
+        data = bytes(serialize_message(arrival.image))
+        writer.write_serialized(topics.image, _image_type(arrival.image), data, stamp)
+        if arrival.labels is not None:
+            data = bytes(serialize_message(arrival.labels))
+            writer.write_serialized(topics.labels, _image_type(arrival.labels), data, stamp)
+
+
+def _image_type(message: object) -> str:
+    return IMAGE_TYPES[1] if is_compressed(message) else IMAGE_TYPES[0]
