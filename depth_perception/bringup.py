@@ -88,6 +88,8 @@ ARGUMENTS = (
     Argument("queue_size", "", "Frame sets that wait while one is computed; empty: as the"
              " file says."),
     Argument("namespace", "", "Namespace of the nodes, and of the topics of the bag."),
+    Argument("autostart", "true", "Configure and activate surround_depth at once; false leaves that"
+             " to lifecycle transitions.", ("true", "false")),
     Argument("use_sim_time", "auto", "Take time from /clock; auto: when a bag is played.",
              ("auto", "true", "false")),
     Argument("rviz", "false", "Start RViz.", ("true", "false")),
@@ -148,6 +150,8 @@ def processes(values: Mapping[str, str]) -> list[Process]:
     for name in ("base_frame", "estimator"):
         if args[name]:
             parameters[name] = args[name]
+    if not _is_true(args["autostart"]):
+        parameters["autostart"] = False
     cameras = [name.strip() for name in args["cameras"].split(",") if name.strip()]
     if cameras:
         parameters["cameras"] = cameras

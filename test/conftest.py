@@ -68,6 +68,7 @@ class RosSession:
         self._thread.start()
 
     def _spin(self) -> None:
+        from rclpy._rclpy_pybind11 import InvalidHandle
         from rclpy.executors import ExternalShutdownException
 
         while not self._stop.is_set():
@@ -75,6 +76,8 @@ class RosSession:
                 self.executor.spin_once(timeout_sec=0.02)
             except ExternalShutdownException:
                 return
+            except InvalidHandle:
+                continue  # the test's thread destroyed what this one was about to wait for
 
     def add(self, node: Any) -> None:
         """Spin a node from now on."""
@@ -132,12 +135,15 @@ class Listener:
     def __init__(self, ros: RosSession, name: str = "listener") -> None:
         from rcl_interfaces.msg import Log
         from rclpy.node import Node
+        from rclpy.qos import DurabilityPolicy, QoSProfile
 
         self._ros = ros
         self.node = Node(name)
         self.messages: dict[str, list[Any]] = {}
         self.lines: list[str] = []
-        self.node.create_subscription(Log, "/rosout", lambda m: self.lines.append(m.msg), 100)
+        # What was logged before this node was seen still comes.
+        latched = QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self.node.create_subscription(Log, "/rosout", lambda m: self.lines.append(m.msg), latched)
         ros.add(self.node)
 
     def listen(self, topic: str, type_name: str, profile: Any = 10) -> list[Any]:
@@ -171,3 +177,38 @@ def needs_executables(ros: Any) -> None:
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
     if not any((Path(p) / "lib/depth_perception/surround_depth").exists() for p in prefixes if p):
         pytest.skip("the package is not built; run 'make setup' and source env.bash")
+
+
+@pytest.fixture
+def start(ros: RosSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Start nodes with parameters; they end with the test."""
+    from rclpy.parameter import Parameter
+
+    from depth_perception.nodes import surround_depth
+
+    monkeypatch.setattr(surround_depth, "LOOK_PERIOD_S", 0.1)
+    started = []
+
+    def make(namespace: str = "", **parameters: Any) -> Any:
+        values = {"output.image_width": 0, **parameters}
+        overrides = [Parameter(name.replace("__", "."), value=v) for name, v in values.items()]
+        options = {"namespace": namespace} if namespace else {}
+        node = surround_depth.SurroundDepth(parameter_overrides=overrides, **options)
+        started.append(node)
+        ros.add(node.node)
+        return node
+
+    yield make
+    for node in started:
+        node.close()
+        ros.remove(node.node)
+
+
+@pytest.fixture
+def vehicle(ros: RosSession) -> Iterator[Any]:
+    """Start the vehicle."""
+    from vehicle import Vehicle
+
+    made = Vehicle(ros)
+    yield made
+    made.close()

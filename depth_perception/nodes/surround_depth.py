@@ -63,6 +63,13 @@ class SurroundDepth:
         self.node = ManagedNode("surround_depth", self, **node_options)
         self.finished = threading.Event()
         self.exit_code = 0
+        try:
+            self._begin()
+        except BaseException:
+            self.node.destroy_node()
+            raise
+
+    def _begin(self) -> None:
         self._log = self.node.get_logger()
         self._node_parameters = NodeParameters(self.node, self._on_parameters)
         self._parameters = Parameters()

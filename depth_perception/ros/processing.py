@@ -175,14 +175,16 @@ class Processor:
             frames={name: frame_set.frames[name] for name in wanted},
             missing={**frame_set.missing, **asleep},
         )
+        if not frame_set.frames:
+            self._without_result(job, {**frame_set.missing, **job.absent}, asleep)
+            return
         result = self._pipeline.process(
             frame_set, rig,
             clouds=self._publishers.wants_clouds, occupancy=self._publishers.wants_occupancy,
         )  # fmt: skip
         missing = {**result.missing, **job.absent}
         if not result.cameras:
-            self._publish_status(self._nothing(job.closed.stamp, missing), job.inputs, 0.0)
-            self.fault = next((r for n, r in missing.items() if n not in asleep), "")
+            self._without_result(job, missing, asleep)
             return
         for name in result.missing.keys() & frame_set.frames.keys():
             self._complaints.add("", result.missing[name])
@@ -200,6 +202,12 @@ class Processor:
         self.latencies.add(end - job.at, result.latencies)
         self.fault = ""
         self._publish_status(result, job.inputs, end - job.at)
+
+    def _without_result(
+        self, job: Job, missing: Mapping[str, str], asleep: Mapping[str, str]
+    ) -> None:
+        self.fault = next((reason for name, reason in missing.items() if name not in asleep), "")
+        self._publish_status(self._nothing(job.closed.stamp, missing), job.inputs, 0.0)
 
     def _failed(self, error: Exception) -> None:
         where = "".join(traceback.format_tb(error.__traceback__)[-1:]).strip()

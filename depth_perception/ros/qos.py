@@ -73,7 +73,7 @@ def mismatch(kind: object, topic: str, we_publish: bool) -> str:
         topic: Its name.
         we_publish: True when this node publishes and another subscribes.
     """
-    policy = getattr(kind, "name", str(kind)).lower()
+    policy = str(getattr(kind, "name", kind)).lower().removeprefix("rmw_qos_policy_")
     if we_publish:
         return (
             f"{topic}: a subscriber asks for more than this node offers (QoS policy {policy}), and"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,7 @@ from conftest import Listener, RosSession, wait_for
 
 rclpy = pytest.importorskip("rclpy")
 
-from rclpy.parameter import Parameter  # noqa: E402
-from vehicle import CAMERAS, Vehicle, road_depth  # noqa: E402
+from vehicle import CAMERAS, Vehicle, road_depth, sent_until  # noqa: E402
 
 from depth_perception.messages import decode_depth, stamp_of  # noqa: E402
 from depth_perception.nodes import surround_depth  # noqa: E402
@@ -20,51 +19,6 @@ from depth_perception.publication import camera_topics, vehicle_topics  # noqa: 
 
 STATUS = ("/surround_depth/status", "depth_perception/msg/SurroundDepthStatus")
 FRONT_DEPTH = ("/surround_depth/front/depth/image_rect", "sensor_msgs/msg/Image")
-
-
-@pytest.fixture
-def start(
-    ros: RosSession, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., surround_depth.SurroundDepth]]:
-    """Start nodes with parameters; they end with the test."""
-    monkeypatch.setattr(surround_depth, "LOOK_PERIOD_S", 0.1)
-    started = []
-
-    def make(namespace: str = "", **parameters: Any) -> surround_depth.SurroundDepth:
-        values = {"output.image_width": 0, **parameters}
-        overrides = [Parameter(name.replace("__", "."), value=v) for name, v in values.items()]
-        options = {"namespace": namespace} if namespace else {}
-        node = surround_depth.SurroundDepth(parameter_overrides=overrides, **options)
-        started.append(node)
-        ros.add(node.node)
-        return node
-
-    yield make
-    for node in started:
-        node.close()
-        ros.remove(node.node)
-
-
-@pytest.fixture
-def vehicle(ros: RosSession) -> Iterator[Vehicle]:
-    """Start the vehicle."""
-    made = Vehicle(ros)
-    yield made
-    made.close()
-
-
-def sent_until(vehicle: Vehicle, condition: Callable[[], Any], *names: str, **spoilt: Any) -> Any:
-    """Send images, ten a second, until the condition holds."""
-    wait_for(lambda: vehicle.heard, what="the node to subscribe")
-
-    def attempt() -> Any:
-        vehicle.send(*names, **spoilt)
-        try:
-            return wait_for(condition, 0.3)
-        except pytest.fail.Exception:
-            return None
-
-    return wait_for(attempt, what="the answer to images")
 
 
 def test_every_output_is_exact_and_carries_stamp_and_frame_of_its_source(

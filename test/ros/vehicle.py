@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
+from conftest import wait_for
 from tiny_drive import CAMERA, HEIGHT, mounting, transform
 
 from depth_perception import messages
@@ -23,7 +26,9 @@ def road_depth(row: int) -> float:
 class Vehicle:
     """Publishes images, calibration and mountings; every field of a message can be spoilt."""
 
-    def __init__(self, ros: Any, namespace: str = "", transforms: bool = True) -> None:
+    def __init__(
+        self, ros: Any, namespace: str = "", transforms: bool = True, profile: Any = PLAYED
+    ) -> None:
         from rclpy.node import Node
 
         self._ros = ros
@@ -35,7 +40,7 @@ class Vehicle:
         self._labels: dict[str, Any] = {}
         for name in CAMERAS:
             self._images[name] = self.node.create_publisher(
-                message_class("sensor_msgs/msg/Image"), f"{namespace}/{name}/image_raw", PLAYED
+                message_class("sensor_msgs/msg/Image"), f"{namespace}/{name}/image_raw", profile
             )
             self._infos[name] = self.node.create_publisher(
                 message_class("sensor_msgs/msg/CameraInfo"), f"{namespace}/{name}/camera_info",
@@ -96,3 +101,17 @@ class Vehicle:
     def close(self) -> None:
         """Fall silent."""
         self._ros.remove(self.node)
+
+
+def sent_until(vehicle: Vehicle, condition: Callable[[], Any], *names: str, **spoilt: Any) -> Any:
+    """Send images, ten a second, until the condition holds."""
+    wait_for(lambda: vehicle.heard, what="the node to subscribe")
+
+    def attempt() -> Any:
+        vehicle.send(*names, **spoilt)
+        try:
+            return wait_for(condition, 0.3)
+        except pytest.fail.Exception:
+            return None
+
+    return wait_for(attempt, what="the answer to images")
