@@ -133,8 +133,9 @@ def read_description(path: str | Path) -> SegmenterDescription:
 def find_model(name: str, config: Path) -> Path:
     """Find a model file that a YAML file names.
 
-    ``${VARIABLES}`` are filled in. A relative name is looked for beside the YAML file, in the
-    folders of the environment variable ``DEPTH_PERCEPTION_MODELS``, and in the current folder.
+    ``${VARIABLES}`` are filled in. A relative name is looked for beside the YAML file and in the
+    folders of the environment variable ``DEPTH_PERCEPTION_MODELS``; never in the current folder,
+    where anybody may have put a file.
 
     Raises:
         ConfigurationError: A variable in the name is not set.
@@ -151,7 +152,7 @@ def find_model(name: str, config: Path) -> Path:
         places = [Path(expanded)]
     else:
         named = [Path(item) for item in os.environ.get(SEARCH_PATH, "").split(os.pathsep) if item]
-        places = [folder / expanded for folder in (config.parent, *named, Path.cwd())]
+        places = [folder / expanded for folder in (config.parent, *named)]
     for place in places:
         if place.is_file():
             return place.resolve()

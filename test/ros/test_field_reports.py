@@ -1,0 +1,132 @@
+"""What users of other camera nodes report in their issue threads, as tests of this one.
+
+The numbers are those of the survey of issue threads that the package was designed from; what is
+tested elsewhere: 5, 13 and 15 (QoS) in test_managed_node, 9 (zero stamps) and 11 (the warning after
+silence) in test_surround_depth_node, 10 (missing cameras) in test_frame_set.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from conftest import Listener, RosSession, wait_for
+
+rclpy = pytest.importorskip("rclpy")
+
+from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+from tiny_drive import CAMERA  # noqa: E402
+from vehicle import CAMERAS, Vehicle, sent_until  # noqa: E402
+
+from depth_perception import messages  # noqa: E402
+from depth_perception.messages import stamp_of  # noqa: E402
+
+STATUS = ("/surround_depth/status", "depth_perception/msg/SurroundDepthStatus")
+FRONT_DEPTH = ("/surround_depth/front/depth/image_rect", "sensor_msgs/msg/Image")
+RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
+
+
+def test_1_and_4_a_slow_estimator_drops_old_sets_and_stays_up_to_date(
+    start: Any, vehicle: Vehicle, listener: Listener
+) -> None:
+    depth, status = listener.listen(*FRONT_DEPTH, RELIABLE), listener.listen(*STATUS, RELIABLE)
+    node = start()
+    sent_until(vehicle, lambda: depth)
+    process = node._processor._pipeline.process
+
+    def slow(*args: Any, **options: Any) -> Any:
+        time.sleep(0.3)
+        return process(*args, **options)
+
+    node._processor._pipeline.process = slow
+    depth.clear()
+    sent = []
+    for _ in range(40):
+        sent.append(vehicle.send())
+        time.sleep(0.03)
+    wait_for(lambda: depth and stamp_of(depth[-1].header.stamp) == sent[-1], what="the newest")
+    answered = [stamp_of(image.header.stamp) for image in depth]
+    assert answered == sorted(answered) and len(answered) < 15
+    wait_for(lambda: [s for s in list(status) if s.frame_sets_dropped >= 20])
+    # One that waited while another was computed: its age is two computations at the most.
+    assert max(s.latency for s in status if s.stage_names) < 1.2
+
+
+def test_3_it_does_not_stick_after_a_few_frames(
+    start: Any, vehicle: Vehicle, listener: Listener
+) -> None:
+    depth = listener.listen(*FRONT_DEPTH, RELIABLE)
+    start(sync__queue_size=1000)
+    sent_until(vehicle, lambda: depth)
+    wait_for(lambda: stamp_of(depth[-1].header.stamp) == vehicle.stamp)
+    depth.clear()
+    sent = []
+    for _ in range(150):
+        sent.append(vehicle.send())
+        time.sleep(0.01)
+    wait_for(lambda: len(depth) == len(sent), what="every frame")
+    assert [stamp_of(image.header.stamp) for image in depth] == sent
+
+
+@pytest.mark.parametrize("offset", [7_000_000, -3_600_000_000_000])
+def test_6_7_and_8_calibration_is_kept_not_synchronized(
+    start: Any, vehicle: Vehicle, listener: Listener, offset: int
+) -> None:
+    """Published three times as often, with other stamps, and republished late."""
+    depth = listener.listen(*FRONT_DEPTH, RELIABLE)
+    start(sync__tolerance=0.005)
+    other = messages.header(vehicle.types, vehicle.stamp + offset, "front")
+    sent_until(vehicle, lambda: depth, info={"header": other})
+    infos = [
+        messages.camera_info_message(vehicle.types, vehicle.stamp + k, name, CAMERA)
+        for k, name in enumerate(CAMERAS)
+    ]
+    before = len(depth)
+    for _ in range(10):
+        for _ in range(3):
+            for name, info in zip(CAMERAS, infos, strict=True):
+                vehicle._infos[name].publish(info)
+        vehicle.send(info={"header": other})
+        time.sleep(0.02)
+    wait_for(lambda: len(depth) >= before + 8, what="the images between")
+
+
+def test_12_and_14_best_effort_cameras_are_heard_and_reliable_viewers_served(
+    ros: RosSession, start: Any, listener: Listener
+) -> None:
+    camera = Vehicle(ros, profile=QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT))
+    try:
+        cloud = listener.listen("/surround_depth/points", "sensor_msgs/msg/PointCloud2", RELIABLE)
+        start()
+        sent_until(camera, lambda: cloud)
+        (info,) = listener.node.get_publishers_info_by_topic("/surround_depth/points")
+        assert info.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    finally:
+        camera.close()
+
+
+def test_15_results_may_be_best_effort_when_asked(
+    start: Any, vehicle: Vehicle, listener: Listener
+) -> None:
+    best_effort = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+    depth = listener.listen(*FRONT_DEPTH, best_effort)
+    start(qos__output="sensor_data", qos__output_depth=7)
+    sent_until(vehicle, lambda: depth)
+    infos = listener.node.get_publishers_info_by_topic(FRONT_DEPTH[0])
+    assert [i.qos_profile.reliability for i in infos] == [ReliabilityPolicy.BEST_EFFORT]
+
+
+def test_wall_clock_that_is_set_does_not_matter(
+    start: Any, vehicle: Vehicle, listener: Listener
+) -> None:
+    """All cameras jump by an hour back, as when NTP sets their clock: sets go on at once."""
+    depth, status = listener.listen(*FRONT_DEPTH, RELIABLE), listener.listen(*STATUS, RELIABLE)
+    start()
+    sent_until(vehicle, lambda: depth)
+    for jump in (-3600, 7200):
+        vehicle.stamp += jump * 10**9
+        first = vehicle.send()
+        wait_for(lambda first=first: any(stamp_of(d.header.stamp) == first for d in list(depth)))
+    full = [s for s in status if s.stage_names]
+    assert all(c.present for s in full[-2:] for c in s.cameras)

@@ -1,0 +1,48 @@
+"""The SROS 2 policy against the node's real graph: all that it needs, and nothing that it does not."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from conftest import wait_for
+
+pytest.importorskip("rclpy")
+
+POLICY = Path(__file__).resolve().parents[2] / "config/security/surround_depth.policy.xml"
+
+
+def allowed(kind: str, right: str) -> list[str]:
+    (profile,) = ElementTree.parse(POLICY).getroot().iter("profile")
+    assert (profile.get("ns"), profile.get("node")) == ("/", "surround_depth")
+    (group,) = [group for group in profile.findall(kind) if group.get(right) == "ALLOW"]
+    return ["/" + str(item.text) for item in group]
+
+
+@pytest.mark.parametrize(
+    ("kind", "right", "ask"),
+    [
+        ("topics", "publish", "get_publisher_names_and_types_by_node"),
+        ("topics", "subscribe", "get_subscriber_names_and_types_by_node"),
+        ("services", "reply", "get_service_names_and_types_by_node"),
+    ],
+)
+def test_policy_is_what_the_node_does(
+    start: Any, vehicle: Any, kind: str, right: str, ask: str
+) -> None:
+    node = start(use_sim_time=True).node
+    wait_for(lambda: vehicle.heard)
+    rules = allowed(kind, right)
+
+    def names() -> list[str]:
+        return [name for name, _ in getattr(node, ask)("surround_depth", "/")]
+
+    wait_for(lambda: len(names()) >= 5)
+    forbidden = [n for n in names() if not any(fnmatchcase(n, rule) for rule in rules)]
+    assert forbidden == []
+    optional = {"/surround_depth/get_type_description"}  # Humble's rclpy has none
+    unused = [r for r in rules if not any(fnmatchcase(n, r) for n in names())]
+    assert set(unused) <= optional
