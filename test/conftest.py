@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -132,18 +134,14 @@ def ros(ros_environment: dict[str, str]) -> Iterator[RosSession]:
 class Listener:
     """A node that keeps every message of the topics that it listens to."""
 
-    def __init__(self, ros: RosSession, name: str = "listener") -> None:
-        from rcl_interfaces.msg import Log
+    def __init__(self, ros: RosSession, capture: pytest.CaptureFixture[str]) -> None:
         from rclpy.node import Node
-        from rclpy.qos import DurabilityPolicy, QoSProfile
 
         self._ros = ros
-        self.node = Node(name)
+        self._capture = capture
+        self.node = Node("listener")
         self.messages: dict[str, list[Any]] = {}
         self.lines: list[str] = []
-        # What was logged before this node was seen still comes.
-        latched = QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self.node.create_subscription(Log, "/rosout", lambda m: self.lines.append(m.msg), latched)
         ros.add(self.node)
 
     def listen(self, topic: str, type_name: str, profile: Any = 10) -> list[Any]:
@@ -155,18 +153,23 @@ class Listener:
         return kept
 
     def line(self, *parts: str) -> str | None:
-        """Return the first log line that holds all parts."""
+        """Return the first line on the console that holds all parts.
+
+        Not from /rosout: that publisher is shared by nodes of one name, and goes with the first.
+        """
+        self.lines += self._capture.readouterr().err.splitlines()
         return next((line for line in list(self.lines) if all(p in line for p in parts)), None)
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening; what was logged is shown when the test fails."""
         self._ros.remove(self.node)
+        print("\n".join(self.lines), file=sys.stderr)
 
 
 @pytest.fixture
-def listener(ros: RosSession) -> Iterator[Listener]:
+def listener(ros: RosSession, capfd: pytest.CaptureFixture[str]) -> Iterator[Listener]:
     """A node that listens."""
-    made = Listener(ros)
+    made = Listener(ros, capfd)
     yield made
     made.close()
 
@@ -199,9 +202,13 @@ def start(ros: RosSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
         return node
 
     yield make
-    for node in started:
+    while started:
+        node = started.pop()
         node.close()
         ros.remove(node.node)
+    # A lifecycle node's state machine keeps it in the graph until the collector finds the two.
+    node = None
+    gc.collect()
 
 
 @pytest.fixture

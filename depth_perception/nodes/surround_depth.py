@@ -147,6 +147,7 @@ class SurroundDepth:
     def close(self) -> None:
         """End the work; the node itself is destroyed by whoever spins it."""
         self.release()
+        self._extrinsics.close()
 
     def _on_parameters(self, parameters: Parameters) -> None:
         """Take live parameters that were changed."""

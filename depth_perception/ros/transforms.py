@@ -37,6 +37,9 @@ class Extrinsics(Protocol):
     def lookup(self, target: str, source: str) -> Matrix:
         """Return T_target_source as it is now; raise `TransformError` where there is none."""
 
+    def close(self) -> None:
+        """Listen no more."""
+
 
 def make_extrinsics(node: Node, log: Callable[[str], None]) -> Extrinsics:
     """Listen to transforms by tf2_ros where it is installed, else by own subscriptions."""
@@ -78,6 +81,10 @@ class Tf2Extrinsics:
                 " static_transform_publisher), or name the right base frame with base_frame",
             ) from None
 
+    def close(self) -> None:
+        """Listen no more."""
+        self._listener.unregister()
+
 
 class TopicExtrinsics:
     """Extrinsics from own subscriptions to ``/tf_static`` and ``/tf``."""
@@ -90,8 +97,17 @@ class TopicExtrinsics:
         self._log = log
         self._logged: set[str] = set()
         TFMessage = message_class("tf2_msgs/msg/TFMessage")
-        node.create_subscription(TFMessage, "/tf_static", self._store, LATCHED)
-        node.create_subscription(TFMessage, "/tf", self._store, TRANSFORMS)
+        self._node = node
+        self._subscriptions = [
+            node.create_subscription(TFMessage, "/tf_static", self._store, LATCHED),
+            node.create_subscription(TFMessage, "/tf", self._store, TRANSFORMS),
+        ]
+
+    def close(self) -> None:
+        """Listen no more."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
 
     def lookup(self, target: str, source: str) -> Matrix:
         """Return T_target_source as it is now; raise `TransformError` where there is none."""

@@ -1,4 +1,4 @@
-"""The SROS 2 policy against the node's real graph: all that it needs, and nothing that it does not."""
+"""The SROS 2 policy against the running node: all that it needs, nothing that it does not."""
 
 from __future__ import annotations
 
