@@ -213,11 +213,16 @@ class Complaints:
     """Logs each problem once, and again when it comes back or lasts. Any thread may call."""
 
     REPEAT_S = 30.0
+    """A problem that lasts is said again after this time,"""
+    RETURN_S = 5.0
+    """and one that comes back after this time: every other image may be broken, for hours."""
+    _KEPT = 200
 
     def __init__(self, log: Callable[[str], None]) -> None:
         """Set where the lines go."""
         self._log = log
-        self._since: dict[tuple[str, str], float] = {}
+        self._said: dict[tuple[str, str], float] = {}
+        self._cleared: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
     def add(self, camera: str, reason: str) -> None:
@@ -226,14 +231,19 @@ class Complaints:
         key = (camera, re.sub(r"\d+", "#", reason))
         now = time.monotonic()
         with self._lock:
-            said = now - self._since.get(key, -self.REPEAT_S) < self.REPEAT_S
-            if not said:
-                self._since[key] = now
-        if not said:
-            self._log(f"camera {camera}: {reason}" if camera else reason)
+            pause = self.RETURN_S if key in self._cleared else self.REPEAT_S
+            if now - self._said.get(key, -self.REPEAT_S) < pause:
+                return
+            self._said.pop(key, None)
+            self._said[key] = now
+            self._cleared.discard(key)
+            while len(self._said) > self._KEPT:
+                oldest = next(iter(self._said))
+                del self._said[oldest]
+                self._cleared.discard(oldest)
+        self._log(f"camera {camera}: {reason}" if camera else reason)
 
     def clear(self, camera: str) -> None:
-        """Forget a camera's problems: it delivers again."""
+        """Note that a camera delivers again: its problems are news when they come back."""
         with self._lock:
-            for key in [key for key in self._since if key[0] == camera]:
-                del self._since[key]
+            self._cleared.update(key for key in self._said if key[0] == camera)
