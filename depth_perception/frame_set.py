@@ -322,6 +322,17 @@ class FrameSetAssembler(Generic[Payload]):
     def _jump(self, names: Sequence[str]) -> list[AssembledSet[Payload]]:
         """Take the time on which most cameras agree."""
         self.jumps += 1
+        return self._start_over(names)
+
+    def restart(self) -> list[AssembledSet[Payload]]:
+        """Forget the stamps so far, as the clock has gone back; returns the sets that this closes.
+
+        What was held back because its stamp was older is right now. This is no jump of its own: who
+        has the clock counts it.
+        """
+        return self._start_over([n for n, held in self._held.items() if held.reason != "ahead"])
+
+    def _start_over(self, names: Sequence[str]) -> list[AssembledSet[Payload]]:
         closed = self.flush()
         again = sorted(((self._held.pop(name), name) for name in names), key=lambda d: d[0].stamp)
         for state in self._states.values():

@@ -18,6 +18,8 @@ from depth_perception.parameters import SyncParameters
 
 _HELD_IMAGES = 4
 _HELD_LABELS = 20
+_SAME_JUMP_NS = 1_000_000_000
+"""Stamps and clock that jump within this time (steady) have jumped together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,9 @@ class Assembler(Protocol):
 
     def flush(self) -> list[AssembledSet[Arrival]]:
         """Close every open set."""
+
+    def restart(self) -> list[AssembledSet[Arrival]]:
+        """Forget the stamps so far; return the sets that this closes."""
 
 
 def make_assembler(sync: SyncParameters, cameras: Sequence[str]) -> Assembler:
@@ -81,6 +86,7 @@ class FrameSetCollector:
         self._assembler: Assembler | None = None
         self._calibrated: set[str] = set()
         self._latest_ros = -(2**63)
+        self._jumped = -(2**63)
         self._waiting: dict[str, dict[int, tuple[Any, Now]]] = {}
         self._labels: dict[str, dict[int, Any]] = {}
         self._jumps = 0
@@ -165,8 +171,11 @@ class FrameSetCollector:
             # Deadlines of the time before the jump would lie in the future.
             self._waiting.clear()
             self._labels.clear()
-            self._jumps += 1
-            closed += self._assembler.flush()
+            if now.steady - self._jumped > _SAME_JUMP_NS:
+                self._jumps += 1
+                closed += self._assembler.restart()
+            else:
+                closed += self._assembler.flush()
         self._latest_ros = now.ros
         for name, waiting in self._waiting.items():
             if name not in self._calibrated:
@@ -196,4 +205,8 @@ class FrameSetCollector:
         if self._assembler is None or name not in self._names:
             return []
         labels = self._labels.get(name, {}).pop(stamp, None)
-        return self._assembler.add(name, stamp, Arrival(message, labels), since)
+        jumps = self._assembler.jumps
+        closed = self._assembler.add(name, stamp, Arrival(message, labels), since)
+        if self._assembler.jumps != jumps:
+            self._jumped = since.steady
+        return closed

@@ -148,3 +148,24 @@ def test_message_filters_is_used_where_it_is_installed_and_asked_for_elsewhere()
     (closed,) = made.add_image("b", 1010 * MS, "B", at(1))
     assert closed.members["b"] == (1010 * MS, closed.members["b"][1])
     assert closed.members["b"][1].image == "B" and closed.stamp == 1000 * MS
+
+
+@pytest.mark.parametrize("clock_first", [True, False])
+def test_clock_and_stamps_that_jump_back_together_are_one_jump(clock_first: bool) -> None:
+    made = collector()
+    for number in range(5):
+        for name in "ab":
+            made.add_image(name, (5000 + 100 * number) * MS, "old", at(5000 + 100 * number))
+        made.expire(at(5000 + 100 * number))
+    closed = []
+    for number in range(5):
+        steady = (5500 + 100 * number) * MS
+        new, late = Now((100 * number) * MS, steady), Now(5400 * MS, steady)
+        if clock_first or number:
+            closed += made.expire(new)
+        for name in "ab":
+            stamp = (1000 + 100 * number) * MS
+            closed += made.add_image(name, stamp, "new", new if clock_first or number else late)
+    assert made.jumps == 1
+    assert [item.stamp for item in closed] == [(1000 + 100 * n) * MS for n in range(5)]
+    assert all(item.complete for item in closed) and not made.dropped("a")
