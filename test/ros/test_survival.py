@@ -1,0 +1,561 @@
+"""`surround_depth` as a process while things break: it lives, resumes, counts, and stays small."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import RosSession, wait_for
+from tiny_drive import HEIGHT, START, write_drive
+
+rclpy = pytest.importorskip("rclpy")
+
+from traffic import SMALL, Traffic, pitched  # noqa: E402
+
+from depth_perception.datasets.bag import BagReader  # noqa: E402
+from depth_perception.messages import decode_depth, stamp_of  # noqa: E402
+from depth_perception.parameters import Parameters  # noqa: E402
+from depth_perception.ros.messages import message_class  # noqa: E402
+
+REQUIRED_S, LIMIT_S = 2.0, 5.0
+"""Output has to resume within the first; a busy machine gets the second before the test fails."""
+GROWTH_MB = 60.0
+"""What the node may grow by after its first results: some threads and buffers come late."""
+CAMERAS = ("front", "left", "right")
+
+READER = """
+import sys, rclpy
+from sensor_msgs.msg import Image
+rclpy.init()
+node = rclpy.create_node("never_reads")
+node.create_subscription(Image, sys.argv[1], lambda m: print("first", flush=True), 10)
+rclpy.spin(node)
+"""
+
+
+class Process:
+    """A process whose output is kept; always ended by its id."""
+
+    def __init__(self, environment: dict[str, str], *arguments: str) -> None:
+        self.lines: list[str] = []
+        isolated = ["-P"] if sys.version_info >= (3, 11) else []
+        self.process = subprocess.Popen(
+            [sys.executable, *isolated, *arguments],
+            env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        self.id = self.process.pid
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def memory(self) -> float:
+        """Resident memory, MB."""
+        text = Path(f"/proc/{self.id}/status").read_text()
+        found = re.search(r"VmRSS:\s+(\d+) kB", text)
+        assert found is not None
+        return int(found[1]) / 1024
+
+    def line(self, part: str) -> str | None:
+        return next((line for line in list(self.lines) if part in line), None)
+
+    def end(self) -> None:
+        if self.alive:
+            os.kill(self.id, signal.SIGKILL)
+        self.process.wait(10)
+
+
+class Surround:
+    """A node process, and what a client sees of it."""
+
+    def __init__(
+        self, ros: RosSession, environment: dict[str, str], *options: str, namespace: str = ""
+    ) -> None:
+        from rclpy.node import Node
+
+        self._environment, self._options = environment, options
+        self._namespace = namespace
+        self._ros = ros
+        self.node = Node("watcher", namespace=namespace or None)
+        self.statuses: list[tuple[float, Any]] = []
+        self.depths: dict[str, list[tuple[float, Any]]] = {}
+        self.diagnostics: list[Any] = []
+        self._subscribe(
+            "surround_depth/status", "depth_perception/msg/SurroundDepthStatus",
+            lambda m: self.statuses.append((time.monotonic(), m)),
+        )  # fmt: skip
+        self._subscribe(
+            "/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", self.diagnostics.append
+        )
+        ros.add(self.node)
+        self.start()
+
+    def _subscribe(self, topic: str, kind: str, callback: Callable[[Any], None]) -> None:
+        self.node.create_subscription(message_class(kind), topic, callback, 10)
+
+    def start(self) -> None:
+        """Start the process."""
+        rule = ["-r", f"__ns:={self._namespace}"] if self._namespace else []
+        self.process = Process(
+            self._environment, "-m", "depth_perception.nodes.surround_depth", "--ros-args",
+            *rule, *self._options,
+        )  # fmt: skip
+        wait_for(lambda: self.process.line("ready after"), 60, "the node to start")
+
+    def listen(self, camera: str) -> list[tuple[float, Any]]:
+        """Subscribe to a camera's depth; returns the list that fills."""
+        if camera not in self.depths:
+            kept = self.depths.setdefault(camera, [])
+            self._subscribe(
+                f"surround_depth/{camera}/depth/image_rect", "sensor_msgs/msg/Image",
+                lambda m: kept.append((time.monotonic(), m)),
+            )  # fmt: skip
+        return self.depths[camera]
+
+    def results(self, since: float = 0.0) -> list[Any]:
+        """Statuses of results that arrived after a moment (monotonic seconds)."""
+        return [s for at, s in list(self.statuses) if at > since and s.stage_names]
+
+    def wait(self, good: Callable[[Any], Any], what: str, stamp: int = 0) -> Any:
+        """Wait for a status, from now on, of images not older than ``stamp``."""
+        since = time.monotonic()
+        return wait_for(
+            lambda: next(
+                (
+                    s for at, s in list(self.statuses)
+                    if at > since and stamp_of(s.header.stamp) >= stamp and good(s)
+                ),
+                None,
+            ),
+            what=what,
+        )  # fmt: skip
+
+    def more(self, count: int) -> list[Any]:
+        """Wait for some more results and return them."""
+        since = time.monotonic()
+        return wait_for(lambda: (r := self.results(since))[count - 1 :] and r, what="results")
+
+    def resumes(self, what: str, stamp: int = 0, good: Callable[[Any], Any] | None = None) -> Any:
+        """Measure how long it takes from now until there are complete results again."""
+        begin = time.monotonic()
+        found = self.wait(good or complete, f"output after: {what}", stamp)
+        measured(what, time.monotonic() - begin)
+        return found
+
+    def values(self, task: str) -> dict[str, str]:
+        """What the next /diagnostics says of one task, e.g. ``input front``."""
+        count = len(self.diagnostics)
+        name = f"{self._namespace}/surround_depth: {task}".lstrip("/")
+
+        def found() -> Any:
+            for array in self.diagnostics[count:]:
+                for status in array.status:
+                    if status.name == name:
+                        return {"message": status.message} | {
+                            item.key: item.value for item in status.values
+                        }
+            return None
+
+        return wait_for(found, what=f"diagnostics of {name}")
+
+    def count(self, task: str, key: str) -> int:
+        return int(self.values(task).get(key, "0"))
+
+    def close(self) -> None:
+        self.process.end()
+        self._ros.remove(self.node)
+
+
+def measured(what: str, seconds: float) -> None:
+    print(f"{what}: output resumed after {seconds:.2f} s (required: {REQUIRED_S:.0f} s)")
+    assert seconds < LIMIT_S, f"{what}: output resumed after {seconds:.2f} s"
+
+
+def complete(status: Any) -> bool:
+    return bool(status.stage_names) and all(camera.present for camera in status.cameras)
+
+
+def camera(status: Any, name: str) -> Any:
+    return next(c for c in status.cameras if c.name == name)
+
+
+def refused(name: str, *parts: str) -> Callable[[Any], bool]:
+    """Tell whether a result lacks one camera, for a reason that holds all parts, and no other."""
+
+    def good(status: Any) -> bool:
+        absent = [c for c in status.cameras if not c.present]
+        return (
+            bool(status.stage_names)
+            and [c.name for c in absent] == [name]
+            and all(part in absent[0].reason for part in parts)
+        )
+
+    return good
+
+
+def service(surround: Surround, kind: Any, name: str, request: Any) -> Any:
+    client = surround.node.create_client(kind, name)
+    try:
+        wait_for(client.service_is_ready, what=name)
+        future = client.call_async(request)
+        return wait_for(lambda: future.done() and future.result(), what=name)
+    finally:
+        surround.node.destroy_client(client)
+
+
+@pytest.fixture(scope="module")
+def traffic(ros: RosSession) -> Iterator[Traffic]:
+    made = Traffic(ros, CAMERAS, compressed=["right"])
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def group(
+    ros: RosSession, ros_environment: dict[str, str], traffic: Traffic,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Surround, float]]:  # fmt: skip
+    """One node that most tests share, and its memory after the first results, MB."""
+    folder = tmp_path_factory.mktemp("saved")
+    made = Surround(
+        ros, ros_environment, "-p", f"cameras:=[{', '.join(CAMERAS)}]",
+        "-p", "embodied.level:=road", "-p", f"monitor.save_folder:={folder}",
+    )  # fmt: skip
+    try:
+        made.listen("front")
+        made.resumes("start")
+        made.more(10)
+        yield made, made.process.memory
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def surround(group: tuple[Surround, float], traffic: Traffic) -> Iterator[Surround]:
+    """The shared node, in good order before the test; alive, small and quiet after it."""
+    made, memory = group
+    traffic.repair()
+    made.wait(complete, "complete sets before the test", traffic.now())
+    lines = len(made.process.lines)
+    yield made
+    assert made.process.alive
+    assert not made.process.line("Traceback")
+    said = made.process.lines[lines:]
+    assert len(said) < 30, "".join(said)
+    growth = made.process.memory - memory
+    print(f"memory: {memory:.0f} MB after the first results, {growth:+.1f} MB since")
+    assert growth < GROWTH_MB
+
+
+def test_a_camera_dies_and_returns(surround: Surround, traffic: Traffic) -> None:
+    before = surround.more(1)[-1]
+    traffic.alive = {"front", "right"}
+    surround.wait(refused("left", "/left/image_raw: no image for"), "the camera to be missed")
+    without = surround.more(10)
+    assert all(refused("left")(status) for status in without)
+    waits = np.diff([stamp_of(s.header.stamp) * 1e-9 for s in without])
+    assert np.median(waits) < 0.15, "the others wait for it"
+    assert without[-1].frame_sets_incomplete - before.frame_sets_incomplete >= 10
+    traffic.repair()
+    surround.resumes("a camera dies and returns", traffic.now())
+    later = surround.more(10)
+    assert later[-1].frame_sets_incomplete - later[0].frame_sets_incomplete <= 2
+
+
+def test_all_cameras_die_and_return(surround: Surround, traffic: Traffic) -> None:
+    traffic.alive = set()
+    silent = surround.wait(
+        lambda s: all("no image for" in c.reason for c in s.cameras), "all to be missed"
+    )
+    assert not silent.stage_names and not any(c.present for c in silent.cameras)
+    assert [c.name for c in silent.cameras] == list(CAMERAS)
+    processed = silent.frame_sets_processed
+    again = surround.wait(lambda s: True, "a status without results")
+    assert again.frame_sets_processed == processed
+    traffic.repair()
+    surround.resumes("all cameras die and return", traffic.now())
+    counted = surround.more(10)
+    assert counted[-1].frame_sets_processed - processed >= 10
+
+
+def test_transform_is_late_then_changes_by_two_degrees(
+    surround: Surround, traffic: Traffic
+) -> None:
+    row = 40
+    v = (row - SMALL.K[1, 2]) / SMALL.K[1, 1]
+
+    def expected(degrees: float) -> float:
+        """Z = h / (v cos a + sin a), a camera at height h that looks down by a."""
+        a = np.deg2rad(degrees)
+        return float(HEIGHT / (v * np.cos(a) + np.sin(a)))
+
+    def depth_is(value: float, since: float) -> bool:
+        return any(
+            decode_depth(m)[row, 40] == pytest.approx(value, rel=1e-4)
+            for at, m in list(surround.listen("front")) if at > since
+        )  # fmt: skip
+
+    since = time.monotonic()
+    wait_for(lambda: depth_is(expected(0.0), since), what="depth of the level camera")
+    traffic.frame["front"] = "front_late"
+    surround.wait(refused("front", "'front_late'", "TF", "Fix: publish it"), "TF to be missed")
+    surround.more(10)
+    traffic.mount({"front_late": pitched(0.0)})
+    surround.resumes("transform is late", traffic.now())
+    assert abs(expected(2.0) / expected(0.0) - 1) > 0.05
+    begin = time.monotonic()
+    traffic.mount({"front_late": pitched(2.0)})
+    wait_for(lambda: depth_is(expected(2.0), begin), what="depth of the turned camera")
+    measured("transform changes by 2 degrees", time.monotonic() - begin)
+
+
+def test_half_the_images_are_corrupt(surround: Surround, traffic: Traffic) -> None:
+    before = surround.count("input right", "refused")
+
+    def cut(name: str, kind: str, number: int, message: Any) -> None:
+        if name == "right" and kind == "image" and number % 2:
+            message.data = message.data[: len(message.data) // 2]
+
+    lines = len(surround.process.lines)
+    traffic.spoil = cut
+    surround.wait(
+        refused("right", "/right/image_raw/compressed: ", "do not decode", "Fix: check the camera"),
+        "the camera to be refused",
+    )
+    results = surround.more(20)
+    present = [camera(s, "right").present for s in results]
+    assert 5 <= sum(present) <= 15
+    assert all(camera(s, "front").present and camera(s, "left").present for s in results)
+    counted = surround.count("input right", "refused") - before
+    assert counted >= present.count(False)
+    assert len(surround.process.lines) - lines < 10, "one fault fills the log"
+    traffic.repair()
+    surround.resumes("half the images are corrupt", traffic.now())
+    after = surround.count("input right", "refused")
+    surround.more(5)
+    assert surround.count("input right", "refused") == after
+
+
+def test_image_size_changes_midway(surround: Surround, traffic: Traffic) -> None:
+    traffic.size["front"] = (160, 100)
+    surround.resumes("image size doubles", traffic.now())
+    since = time.monotonic()
+    depth = wait_for(lambda: [m for at, m in surround.listen("front") if at > since])[0]
+    assert (depth.width, depth.height) == (160, 100)
+    traffic.size["front"] = (80, 80)
+    surround.wait(
+        refused("front", "/front/camera_info: describes images of 80x50, the image is 80x80"),
+        "the shape to be refused",
+    )
+    surround.more(5)
+    traffic.repair()
+    surround.resumes("image shape changes and returns", traffic.now())
+
+
+def test_camera_info_contradicts_the_image(surround: Surround, traffic: Traffic) -> None:
+    wrong: dict[str, Any] = {}
+
+    def contradict(name: str, kind: str, number: int, message: Any) -> None:
+        if name == "left" and kind == "info":
+            for field, value in wrong.items():
+                setattr(message, field, value)
+
+    traffic.spoil = contradict
+    for fields, said in (
+        ({"width": 640}, "describes images of 640x50, the image is 80x50"),
+        ({"k": np.zeros(9), "p": np.zeros(12)}, "uncalibrated camera"),
+        ({"distortion_model": "fish"}, "distortion_model 'fish' is unknown"),
+    ):
+        wrong.clear()
+        wrong.update(fields)
+        surround.wait(refused("left", "/left/camera_info: ", said), said)
+    traffic.repair()
+    surround.resumes("camera_info contradicts the image", traffic.now())
+
+
+def test_clock_of_all_cameras_jumps_by_an_hour(surround: Surround, traffic: Traffic) -> None:
+    jumps = surround.count("processing", "jumps of time")
+    hour = 3600 * 10**9
+    for turn, offset in enumerate((hour, 0, -hour, 0), 1):
+        before = surround.more(1)[-1].frame_sets_processed
+        traffic.offset = offset
+        low = traffic.now()
+        begin = time.monotonic()
+        found = wait_for(
+            lambda low=low, begin=begin: [
+                s for s in surround.results(begin)
+                if complete(s) and 0 <= stamp_of(s.header.stamp) - low < 10 * 10**9
+            ],
+            what="results by the new time",
+        )[0]  # fmt: skip
+        measured(f"clock jumps to {offset / hour:+.0f} h", time.monotonic() - begin)
+        assert found.frame_sets_processed > before
+        assert surround.count("processing", "jumps of time") == jumps + turn
+
+
+def test_a_subscriber_never_reads(
+    surround: Surround, traffic: Traffic, ros_environment: dict[str, str]
+) -> None:
+    traffic.size["front"] = (320, 200)
+    reader = Process(ros_environment, "-c", READER, "/surround_depth/front/depth/image_rect")
+    try:
+        wait_for(lambda: reader.line("first"), what="the reader")
+        os.kill(reader.id, signal.SIGSTOP)
+        memory = surround.process.memory
+        begin = time.monotonic()
+        wait_for(lambda: time.monotonic() - begin > 6, what="6 s")
+        rate = len(surround.results(begin)) / 6
+        growth = surround.process.memory - memory
+        print(f"a subscriber never reads: {rate:.1f} results a second, {growth:+.1f} MB")
+        assert rate > 3
+        assert growth < 20
+    finally:
+        reader.end()
+    surround.resumes("a subscriber never read", traffic.now())
+
+
+def test_disk_is_full_while_saving(surround: Surround, tmp_path: Path) -> None:
+    from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+    from rcl_interfaces.srv import SetParameters
+    from std_srvs.srv import Trigger
+
+    def folder_is(path: Path) -> None:
+        value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=str(path))
+        request = SetParameters.Request(
+            parameters=[Parameter(name="monitor.save_folder", value=value)]
+        )
+        answer = service(surround, SetParameters, "/surround_depth/set_parameters", request)
+        assert answer.results[0].successful, answer.results[0].reason
+
+    def save() -> Any:
+        return service(surround, Trigger, "/surround_depth/save_frame_set", Trigger.Request())
+
+    folder_is(tmp_path / "full")
+    limits = resource.prlimit(surround.process.id, resource.RLIMIT_FSIZE)
+    # To a process, a file that may not grow looks like a disk without room.
+    resource.prlimit(surround.process.id, resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        answer = save()
+    finally:
+        resource.prlimit(surround.process.id, resource.RLIMIT_FSIZE, limits)
+    assert not answer.success
+    assert str(tmp_path / "full") in answer.message
+    assert "Fix: free some space, or set monitor.save_folder" in answer.message
+    assert not list((tmp_path / "full").iterdir()), "half a bag is left"
+
+    (tmp_path / "file").touch()
+    folder_is(tmp_path / "file" / "below")
+    answer = save()
+    assert not answer.success
+    assert str(tmp_path / "file" / "below") in answer.message and "Fix: " in answer.message
+
+    folder_is(tmp_path / "room")
+    answer = save()
+    assert answer.success, answer.message
+    with BagReader(answer.message, Parameters()) as reader:
+        (frame_set,) = reader.frame_sets()
+        assert sorted(frame_set.frames) == sorted(CAMERAS)
+    surround.resumes("disk is full")
+
+
+def test_node_is_restarted_under_load(surround: Surround, traffic: Traffic) -> None:
+    old = surround.process
+    os.kill(old.id, signal.SIGINT)
+    wait_for(lambda: not old.alive, 15, "the node to end")
+    assert old.process.returncode == 0, "".join(old.lines)
+    assert not old.line("Traceback")
+    surround.start()
+    found = surround.resumes("node is restarted under load", traffic.now())
+    assert found.frame_sets_processed < 50, "it counts from its own start"
+
+
+def test_twelve_cameras(ros: RosSession, ros_environment: dict[str, str]) -> None:
+    names = [f"camera_{number:02d}" for number in range(12)]
+    made = Surround(ros, ros_environment, namespace="/bus")
+    try:
+        made.listen(names[-1])
+        sender = Traffic(ros, names, compressed=names[8:], namespace="/bus", rate=5.0)
+        try:
+            made.resumes("twelve cameras", good=lambda s: complete(s) and len(s.cameras) == 12)
+            memory = made.process.memory
+            results = made.more(20)
+            assert sum(complete(s) for s in results) >= 18
+            assert [c.name for c in results[-1].cameras] == names
+            sender.alive = set(names[:6])
+            made.wait(lambda s: sum(c.present for c in s.cameras) == 6, "half of them to die")
+            sender.repair()
+            made.resumes("six of twelve cameras die and return", sender.now())
+            assert made.depths[names[-1]]
+            assert made.process.alive and made.process.memory - memory < GROWTH_MB
+        finally:
+            sender.close()
+    finally:
+        made.close()
+
+
+def test_player_is_killed_and_a_new_one_starts_over(
+    ros: RosSession, ros_environment: dict[str, str], tmp_path: Path
+) -> None:
+    bag = write_drive(tmp_path / "drive", frames=35, leave_out=("/lidar/points",))
+    made = Surround(ros, ros_environment, "-p", "use_sim_time:=true", namespace="/car")
+    images: list[float] = []
+    made._subscribe(
+        "/car/front/image_raw", "sensor_msgs/msg/Image", lambda m: images.append(time.monotonic())
+    )
+    players: list[Process] = []
+    try:
+        for turn in range(2):
+            images.clear()
+            since = time.monotonic()
+            players.append(
+                Process(
+                    ros_environment, "-m", "depth_perception.nodes.bag_player", str(bag),
+                    "--prefix", "/car",
+                )
+            )  # fmt: skip
+            first = wait_for(lambda: images[:1], 30, "the player's first image")[0]
+            early = START + 15 * 10**8
+            found = wait_for(
+                lambda since=since, early=early: [
+                    (at, s) for at, s in list(made.statuses)
+                    if at > since and complete(s) and stamp_of(s.header.stamp) < early
+                ],
+                what="results from the bag's beginning",
+            )[0]  # fmt: skip
+            measured(f"player {turn + 1} starts", found[0] - first)
+            # Two seconds into the bag, so that the next player goes back.
+            wait_for(
+                lambda since=since: [
+                    s for s in made.results(since)
+                    if stamp_of(s.header.stamp) > START + 2 * 10**9
+                ],
+                what="results from later in the bag",
+            )  # fmt: skip
+            if turn == 0:
+                os.kill(players[0].id, signal.SIGKILL)
+                memory = made.process.memory
+        assert made.count("processing", "jumps of time") == 1
+        assert made.process.alive and not made.process.line("Traceback")
+        assert made.process.memory - memory < GROWTH_MB
+    finally:
+        for player in players:
+            player.end()
+        made.close()
