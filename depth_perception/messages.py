@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_perception.compressed import decompress
 from depth_perception.encodings import COLOURS, find_encoding, to_bgr
 from depth_perception.errors import MessageError
 from depth_perception.geometry.transforms import Matrix, matrix_from
@@ -64,10 +65,11 @@ def decode_image(message: Any, topic: str = "image") -> NDArray[np.uint8]:
             that are no image.
     """
     if is_compressed(message):
-        image = _decompressed(message, cv2.IMREAD_COLOR)
+        image, reason = decompress(bytes(memoryview(message.data)), cv2.IMREAD_COLOR)
         if image is None:
             raise MessageError(
-                f"{topic}: {len(message.data)} bytes of format '{message.format}' do not decode",
+                f"{topic}: {len(message.data)} bytes of format '{message.format}' do not decode"
+                f" ({reason})",
                 expected="a whole JPEG or PNG",
                 fix="check the camera driver and lost packets; a bag may be cut",
             )
@@ -99,7 +101,7 @@ def decode_labels(message: Any, topic: str = "labels") -> NDArray[np.integer]:
         MessageError: The encoding is not one of `LABEL_ENCODINGS`, or compression was lossy.
     """
     if is_compressed(message):
-        labels = _decompressed(message, cv2.IMREAD_UNCHANGED)
+        labels, _ = decompress(bytes(memoryview(message.data)), cv2.IMREAD_UNCHANGED)
         if labels is None or labels.ndim != 2 or "jpeg" in message.format.lower():
             raise MessageError(
                 f"{topic}: format '{message.format}' holds no label image",
@@ -114,15 +116,6 @@ def decode_labels(message: Any, topic: str = "labels") -> NDArray[np.integer]:
             fix="publish one class id per pixel, not colours",
         )
     return _pixels(message, topic)
-
-
-def _decompressed(message: Any, flags: int) -> NDArray[Any] | None:
-    """Decode a CompressedImage; None when its bytes are no image."""
-    data = np.frombuffer(message.data, dtype=np.uint8)
-    try:
-        return cv2.imdecode(data, flags) if data.size else None
-    except cv2.error:  # e.g. a header that promises more pixels than OpenCV allows
-        return None
 
 
 def decode_depth(message: Any, topic: str = "depth") -> NDArray[np.float32]:
@@ -203,6 +196,8 @@ def decode_points(message: Any, topic: str = "points") -> NDArray[np.float32]:
             expected="point_step that holds the fields and data of row_step * height bytes",
             fix="correct the publisher; a bag may be cut",
         )
+    if width * height == 0:
+        return np.zeros((0, 3), np.float32)  # the other sizes may be anything then
     dtype = np.dtype(
         {"names": names, "formats": formats, "offsets": list(offsets.values()), "itemsize": step}
     )
