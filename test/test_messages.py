@@ -176,6 +176,12 @@ def test_malformed_clouds_are_refused(change, words):
         messages.decode_points(message, "/lidar")
 
 
+def test_a_cloud_without_points_is_empty_whatever_its_other_sizes_say():
+    message = messages.cloud_message(TYPES, STAMP, "lidar", make_cloud()[:0])
+    message.point_step = 2**31  # more than NumPy's types can hold
+    assert messages.decode_points(message, "/lidar").shape == (0, 3)
+
+
 def test_transforms_must_be_rigid():
     def transform(x, y, z, w, tx=0.0):
         return SimpleNamespace(
