@@ -12,7 +12,7 @@ export PYTHON
 # Each recipe runs in the environment that `source env.bash` gives a user.
 IN_ENV := source env.bash &&
 
-.PHONY: help setup demo test lint bench clean distclean
+.PHONY: help setup demo test lint bench soak clean distclean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -35,6 +35,9 @@ lint: setup ## Check style, format and types
 
 bench: setup ## Measure speed on this machine
 	@$(IN_ENV) python -m depth_perception.benchmarks
+
+soak: setup ## Run the node under full load for 30 minutes and watch its memory: make soak MINUTES=5
+	@$(IN_ENV) python -m depth_perception.ros.soak --minutes $(or $(MINUTES),30) --output out/soak.json
 
 clean: ## Remove what was built and what was written
 	rm -rf build install log out .mypy_cache .pytest_cache .ruff_cache .hypothesis
