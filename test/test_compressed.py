@@ -92,6 +92,17 @@ def test_what_promises_too_many_pixels_is_refused_before_anything_is_allocated(
     )  # fmt: skip
 
 
+def test_one_wrong_byte_of_a_png_is_noticed_before_opencv_sees_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = encode(".png")
+    monkeypatch.setattr(cv2, "imdecode", lambda data, flags: pytest.fail("decoded"))
+    for at in range(8, len(data), 11):
+        broken = data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
+        pixels, reason = decompress(broken, cv2.IMREAD_COLOR)
+        assert pixels is None and reason, at
+
+
 def test_what_is_no_jpeg_or_png_is_refused() -> None:
     for data in (b"", b"\xff", b"\xff\xd8", b"\xff\xd8" + bytes(50), b"BM" + bytes(50)):
         assert decompress(data, cv2.IMREAD_COLOR) == (None, "no header of a JPEG or PNG")
