@@ -188,3 +188,17 @@ def test_binning_drops_what_fills_no_block():
     odd = from_camera_info(info(width=641, height=481, binning_x=2, binning_y=2), rectified=False)
     assert (odd.width, odd.height) == (320, 240)
     assert odd.K[0, 0] == K[0, 0] / 2 and odd.K[1, 1] == K[1, 1] / 2
+
+
+@pytest.mark.parametrize(
+    ("K", "D"),
+    [
+        ([6, 0, 3.5, 0, 6, 3.5, 0, 0, 0], []),
+        ([6, 0, 3.5, 0, 6, 3.5, 6, 0, 1], []),
+        ([6, 0, 1e300, 0, 6, 3.5, 0, 0, 1], []),
+        ([6, 0, 3.5, 0, 6, 3.5, 0, 0, 1], [0.1, 1e200]),
+    ],
+)
+def test_numbers_that_no_lens_has_are_refused_before_anything_is_solved(K, D):
+    with pytest.raises(CalibrationError, match=r"K is .*numbers of a lens"):
+        CameraModel(8, 8, K, D)

@@ -20,6 +20,9 @@ from depth_perception.geometry import lens
 DISTORTION_MODELS = {"plumb_bob": (0, 4, 5), "rational_polynomial": (0, 8), "equidistant": (0, 4)}
 """Distortion models of ``sensor_msgs/distortion_models.hpp``: numbers of coefficients they take."""
 
+_LARGEST = 1e9
+"""No number of K or D is larger. Their squares and products must still be numbers."""
+
 _ASPECT_TOLERANCE = 0.02
 """How far a resized image's two scale factors may differ; rounding of small images gives 1 %."""
 
@@ -170,6 +173,13 @@ def check_calibration(camera: CameraModel, topic: str = "camera") -> None:
             expected="focal lengths K[0] and K[4] above zero",
             fix="calibrate the camera, e.g. with camera_calibration, and load the result in the"
             " driver",
+        )
+    size = max(np.abs(camera.K).max(), np.abs(camera.D).max(initial=0.0))
+    if size > _LARGEST or not np.allclose(camera.K[2], [0, 0, 1], atol=1e-6):
+        raise CalibrationError(
+            f"{topic}: K is {camera.K.ravel().tolist()}, D is {camera.D.tolist()}",
+            expected="K[6:9] of 0, 0, 1 and numbers of a lens",
+            fix="calibrate the camera again, e.g. with camera_calibration",
         )
     if camera.distortion_model not in DISTORTION_MODELS:
         raise CalibrationError(
