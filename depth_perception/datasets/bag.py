@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys.store import Typestore
 
 from depth_perception import messages
 from depth_perception.discovery import CameraTopics, find_cameras, why_no_camera
@@ -82,7 +84,7 @@ def open_bag(path: str | Path) -> Iterator[AnyReader]:
             f"'{path}' is no bag", expected="a rosbag2 directory, .mcap or .db3", fix="name a bag"
         )
     try:
-        reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
+        reader = AnyReader([path], default_typestore=standard_types())
         reader.open()
     except AnyReaderError as error:
         raise unreadable(path, error) from None
@@ -92,6 +94,27 @@ def open_bag(path: str | Path) -> Iterator[AnyReader]:
         yield reader
     finally:
         reader.close()
+
+
+@lru_cache(maxsize=1)
+def standard_types() -> Typestore:
+    """Return the messages of ROS 2 as `rosbags` knows them."""
+    return get_typestore(Stores.ROS2_JAZZY)
+
+
+def deserialize(reader: AnyReader, data: bytes, type_name: str) -> Any:
+    """Read a message by the definition that ROS gives its type, by the bag's where ROS has none.
+
+    What is read here has not changed in any ROS 2, and a damaged bag may define it with other names
+    or without fields.
+
+    Raises:
+        Exception: Anything: the bytes are damaged, or the type is unknown.
+    """
+    types = standard_types()
+    if type_name in types.fielddefs:
+        return types.deserialize_cdr(data, type_name)
+    return reader.deserialize(data, type_name)
 
 
 def unreadable(path: Path, error: Exception) -> BagError:
@@ -214,7 +237,7 @@ class BagReader:
             except Exception as error:  # a damaged chunk raises anything
                 raise unreadable(self.path, error) from error
             try:
-                message = self._reader.deserialize(raw, connection.msgtype)
+                message = deserialize(self._reader, raw, connection.msgtype)
             except Exception as error:
                 self._problem(
                     f"{connection.topic}: a message does not deserialize ({error});"

@@ -15,7 +15,7 @@ from typing import Any
 from rosbags.interfaces import Qos
 from rosbags.interfaces import QosDurability as Durability
 
-from depth_perception.datasets.bag import open_bag
+from depth_perception.datasets.bag import deserialize, open_bag, standard_types
 from depth_perception.errors import BagError, ConfigurationError
 
 TRANSFORM_TYPE = "tf2_msgs/msg/TFMessage"
@@ -146,7 +146,7 @@ class Playback:
             transforms = self._decode(message).transforms
             latest = merged.setdefault(message.topic, {})
             latest.update({item.child_frame_id: item for item in transforms})
-        types = self._reader.typestore
+        types = standard_types()
         out = {}
         for topic, latest in merged.items():
             every = types.types[TRANSFORM_TYPE](transforms=list(latest.values()))
@@ -155,7 +155,7 @@ class Playback:
 
     def _decode(self, message: PlayedMessage) -> Any:
         try:
-            return self._reader.deserialize(message.data, self.topics[message.topic].type_name)
+            return deserialize(self._reader, message.data, self.topics[message.topic].type_name)
         except Exception as error:  # a damaged message raises anything
             raise BagError(
                 f"bag '{self.path}': a message of {message.topic} does not deserialize ({error})",
