@@ -1,0 +1,82 @@
+"""Hostile messages through the decoder of frame sets: one camera's fault stays its own."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+from hypothesis import given
+from hypothesis import strategies as st
+from test_fuzz import calibrations, cases, compressed_images, images, transforms
+from tiny_drive import CAMERA, mounting, picture
+
+from depth_perception import messages
+from depth_perception.datasets.bag_writer import BagTypes, package_typestore
+from depth_perception.discovery import CameraTopics
+from depth_perception.errors import DepthPerceptionError
+from depth_perception.frame_set import AssembledSet
+from depth_perception.geometry.transforms import TransformTree
+from depth_perception.parameters import Parameters, from_flat
+from depth_perception.pipeline import SurroundPipeline
+from depth_perception.ros.assembly import Arrival
+from depth_perception.ros.frames import FrameSetDecoder
+from depth_perception.ros.inputs import CameraInput
+
+TYPES = BagTypes(package_typestore())
+SMALL = CAMERA.resized(32, 20)
+GOOD = messages.image_message(TYPES, 10, "rear", picture(0)[::10, ::10], "bgr8")
+GOOD_INFO = messages.camera_info_message(TYPES, 10, "rear", SMALL)
+
+
+@pytest.fixture(scope="module")
+def node() -> Any:
+    """Decoder and pipeline as in the node, and the tree that stands in for TF."""
+    tree = TransformTree()
+    decoder = FrameSetDecoder(Parameters(), tree)
+    pipeline = SurroundPipeline(from_flat({"occupancy.size": 4.0}))
+    yield SimpleNamespace(tree=tree, decoder=decoder, pipeline=pipeline)
+    decoder.close()
+    pipeline.close()
+
+
+def test_hostile_messages_of_one_camera_leave_the_other_alone(node: Any) -> None:
+    seen = {"used": 0, "refused": 0}
+
+    @cases(800)
+    @given(
+        images() | compressed_images() | st.just(GOOD), calibrations() | st.just(GOOD_INFO),
+        st.none() | images() | compressed_images(), transforms() | st.none(),
+    )  # fmt: skip
+    def check(image: Any, info: Any, labels: Any, transform: Any) -> None:
+        inputs = {
+            name: CameraInput(
+                CameraTopics(name, f"/{name}/image_raw", False, False, f"/{name}/camera_info")
+            )
+            for name in ("front", "rear")
+        }
+        inputs["front"].info, inputs["rear"].info = info, GOOD_INFO
+        node.tree.set("base_link", "rear", mounting("rear"))
+        frame = (image.header.frame_id or info.header.frame_id).lstrip("/")
+        if frame not in ("rear", "base_link"):
+            node.tree.set("base_link", frame, mounting("front"))
+        if transform is not None and frame not in ("rear", "base_link"):
+            try:
+                _, _, T = messages.decode_transform(transform)
+                node.tree.set("base_link", frame, T)
+            except DepthPerceptionError:
+                pass
+        closed = AssembledSet(
+            10, {"front": (10, Arrival(image, labels)), "rear": (10, Arrival(GOOD))}, ()
+        )
+        frame_set, rig, faults = node.decoder.decode(closed, inputs)
+        result = node.pipeline.process(frame_set, rig)
+        assert "rear" in result.cameras and "rear" not in faults
+        assert ("front" in result.cameras) != bool(result.missing.get("front"))
+        seen["used" if "front" in result.cameras else "refused"] += 1
+
+    check()
+    assert seen["used"] > 20 and seen["refused"] > 20, seen
