@@ -17,6 +17,7 @@ VERBS = {
     "evaluate": "score depth against the LiDAR in a bag",
     "ego-mask": "propose masks of the vehicle's own body from a drive",
     "launch": "start the nodes where 'ros2 launch' does not exist",
+    "doctor": "measure what share of large images arrives here, and what to change",
 }
 
 

@@ -1,0 +1,209 @@
+"""The two processes of a transport measurement: one publishes images, the other takes them.
+
+Run by `depth_perception.ros.transport`, which starts and ends them. Each takes what to do as JSON
+in its argument, says where it stands in lines of JSON on its output, and ends when told to on its
+input, or when that is closed: so it never outlives the process that started it.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import get_rmw_implementation_identifier
+from sensor_msgs.msg import Image
+
+from depth_perception.frame_set import FrameSetAssembler, Now
+from depth_perception.messages import stamp_of
+from depth_perception.parameters import QosParameters, SyncParameters
+from depth_perception.ros.qos import SENSOR_INPUT, image_input
+
+GREETING = "greeting"
+"""``frame_id`` of the small images that are sent, and not counted, until both ends are matched."""
+_END_S = 5.0
+
+
+class Orders:
+    """Words from the parent, line by line.
+
+    Attributes:
+        go: Set when the measurement begins, or when all is over.
+        stop: Set when the process shall end.
+    """
+
+    def __init__(self) -> None:
+        """Start listening in a thread."""
+        self.go = threading.Event()
+        self.stop = threading.Event()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        # Not sys.stdin: a thread that waits inside it would break the end of the interpreter.
+        while word := os.read(0, 100):
+            if b"go" in word:
+                self.go.set()
+            if b"stop" in word:
+                break
+        self.stop.set()
+        self.go.set()
+        time.sleep(_END_S)
+        os._exit(1)  # whatever hangs in the middleware
+
+
+def say(event: str, **values: Any) -> None:
+    """Tell the parent where we stand."""
+    # One write: lines that the middleware prints must not come in between.
+    os.write(1, ("\n" + json.dumps({"event": event, **values}) + "\n").encode())
+
+
+class Clock:
+    """CPU time of this process as a share of one core, between `start` and `share`."""
+
+    def __init__(self) -> None:
+        """Start now."""
+        self.start()
+
+    def start(self) -> None:
+        """Start anew."""
+        self._wall, self._cpu = time.monotonic(), time.process_time()
+
+    def share(self) -> float:
+        """Return CPU seconds per second."""
+        return (time.process_time() - self._cpu) / max(time.monotonic() - self._wall, 1e-9)
+
+
+def stamped(message: Image) -> Image:
+    """Write the steady time, which all processes of a machine share, into an image's header."""
+    stamp = message.header.stamp
+    stamp.sec, stamp.nanosec = divmod(time.monotonic_ns(), 1_000_000_000)
+    return message
+
+
+def publish(topics: list[str], size: list[int], rate: float, seconds: float) -> None:
+    """Publish an image on every topic ``rate`` times a second, all cameras at the same instant.
+
+    An instant that is more than a period late is left out, as a driver would.
+    """
+    node = Node("transport_doctor_publisher", start_parameter_services=False)
+    publishers = [node.create_publisher(Image, topic, SENSOR_INPUT) for topic in topics]
+    orders = Orders()
+    greeting = Image(width=1, height=1, encoding="mono8", step=1, data=array.array("B", [0]))
+    greeting.header.frame_id = GREETING
+    say("started", rmw=get_rmw_implementation_identifier())
+    while not orders.go.wait(0.05):
+        for publisher in publishers:
+            publisher.publish(stamped(greeting))
+    width, height = size
+    images = []
+    for index in range(len(topics)):
+        image = Image(width=width, height=height, encoding="bgr8", step=3 * width)
+        image.header.frame_id = f"camera_{index}"
+        image.data = array.array("B", bytes([40 * index % 256])) * (3 * width * height)
+        images.append(image)
+    instants, sent = round(rate * seconds), 0
+    clock = Clock()
+    begin = time.monotonic()
+    for instant in range(instants):
+        late = time.monotonic() - begin - instant / rate
+        if late > 1 / rate or orders.stop.wait(max(0.0, -late)):
+            continue
+        for publisher, image in zip(publishers, images, strict=True):
+            publisher.publish(stamped(image))
+        sent += 1
+    say("sent", sent=sent, instants=instants, seconds=time.monotonic() - begin, cpu=clock.share())
+    orders.stop.wait()
+    node.destroy_node()
+
+
+class Receiver:
+    """Takes images as ``surround_depth`` subscribes to them, and groups them as it does."""
+
+    def __init__(self, node: Node, topics: list[str]) -> None:
+        """Subscribe."""
+        sync = SyncParameters()
+        self.names = [f"camera_{index}" for index in range(len(topics))]
+        self.assembler: FrameSetAssembler[None] = FrameSetAssembler(
+            self.names, round(sync.tolerance * 1e9), timeout=round(sync.timeout * 1e9)
+        )
+        self.latencies: dict[str, list[float]] = {name: [] for name in self.names}
+        self.greeted: set[str] = set()
+        self.sets = self.complete = 0
+        self.cpu = 0.0
+        self._clock = Clock()
+        self._started = False
+        profile = image_input(QosParameters())
+        for name, topic in zip(self.names, topics, strict=True):
+            node.create_subscription(Image, topic, self._callback(name), profile)
+
+    def _callback(self, name: str) -> Callable[[Image], None]:
+        return lambda message: self._take(name, message)
+
+    def _take(self, name: str, message: Image) -> None:
+        now = time.monotonic_ns()
+        stamp = stamp_of(message.header.stamp)
+        if message.header.frame_id == GREETING:
+            self.greeted.add(name)
+            return
+        if not self._started:
+            self._started = True
+            self._clock.start()
+        self.latencies[name].append(round((now - stamp) * 1e-6, 3))
+        self._count(self.assembler.add(name, stamp, None, Now(now, now)))
+        self.cpu = self._clock.share()
+
+    def _count(self, closed: list[Any]) -> None:
+        self.sets += len(closed)
+        self.complete += sum(item.complete for item in closed)
+
+    def expire(self) -> None:
+        """Close the sets whose time is over, as the node's timer does."""
+        now = time.monotonic_ns()
+        self._count(self.assembler.expire(Now(now, now)))
+
+    def finish(self) -> None:
+        """Close the sets that are still open."""
+        self._count(self.assembler.flush())
+
+
+def subscribe(topics: list[str]) -> None:
+    """Take images until told to stop; say ``ready`` when every topic has delivered a greeting."""
+    node = Node("transport_doctor_subscriber", start_parameter_services=False)
+    receiver = Receiver(node, topics)
+    node.create_timer(0.02, receiver.expire)
+    orders = Orders()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    say("started", rmw=get_rmw_implementation_identifier())
+    ready = False
+    while not orders.stop.is_set():
+        executor.spin_once(timeout_sec=0.1)
+        if not ready and len(receiver.greeted) == len(topics):
+            ready = True
+            say("ready")
+    receiver.finish()
+    say(
+        "received", cpu=receiver.cpu, sets=receiver.sets, complete=receiver.complete,
+        latencies_ms=receiver.latencies,
+    )  # fmt: skip
+    executor.remove_node(node)
+    node.destroy_node()
+
+
+def main() -> None:
+    """Run one of the two, as the JSON in the first argument says."""
+    task = json.loads(sys.argv[1])
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        (publish if task.pop("role") == "publish" else subscribe)(**task)
+    finally:
+        rclpy.try_shutdown()
