@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from depth_perception.errors import ConfigurationError
+from depth_perception.parameters import QosParameters
 
 if TYPE_CHECKING:
     from depth_perception.ros.graph_qos import GraphReport
@@ -37,6 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=12.0, help="of each camera, Hz (12)")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long to send (10)")
     parser.add_argument(
+        "--input-depth", type=int, default=QosParameters.input_depth, metavar="N",
+        help=f"of the subscriber, as qos.input_depth ({QosParameters.input_depth})",
+    )  # fmt: skip
+    parser.add_argument(
         "--compare", action="store_true", help="also measure with the defaults of Fast DDS"
     )
     parser.add_argument(
@@ -53,22 +58,24 @@ def run(options: argparse.Namespace) -> int:
         ConfigurationError: An argument is impossible, or ROS is not there.
         TransportError: A process of the measurement did not start, or ended early.
     """
+    import json
+    import os
+    from pathlib import Path
+
+    from depth_perception.bringup import transport_environment
+    from depth_perception.ros.transport import Load, measure
+    from depth_perception.transport_advice import environment_profile, of_settings
+
+    size = _size(options.size)
+    load = Load(options.cameras, *size, options.rate, options.seconds, options.input_depth)
     if importlib.util.find_spec("rclpy") is None:
         raise ConfigurationError(
             "doctor needs ROS 2, and this environment has no rclpy",
             expected="the environment in which your nodes run",
             fix="source env.bash, or the setup.bash of your distribution or workspace",
         )
-    import json
-    import os
-    from pathlib import Path
-
-    from depth_perception.bringup import transport_environment
     from depth_perception.ros.graph_qos import inspect_graph
-    from depth_perception.ros.transport import Load, measure
-    from depth_perception.transport_advice import environment_profile, of_settings
 
-    load = Load(options.cameras, *_size(options.size), options.rate, options.seconds)
     profile = transport_environment(options.fastdds_profile)
     if options.fastdds_profile == "auto":
         profile = profile or environment_profile(os.environ)
@@ -122,6 +129,16 @@ def _of_measurement(measured: Measurement) -> list[Finding]:
                 "end what else runs, or measure with fewer, smaller images",
             )
         )  # fmt: skip
+    depth = measured.load.input_depth
+    kept = depth / measured.load.rate
+    if measured.total.share < ENOUGH and measured.subscriber_stall > kept:
+        out.append(
+            Finding(
+                "subscriber", f"stood still for {measured.subscriber_stall:.2f} s, longer than"
+                f" its queue of {depth} images lasts ({kept:.2f} s)",
+                "end what else runs on this machine, or raise qos.input_depth of surround_depth",
+            )
+        )  # fmt: skip
     return out
 
 
@@ -135,6 +152,7 @@ def _print(
     _print_measurement(measured)
     if defaults:
         _print_measurement(defaults)
+        _print_comparison(measured, defaults)
     elif compare:
         print("\nnothing to compare with: no Fast DDS profile applies, these are its defaults"
               if "fastrtps" in measured.rmw else
@@ -153,17 +171,34 @@ def _print(
 
 def _print_measurement(measured: Measurement) -> None:
     load = measured.load
-    print(f"\n{load}; {measured.rmw}, {measured.profile or 'defaults'}")
+    print(f"\n{load}; {measured.rmw}, {measured.profile or 'its defaults'}")
     print("camera       sent  arrived    share   p50 ms   p95 ms   max ms")
     for name, delivery in measured.cameras.items():
         _print_delivery(name, delivery)
     _print_delivery("all", measured.total)
-    share = 100 * measured.complete / measured.instants if measured.instants else 0.0
-    print(f"complete frame sets {measured.complete} of {measured.instants} ({share:.2f} %)")
+    print(
+        f"complete frame sets {measured.complete} of {measured.instants}"
+        f" ({100 * measured.complete_share:.2f} %)"
+    )
     print(
         f"CPU, of one core: publisher {measured.publisher_cpu:.2f},"
-        f" subscriber {measured.subscriber_cpu:.2f}"
+        f" subscriber {measured.subscriber_cpu:.2f}; stood still for at most"
+        f" {measured.publisher_stall:.2f} s, {measured.subscriber_stall:.2f} s"
     )
+
+
+def _print_comparison(measured: Measurement, defaults: Measurement) -> None:
+    print(f"\n{'':<22} {'profile':>10} {'defaults':>10}")
+    for name, values in (
+        ("images arrived, %", [100 * m.total.share for m in (measured, defaults)]),
+        ("complete sets, %", [100 * m.complete_share for m in (measured, defaults)]),
+        ("latency p50, ms", [m.total.p50_ms for m in (measured, defaults)]),
+        ("latency p95, ms", [m.total.p95_ms for m in (measured, defaults)]),
+        ("publisher, of a core", [m.publisher_cpu for m in (measured, defaults)]),
+        ("subscriber, of a core", [m.subscriber_cpu for m in (measured, defaults)]),
+    ):
+        texts = ["-" if value is None else f"{value:.2f}" for value in values]
+        print(f"{name:<22} {texts[0]:>10} {texts[1]:>10}")
 
 
 def _print_delivery(name: str, delivery: Delivery) -> None:

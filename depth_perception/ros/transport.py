@@ -25,6 +25,7 @@ import numpy as np
 
 from depth_perception.bringup import PROFILE_VARIABLES
 from depth_perception.errors import ConfigurationError, DepthPerceptionError
+from depth_perception.parameters import QosParameters
 
 START_S = 30.0
 """So long may a process take to start, and the two to find each other."""
@@ -51,6 +52,7 @@ class Load:
         width, height: Of each bgr8 image, pixels.
         rate: Images of each camera a second.
         seconds: For how long.
+        input_depth: Images of each camera that wait to be taken by the subscriber.
     """
 
     cameras: int = 6
@@ -58,6 +60,7 @@ class Load:
     height: int = 900
     rate: float = 12.0
     seconds: float = 10.0
+    input_depth: int = QosParameters.input_depth
 
     def __post_init__(self) -> None:
         """Refuse what cannot be sent.
@@ -71,6 +74,7 @@ class Load:
             ("--size (height)", self.height, 1, 16384),
             ("--rate", self.rate, 0.1, 1000.0),
             ("--seconds", self.seconds, 0.1, 86400.0),
+            ("--input-depth", self.input_depth, 1, 1000),
         ):
             if not low <= value <= high:
                 raise ConfigurationError(
@@ -135,6 +139,8 @@ class Measurement:
         total: Of all cameras.
         sets, complete: Frame sets of any size, and with every camera.
         publisher_cpu, subscriber_cpu: CPU time as a share of one core.
+        publisher_stall, subscriber_stall: The longest time that each process stood still by load on
+            the machine, seconds.
         matched: False when not every camera's topic was connected after `START_S`.
     """
 
@@ -148,12 +154,19 @@ class Measurement:
     complete: int
     publisher_cpu: float
     subscriber_cpu: float
+    publisher_stall: float
+    subscriber_stall: float
     matched: bool
 
     @property
     def instants(self) -> int:
         """Frame sets that were sent."""
         return self.total.sent // self.load.cameras
+
+    @property
+    def complete_share(self) -> float:
+        """Complete frame sets of those sent, 0 to 1."""
+        return self.complete / self.instants if self.instants else 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -241,7 +254,7 @@ def measure(load: Load, profile: Mapping[str, str]) -> Measurement:
     """
     environment = private_environment(profile)
     topics = [f"/doctor_{os.getpid()}/camera_{i}/image_raw" for i in range(load.cameras)]
-    receiving = {"role": "subscribe", "topics": topics}
+    receiving = {"role": "subscribe", "topics": topics, "depth": load.input_depth}
     sending = {
         "role": "publish", "topics": topics, "size": [load.width, load.height],
         "rate": load.rate, "seconds": load.seconds,
@@ -275,6 +288,8 @@ def measure(load: Load, profile: Mapping[str, str]) -> Measurement:
         complete=received["complete"],
         publisher_cpu=round(sent["cpu"], 3),
         subscriber_cpu=round(received["cpu"], 3),
+        publisher_stall=round(sent["stall"], 3),
+        subscriber_stall=round(received["stall"], 3),
         matched=matched,
     )
 

@@ -31,6 +31,7 @@ from depth_perception.ros.qos import SENSOR_INPUT, image_input
 GREETING = "greeting"
 """``frame_id`` of the small images that are sent, and not counted, until both ends are matched."""
 _END_S = 5.0
+_NAP_S = 0.01
 
 
 class Orders:
@@ -67,15 +68,30 @@ def say(event: str, **values: Any) -> None:
 
 
 class Clock:
-    """CPU time of this process as a share of one core, between `start` and `share`."""
+    """CPU time of this process as a share of one core, and for how long it stood still.
+
+    Attributes:
+        stall: The longest time for which a thread that only sleeps did not run, seconds: other load
+            on the machine. The middleware has no part in it.
+    """
 
     def __init__(self) -> None:
         """Start now."""
         self.start()
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def start(self) -> None:
         """Start anew."""
+        self.stall = 0.0
         self._wall, self._cpu = time.monotonic(), time.process_time()
+
+    def _watch(self) -> None:
+        before = time.monotonic()
+        while True:
+            time.sleep(_NAP_S)
+            now = time.monotonic()
+            self.stall = max(self.stall, now - before - _NAP_S)
+            before = now
 
     def share(self) -> float:
         """Return CPU seconds per second."""
@@ -120,7 +136,7 @@ def publish(topics: list[str], size: list[int], rate: float, seconds: float) -> 
         for publisher, image in zip(publishers, images, strict=True):
             publisher.publish(stamped(image))
         sent += 1
-    say("sent", sent=sent, instants=instants, seconds=time.monotonic() - begin, cpu=clock.share())
+    say("sent", sent=sent, seconds=time.monotonic() - begin, cpu=clock.share(), stall=clock.stall)
     orders.stop.wait()
     node.destroy_node()
 
@@ -128,7 +144,7 @@ def publish(topics: list[str], size: list[int], rate: float, seconds: float) -> 
 class Receiver:
     """Takes images as ``surround_depth`` subscribes to them, and groups them as it does."""
 
-    def __init__(self, node: Node, topics: list[str]) -> None:
+    def __init__(self, node: Node, topics: list[str], depth: int) -> None:
         """Subscribe."""
         sync = SyncParameters()
         self.names = [f"camera_{index}" for index in range(len(topics))]
@@ -138,10 +154,10 @@ class Receiver:
         self.latencies: dict[str, list[float]] = {name: [] for name in self.names}
         self.greeted: set[str] = set()
         self.sets = self.complete = 0
-        self.cpu = 0.0
+        self.cpu = self.stall = 0.0
         self._clock = Clock()
         self._started = False
-        profile = image_input(QosParameters())
+        profile = image_input(QosParameters(input_depth=depth))
         for name, topic in zip(self.names, topics, strict=True):
             node.create_subscription(Image, topic, self._callback(name), profile)
 
@@ -159,7 +175,7 @@ class Receiver:
             self._clock.start()
         self.latencies[name].append(round((now - stamp) * 1e-6, 3))
         self._count(self.assembler.add(name, stamp, None, Now(now, now)))
-        self.cpu = self._clock.share()
+        self.cpu, self.stall = self._clock.share(), self._clock.stall
 
     def _count(self, closed: list[Any]) -> None:
         self.sets += len(closed)
@@ -175,10 +191,10 @@ class Receiver:
         self._count(self.assembler.flush())
 
 
-def subscribe(topics: list[str]) -> None:
+def subscribe(topics: list[str], depth: int) -> None:
     """Take images until told to stop; say ``ready`` when every topic has delivered a greeting."""
     node = Node("transport_doctor_subscriber", start_parameter_services=False)
-    receiver = Receiver(node, topics)
+    receiver = Receiver(node, topics, depth)
     node.create_timer(0.02, receiver.expire)
     orders = Orders()
     executor = SingleThreadedExecutor()
@@ -192,8 +208,8 @@ def subscribe(topics: list[str]) -> None:
             say("ready")
     receiver.finish()
     say(
-        "received", cpu=receiver.cpu, sets=receiver.sets, complete=receiver.complete,
-        latencies_ms=receiver.latencies,
+        "received", cpu=receiver.cpu, stall=receiver.stall, sets=receiver.sets,
+        complete=receiver.complete, latencies_ms=receiver.latencies,
     )  # fmt: skip
     executor.remove_node(node)
     node.destroy_node()

@@ -1,0 +1,23 @@
+"""The benchmark of frame sets: its images are what it says, and the own assembler keeps them."""
+
+from __future__ import annotations
+
+from depth_perception.frame_set_benchmark import INSTANTS, SCENARIOS, assemblers, run, traffic
+
+CAMERAS = [f"camera_{index}" for index in range(6)]
+
+
+def test_images_are_those_of_the_scenario() -> None:
+    nothing, some, dead = (traffic(CAMERAS, scenario) for scenario in SCENARIOS)
+    assert len(nothing.images) == 6 * INSTANTS
+    assert nothing.possible == nothing.complete == INSTANTS
+    assert 0.92 < len(some.images) / (6 * INSTANTS) < 0.98 and some.complete < INSTANTS
+    assert len(dead.images) == 6 * INSTANTS - 200 and dead.complete == 100
+    assert [image.at for image in some.images] == sorted(image.at for image in some.images)
+
+
+def test_own_assembler_loses_no_set() -> None:
+    for scenario in SCENARIOS:
+        sent = traffic(CAMERAS, scenario)
+        result = run(assemblers()["own"], CAMERAS, sent)
+        assert (result["sets"], result["complete"]) == (sent.possible, sent.complete)
