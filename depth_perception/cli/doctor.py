@@ -176,6 +176,7 @@ def _print_measurement(measured: Measurement) -> None:
     for name, delivery in measured.cameras.items():
         _print_delivery(name, delivery)
     _print_delivery("all", measured.total)
+    print(f"before, to warm up: {measured.warm_up[1]} of {measured.warm_up[0]}")
     print(
         f"complete frame sets {measured.complete} of {measured.instants}"
         f" ({100 * measured.complete_share:.2f} %)"

@@ -52,6 +52,8 @@ class Load:
         width, height: Of each bgr8 image, pixels.
         rate: Images of each camera a second.
         seconds: For how long.
+        warm_up: So long images are sent before those that count, seconds: memory touched for the
+            first time is slow.
         input_depth: Images of each camera that wait to be taken by the subscriber.
     """
 
@@ -61,6 +63,7 @@ class Load:
     rate: float = 12.0
     seconds: float = 10.0
     input_depth: int = QosParameters.input_depth
+    warm_up: float = 2.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be sent.
@@ -134,6 +137,7 @@ class Measurement:
         load: What was to be sent.
         rmw: Identifier of the middleware.
         profile: Fast DDS profile in force; empty for its defaults or another middleware.
+        warm_up: Images that were sent and that arrived before those that count.
         rate: Images of each camera a second that the publisher managed.
         cameras: By camera name.
         total: Of all cameras.
@@ -147,6 +151,7 @@ class Measurement:
     load: Load
     rmw: str
     profile: str
+    warm_up: tuple[int, int]
     rate: float
     cameras: Mapping[str, Delivery]
     total: Delivery
@@ -257,7 +262,7 @@ def measure(load: Load, profile: Mapping[str, str]) -> Measurement:
     receiving = {"role": "subscribe", "topics": topics, "depth": load.input_depth}
     sending = {
         "role": "publish", "topics": topics, "size": [load.width, load.height],
-        "rate": load.rate, "seconds": load.seconds,
+        "rate": load.rate, "seconds": load.seconds, "warm_up": load.warm_up,
     }  # fmt: skip
     with _Probe(receiving, environment) as subscriber, _Probe(sending, environment) as publisher:
         for probe in (subscriber, publisher):
@@ -268,7 +273,7 @@ def measure(load: Load, profile: Mapping[str, str]) -> Measurement:
         except TimeoutError:
             matched = False
         publisher.tell("go")
-        sent = publisher.expect("sent", load.seconds + _PATIENCE_S)
+        sent = publisher.expect("sent", load.warm_up + load.seconds + _PATIENCE_S)
         time.sleep(_DRAIN_S)
         subscriber.tell("stop")
         received = subscriber.expect("received", _PATIENCE_S)
@@ -281,6 +286,7 @@ def measure(load: Load, profile: Mapping[str, str]) -> Measurement:
         load=load,
         rmw=started["rmw"],
         profile=next(iter(profile.values()), "") if "fastrtps" in started["rmw"] else "",
+        warm_up=(sent["warm_up"] * load.cameras, received["warm_up"]),
         rate=round(number / max(load.seconds, sent["seconds"]), 2),
         cameras=deliveries(number, latencies),
         total=_delivery(number * load.cameras, every),

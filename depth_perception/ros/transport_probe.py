@@ -30,6 +30,11 @@ from depth_perception.ros.qos import SENSOR_INPUT, image_input
 
 GREETING = "greeting"
 """``frame_id`` of the small images that are sent, and not counted, until both ends are matched."""
+WARM_UP = "warm_up"
+"""``frame_id`` of the images before those that count, while memory is touched for the first time.
+
+That of an image that counts is the time just before it was published, in nanoseconds.
+"""
 _END_S = 5.0
 _NAP_S = 0.01
 
@@ -98,17 +103,13 @@ class Clock:
         return (time.process_time() - self._cpu) / max(time.monotonic() - self._wall, 1e-9)
 
 
-def stamped(message: Image) -> Image:
-    """Write the steady time, which all processes of a machine share, into an image's header."""
-    stamp = message.header.stamp
-    stamp.sec, stamp.nanosec = divmod(time.monotonic_ns(), 1_000_000_000)
-    return message
-
-
-def publish(topics: list[str], size: list[int], rate: float, seconds: float) -> None:
+def publish(
+    topics: list[str], size: list[int], rate: float, seconds: float, warm_up: float
+) -> None:
     """Publish an image on every topic ``rate`` times a second, all cameras at the same instant.
 
-    An instant that is more than a period late is left out, as a driver would.
+    Stamps are those of the instant, in the steady time that all processes of a machine share. An
+    instant that is more than a period late is left out, as a driver would.
     """
     node = Node("transport_doctor_publisher", start_parameter_services=False)
     publishers = [node.create_publisher(Image, topic, SENSOR_INPUT) for topic in topics]
@@ -118,25 +119,34 @@ def publish(topics: list[str], size: list[int], rate: float, seconds: float) -> 
     say("started", rmw=get_rmw_implementation_identifier())
     while not orders.go.wait(0.05):
         for publisher in publishers:
-            publisher.publish(stamped(greeting))
+            publisher.publish(greeting)
     width, height = size
     images = []
     for index in range(len(topics)):
         image = Image(width=width, height=height, encoding="bgr8", step=3 * width)
-        image.header.frame_id = f"camera_{index}"
         image.data = array.array("B", bytes([40 * index % 256])) * (3 * width * height)
         images.append(image)
-    instants, sent = round(rate * seconds), 0
-    clock = Clock()
-    begin = time.monotonic()
-    for instant in range(instants):
-        late = time.monotonic() - begin - instant / rate
+    clock, sent, warm_up_sent = Clock(), 0, 0
+    begin = time.monotonic() + warm_up
+    for instant in range(-round(rate * warm_up), round(rate * seconds)):
+        due = begin + instant / rate
+        late = time.monotonic() - due
         if late > 1 / rate or orders.stop.wait(max(0.0, -late)):
             continue
+        counts = instant >= 0
+        if counts and not sent:
+            clock.start()
+        stamp = divmod(round(due * 1e9), 1_000_000_000)
         for publisher, image in zip(publishers, images, strict=True):
-            publisher.publish(stamped(image))
-        sent += 1
-    say("sent", sent=sent, seconds=time.monotonic() - begin, cpu=clock.share(), stall=clock.stall)
+            image.header.stamp.sec, image.header.stamp.nanosec = stamp
+            image.header.frame_id = str(time.monotonic_ns()) if counts else WARM_UP
+            publisher.publish(image)
+        sent += counts
+        warm_up_sent += not counts
+    say(
+        "sent", sent=sent, warm_up=warm_up_sent, seconds=time.monotonic() - begin,
+        cpu=clock.share(), stall=clock.stall,
+    )  # fmt: skip
     orders.stop.wait()
     node.destroy_node()
 
@@ -153,7 +163,7 @@ class Receiver:
         )
         self.latencies: dict[str, list[float]] = {name: [] for name in self.names}
         self.greeted: set[str] = set()
-        self.sets = self.complete = 0
+        self.sets = self.complete = self.warm_up = 0
         self.cpu = self.stall = 0.0
         self._clock = Clock()
         self._started = False
@@ -166,14 +176,18 @@ class Receiver:
 
     def _take(self, name: str, message: Image) -> None:
         now = time.monotonic_ns()
-        stamp = stamp_of(message.header.stamp)
-        if message.header.frame_id == GREETING:
+        about = message.header.frame_id
+        if about == GREETING:
             self.greeted.add(name)
+            return
+        if about == WARM_UP:
+            self.warm_up += 1
             return
         if not self._started:
             self._started = True
             self._clock.start()
-        self.latencies[name].append(round((now - stamp) * 1e-6, 3))
+        self.latencies[name].append(round((now - int(about)) * 1e-6, 3))
+        stamp = stamp_of(message.header.stamp)
         self._count(self.assembler.add(name, stamp, None, Now(now, now)))
         self.cpu, self.stall = self._clock.share(), self._clock.stall
 
@@ -209,7 +223,7 @@ def subscribe(topics: list[str], depth: int) -> None:
     receiver.finish()
     say(
         "received", cpu=receiver.cpu, stall=receiver.stall, sets=receiver.sets,
-        complete=receiver.complete, latencies_ms=receiver.latencies,
+        complete=receiver.complete, warm_up=receiver.warm_up, latencies_ms=receiver.latencies,
     )  # fmt: skip
     executor.remove_node(node)
     node.destroy_node()

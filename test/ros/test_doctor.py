@@ -94,7 +94,7 @@ def test_small_images_all_arrive_and_both_processes_end(
         return process
 
     monkeypatch.setattr("depth_perception.ros.transport.subprocess.Popen", recorded)
-    measured = measure(Load(3, 64, 48, 10.0, 1.0), transport_environment())
+    measured = measure(Load(3, 64, 48, 10.0, 1.0, warm_up=0.5), transport_environment())
     assert len(started) == 2 and not any(alive(process) for process in started)
     assert measured.matched and list(measured.cameras) == ["camera_0", "camera_1", "camera_2"]
     # An instant is left out when the machine stands still for longer than a period.
@@ -104,6 +104,7 @@ def test_small_images_all_arrive_and_both_processes_end(
         assert 0 < delivery.p50_ms <= delivery.p95_ms <= delivery.max_ms
     assert measured.total.arrived == 3 * measured.instants and measured.total.share == 1.0
     assert measured.complete == measured.instants
+    assert 0 < measured.warm_up[0] == measured.warm_up[1] <= 15
 
 
 def test_process_that_cannot_start_is_named(ros: RosSession, monkeypatch: Any) -> None:
