@@ -15,6 +15,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from depth_perception.errors import ConfigurationError
@@ -22,8 +23,8 @@ from depth_perception.parameters import QosParameters
 
 if TYPE_CHECKING:
     from depth_perception.ros.graph_qos import GraphReport
-    from depth_perception.ros.transport import Delivery, Measurement
     from depth_perception.transport_advice import Finding
+    from depth_perception.transport_figures import Delivery, Measurement
 
 ENOUGH = 0.999
 """Share of images that must arrive."""
@@ -60,11 +61,11 @@ def run(options: argparse.Namespace) -> int:
     """
     import json
     import os
-    from pathlib import Path
 
     from depth_perception.bringup import transport_environment
-    from depth_perception.ros.transport import Load, measure
+    from depth_perception.ros.transport import measure
     from depth_perception.transport_advice import environment_profile, of_settings
+    from depth_perception.transport_figures import Load
 
     size = _size(options.size)
     load = Load(options.cameras, *size, options.rate, options.seconds, options.input_depth)
@@ -76,6 +77,8 @@ def run(options: argparse.Namespace) -> int:
         )
     from depth_perception.ros.graph_qos import inspect_graph
 
+    if options.json and options.json != "-":
+        _check_writable(Path(options.json))
     profile = transport_environment(options.fastdds_profile)
     if options.fastdds_profile == "auto":
         profile = profile or environment_profile(os.environ)
@@ -107,6 +110,17 @@ def _size(text: str) -> tuple[int, int]:
     if match is None:
         raise ConfigurationError(f"--size {text}", expected="WIDTHxHEIGHT", fix="e.g. 1600x900")
     return int(match[1]), int(match[2])
+
+
+def _check_writable(path: Path) -> None:
+    """Refuse a file that cannot be written, before the time to measure is spent."""
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise ConfigurationError(
+            f"--json {path}: {error.strerror}", expected="a file that can be written",
+            fix="make its folder, or name another",
+        ) from None  # fmt: skip
 
 
 def _of_measurement(measured: Measurement) -> list[Finding]:

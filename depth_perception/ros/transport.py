@@ -17,15 +17,13 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from itertools import chain
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
 from depth_perception.bringup import PROFILE_VARIABLES
-from depth_perception.errors import ConfigurationError, DepthPerceptionError
-from depth_perception.parameters import QosParameters
+from depth_perception.errors import DepthPerceptionError
+from depth_perception.transport_figures import Load, Measurement, delivery_of
 
 START_S = 30.0
 """So long may a process take to start, and the two to find each other."""
@@ -41,165 +39,6 @@ _FOREIGN = ("ROS_STATIC_PEERS", "ROS_DISCOVERY_SERVER", "ROS_SUPER_CLIENT", "ROS
 
 class TransportError(DepthPerceptionError):
     """A process of the measurement did not start, or ended early."""
-
-
-@dataclass(frozen=True)
-class Load:
-    """What is sent.
-
-    Attributes:
-        cameras: How many, all published by one process at the same instants.
-        width, height: Of each bgr8 image, pixels.
-        rate: Images of each camera a second.
-        seconds: For how long.
-        warm_up: So long images are sent before those that count, seconds: memory touched for the
-            first time is slow.
-        input_depth: Images of each camera that wait to be taken by the subscriber.
-    """
-
-    cameras: int = 6
-    width: int = 1600
-    height: int = 900
-    rate: float = 12.0
-    seconds: float = 10.0
-    input_depth: int = QosParameters.input_depth
-    warm_up: float = 2.0
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be sent.
-
-        Raises:
-            ConfigurationError: A value is out of its range.
-        """
-        for name, value, low, high in (
-            ("--cameras", self.cameras, 1, 64),
-            ("--size (width)", self.width, 1, 16384),
-            ("--size (height)", self.height, 1, 16384),
-            ("--rate", self.rate, 0.1, 1000.0),
-            ("--seconds", self.seconds, 0.1, 86400.0),
-            ("--input-depth", self.input_depth, 1, 1000),
-        ):
-            if not low <= value <= high:
-                raise ConfigurationError(
-                    f"{name}: {value:g}", expected=f"{low:g} to {high:g}", fix="correct the value"
-                )
-        if self.instants < 1:
-            raise ConfigurationError(
-                f"--rate {self.rate:g} --seconds {self.seconds:g}: not one image",
-                expected="rate times seconds of 1 or more", fix="measure longer",
-            )  # fmt: skip
-
-    @property
-    def image_bytes(self) -> int:
-        """Bytes of one image."""
-        return 3 * self.width * self.height
-
-    @property
-    def instants(self) -> int:
-        """Images of each camera in all."""
-        return round(self.rate * self.seconds)
-
-    def __str__(self) -> str:
-        """Describe it in a few words."""
-        return (
-            f"{self.cameras} x {self.width}x{self.height} bgr8 at {self.rate:g} Hz for"
-            f" {self.seconds:g} s"
-        )
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """What became of one camera's images, or of all.
-
-    Attributes:
-        sent: Images published.
-        arrived: Images that reached the subscriber's callback.
-        p50_ms, p95_ms, max_ms: From just before ``publish`` to the callback; None without images.
-    """
-
-    sent: int
-    arrived: int
-    p50_ms: float | None
-    p95_ms: float | None
-    max_ms: float | None
-
-    @property
-    def share(self) -> float:
-        """Arrived of sent, 0 to 1."""
-        return self.arrived / self.sent if self.sent else 0.0
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """The outcome of one measurement.
-
-    Attributes:
-        load: What was to be sent.
-        rmw: Identifier of the middleware.
-        profile: Fast DDS profile in force; empty for its defaults or another middleware.
-        warm_up: Images that were sent and that arrived before those that count.
-        rate: Images of each camera a second that the publisher managed.
-        cameras: By camera name.
-        total: Of all cameras.
-        sets, complete: Frame sets of any size, and with every camera.
-        publisher_cpu, subscriber_cpu: CPU time as a share of one core.
-        publisher_stall, subscriber_stall: The longest time that each process stood still by load on
-            the machine, seconds.
-        matched: False when not every camera's topic was connected after `START_S`.
-    """
-
-    load: Load
-    rmw: str
-    profile: str
-    warm_up: tuple[int, int]
-    rate: float
-    cameras: Mapping[str, Delivery]
-    total: Delivery
-    sets: int
-    complete: int
-    publisher_cpu: float
-    subscriber_cpu: float
-    publisher_stall: float
-    subscriber_stall: float
-    matched: bool
-
-    @property
-    def instants(self) -> int:
-        """Frame sets that were sent."""
-        return self.total.sent // self.load.cameras
-
-    @property
-    def complete_share(self) -> float:
-        """Complete frame sets of those sent, 0 to 1."""
-        return self.complete / self.instants if self.instants else 0.0
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
-        out = asdict(self)
-        for entry, delivery in [
-            (out["total"], self.total),
-            *((out["cameras"][name], delivery) for name, delivery in self.cameras.items()),
-        ]:
-            entry["share"] = round(delivery.share, 5)
-        out["sets_sent"] = self.instants
-        return out
-
-
-def deliveries(sent: int, latencies_ms: Mapping[str, list[float]]) -> dict[str, Delivery]:
-    """Sum up arrivals by camera.
-
-    Args:
-        sent: Images of each camera.
-        latencies_ms: Of those that arrived, by camera.
-    """
-    return {name: _delivery(sent, values) for name, values in latencies_ms.items()}
-
-
-def _delivery(sent: int, latencies_ms: list[float]) -> Delivery:
-    if not latencies_ms:
-        return Delivery(sent, 0, None, None, None)
-    p50, p95, most = (round(float(np.percentile(latencies_ms, q)), 2) for q in (50, 95, 100))
-    return Delivery(sent, len(latencies_ms), p50, p95, most)
 
 
 def private_domain() -> int:
@@ -280,7 +119,7 @@ def measure(load: Load, profile: Mapping[str, str]) -> Measurement:
         publisher.tell("stop")
     latencies: dict[str, list[float]] = received["latencies_ms"]
     number = sent["sent"]
-    every = [value for values in latencies.values() for value in values]
+    every = list(chain.from_iterable(latencies.values()))
     started = subscriber.started
     return Measurement(
         load=load,
@@ -288,8 +127,8 @@ def measure(load: Load, profile: Mapping[str, str]) -> Measurement:
         profile=next(iter(profile.values()), "") if "fastrtps" in started["rmw"] else "",
         warm_up=(sent["warm_up"] * load.cameras, received["warm_up"]),
         rate=round(number / max(load.seconds, sent["seconds"]), 2),
-        cameras=deliveries(number, latencies),
-        total=_delivery(number * load.cameras, every),
+        cameras={name: delivery_of(number, latencies[name]) for name in latencies},
+        total=delivery_of(number * load.cameras, every),
         sets=received["sets"],
         complete=received["complete"],
         publisher_cpu=round(sent["cpu"], 3),

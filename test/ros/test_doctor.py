@@ -16,13 +16,8 @@ from conftest import Listener, RosSession, wait_for
 from depth_perception.bringup import transport_environment
 from depth_perception.cli.main import main
 from depth_perception.errors import ConfigurationError
-from depth_perception.ros.transport import (
-    Load,
-    TransportError,
-    deliveries,
-    measure,
-    private_environment,
-)
+from depth_perception.ros.transport import TransportError, measure, private_environment
+from depth_perception.transport_figures import Load, delivery_of
 
 COMMAND = "import sys; from depth_perception.cli.main import main; sys.exit(main())"
 SMALL = ["--cameras", "2", "--size", "64x48", "--rate", "10", "--seconds", "1"]
@@ -46,6 +41,8 @@ def alive(process: int) -> bool:
         (["--cameras", "0"], "--cameras: 0"),
         (["--seconds", "-1"], "--seconds: -1"),
         (["--rate", "1", "--seconds", "0.2"], "not one image"),
+        (["--cameras", "64", "--size", "16384x16384"], "GiB at every instant"),
+        (["--input-depth", "0"], "--input-depth: 0"),
     ],
 )
 def test_impossible_arguments_are_named(
@@ -65,11 +62,18 @@ def test_without_ros_it_says_so(
     assert "no rclpy" in capsys.readouterr().err
 
 
-def test_deliveries_by_hand() -> None:
-    found = deliveries(4, {"a": [1.0, 2.0, 3.0], "b": []})
-    assert (found["a"].arrived, found["a"].share, found["a"].p50_ms) == (3, 0.75, 2.0)
-    assert found["a"].max_ms == 3.0
-    assert (found["b"].arrived, found["b"].share, found["b"].p50_ms) == (0, 0.0, None)
+def test_file_that_cannot_be_written_is_named_at_once(
+    ros: RosSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", "--json", str(tmp_path / "absent" / "doctor.json")]) == 1
+    assert "No such file or directory" in capsys.readouterr().err
+
+
+def test_delivery_by_hand() -> None:
+    found = delivery_of(4, [1.0, 2.0, 3.0])
+    assert (found.arrived, found.share, found.p50_ms, found.max_ms) == (3, 0.75, 2.0, 3.0)
+    nothing = delivery_of(4, [])
+    assert (nothing.arrived, nothing.share, nothing.p50_ms) == (0, 0.0, None)
 
 
 def test_measurement_is_private(monkeypatch: pytest.MonkeyPatch) -> None:
