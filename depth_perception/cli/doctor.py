@@ -75,8 +75,6 @@ def run(options: argparse.Namespace) -> int:
             expected="the environment in which your nodes run",
             fix="source env.bash, or the setup.bash of your distribution or workspace",
         )
-    from depth_perception.ros.graph_qos import inspect_graph
-
     if options.json and options.json != "-":
         _check_writable(Path(options.json))
     profile = transport_environment(options.fastdds_profile)
@@ -85,6 +83,9 @@ def run(options: argparse.Namespace) -> int:
     print(f"sending {load}, {load.image_bytes / 1e6:.1f} MB an image", file=sys.stderr)
     measured = measure(load, profile)
     defaults = measure(load, {}) if options.compare and measured.profile else None
+    # rcl ends the process that imports it when the middleware is absent; measuring has said so.
+    from depth_perception.ros.graph_qos import inspect_graph
+
     graph = inspect_graph()
     findings = [
         *_of_measurement(measured),

@@ -28,6 +28,7 @@ from depth_perception.transport_figures import Load, Measurement, delivery_of
 START_S = 30.0
 """So long may a process take to start, and the two to find each other."""
 _PATIENCE_S = 20.0
+_DUTIES = {"publish": "publish", "subscribe": "take"}
 _DRAIN_S = 1.0
 _MAIN = (
     "import sys; sys.path = [p for p in sys.path if p];"
@@ -131,8 +132,8 @@ def measure(load: Load, profile: Mapping[str, str]) -> Measurement:
         total=delivery_of(number * load.cameras, every),
         sets=received["sets"],
         complete=received["complete"],
-        publisher_cpu=round(sent["cpu"], 3),
-        subscriber_cpu=round(received["cpu"], 3),
+        publisher_cpu=round(sent["cpu"] / sent["seconds"], 3),
+        subscriber_cpu=round(received["cpu"] / sent["seconds"], 3),
         publisher_stall=round(sent["stall"], 3),
         subscriber_stall=round(received["stall"], 3),
         matched=matched,
@@ -190,7 +191,7 @@ class _Probe:
     def _failure(self, what: str) -> TransportError:
         last = f" ({self._said[-1]})" if self._said else ""
         return TransportError(
-            f"the process that was to {self._role} images {what}{last}",
+            f"the process that was to {_DUTIES[self._role]} images {what}{last}",
             expected="a ROS 2 environment in which nodes start",
             fix="try 'depth_perception launch'; if no node starts, look at RMW_IMPLEMENTATION and"
             " at the Fast DDS profile",

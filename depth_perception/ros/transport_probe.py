@@ -73,7 +73,7 @@ def say(event: str, **values: Any) -> None:
 
 
 class Clock:
-    """CPU time of this process as a share of one core, and for how long it stood still.
+    """CPU time of this process since `start`, seconds, and for how long it stood still.
 
     Attributes:
         stall: The longest time for which a thread that only sleeps did not run, seconds: other load
@@ -88,7 +88,7 @@ class Clock:
     def start(self) -> None:
         """Start anew."""
         self.stall = 0.0
-        self._wall, self._cpu = time.monotonic(), time.process_time()
+        self._cpu = time.process_time()
 
     def _watch(self) -> None:
         before = time.monotonic()
@@ -98,9 +98,9 @@ class Clock:
             self.stall = max(self.stall, now - before - _NAP_S)
             before = now
 
-    def share(self) -> float:
-        """Return CPU seconds per second."""
-        return (time.process_time() - self._cpu) / max(time.monotonic() - self._wall, 1e-9)
+    def used(self) -> float:
+        """Return CPU seconds."""
+        return time.process_time() - self._cpu
 
 
 def publish(
@@ -145,7 +145,7 @@ def publish(
         warm_up_sent += not counts
     say(
         "sent", sent=sent, warm_up=warm_up_sent, seconds=time.monotonic() - begin,
-        cpu=clock.share(), stall=clock.stall,
+        cpu=clock.used(), stall=clock.stall,
     )  # fmt: skip
     orders.stop.wait()
     node.destroy_node()
@@ -189,7 +189,7 @@ class Receiver:
         self.latencies[name].append(round((now - int(about)) * 1e-6, 3))
         stamp = stamp_of(message.header.stamp)
         self._count(self.assembler.add(name, stamp, None, Now(now, now)))
-        self.cpu, self.stall = self._clock.share(), self._clock.stall
+        self.cpu, self.stall = self._clock.used(), self._clock.stall
 
     def _count(self, closed: list[Any]) -> None:
         self.sets += len(closed)
