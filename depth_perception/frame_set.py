@@ -103,25 +103,30 @@ class AssembledSet(Generic[Payload]):
 class _Camera:
     """What is known of one camera's stamps."""
 
-    __slots__ = ("arrived", "gaps", "heard", "missed", "period", "stamp")
+    __slots__ = ("arrived", "gaps", "heard", "missed", "stamp")
 
     def __init__(self) -> None:
         self.stamp = _NEVER
         self.arrived = 0
         self.heard = _NEVER
         self.missed = 0
-        self.period = 0
         self.gaps: deque[int] = deque(maxlen=5)
+
+    @property
+    def period(self) -> int:
+        """Usual time between two of its stamps, nanoseconds; 0 before there were two."""
+        return sorted(self.gaps)[len(self.gaps) // 2] if self.gaps else 0
 
 
 class _OpenSet(Generic[Payload]):
     """A set that waits for cameras."""
 
-    __slots__ = ("centre", "high", "low", "members", "since")
+    __slots__ = ("centre", "high", "low", "members", "since", "total")
 
     def __init__(self, stamp: int, since: Now) -> None:
         self.members: dict[str, tuple[int, Payload]] = {}
         self.low = self.high = self.centre = stamp
+        self.total = 0
         self.since = since
 
 
@@ -336,7 +341,7 @@ class FrameSetAssembler(Generic[Payload]):
         closed = self.flush()
         again = sorted(((self._held.pop(name), name) for name in names), key=lambda d: d[0].stamp)
         for state in self._states.values():
-            state.stamp, state.period, state.missed = _NEVER, 0, 0
+            state.stamp, state.missed = _NEVER, 0
             state.gaps.clear()
         self._closed.clear()
         self._around = _NEVER
@@ -349,7 +354,6 @@ class FrameSetAssembler(Generic[Payload]):
     ) -> list[AssembledSet[Payload]]:
         if state.stamp != _NEVER:
             state.gaps.append(stamp - state.stamp)
-            state.period = sorted(state.gaps)[len(state.gaps) // 2]
         state.stamp, state.arrived, state.missed = stamp, now.steady, 0
         self._place(camera, stamp, payload, now)
         ready = max(0, len(self._open) - self.max_open)
@@ -380,10 +384,20 @@ class FrameSetAssembler(Generic[Payload]):
                     self._drop(camera, "late")
                     return
             best = self._new(stamp, now)
-        elif camera in best.members:
+        if camera in best.members:
             self._drop(camera, "superseded")
-        best.members[camera] = (stamp, payload)
-        self._measure(best)
+            best.members[camera] = (stamp, payload)
+            self._measure(best)
+            return
+        members = best.members
+        members[camera] = (stamp, payload)
+        best.total += stamp
+        if stamp < best.low:
+            best.low = stamp
+        elif stamp > best.high:
+            best.high = stamp
+        if self.anchor not in members:
+            best.centre = best.total // len(members)
 
     def _new(self, stamp: int, now: Now) -> _OpenSet[Payload]:
         made: _OpenSet[Payload] = _OpenSet(stamp, now)
@@ -420,9 +434,9 @@ class FrameSetAssembler(Generic[Payload]):
     def _measure(self, item: _OpenSet[Payload]) -> None:
         """Update what a set spans."""
         stamps = [member[0] for member in item.members.values()]
-        item.low, item.high = min(stamps), max(stamps)
+        item.low, item.high, item.total = min(stamps), max(stamps), sum(stamps)
         anchor = item.members.get(self.anchor)
-        item.centre = sum(stamps) // len(stamps) if anchor is None else anchor[0]
+        item.centre = item.total // len(stamps) if anchor is None else anchor[0]
 
     def _ready(self, item: _OpenSet[Payload]) -> bool:
         """Tell whether every camera is there that can still come."""
@@ -442,7 +456,8 @@ class FrameSetAssembler(Generic[Payload]):
         latest = item.low + self.tolerance
         if state.stamp > latest:
             return False  # it has sent something newer
-        return state.stamp + state.period - state.period // 10 <= latest  # else it is not due
+        period = state.period
+        return state.stamp + period - period // 10 <= latest  # else it is not due
 
     def _close(self, count: int) -> list[AssembledSet[Payload]]:
         """Close the oldest ``count`` sets."""
