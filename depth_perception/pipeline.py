@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -54,7 +55,8 @@ class SurroundPipeline:
         self._log = log or (lambda text: None)
         self.source = source or make_source(parameters.segmentation, self._log)
         self._views: dict[str, CameraView] = {}
-        self._pool = ThreadPoolExecutor(thread_name_prefix="camera")
+        # More threads than cores take no less time, and each takes memory for a whole image.
+        self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="camera")
 
     def set_parameters(self, parameters: Parameters) -> None:
         """Take other live parameters; to be called between two frame sets."""

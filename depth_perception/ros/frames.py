@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -33,7 +34,7 @@ class FrameSetDecoder:
         self._extrinsics = extrinsics
         self._ego_masks = ego_masks_of(parameters)
         # OpenCV decodes outside of Python's lock: JPEGs of several cameras take the time of one.
-        self._pool = ThreadPoolExecutor(thread_name_prefix="decode")
+        self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
         self._rig_cameras: dict[str, tuple[tuple[Any, ...], RigCamera]] = {}
 
     def decode(
