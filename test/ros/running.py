@@ -190,10 +190,8 @@ def refused(name: str, *parts: str) -> Callable[[Any], bool]:
 
 
 def service(surround: Surround, kind: Any, name: str, request: Any) -> Any:
+    # The client lives as long as its node: destroying it while the executor spins ends in a crash.
     client = surround.node.create_client(kind, name)
-    try:
-        wait_for(client.service_is_ready, what=name)
-        future = client.call_async(request)
-        return wait_for(lambda: future.done() and future.result(), what=name)
-    finally:
-        surround.node.destroy_client(client)
+    wait_for(client.service_is_ready, what=name)
+    future = client.call_async(request)
+    return wait_for(lambda: future.done() and future.result(), what=name)
