@@ -159,10 +159,10 @@ class Listener:
 
 
 def fill_queues(node_process: int) -> None:
-    """Stop the node until every image queue is full, and let it go on.
+    """Stop the node until its image queues are full, and let it go on.
 
-    The middleware allocates a queue's places when they are first used and keeps them: 130 MB for six
-    cameras, five deep. On a busy machine that happens sooner or later, and it is no leak.
+    Places in the middleware's queues are allocated when they are first used, and kept. On a busy
+    machine that happens sooner or later, and it is no leak.
     """
     os.kill(node_process, signal.SIGSTOP)
     time.sleep(STALL_S)
