@@ -46,10 +46,16 @@ def node() -> Any:
 def test_hostile_messages_of_one_camera_leave_the_other_alone(node: Any) -> None:
     seen = {"used": 0, "refused": 0}
 
+    def often(good: Any, hostile: Any) -> Any:
+        """The good value in about three cases of four, so that enough of them get through."""
+        return st.sampled_from([st.just(good)] * 3 + [hostile]).flatmap(lambda chosen: chosen)
+
+    labels = often(None, images() | compressed_images())
+
     @cases(800)
     @given(
-        images() | compressed_images() | st.just(GOOD), calibrations() | st.just(GOOD_INFO),
-        st.none() | images() | compressed_images(), transforms() | st.none(),
+        often(GOOD, images() | compressed_images()), often(GOOD_INFO, calibrations()),
+        labels, often(None, transforms()),
     )  # fmt: skip
     def check(image: Any, info: Any, labels: Any, transform: Any) -> None:
         inputs = {
