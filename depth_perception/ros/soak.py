@@ -203,14 +203,21 @@ def watch(node_process: int, seconds: float, listener: Listener) -> list[dict[st
 def verdict(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Judge the samples.
 
-    Growth is the median of the last minute less that of the minute after the first: a single sample
-    has the frame sets in it that happen to be under way, 26 MB each.
+    Growth is that of the trend after the first minute (Theil and Sen's: the median slope of all
+    pairs of samples, times the time) or the last third's median less the first third's, whichever
+    is more. Single minutes say little: each sample has the frame sets in it that happen to be
+    under way, 26 MB each, and more of them when the machine is busy.
     """
-    settled = [sample["VmRSS"] for sample in samples if sample["at_s"] >= SETTLED_S]
-    minute = round(60 / SAMPLE_S)
+    settled = [sample for sample in samples if sample["at_s"] >= SETTLED_S]
     growth = None
-    if len(settled) >= 2 * minute:
-        growth = round(float(np.median(settled[-minute:]) - np.median(settled[:minute])), 2)
+    if settled and settled[-1]["at_s"] - settled[0]["at_s"] >= 120:
+        at = np.array([sample["at_s"] for sample in settled])
+        memory = np.array([sample["VmRSS"] for sample in settled])
+        i, j = np.triu_indices(len(at), 1)
+        trend = float(np.median((memory[j] - memory[i]) / (at[j] - at[i])) * (at[-1] - at[0]))
+        third = len(memory) // 3
+        step = float(np.median(memory[-third:]) - np.median(memory[:third]))
+        growth = round(max(trend, step), 2)
     silent = sum(sample["results"] == 0 for sample in samples[1:])
     return {
         "growth_mb": growth,
