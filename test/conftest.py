@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import os
+import signal
 import socket
 import sys
 import threading
@@ -16,6 +17,15 @@ from typing import Any
 import pytest
 
 HAS_ROS = importlib.util.find_spec("rclpy") is not None
+
+
+def pytest_configure() -> None:
+    """Let SIGINT end the processes that tests start, whatever started the tests.
+
+    A shell starts what it puts into the background with SIGINT ignored, and children inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
