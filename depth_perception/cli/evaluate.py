@@ -1,6 +1,7 @@
 """Score depth against the LiDAR in a bag: metrics, road by range, planes, overlap, latency.
 
-With --report a page with charts and pictures; with --json every number.
+A bag of the synthetic world is scored against its exact depth, too, and needs no LiDAR. With
+--report a page with charts and pictures; with --json every number.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ from typing import TYPE_CHECKING
 from depth_perception.cli.arguments import add_parameter_arguments, parameters_from
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from depth_perception.evaluation.exact import ExactScores
     from depth_perception.evaluation.metrics import DepthMetrics
     from depth_perception.evaluation.scores import Evaluation
 
@@ -108,65 +113,88 @@ def run(options: argparse.Namespace) -> int:
 
 def print_tables(e: Evaluation) -> None:
     """Print what was measured, 100 columns wide."""
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
 
-    from depth_perception.evaluation.report import (
-        METRIC_COLUMNS,
-        advice,
-        metric_cells,
-        number,
-        share,
-        short,
-    )
+    from depth_perception.evaluation.report import advice
 
     console = Console(width=100, highlight=False)
-
-    def table(title: str, first: str, *columns: str) -> Table:
-        made = Table(
-            title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
-            padding=(0, 1, 0, 0), header_style="dim",
-        )  # fmt: skip
-        made.add_column(first, no_wrap=True)
-        for column in columns:
-            made.add_column(column, justify="right", no_wrap=True)
-        return made
-
+    truths = [f"{e.images} images, {e.points:,} LiDAR points of {e.lidar}"] if e.points else []
+    if e.exact is not None:
+        truths.append(f"{e.exact.all.metric.truth_count:,} pixels of exact truth")
     console.print(
-        f"[bold]{e.bag}[/bold]: {e.frame_sets} frame sets, {e.images} images,"
-        f" {e.points:,} LiDAR points of {e.lidar}; {e.estimator} on {e.provider}"
+        f"[bold]{e.bag}[/bold]: {e.frame_sets} frame sets, {', '.join(truths)};"
+        f" {e.estimator} on {e.provider}"
     )
-    # log10 and A5 are in the report and in JSON: 100 columns hold no more.
-    headings = {"RMSE log": "RMSElog", "coverage": "cover", "log10": "", "A5": ""}
-    names = [headings.get(heading, heading) for _, heading, *_ in METRIC_COLUMNS]
-    columns = [name for name in names if name]
+    if e.points:
+        _print_lidar(console, e)
+    if e.exact is not None:
+        _print_exact(console, e.exact)
+    latency = _table("Latency", "ms per frame set, warm", "p50", "p95")
+    for stage in e.latency:
+        latency.add_row(stage.stage, f"{1e3 * stage.p50:.1f}", f"{1e3 * stage.p95:.1f}")
+    console.print(latency)
+    for line in advice(e):
+        console.print(f"[yellow]![/yellow] {line}")
+    for note in e.notes:
+        console.print(f"[dim]note: {note}[/dim]")
 
-    def cells_of(metrics: DepthMetrics) -> list[str]:
-        cells = zip(names, metric_cells(metrics), strict=True)
-        return [*(cell for name, cell in cells if name), f"{metrics.count}"]
 
-    scores = table("\nAll points", "", *columns, "points")
+def _table(title: str, first: str, *columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    made = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0), header_style="dim",
+    )  # fmt: skip
+    made.add_column(first, no_wrap=True)
+    for column in columns:
+        made.add_column(column, justify="right", no_wrap=True)
+    return made
+
+
+def _metric_names(left_out: tuple[str, ...]) -> list[str]:
+    """Headings of the metrics, empty for those that 100 columns have no room for."""
+    from depth_perception.evaluation.report import METRIC_COLUMNS
+
+    short = {"RMSE log": "RMSElog", "coverage": "cover"}
+    names = [short.get(heading, heading) for _, heading, *_ in METRIC_COLUMNS]
+    return ["" if name in left_out else name for name in names]
+
+
+def _metric_cells(names: list[str], metrics: DepthMetrics) -> list[str]:
+    from depth_perception.evaluation.report import metric_cells
+
+    cells = zip(names, metric_cells(metrics), strict=True)
+    return [*(cell for name, cell in cells if name), f"{metrics.count}"]
+
+
+def _print_lidar(console: Console, e: Evaluation) -> None:
+    from depth_perception.evaluation.report import number, share, short
+
+    # What is left out is in the report and in JSON.
+    names = _metric_names(("log10", "A5"))
+    scores = _table("\nAll points", "", *filter(None, names), "points")
     rows = [(name, item) for name, item in e.cameras.items()] if len(e.cameras) > 1 else []
     for name, item in rows:
-        scores.add_row(name, *cells_of(item.metric))
+        scores.add_row(name, *_metric_cells(names, item.metric))
     if rows:
         scores.add_section()
     total = e.over_cameras
     for name, metrics in (("mean, metric", total.metric), ("median-scaled", total.median)):
-        scores.add_row(name, *cells_of(metrics))
+        scores.add_row(name, *_metric_cells(names, metrics))
     if rows:
-        scores.add_row("one scale a rig", *cells_of(total.rig))
+        scores.add_row("one scale a rig", *_metric_cells(names, total.rig))
     console.print(scores)
 
     bins = [f"{row.low:.0f}-{row.high:.0f} m" for row in e.road["depth image"]]
-    road = table("Road: A5/A10 % of points", "", *bins, "cover")
+    road = _table("Road: A5/A10 % of points", "", *bins, "cover")
     for name, entries in e.road.items():
         cells = [f"{share(r.a5)}/{share(r.a10)} [dim]{short(r.count)}[/dim]" for r in entries]
         road.add_row(name.replace("depth ", ""), *cells, share(entries[-1].coverage, 0))
     console.print(road)
 
-    levels = table(
+    levels = _table(
         "Levels: by itself | with those before", "",
         "cover", "A5", "A10", "AbsRel", "points", "| cover", "A5", "A10", "AbsRel", "points",
     )  # fmt: skip
@@ -178,7 +206,7 @@ def print_tables(e: Evaluation) -> None:
     console.print(levels)
 
     if e.plane is not None:
-        plane = table("Road under the LiDAR against nominal", "", "pitch °", "roll °", "height m")
+        plane = _table("Road under the LiDAR against nominal", "", "pitch °", "roll °", "height m")
         for name, (pitch, roll, height) in (
             (f"mean of {e.plane.scans}", e.plane.mean), ("lowest", e.plane.low),
             ("highest", e.plane.high),
@@ -186,18 +214,44 @@ def print_tables(e: Evaluation) -> None:
             plane.add_row(name, f"{pitch:+.2f}", f"{roll:+.2f}", f"{height:+.3f}")
         console.print(plane)
     if e.overlap_all is not None:
-        overlap = table("Overlap of cameras", "", "median %", "mean %", "agree to 5 %", "points")
+        overlap = _table("Overlap of cameras", "", "median %", "mean %", "agree to 5 %", "points")
         for pair in [e.overlap_all, *e.overlap]:
             overlap.add_row(
                 "all pairs" if pair is e.overlap_all else " - ".join(pair.cameras),
                 share(pair.median), share(pair.mean), share(pair.consistent), f"{pair.count}",
             )  # fmt: skip
         console.print(overlap)
-    latency = table("Latency", "ms per frame set, warm", "p50", "p95")
-    for stage in e.latency:
-        latency.add_row(stage.stage, f"{1e3 * stage.p50:.1f}", f"{1e3 * stage.p95:.1f}")
-    console.print(latency)
-    for line in advice(e):
-        console.print(f"[yellow]![/yellow] {line}")
-    for note in e.notes:
-        console.print(f"[dim]note: {note}[/dim]")
+
+
+def _print_exact(console: Console, exact: ExactScores) -> None:
+    from depth_perception.evaluation.report import number, share, short
+
+    names = _metric_names(("log10", "SILog"))
+    rows = list(exact.cameras.items()) if len(exact.cameras) > 1 else []
+    pixels = _table("\nExact truth: all pixels", "", *filter(None, names), "pixels")
+    for name, item in rows:
+        pixels.add_row(name, *_metric_cells(names, item.metric))
+    if rows:
+        pixels.add_section()
+    pixels.add_row("mean, metric", *_metric_cells(names, exact.all.metric))
+    console.print(pixels)
+    if not exact.all.road and exact.all.lidar is None:
+        return
+
+    bins = [f"{row.low:.0f}-{row.high:.0f} m" for row in exact.all.road]
+    check = exact.all.lidar is not None
+    road = _table(
+        "Exact truth: road, A5/A10 % of pixels" + ("; |LiDAR - exact|, m" if check else ""), "",
+        *bins, *(("cover", "pixels") if bins else ()), *(("| median", "95 %") if check else ()),
+    )  # fmt: skip
+    for name, item in [*rows, ("all", exact.all)]:
+        if item is exact.all and rows:
+            road.add_section()
+        cells = [f"{share(r.a5)}/{share(r.a10)}" for r in item.road] or [""] * len(bins)
+        if bins:
+            last = item.road[-1] if item.road else None
+            cells += [share(last.coverage, 0), short(last.count)] if last else ["", ""]
+        if item.lidar is not None:
+            cells += [number(item.lidar.median), number(item.lidar.p95)]
+        road.add_row(name, *cells)
+    console.print(road)

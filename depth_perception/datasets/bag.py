@@ -6,6 +6,7 @@ LiDAR scans and odometry. Reading is PyPI ``rosbags``'.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -191,6 +192,17 @@ class BagReader:
     def __exit__(self, *exception: object) -> None:
         """Close the bag."""
         self._context.__exit__(None, None, None)
+
+    @contextmanager
+    def beside(self) -> Iterator[BagReader]:
+        """Open the file once more, at its beginning, for reading two things at the same time.
+
+        What is known of the bag is not read anew; problems of both end up in one list.
+        """
+        with open_bag(self.path) as again:
+            other = copy.copy(self)
+            other._reader = again
+            yield other
 
     @property
     def start_time(self) -> int:

@@ -86,7 +86,9 @@ def inspect_bag(reader: BagReader) -> dict[str, Any]:
     if lonely:
         notes.append("image topics that are not used: " + ", ".join(lonely))
     if not lidars:
-        notes.append("no LiDAR (sensor_msgs/PointCloud2): replay works, evaluate does not")
+        notes.append(
+            "no LiDAR (sensor_msgs/PointCloud2): replay works; evaluate needs one, or exact depth"
+        )
     if not reader.odometry:
         notes.append("no odometry: LiDAR points are not moved to the images' instants")
     return {

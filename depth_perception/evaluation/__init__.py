@@ -1,1 +1,1 @@
-"""How good is the depth: LiDAR truth, metrics, evaluation of a bag, pictures and the report."""
+"""How good is the depth: LiDAR and exact truth, metrics, evaluation of a bag, pictures, report."""

@@ -1,7 +1,7 @@
-"""Score depth against the LiDAR of a bag.
+"""Score depth against the LiDAR of a bag, and against exact truth where the bag carries it.
 
 In: an opened bag and a pipeline. Out: `Evaluation`, everything that is known about how good the
-depth is, as plain numbers. The truth is `lidar`'s, the metrics are `metrics`'.
+depth is, as plain numbers. The truth is `lidar`'s and `exact`'s, the metrics are `metrics`'.
 
 Averages of the seven metrics are over images (each image counts alike), per camera, and over the
 cameras. Shares on the road and errors over range are pooled over all points, with their counts:
@@ -10,16 +10,18 @@ single images hold few road points per range bin.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.errors import BagError
+from depth_perception.evaluation.exact import ExactScorer, ExactWindow, exact_topics
 from depth_perception.evaluation.lidar import (
     OFFSET_WITH_ODOMETRY,
     OFFSET_WITHOUT_ODOMETRY,
@@ -28,16 +30,14 @@ from depth_perception.evaluation.lidar import (
     TruthProtocol,
     base_motion,
     lidar_truth,
-    plane_depth_at,
 )
 from depth_perception.evaluation.metrics import (
     accuracy_by_range,
     depth_metrics,
     median_scale,
-    sample_depth,
-    sample_nearest,
     scaled,
 )
+from depth_perception.evaluation.samples import disagreement, image_sample
 from depth_perception.evaluation.scores import (
     DEPTH_EDGES,
     Evaluation,
@@ -52,9 +52,7 @@ from depth_perception.evaluation.scores import (
 )
 from depth_perception.frame_set import FrameSet
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.geometry.rig import RigCamera
-from depth_perception.geometry.transforms import Matrix, inverse, transform_points
-from depth_perception.surround_result import CameraResult, SurroundResult
+from depth_perception.surround_result import SurroundResult
 
 if TYPE_CHECKING:
     from depth_perception.datasets.bag import BagReader, LidarScan
@@ -72,6 +70,7 @@ def evaluate(
     frames: int = 0,
     lidar: str | None = None,
     scans: Iterable[LidarScan] | None = None,
+    exact: Iterable[tuple[str, int, Any]] | None = None,
     progress: Callable[[Iterable[FrameSet]], Iterable[FrameSet]] = iter,
     observer: Observer | None = None,
 ) -> Evaluation:
@@ -80,46 +79,43 @@ def evaluate(
     Args:
         reader: The opened bag.
         pipeline: What to score. Its first call is repeated, so that latencies are warm.
-        protocol: Which LiDAR points count.
+        protocol: Which LiDAR points count, and how far exact truth does.
         max_offset: Largest time between image and scan, s; None takes 0.25 where odometry covers
             both instants and 0.1 elsewhere.
         frames: Only this many frame sets; 0 for all.
         lidar: Topic of the truth; None takes the bag's first.
         scans: The scans in the order of time; None reads them from the bag.
+        exact: (topic, bag time, message) of exact truth in the order of time; None reads them from
+            the bag.
         progress: Wraps the iteration over frame sets.
         observer: Called with each frame set's number, images, result and samples.
 
     Raises:
-        BagError: No LiDAR, or none at the time of the images.
+        BagError: No truth: neither a LiDAR that saw what the images show nor exact depth.
     """
-    if scans is None:
-        if not reader.lidar_topics:
-            raise BagError(
-                f"bag '{reader.path}' has no LiDAR to score depth against",
-                expected="a sensor_msgs/PointCloud2 topic; there are "
-                + (", ".join(sorted(reader.topics)) or "no topics"),
-                fix="record the LiDAR with the cameras, or use 'depth_perception replay'",
-            )
-        from depth_perception.datasets.bag import BagReader as Reader
-
-        # Images and scans are read side by side: two readers, each with its own place in the file.
-        with Reader(reader.path, reader.parameters) as beside:
-            beside.problems = reader.problems  # one list: what is wrong with a scan is reported too
-            return evaluate(
-                reader, pipeline, protocol=protocol, max_offset=max_offset, frames=frames,
-                lidar=lidar, scans=beside.clouds(lidar), progress=progress, observer=observer,
-            )  # fmt: skip
-    run = _Run(reader, pipeline, protocol or TruthProtocol(), max_offset)
-    run.lidar = lidar or next(iter(reader.lidar_topics), "")
-    window = ScanWindow(scans, reader.tree, reader.rig.base_frame, run.protocol)
-    sets = itertools.islice(reader.frame_sets(), frames or None)
-    for number, frame_set in enumerate(progress(sets)):
-        if not frame_set.frames:
-            continue
-        result, samples = run.add(frame_set, window)
-        if observer is not None:
-            observer(number, frame_set, result, samples)
-    return run.finish()
+    topics = exact_topics(reader.topics, reader.rig.names)
+    with contextlib.ExitStack() as stack:
+        # Images and truth are read side by side, each with its own place in the file.
+        if scans is None and (reader.lidar_topics or lidar or not topics):
+            if not reader.lidar_topics:
+                raise _no_lidar(reader)
+            scans = stack.enter_context(reader.beside()).clouds(lidar)
+        if exact is None and topics:
+            exact = stack.enter_context(reader.beside()).messages(topics)
+        run = _Run(reader, pipeline, protocol or TruthProtocol(), max_offset)
+        if scans is not None:
+            run.lidar = lidar or next(iter(reader.lidar_topics), "")
+        if exact is not None and topics:
+            run.exact = ExactScorer(ExactWindow(exact, reader.topics), run.protocol)
+        window = ScanWindow(scans or (), reader.tree, reader.rig.base_frame, run.protocol)
+        sets = itertools.islice(reader.frame_sets(), frames or None)
+        for number, frame_set in enumerate(progress(sets)):
+            if not frame_set.frames:
+                continue
+            result, samples = run.add(frame_set, window)
+            if observer is not None:
+                observer(number, frame_set, result, samples)
+        return run.finish()
 
 
 class _Run:
@@ -135,6 +131,7 @@ class _Run:
         self.reader, self.pipeline, self.protocol = reader, pipeline, protocol
         self.max_offset = max_offset
         self.lidar = ""
+        self.exact: ExactScorer | None = None
         self.sets: list[dict[str, ImageSample]] = []
         self.latencies: list[dict[str, float]] = []
         self.fitted: dict[int, GroundPlane] = {}
@@ -160,13 +157,15 @@ class _Run:
         samples: dict[str, ImageSample] = {}
         for name, camera in result.cameras.items():
             truth = self._truth(name, camera.stamp, window)
+            scored = self.exact is not None and self.exact.add(camera, rig[name], truth)
+            if scored or truth is not None:
+                self.image_size[name] = (camera.camera.width, camera.camera.height)
             if truth is None:
                 self.without_truth += 1
                 continue
             if truth.plane is not None and truth.scan not in self.fitted:
                 self.fitted[truth.scan] = truth.plane
-            samples[name] = _sample(camera, truth, self._planes(truth, result), rig[name])
-            self.image_size[name] = (camera.camera.width, camera.camera.height)
+            samples[name] = image_sample(camera, truth, self._planes(truth, result), rig[name])
         self._overlap(result, samples)
         self.sets.append(samples)
         return result, samples
@@ -209,21 +208,28 @@ class _Run:
                 ((a, in_a, result.cameras[pair[0]]), (b, in_b, result.cameras[pair[1]]))
             ):
                 motion = base_motion(self.reader.odometry, one.stamp, two.stamp)
-                kept.append(_disagreement(one, i, first, two, j, second, motion))
+                kept.append(disagreement(one, i, first, two, j, second, motion))
 
     def finish(self) -> Evaluation:
         """Average what was gathered."""
         images = [sample for samples in self.sets for sample in samples.values()]
-        if not images or not any(len(sample.depth) for sample in images):
-            raise self._no_truth()
-        names = [name for name in self.reader.rig.names if name in self.image_size]
+        exact = None if self.exact is None else self.exact.finish(self.reader.rig.names)
+        notes = self._notes()
+        if not any(len(sample.depth) for sample in images):
+            error = self._no_truth()
+            if exact is None:
+                raise error
+            if self.lidar:
+                notes.append(f"scored against exact truth alone: {error}")
+            images, self.sets = [], [{} for _ in self.sets]
         per_image = self._scores()
+        names = [n for n in self.reader.rig.names if any(name == n for name, _ in per_image)]
         cameras = {name: mean_scores([s for n, s in per_image if n == name]) for name in names}
         every = [np.concatenate(v) for v in self.overlaps.values()]
         offsets = [sample.truth.offset for sample in images]
         far = min(self.protocol.max_depth, DEPTH_EDGES[-1])
         edges = [e for e in DEPTH_EDGES if e < far] + [far]
-        depth = np.concatenate([s.depth for s in images])
+        depth = _joined([s.depth for s in images])
         return Evaluation(
             bag=self.reader.name,
             estimator=self.pipeline.parameters.estimator,
@@ -236,7 +242,7 @@ class _Run:
             protocol=self.protocol,
             max_offset=self.max_offset
             or (OFFSET_WITH_ODOMETRY if self.moved else OFFSET_WITHOUT_ODOMETRY),
-            offsets=(min(offsets), max(offsets)),
+            offsets=(min(offsets, default=math.nan), max(offsets, default=math.nan)),
             moved_by_odometry=self.moved,
             over_images=mean_scores([scores for _, scores in per_image]),
             over_cameras=mean_scores(list(cameras.values())),
@@ -244,7 +250,7 @@ class _Run:
             levels=level_scores(images),
             road=road_scores(images),
             by_depth=accuracy_by_range(
-                np.concatenate([s.prediction for s in images]), depth, depth,
+                _joined([s.prediction for s in images]), depth, depth,
                 list(itertools.pairwise(edges)),
             ),
             plane=plane_offset(list(self.fitted.values()), self.pipeline.ground),
@@ -257,7 +263,8 @@ class _Run:
                 for stage in self.latencies[0]
                 for times in [[item[stage] for item in self.latencies]]
             ],
-            notes=self._notes(),
+            exact=exact,
+            notes=notes,
         )  # fmt: skip
 
     def _scores(self) -> list[tuple[str, Scores]]:
@@ -283,6 +290,10 @@ class _Run:
 
     def _notes(self) -> list[str]:
         notes = list(self.reader.problems)
+        if self.exact is not None:
+            notes += self.exact.notes()
+        if not self.lidar:
+            return [*notes, "no LiDAR: scored against exact truth alone"]
         if self.without_truth:
             notes.append(
                 f"{self.without_truth} images had no scan within the time limit and are left out"
@@ -313,6 +324,13 @@ class _Run:
                 expected="images of the cameras " + ", ".join(self.reader.rig.names),
                 fix="run 'depth_perception inspect' on it",
             )
+        if not self.lidar:
+            why = "".join(f"; {note}" for note in self._notes()[:-1][-1:])
+            return BagError(
+                f"bag '{self.reader.path}' has no LiDAR, and no image has exact truth{why}",
+                expected="a sensor_msgs/PointCloud2 topic, or depth with the images' stamps",
+                fix="record the LiDAR with the cameras, or make the bag anew",
+            )
         if not math.isfinite(self.closest):
             return BagError(
                 f"bag '{self.reader.path}': {self.lidar} has no usable scan{self._why()}",
@@ -338,63 +356,14 @@ class _Run:
         )
 
 
-def _sample(
-    result: CameraResult,
-    truth: LidarTruth,
-    planes: Mapping[str, GroundPlane | None],
-    camera: RigCamera,
-) -> ImageSample:
-    """Read a depth image where the LiDAR knows the truth: exact for every camera model.
-
-    Points are projected with the depth image's own camera and pose, which differ from the source
-    image's by resizing and rectification.
-    """
-    in_view = transform_points(inverse(result.T_base_camera), truth.points)
-    uv = result.camera.project(in_view)
-    unknown = np.full(len(truth), np.nan)
-    return ImageSample(
-        truth=truth,
-        stamp=result.stamp,
-        uv=uv,
-        depth=in_view[:, 2],
-        prediction=sample_depth(result.depth, uv),
-        level=sample_nearest(result.level, uv),
-        planes={
-            name: unknown
-            if plane is None
-            else plane_depth_at(truth.points, camera.T_base_camera, plane)
-            for name, plane in planes.items()
-        },
-        true_planes=truth.depth,
+def _no_lidar(reader: BagReader) -> BagError:
+    return BagError(
+        f"bag '{reader.path}' has no LiDAR to score depth against",
+        expected="a sensor_msgs/PointCloud2 topic; there are "
+        + (", ".join(sorted(reader.topics)) or "no topics"),
+        fix="record the LiDAR with the cameras, or use 'depth_perception replay'",
     )
 
 
-def _disagreement(
-    one: ImageSample,
-    i: NDArray[np.intp],
-    first: CameraResult,
-    two: ImageSample,
-    j: NDArray[np.intp],
-    second: CameraResult,
-    motion: Matrix | None,
-) -> NDArray[np.float64]:
-    """|D_A->B - D_B| / D_B at common points: what A sees, looked at from B.
-
-    Args:
-        one: Samples of camera A.
-        i: Places of the common points in it.
-        first: Result of camera A.
-        two: Samples of camera B.
-        j: Places of the same points in it.
-        second: Result of camera B.
-        motion: Of the base frame from A's instant to B's, None without.
-    """
-    known = np.isfinite(one.prediction[i]) & np.isfinite(two.prediction[j])
-    i, j = i[known], j[known]
-    rays = transform_points(inverse(first.T_base_camera), one.truth.points[i])
-    seen = transform_points(first.T_base_camera, rays / rays[:, 2:] * one.prediction[i][:, None])
-    if motion is not None:
-        seen = transform_points(motion, seen)
-    from_b = transform_points(inverse(second.T_base_camera), seen)[:, 2]
-    expected = two.prediction[j]
-    return np.abs(from_b - expected) / expected
+def _joined(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.concatenate([np.zeros(0), *parts])

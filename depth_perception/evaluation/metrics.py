@@ -131,7 +131,9 @@ def mean_metrics(items: Iterable[DepthMetrics]) -> DepthMetrics:
     )
 
 
-def sample_depth(depth: NDArray[np.floating], uv: NDArray[np.floating]) -> NDArray[np.float64]:
+def sample_depth(
+    depth: NDArray[np.floating], uv: NDArray[np.floating], smooth_only: bool = False
+) -> NDArray[np.float64]:
     """Read a depth image at sub-pixel positions, never between two surfaces.
 
     Bilinear in inverse depth, which is exact on planes, where the four neighbours are finite and
@@ -140,6 +142,8 @@ def sample_depth(depth: NDArray[np.floating], uv: NDArray[np.floating]) -> NDArr
     Args:
         depth: (h, w) metres.
         uv: (N, 2) pixels (u, v), pixel centres at integers.
+        smooth_only: NaN instead of the nearest pixel where the neighbours are not one surface, and
+            beyond the outermost pixel centres.
 
     Returns:
         (N,) metres; NaN outside of the image and for NaN positions.
@@ -150,9 +154,10 @@ def sample_depth(depth: NDArray[np.floating], uv: NDArray[np.floating]) -> NDArr
         inside = ((uv >= -0.5) & (uv < [width - 0.5, height - 0.5])).all(axis=1)
     if not inside.any():
         return out
-    u, v = np.asarray(uv[inside], dtype=np.float64).T
+    at = np.asarray(uv[inside], dtype=np.float64)
     # A position beyond the outermost pixel centres is read as on them.
-    u, v = np.clip(u, 0, width - 1), np.clip(v, 0, height - 1)
+    u, v = np.clip(at[:, 0], 0, width - 1), np.clip(at[:, 1], 0, height - 1)
+    surrounded = (u == at[:, 0]) & (v == at[:, 1])
     nearest_pixel = depth[np.rint(v).astype(np.intp), np.rint(u).astype(np.intp)]
     left = np.minimum(np.floor(u).astype(np.intp), max(width - 2, 0))
     top = np.minimum(np.floor(v).astype(np.intp), max(height - 2, 0))
@@ -166,7 +171,10 @@ def sample_depth(depth: NDArray[np.floating], uv: NDArray[np.floating]) -> NDArr
         fu, fv = u - left, v - top
         weights = np.stack([(1 - fu) * (1 - fv), fu * (1 - fv), (1 - fu) * fv, fu * fv])
         between = 1 / (weights / corners).sum(axis=0)
-    out[inside] = np.where(smooth, between, nearest_pixel)
+    if smooth_only:
+        out[inside] = np.where(smooth & surrounded, between, np.nan)
+    else:
+        out[inside] = np.where(smooth, between, nearest_pixel)
     return out
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from depth_perception.errors import ConfigurationError
+from depth_perception.evaluation.exact import RoadShare
 from depth_perception.evaluation.metrics import Accuracy, DepthMetrics
 from depth_perception.evaluation.pictures import (
     Picture,
@@ -46,8 +47,8 @@ EXPLANATIONS = (
     ("log10", "mean of |log10 D − log10 D*|."),
     ("δ1, δ2, δ3", "share of points within a factor of 1.25, 1.25², 1.25³ of the truth, %."),
     ("A5, A10", "share of points within 5 % and 10 % of the truth, %."),
-    ("coverage", "share of LiDAR points where the image has a finite depth, %; all other metrics"
-     " are over these."),
+    ("coverage", "share of truth (LiDAR points, or pixels with exact truth) where the image has a"
+     " finite depth, %; all other metrics are over these."),
     ("metric", "depth as it comes out, in metres."),
     ("median-scaled", "each image multiplied so that its median is the LiDAR's: what a method"
      " without scale is scored by. Beside metric it tells wrong scale from wrong shape."),
@@ -55,6 +56,9 @@ EXPLANATIONS = (
 
 PLANE_LIMITS = (0.4, 0.4, 0.05)
 """Pitch and roll, degrees, and height, metres, from which the nominal plane deserves a look."""
+
+LIDAR_LIMIT = 0.04
+"""Median difference of LiDAR and exact truth, metres, that a LiDAR's noise does not explain."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +123,15 @@ def errors(
 
 
 def road_within(evaluation: Evaluation, distance: float = 20.0) -> tuple[int, float]:
-    """Covered road points of the depth image up to ``distance`` metres, and their A10."""
+    """Covered road points of the depth image up to ``distance`` metres, and their A10.
+
+    Those of the LiDAR; pixels of exact truth where there is none.
+    """
+    exact = evaluation.exact
+    road: Sequence[Accuracy | RoadShare] = evaluation.road.get("depth image", [])
     rows = [
         row
-        for row in evaluation.road["depth image"]
+        for row in road or (exact.all.road if exact else [])
         if row.high <= distance and row.count and row.high - row.low < 30
     ]
     count = sum(row.count for row in rows)
@@ -156,11 +165,17 @@ def advice(evaluation: Evaluation) -> list[str]:
             if scale > 1
             else f"Depths are too far: {text}."
         )
-    road = evaluation.road["depth image"][-1]
-    if road.truth_count and road.coverage < 0.9:
+    road = evaluation.road["depth image"][-1] if evaluation.road else None
+    if road is not None and road.truth_count and road.coverage < 0.9:
         lines.append(
             f"Only {100 * road.coverage:.0f} % of the road points have a depth. Where is the road:"
             " check segmentation.source and the ego masks."
+        )
+    lidar = evaluation.exact.all.lidar if evaluation.exact else None
+    if lidar is not None and lidar.median > LIDAR_LIMIT:
+        lines.append(
+            f"LiDAR and exact truth differ by {lidar.median:.2f} m (median): the bag's extrinsics,"
+            " calibration or stamps are not those that its images were made with."
         )
     return lines
 

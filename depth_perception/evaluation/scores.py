@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_perception.evaluation.exact import ExactScores
 from depth_perception.evaluation.lidar import LidarTruth, TruthProtocol
 from depth_perception.evaluation.metrics import (
     Accuracy,
@@ -122,7 +123,11 @@ class StageLatency:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that was measured on one bag."""
+    """Everything that was measured on one bag.
+
+    ``exact`` is None where the bag has no exact truth. Without a LiDAR ``lidar`` is empty,
+    ``points`` 0, and what follows from its points is empty, None or NaN.
+    """
 
     bag: str
     estimator: str
@@ -146,6 +151,7 @@ class Evaluation:
     overlap_all: Overlap | None
     overlap: list[Overlap]
     latency: list[StageLatency]
+    exact: ExactScores | None
     notes: list[str]
 
     def to_dict(self) -> dict[str, Any]:
@@ -183,7 +189,12 @@ def level_scores(images: Sequence[ImageSample]) -> list[LevelScores]:
 
 
 def road_scores(images: Sequence[ImageSample]) -> dict[str, list[Accuracy]]:
-    """Score road points per range bin: the depth image, its road level, and each plane."""
+    """Score road points per range bin: the depth image, its road level, and each plane.
+
+    Empty without images.
+    """
+    if not images:
+        return {}
     road = [s.truth.road for s in images]
     rows = {
         "depth image": [s.prediction for s in images],

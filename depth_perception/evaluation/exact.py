@@ -1,0 +1,395 @@
+"""Exact truth: the depth images that a bag of the synthetic world carries beside its cameras.
+
+In: the bag's truth messages in its order, and the published depth of each image. Out:
+`ExactScores`. Truth lies on the pixels of the camera's image, metres along that image's optical
+axis, +Inf in the sky and NaN where no ray is; it has the image's stamp.
+
+The protocol:
+
+1. Truth is brought onto the published depth image: pixel by pixel where both are of one camera;
+   else each published pixel's ray is projected with the image's camera and read there, as LiDAR
+   points are read (`sample_depth`), and its depth turned to the published optical axis.
+2. The own body (label 255; without labels the box that LiDAR points leave, too), the ego mask, the
+   sky, pixels without a ray and what is beyond the largest depth are left out.
+3. Metrics are those of the LiDAR's tables, over images and then over cameras. Road is label 0,
+   pooled over all images, by distance from the base frame in x and y.
+
+No extrinsic is used but for the distance of road pixels, so that a wrong mounting shows as an error
+of depth. The LiDAR is held against the same truth: `LidarAgreement` is a check of both.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_perception import messages
+from depth_perception.errors import MessageError
+from depth_perception.evaluation.lidar import LidarTruth, TruthProtocol, without_body
+from depth_perception.evaluation.metrics import (
+    DepthMetrics,
+    covered,
+    depth_metrics,
+    mean_metrics,
+    sample_depth,
+    sample_nearest,
+)
+from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.rig import RigCamera
+from depth_perception.geometry.transforms import Matrix, inverse, transform_points
+from depth_perception.surround_result import CameraResult
+
+IMAGE_TYPE = "sensor_msgs/msg/Image"
+ROAD_LABEL = 0
+OWN_BODY_LABEL = 255
+
+EXACT_ROAD_BINS = ((0.0, 10.0), (10.0, 20.0), (20.0, 40.0), (0.0, 40.0))
+"""Distances of road pixels, metres."""
+
+_SECOND = 1_000_000_000
+_AHEAD = 4
+"""Truth images of one topic that are read beyond a wanted one before it counts as missing."""
+
+
+@dataclass(frozen=True)
+class RoadShare:
+    """Road pixels of one range bin.
+
+    Attributes:
+        low: Lower end of the bin, metres.
+        high: Upper end, metres.
+        count: Covered pixels; the shares below are over these.
+        truth_count: Pixels with truth.
+        coverage: count / truth_count.
+        a5: Share within 5 % of the truth.
+        a10: Share within 10 %.
+        abs_rel: Mean relative error.
+    """
+
+    low: float
+    high: float
+    count: int
+    truth_count: int
+    coverage: float
+    a5: float
+    a10: float
+    abs_rel: float
+
+
+@dataclass(frozen=True)
+class LidarAgreement:
+    """LiDAR depth against exact depth at the LiDAR's pixels, where the surface is smooth; metres.
+
+    Attributes:
+        count: Points.
+        bias: Median of LiDAR minus exact.
+        median: Median of the absolute difference.
+        p95: 95 % quantile of the absolute difference.
+    """
+
+    count: int
+    bias: float
+    median: float
+    p95: float
+
+
+@dataclass(frozen=True)
+class CameraExact:
+    """Scores of one camera, or of all.
+
+    Attributes:
+        images: Images with truth.
+        metric: Mean over images; over cameras, for all. Nothing is scaled by the truth.
+        road: By range, pooled; empty without label images.
+        lidar: The check of the truth itself; None without LiDAR points.
+    """
+
+    images: int
+    metric: DepthMetrics
+    road: list[RoadShare]
+    lidar: LidarAgreement | None
+
+
+@dataclass(frozen=True)
+class ExactScores:
+    """What exact truth says: of each camera, and of all."""
+
+    cameras: dict[str, CameraExact]
+    all: CameraExact
+
+
+@dataclass(frozen=True, eq=False)
+class ExactImage:
+    """Truth of one image: (h, w) float32 metres, and (h, w) class ids or None, on its pixels."""
+
+    depth: NDArray[np.float32]
+    labels: NDArray[np.integer] | None
+
+
+def exact_topics(topics: Mapping[str, str], cameras: Iterable[str]) -> list[str]:
+    """Name the topics of truth depth that a bag has for its cameras, and their label images."""
+    found = []
+    for camera in cameras:
+        if _depth_topic(camera) in topics:
+            found += [_depth_topic(camera), _label_topic(camera)]
+    return [topic for topic in found if topic in topics]
+
+
+def _depth_topic(camera: str) -> str:
+    return f"/truth/{camera}/depth"
+
+
+def _label_topic(camera: str) -> str:
+    return f"/{camera}/labels"
+
+
+class ExactWindow:
+    """Truth around an instant, read message by message and forgotten behind it."""
+
+    def __init__(self, stream: Iterable[tuple[str, int, Any]], topics: Mapping[str, str]) -> None:
+        """Take (topic, bag time, message) in about the order of time, and the bag's types."""
+        self._stream = iter(stream)
+        self._topics = topics
+        self._held: dict[str, dict[int, Any]] = {}
+        self.left_out: Counter[str] = Counter()
+
+    def at(self, camera: str, stamp: int, size: tuple[int, int]) -> ExactImage | None:
+        """Return the truth of the image of ``stamp`` (ns), or None and count why in ``left_out``.
+
+        Args:
+            camera: Its name.
+            stamp: Must not go back by more than a second from call to call.
+            size: (width, height) of the image, px.
+        """
+        for held in self._held.values():
+            for old in [time for time in held if time < stamp - _SECOND]:
+                del held[old]
+        try:
+            depth = self._image(_depth_topic(camera), stamp, size, messages.decode_depth)
+        except MessageError as error:
+            self.left_out[f"{error}; scored without these images' exact truth"] += 1
+            return None
+        labels = None
+        if _label_topic(camera) in self._topics:
+            try:
+                labels = self._image(_label_topic(camera), stamp, size, messages.decode_labels)
+            except MessageError as error:
+                self.left_out[f"{error}; these images have no exact road"] += 1
+        return ExactImage(depth, labels)
+
+    def _image(self, topic: str, stamp: int, size: tuple[int, int], decode: Any) -> NDArray[Any]:
+        kind = self._topics.get(topic, "")
+        if kind != IMAGE_TYPE:
+            raise MessageError(
+                f"{topic} is a {kind}" if kind else f"{topic}: no such topic",
+                expected=IMAGE_TYPE,
+            )
+        message = self._take(topic, stamp)
+        if message is None:
+            raise MessageError(f"{topic}: no message", expected="one with each image's stamp")
+        array: NDArray[Any] = decode(message, topic)
+        if array.shape != (size[1], size[0]):
+            raise MessageError(
+                f"{topic}: {array.shape[1]}x{array.shape[0]} pixels",
+                expected=f"those of the camera's image, {size[0]}x{size[1]}",
+            )
+        return array
+
+    def _take(self, topic: str, stamp: int) -> Any:
+        """Read on until the message of that stamp is there, or well passed."""
+        mine = self._held.setdefault(topic, {})
+        while stamp not in mine:
+            if any(sum(t > stamp for t in held) >= _AHEAD for held in self._held.values()):
+                break
+            item = next(self._stream, None)
+            if item is None:
+                break
+            read, _, message = item
+            self._held.setdefault(read, {})[messages.stamp_of(message.header.stamp)] = message
+        found = mine.pop(stamp, None)
+        for old in [time for time in mine if time < stamp]:
+            del mine[old]
+        return found
+
+
+class TruthGrid:
+    """Where the pixels of a published depth image lie in the camera's own image.
+
+    Attributes:
+        uv: (N, 2) pixels of the camera's image, by row of the published image.
+    """
+
+    def __init__(self, source: RigCamera, camera: CameraModel, T_base_camera: Matrix) -> None:
+        """Take the rig's camera, and the depth image's model and pose."""
+        self.source, self.camera, self.T_base_camera = source, camera, T_base_camera
+        T_base_image = image_pose(source)
+        image = source.model.without_rotation()
+        self._same = camera.same_as(image) and np.allclose(T_base_camera, T_base_image)
+        rays = camera.rays().reshape(-1, 3)
+        in_image = rays @ T_base_camera[:3, :3].T @ T_base_image[:3, :3]
+        self.uv = image.project(in_image)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # A published ray of depth 1 is so deep in the camera's image.
+            self._depth_of_ray = np.where(in_image[:, 2] > 0, in_image[:, 2], np.nan)
+        self._directions = rays @ T_base_camera[:3, :3].T
+
+    def serves(self, source: RigCamera, camera: CameraModel, T_base_camera: Matrix) -> bool:
+        """Tell whether it was made from the same numbers."""
+        return (
+            source.same_as(self.source)
+            and camera.same_as(self.camera)
+            and np.array_equal(T_base_camera, self.T_base_camera)
+        )
+
+    def depth(self, truth: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Bring (H, W) true depth to the published pixels: (N,) along their optical axis."""
+        if self._same:
+            return np.asarray(truth, dtype=np.float64).ravel()
+        return sample_depth(truth, self.uv) / self._depth_of_ray
+
+    def labels(self, labels: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Bring (H, W) class ids to the published pixels, nearest: (N,)."""
+        return sample_nearest(labels, self.uv, outside=OWN_BODY_LABEL)
+
+    def points(self, depth: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Lift (N,) depths of the published pixels into the base frame: (N, 3) metres."""
+        return self._directions * depth[:, None] + self.T_base_camera[:3, 3]
+
+
+def image_pose(source: RigCamera) -> Matrix:
+    """Return T_base_image: the camera's pose with the axes of its image, which may be rectified."""
+    T = source.T_base_camera.copy()
+    T[:3, :3] = T[:3, :3] @ source.model.R.T
+    return T
+
+
+@dataclass
+class _Gathered:
+    """What is kept of one camera: a few numbers an image, and a number a LiDAR point."""
+
+    images: list[DepthMetrics] = field(default_factory=list)
+    # Truth, covered, within 5 %, within 10 %, sum of relative errors: a row for each range bin.
+    road: NDArray[np.float64] = field(default_factory=lambda: np.zeros((len(EXACT_ROAD_BINS), 5)))
+    labelled: bool = False
+    lidar: list[NDArray[np.float32]] = field(default_factory=list)
+
+
+class ExactScorer:
+    """Scores depth images against exact truth on the way through a bag."""
+
+    def __init__(self, window: ExactWindow, protocol: TruthProtocol) -> None:
+        """Take the truth, and the largest depth and own body's box of the protocol."""
+        self.window, self.protocol = window, protocol
+        self._grids: dict[str, TruthGrid] = {}
+        self._gathered: dict[str, _Gathered] = {}
+
+    def add(self, result: CameraResult, source: RigCamera, lidar: LidarTruth | None) -> bool:
+        """Score one depth image; False when it has no truth.
+
+        Args:
+            result: The published depth.
+            source: The rig's camera, with the model of its images as they arrive.
+            lidar: The LiDAR points that the image shows, if any.
+        """
+        name = source.name
+        image = self.window.at(name, result.stamp, (source.model.width, source.model.height))
+        if image is None:
+            return False
+        grid = self._grids.get(name)
+        if grid is None or not grid.serves(source, result.camera, result.T_base_camera):
+            grid = self._grids[name] = TruthGrid(source, result.camera, result.T_base_camera)
+        kept = self._gathered.setdefault(name, _Gathered())
+        truth, points, road = self._usable(grid, image)
+        prediction = np.asarray(result.depth, dtype=np.float64).ravel()
+        kept.images.append(depth_metrics(prediction, truth))
+        if road is not None:
+            kept.labelled = True
+            distance = np.hypot(points[road, 0], points[road, 1])
+            kept.road += _road_sums(prediction[road], truth[road], distance)
+        if lidar is not None:
+            # Both along the axis of the camera's image, at the very position of the point.
+            measured = transform_points(inverse(image_pose(source)), lidar.points)[:, 2]
+            exact = sample_depth(image.depth, lidar.uv, smooth_only=True)
+            difference = (measured - exact)[np.isfinite(exact)]
+            kept.lidar.append(difference.astype(np.float32))
+        return True
+
+    def _usable(
+        self, grid: TruthGrid, image: ExactImage
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp] | None]:
+        """Truth on the published pixels, NaN where it does not count; points; places of road."""
+        truth = grid.depth(image.depth)
+        with np.errstate(invalid="ignore"):
+            keep = (truth > 0) & (truth <= self.protocol.max_depth)
+        points = grid.points(np.where(keep, truth, np.nan))
+        labels = None if image.labels is None else grid.labels(image.labels)
+        keep &= without_body(points, self.protocol) if labels is None else labels != OWN_BODY_LABEL
+        if grid.source.ego_mask is not None:
+            mask = grid.source.ego_mask.astype(np.uint8)
+            keep &= sample_nearest(mask, grid.uv, outside=1) == 0
+        road = None if labels is None else np.flatnonzero(keep & (labels == ROAD_LABEL))
+        return np.where(keep, truth, np.nan), points, road
+
+    def finish(self, names: Sequence[str]) -> ExactScores | None:
+        """Average what was gathered, cameras in the order of ``names``; None without any truth."""
+        kept = {name: self._gathered[name] for name in names if name in self._gathered}
+        if not kept:
+            return None
+        cameras = {name: _camera(item, mean_metrics(item.images)) for name, item in kept.items()}
+        everything = _Gathered(
+            images=[metrics for item in kept.values() for metrics in item.images],
+            road=np.sum([item.road for item in kept.values()], axis=0),
+            labelled=any(item.labelled for item in kept.values()),
+            lidar=[part for item in kept.values() for part in item.lidar],
+        )
+        mean = mean_metrics(camera.metric for camera in cameras.values())
+        return ExactScores(cameras, _camera(everything, mean))
+
+    def notes(self) -> Iterator[str]:
+        """Say which images had no usable truth, and why."""
+        for reason, count in self.window.left_out.items():
+            yield f"exact truth, {count} image{'' if count == 1 else 's'}: {reason}"
+
+
+def _road_sums(
+    prediction: NDArray[np.float64], truth: NDArray[np.float64], distance: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    use = covered(prediction, truth)
+    relative = np.full(len(truth), np.nan)
+    relative[use] = np.abs(prediction[use] - truth[use]) / truth[use]
+    rows = []
+    for low, high in EXACT_ROAD_BINS:
+        chosen = (distance >= low) & (distance < high)
+        errors = relative[chosen & use]
+        rows.append(
+            (chosen.sum(), len(errors), (errors < 0.05).sum(), (errors < 0.10).sum(), errors.sum())
+        )
+    return np.array(rows, dtype=np.float64)
+
+
+def _camera(kept: _Gathered, metric: DepthMetrics) -> CameraExact:
+    road = []
+    for (low, high), (total, count, a5, a10, error) in zip(EXACT_ROAD_BINS, kept.road, strict=True):
+        shares = [x / count if count else np.nan for x in (a5, a10, error)]
+        coverage = count / total if total else np.nan
+        road.append(
+            RoadShare(low, high, int(count), int(total), float(coverage), *map(float, shares))
+        )
+    return CameraExact(
+        images=len(kept.images),
+        metric=metric,
+        road=road if kept.labelled else [],
+        lidar=_agreement(np.concatenate(kept.lidar)) if kept.lidar else None,
+    )
+
+
+def _agreement(difference: NDArray[np.floating]) -> LidarAgreement | None:
+    if not len(difference):
+        return None
+    median, p95 = np.quantile(np.abs(difference), [0.5, 0.95])
+    return LidarAgreement(len(difference), float(np.median(difference)), float(median), float(p95))

@@ -1,0 +1,82 @@
+"""Read depth images where the LiDAR knows the truth, and compare two cameras there.
+
+In: a depth image and the LiDAR points that its source image shows. Out: `ImageSample`, arrays over
+the points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_perception.evaluation.lidar import LidarTruth, plane_depth_at
+from depth_perception.evaluation.metrics import sample_depth, sample_nearest
+from depth_perception.evaluation.scores import ImageSample
+from depth_perception.geometry.ground_plane import GroundPlane
+from depth_perception.geometry.rig import RigCamera
+from depth_perception.geometry.transforms import Matrix, inverse, transform_points
+from depth_perception.surround_result import CameraResult
+
+
+def image_sample(
+    result: CameraResult,
+    truth: LidarTruth,
+    planes: Mapping[str, GroundPlane | None],
+    camera: RigCamera,
+) -> ImageSample:
+    """Read a depth image where the LiDAR knows the truth: exact for every camera model.
+
+    Points are projected with the depth image's own camera and pose, which differ from the source
+    image's by resizing and rectification.
+    """
+    in_view = transform_points(inverse(result.T_base_camera), truth.points)
+    uv = result.camera.project(in_view)
+    unknown = np.full(len(truth), np.nan)
+    return ImageSample(
+        truth=truth,
+        stamp=result.stamp,
+        uv=uv,
+        depth=in_view[:, 2],
+        prediction=sample_depth(result.depth, uv),
+        level=sample_nearest(result.level, uv),
+        planes={
+            name: unknown
+            if plane is None
+            else plane_depth_at(truth.points, camera.T_base_camera, plane)
+            for name, plane in planes.items()
+        },
+        true_planes=truth.depth,
+    )
+
+
+def disagreement(
+    one: ImageSample,
+    i: NDArray[np.intp],
+    first: CameraResult,
+    two: ImageSample,
+    j: NDArray[np.intp],
+    second: CameraResult,
+    motion: Matrix | None,
+) -> NDArray[np.float64]:
+    """|D_A->B - D_B| / D_B at common points: what A sees, looked at from B.
+
+    Args:
+        one: Samples of camera A.
+        i: Places of the common points in it.
+        first: Result of camera A.
+        two: Samples of camera B.
+        j: Places of the same points in it.
+        second: Result of camera B.
+        motion: Of the base frame from A's instant to B's, None without.
+    """
+    known = np.isfinite(one.prediction[i]) & np.isfinite(two.prediction[j])
+    i, j = i[known], j[known]
+    rays = transform_points(inverse(first.T_base_camera), one.truth.points[i])
+    seen = transform_points(first.T_base_camera, rays / rays[:, 2:] * one.prediction[i][:, None])
+    if motion is not None:
+        seen = transform_points(motion, seen)
+    from_b = transform_points(inverse(second.T_base_camera), seen)[:, 2]
+    expected = two.prediction[j]
+    return np.abs(from_b - expected) / expected
