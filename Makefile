@@ -12,7 +12,7 @@ export PYTHON
 # Each recipe runs in the environment that `source env.bash` gives a user.
 IN_ENV := source env.bash &&
 
-.PHONY: help setup demo test lint bench soak clean distclean
+.PHONY: help setup demo test training lint bench soak clean distclean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -25,13 +25,16 @@ setup: ## Make the environment in .venv and build the package into install/
 demo: setup ## Run the demo on a synthetic drive, or on a bag: make demo BAG=path
 	@$(IN_ENV) depth_perception demo --output out/demo $(if $(BAG),--bag "$(BAG)")
 
-test: lint ## Lint, check types and run the tests; one of them: make test TESTS=test/test_x.py
+test: lint training ## Lint, check types and run the tests; one of them: make test TESTS=test/test_x.py
 	@$(IN_ENV) python -m pytest $(TESTS)
 
 lint: setup ## Check style, format and types
 	@$(IN_ENV) ruff check .
 	@$(IN_ENV) ruff format --check .
 	@$(IN_ENV) mypy
+
+training: setup ## Add PyTorch to the environment, which training and its tests need
+	@scripts/training.bash
 
 bench: setup ## Measure speed on this machine
 	@$(IN_ENV) python -m depth_perception.benchmarks

@@ -116,7 +116,7 @@ fi
 
 # The number goes up when this script comes to make the environment differently. The folder belongs to it
 # because a virtual environment cannot be moved.
-contents=$({ echo "1 $PWD"; cat requirements/*.txt scripts/relocate_ros_wheels.py; } | digest)
+contents=$({ echo "1 $PWD"; cat requirements/{runtime,runtime-numpy1,dev,ros-jazzy}.txt scripts/relocate_ros_wheels.py; } | digest)
 wanted="$contents $python $version $origin"
 if [ "$recorded" = "$wanted" ]; then exit 0; fi
 
