@@ -1,15 +1,14 @@
 """Play a drive through the real nodes over DDS, score it against its LiDAR, show where to look.
 
-Without --bag it makes a small street of its own. Four steps, each of which ends with something to
-look at: replay without ROS (pictures), the nodes over DDS (recorded into a bag), the two compared
-bit for bit, and the evaluation (a report page).
+Without --bag it makes a drive through the synthetic world, which has exact truth too. Four steps,
+each of which ends with something to look at: replay without ROS (pictures), the nodes over DDS
+(recorded into a bag), the two compared bit for bit, and the evaluation (a report page).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,13 +19,19 @@ from typing import Any
 from depth_perception.cli.arguments import add_parameter_arguments, parameters_from
 from depth_perception.errors import ConfigurationError, DepthPerceptionError
 
+DRIVE = (
+    "--seed", "4", "--rig", "nuscenes", "--width", "800", "--setting", "suburb",
+    "--weather", "clear", "--speed", "8", "--seconds", "2", "--rate", "5",
+)  # fmt: skip
+"""The synthetic drive, as arguments of `depth_perception world`."""
+
 SILENCE_S = 15.0
 """The nodes are done when nothing new came for this long (on a slow machine a set takes 1 s)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("--bag", default="", help="a drive of your own instead of the street")
+    parser.add_argument("--bag", default="", help="a drive of your own instead of a synthetic one")
     parser.add_argument("--output", default="out/demo", help="folder for everything it makes")
     parser.add_argument("--rate", type=float, default=1.0, help="playing speed")
     add_parameter_arguments(parser)
@@ -39,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
 
     output = Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
-    bag = Path(options.bag) if options.bag else _street(output / "street")
+    bag = Path(options.bag) if options.bag else _drive(output / "drive")
     params = _write_parameters(options, bag, output / "params.yaml")
     common = [str(bag), "--params", str(params)]
     _step(f"1/4  replay {bag} without ROS")
@@ -56,17 +61,18 @@ def run(options: argparse.Namespace) -> int:
     same, expected = _compare(replayed, recorded)
     print(f"{same} of {expected} depth images came over DDS, bit for bit those of replay")
     with BagReader(bag, parameters_from(options)) as reader:
-        has_lidar = bool(reader.lidar_topics)
+        truth = [topic for topic in reader.topics if topic.startswith("/truth/")]
+        has_truth = bool(reader.lidar_topics or truth)
     report = output / "report"
-    if has_lidar:
-        _step("4/4  score depth against the LiDAR in the bag")
+    if has_truth:
+        _step("4/4  score depth against the truth in the bag: LiDAR, and exact depth if it has any")
         code = main(
             ["evaluate", *common, "--report", str(report), "--json", str(output / "scores.json")]
         )
     else:
-        _step("4/4  no LiDAR in the bag: nothing to score against")
+        _step("4/4  neither LiDAR nor exact depth in the bag: nothing to score against")
     print("\nlook at:")
-    if has_lidar and not code:
+    if has_truth and not code:
         print(f"  {report / 'index.html'}   the report, open it in a browser")
     print(f"  {pictures}/   input, depth in colour, cloud from above, by frame set")
     print(f"  {recorded}/   what the nodes published: depth_perception inspect, RViz, Foxglove")
@@ -79,22 +85,15 @@ def _step(text: str) -> None:
     print(f"\n== {text}", flush=True)
 
 
-def _street(path: Path) -> Path:
-    """Make the street once; a second run finds it."""
-    from tqdm import tqdm
+def _drive(path: Path) -> Path:
+    """Make the drive once; a second run finds it."""
+    from depth_perception.cli.main import main
 
-    from depth_perception.world.street_bag import write_street_bag
-
-    if (path / "metadata.yaml").exists():
-        return path
-    _step("0/4  make a street: ray-cast images of six cameras, LiDAR, exact labels")
-    # A street that was broken off must not pass for one, nor stand in the way of the next.
-    part = path.with_name(path.name + ".part")
-    for stale in (part, path):
-        shutil.rmtree(stale, ignore_errors=True)
-    with tqdm(total=10, unit="set", disable=None) as bar:
-        write_street_bag(part, frames=10, seed=0, progress=lambda *_: bar.update())
-    part.rename(path)
+    if not (path / "metadata.yaml").exists():
+        _step("0/4  make a drive: ray-traced images of six cameras, LiDAR, exact depth and labels")
+        code = main(["world", "--output", str(path), "--overwrite", *DRIVE])
+        if code:
+            raise SystemExit(code)
     return path
 
 

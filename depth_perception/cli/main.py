@@ -14,8 +14,9 @@ VERBS = {
     "demo": "play a drive through the nodes, score it and show where to look",
     "inspect": "what a bag holds, and what would stop it from working",
     "replay": "compute depth for every frame set of a bag, without ROS",
-    "evaluate": "score depth against the LiDAR in a bag",
+    "evaluate": "score depth against the LiDAR or the exact depth in a bag",
     "ego-mask": "propose masks of the vehicle's own body from a drive",
+    "world": "make a synthetic drive with exact truth, or a data set for training",
     "launch": "start the nodes where 'ros2 launch' does not exist",
     "doctor": "measure what share of large images arrives here, and what to change",
 }

@@ -1,0 +1,127 @@
+"""Make a synthetic drive as a rosbag2 bag, or a data set for training.
+
+    depth_perception world --output out/drive --seed 3 --rig ddad --seconds 2
+    depth_perception world --dataset out/train --frames 1000 --workers 2
+
+The bag has the topics of a real rig, and exact truth under /truth. The same seed gives the same
+drive. Needs NVIDIA Warp (pip install warp-lang), which also uses a GPU where there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--output", "-o", metavar="BAG", help="write a drive as a bag directory")
+    what.add_argument("--dataset", metavar="DIR", help="write training shards, or go on with them")
+    parser.add_argument("--seed", type=int, default=0, help="which world (default 0)")
+    parser.add_argument("--rig", default="", help="nuscenes, ddad, kitti, waymo, fisheye or robot")
+    parser.add_argument("--width", type=int, default=640, help="image width, px (default 640)")
+    parser.add_argument(
+        "--height", type=int, default=0, help="image height, px (default: the rig's)"
+    )
+    parser.add_argument(
+        "--device", default="", help="cpu or cuda:0 (default: a GPU if there is one)"
+    )
+    drive = parser.add_argument_group("a drive")
+    drive.add_argument("--seconds", type=float, default=5.0, help="length (default 5)")
+    drive.add_argument("--rate", type=float, default=0.0, help="frame sets a second")
+    drive.add_argument("--setting", default="", help="city, suburb, country, motorway, ...")
+    drive.add_argument("--weather", default="", help="clear, low_sun, cloudy, overcast, rain, ...")
+    drive.add_argument("--speed", type=float, help="m/s")
+    drive.add_argument("--vary-rig", action="store_true", help="draw a rig around the family's")
+    drive.add_argument(
+        "--miscalibration", type=float, default=0.0, metavar="DEG", help="error of the extrinsics"
+    )
+    drive.add_argument("--samples", type=int, default=2, help="rays a pixel (default 2)")
+    drive.add_argument(
+        "--truth",
+        default="depth",
+        help="truth images, of depth,instance,normal,albedo,shading,mirror",
+    )
+    drive.add_argument("--overwrite", action="store_true", help="replace the output bag")
+    shards = parser.add_argument_group("a data set")
+    shards.add_argument("--frames", type=int, default=1000, help="frame sets (default 1000)")
+    shards.add_argument("--workers", type=int, default=0, help="processes (default: cores)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb."""
+    from depth_perception.errors import ConfigurationError
+
+    try:
+        import warp  # noqa: F401
+    except ImportError as error:
+        raise ConfigurationError(
+            f"NVIDIA Warp, which renders the world, is not installed ({error})",
+            expected="the package warp-lang",
+            fix="run 'make setup', or pip install 'depth_perception[world]'",
+        ) from None
+    try:
+        return _dataset(options) if options.dataset else _bag(options)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"world: {error}", fix="see 'depth_perception world --help'"
+        ) from None
+
+
+def _bag(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from depth_perception.errors import ConfigurationError
+    from depth_perception.world.drive_bag import write_drive_bag
+    from depth_perception.world.rigs import make_rig
+
+    path = Path(options.output)
+    if path.exists() and not options.overwrite:
+        raise ConfigurationError(f"{path} exists", fix="give another --output, or --overwrite")
+    rig = make_rig(
+        options.rig or "nuscenes", width=options.width, height=options.height,
+        seed=options.seed if options.vary_rig else None, miscalibration=options.miscalibration,
+    )  # fmt: skip
+    # A bag that was broken off must not pass for a whole one.
+    part = path.with_name(path.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with tqdm(unit="set", disable=None, desc=str(path)) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        drive = write_drive_bag(
+            part, seed=options.seed, rig=rig, seconds=options.seconds, rate=options.rate,
+            setting=options.setting, weather=options.weather, speed=options.speed,
+            truth=tuple(t for t in options.truth.split(",") if t), samples=options.samples,
+            device=options.device, progress=progress,
+        )  # fmt: skip
+    if path.exists():
+        shutil.rmtree(path)
+    part.rename(path)
+    print(
+        f"{path}: {drive.plan.setting}, {len(rig.cameras)} cameras of rig {rig.name},"
+        f" {drive.speed:.1f} m/s\nlook at it: depth_perception inspect {path}"
+    )
+    return 0
+
+
+def _dataset(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from depth_perception.world.dataset import write_dataset
+
+    workers = options.workers or os.cpu_count() or 1
+    with tqdm(total=options.frames, unit="set", disable=None, desc=options.dataset) as bar:
+        write_dataset(
+            options.dataset, frames=options.frames, workers=workers, seed=options.seed,
+            width=options.width, height=options.height or 352,
+            rigs=(options.rig,) if options.rig else None,
+            progress=lambda done, _: bar.update(done - bar.n),
+        )  # fmt: skip
+    return 0

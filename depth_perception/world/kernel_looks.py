@@ -1,0 +1,184 @@
+# mypy: ignore-errors
+# Warp compiles these functions from their source: they are its own language, not typed Python.
+"""How things look, in NVIDIA Warp: textures, the ground's picture, the sky. For `kernels`."""
+# Warp reads the annotations when it compiles the code: they must not become strings.
+
+import warp as wp
+
+
+@wp.struct
+class Looks:
+    """Materials, textures and the picture of the ground."""
+
+    tile: wp.array(dtype=wp.float32)
+    mirror: wp.array(dtype=wp.float32)
+    lumpy: wp.array(dtype=wp.float32)
+    glow: wp.array(dtype=wp.float32)
+    textures: wp.array2d(dtype=wp.vec4ub)
+    size: wp.int32
+    levels: wp.int32
+    ground: wp.array(dtype=wp.vec4ub)
+    ground_levels: wp.array2d(dtype=wp.int32)
+    ground_label: wp.array2d(dtype=wp.uint8)
+    ground_material: wp.array2d(dtype=wp.uint8)
+    ground_start: wp.float32
+    ground_reach: wp.float32
+    ground_resolution: wp.float32
+    ground_index: wp.int32
+    clouds: wp.array2d(dtype=wp.float32)
+
+
+@wp.struct
+class Light:
+    """The sun and the sky."""
+
+    sun: wp.vec3
+    sun_colour: wp.vec3
+    zenith: wp.vec3
+    horizon: wp.vec3
+    cover: wp.float32
+    cloud_shift: wp.vec2
+    softness: wp.float32
+
+
+@wp.func
+def hash_unit(a: wp.uint32) -> wp.float32:
+    """A well-mixed number from 0 to 1."""
+    x = a
+    x = (x ^ (x >> wp.uint32(16))) * wp.uint32(0x7FEB352D)
+    x = (x ^ (x >> wp.uint32(15))) * wp.uint32(0x746CA68B)
+    x = x ^ (x >> wp.uint32(16))
+    return wp.float32(x) / 4294967296.0
+
+
+@wp.func
+def decode(texel: wp.vec4ub) -> wp.vec4:
+    """Bytes of a texel to linear albedo and mirror share."""
+    r = wp.float32(texel[0]) / 255.0
+    g = wp.float32(texel[1]) / 255.0
+    b = wp.float32(texel[2]) / 255.0
+    return wp.vec4(r * r, g * g, b * b, wp.float32(texel[3]) / 255.0)
+
+
+@wp.func
+def wrap(i: wp.int32, n: wp.int32) -> wp.int32:
+    """I modulo n for powers of two, also below zero."""
+    return i & (n - 1)
+
+
+@wp.func
+def texture_level(looks: Looks, m: wp.int32, x: wp.float32, y: wp.float32, k: wp.int32) -> wp.vec4:
+    """Bilinear sample of material m's texture at level k; x, y in tiles, y up."""
+    n = looks.size >> k
+    start = wp.int32(0)
+    for i in range(k):
+        edge = looks.size >> i
+        start += edge * edge
+    fx = (x - wp.floor(x)) * wp.float32(n) - 0.5
+    fy = (1.0 - (y - wp.floor(y))) * wp.float32(n) - 0.5
+    x0 = wp.int32(wp.floor(fx))
+    y0 = wp.int32(wp.floor(fy))
+    ax = fx - wp.float32(x0)
+    ay = fy - wp.float32(y0)
+    xa = wrap(x0, n)
+    xb = wrap(x0 + 1, n)
+    ya = start + wrap(y0, n) * n
+    yb = start + wrap(y0 + 1, n) * n
+    top = decode(looks.textures[m, ya + xa]) * (1.0 - ax) + decode(looks.textures[m, ya + xb]) * ax
+    low = decode(looks.textures[m, yb + xa]) * (1.0 - ax) + decode(looks.textures[m, yb + xb]) * ax
+    return top * (1.0 - ay) + low * ay
+
+
+@wp.func
+def texture(looks: Looks, m: wp.int32, uv: wp.vec2, footprint: wp.float32) -> wp.vec4:
+    """Sample material m's texture at uv (m), averaged over about `footprint` metres."""
+    tile = looks.tile[m]
+    texel = tile / wp.float32(looks.size)
+    level = wp.clamp(wp.log2(wp.max(footprint / texel, 1.0)), 0.0, wp.float32(looks.levels - 1))
+    k = wp.int32(level)
+    part = level - wp.float32(k)
+    x = uv[0] / tile
+    y = uv[1] / tile
+    value = texture_level(looks, m, x, y, k)
+    if part > 0.05 and k + 1 < looks.levels:
+        value = value * (1.0 - part) + texture_level(looks, m, x, y, k + 1) * part
+    return value
+
+
+@wp.func
+def ground_level(looks: Looks, s: wp.float32, t: wp.float32, k: wp.int32) -> wp.vec4:
+    """Bilinear sample of the ground's picture at level k."""
+    width = looks.ground_levels[k, 0]
+    height = looks.ground_levels[k, 1]
+    start = looks.ground_levels[k, 2]
+    scale = wp.float32(1 << k)
+    # Pixel centres of a halved picture lie between those of the picture before.
+    u = ((s - looks.ground_start) / looks.ground_resolution + 0.5) / scale - 0.5
+    v = ((looks.ground_reach - t) / looks.ground_resolution + 0.5) / scale - 0.5
+    u = wp.clamp(u, 0.0, wp.float32(width - 1) - 0.001)
+    v = wp.clamp(v, 0.0, wp.float32(height - 1) - 0.001)
+    x = wp.int32(u)
+    y = wp.int32(v)
+    ax = u - wp.float32(x)
+    ay = v - wp.float32(y)
+    i = start + y * width + x
+    top = decode(looks.ground[i]) * (1.0 - ax) + decode(looks.ground[i + 1]) * ax
+    low = decode(looks.ground[i + width]) * (1.0 - ax) + decode(looks.ground[i + width + 1]) * ax
+    return top * (1.0 - ay) + low * ay
+
+
+@wp.func
+def ground_colour(
+    looks: Looks, uv: wp.vec2, long_axis: wp.vec2, long: wp.float32, short: wp.float32
+) -> wp.vec4:
+    """The ground's picture averaged over a pixel's print: `long` x `short` metres."""
+    taps = wp.int32(wp.clamp(wp.ceil(long / wp.max(short, looks.ground_resolution)), 1.0, 6.0))
+    wide = wp.max(short, long / wp.float32(taps))
+    top = wp.float32(looks.ground_levels.shape[0] - 1)
+    level = wp.clamp(wp.log2(wp.max(wide / looks.ground_resolution, 1.0)), 0.0, top)
+    k = wp.int32(level + 0.5)
+    total = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    for i in range(taps):
+        along = (wp.float32(i) + 0.5) / wp.float32(taps) - 0.5
+        p = uv + long_axis * (along * long)
+        total += ground_level(looks, p[0], p[1], k)
+    return total / wp.float32(taps)
+
+
+@wp.func
+def cloud_noise(looks: Looks, x: wp.float32, y: wp.float32) -> wp.float32:
+    """Bilinear sample of the tiling cloud picture; x, y in tiles."""
+    n = looks.clouds.shape[0]
+    fx = (x - wp.floor(x)) * wp.float32(n)
+    fy = (y - wp.floor(y)) * wp.float32(n)
+    x0 = wp.int32(fx)
+    y0 = wp.int32(fy)
+    ax = fx - wp.float32(x0)
+    ay = fy - wp.float32(y0)
+    xa = wrap(x0, n)
+    xb = wrap(x0 + 1, n)
+    ya = wrap(y0, n)
+    yb = wrap(y0 + 1, n)
+    top = looks.clouds[ya, xa] * (1.0 - ax) + looks.clouds[ya, xb] * ax
+    low = looks.clouds[yb, xa] * (1.0 - ax) + looks.clouds[yb, xb] * ax
+    return top * (1.0 - ay) + low * ay
+
+
+@wp.func
+def sky(looks: Looks, light: Light, d: wp.vec3) -> wp.vec3:
+    """Light from the sky along d, clouds and the sun's glow included."""
+    up = wp.max(d[2], 0.0)
+    blend = wp.pow(1.0 - up, 3.0)
+    colour = light.zenith * (1.0 - blend) + light.horizon * blend
+    towards = wp.max(wp.dot(d, light.sun), 0.0)
+    x = d[0] / (up + 0.12) * 0.11 + light.cloud_shift[0]
+    y = d[1] / (up + 0.12) * 0.11 + light.cloud_shift[1]
+    density = cloud_noise(looks, x, y)
+    clouds = wp.clamp((density - (1.0 - light.cover)) * 4.0, 0.0, 1.0)
+    clouds = clouds * (1.0 - 0.5 * blend)
+    shade = 0.55 + 0.45 * cloud_noise(looks, x * 2.3 + 0.37, y * 2.3)
+    grey = (light.zenith[0] + light.zenith[1] + light.zenith[2]) / 3.0
+    white = light.sun_colour * 0.28 + wp.vec3(grey, grey, grey) * 0.9
+    colour = colour * (1.0 - clouds) + white * (shade * clouds)
+    glow = wp.pow(towards, 8.0) * 0.15 + wp.pow(towards, 400.0) * 6.0 * (1.0 - clouds)
+    return colour + light.sun_colour * (glow * (1.0 - light.cover * 0.8))

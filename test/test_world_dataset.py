@@ -1,0 +1,279 @@
+"""Training data of the synthetic world: shards, what is in them, tensors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from depth_perception.errors import ConfigurationError, DepthPerceptionError
+from depth_perception.geometry.transforms import inverse, transform_points
+from depth_perception.world import augment, dataset, dataset_plan, shards
+from depth_perception.world.shards import ShardReader
+
+pytest.importorskip("warp", reason="NVIDIA Warp renders the world")
+
+# Three drives of two sets, the last one cut, in shards of two drives.
+ARGUMENTS: dict[str, Any] = {
+    "frames": 5, "seed": 26, "width": 64, "height": 48, "sets_per_drive": 2,
+    "rigs": ("kitti", "robot"), "truth": ("mirror", "albedo", "normal", "instance"),
+}  # fmt: skip
+SETS_PER_SHARD = 4
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_shards():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dataset_plan, "SETS_PER_SHARD", SETS_PER_SHARD)
+        yield
+
+
+PLAN = dataset_plan.DatasetPlan(**{k: v for k, v in ARGUMENTS.items() if k != "frames"})
+
+
+@pytest.fixture(scope="module")
+def resumed(tmp_path_factory):
+    """A run with one worker, killed after the first drive, and resumed with two."""
+    path = tmp_path_factory.mktemp("data") / "set"
+    script = (
+        "from depth_perception.world import dataset, dataset_plan\n"
+        f"dataset_plan.SETS_PER_SHARD = {SETS_PER_SHARD}\n"
+        f"dataset.write_dataset({str(path)!r}, workers=1, **{ARGUMENTS!r})"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.Popen([sys.executable, "-c", script], env=environment)
+    first = path / dataset.PARTS / "drive-0000000-2.tar"
+    while not first.exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert first.exists()
+    made_by_the_first = first.read_bytes()
+    incomplete = shards.read_manifest(path)
+    seen: list[tuple[int, int]] = []
+    dataset.write_dataset(path, **ARGUMENTS, workers=2, progress=lambda *n: seen.append(n))
+    return path, incomplete, made_by_the_first, seen
+
+
+@pytest.fixture(scope="module")
+def folder(resumed):
+    return resumed[0]
+
+
+@pytest.fixture(scope="module")
+def suite():
+    """The last drive: a robot with four cameras."""
+    return dataset_plan.open_drive(PLAN, PLAN.drive(2))
+
+
+def test_a_killed_run_goes_on_where_it_was(resumed):
+    path, incomplete, made_by_the_first, seen = resumed
+    assert not incomplete["complete"]
+    assert shards.read_manifest(path)["complete"]
+    assert seen[0] == (2, 5), "the drive that was finished is not made again"
+    assert seen[-1] == (5, 5)
+    assert (path / "shard-000000.tar").read_bytes().startswith(made_by_the_first)
+
+
+def test_any_process_makes_the_same_bytes(folder, suite):
+    # One of two workers made this drive, a whole shard; here this process does.
+    made = shards.encode_set(dataset_plan.render_set(PLAN, PLAN.drive(2), suite, 0))
+    assert (folder / "shard-000001.tar").read_bytes() == made + shards.TAR_END
+
+
+def test_the_manifest_tells_what_is_there(folder):
+    manifest = shards.read_manifest(folder)
+    assert manifest["complete"]
+    assert manifest["arguments"]["seed"] == 26
+    assert [entry["sets"] for entry in manifest["shards"]] == [4, 1]
+    for entry in manifest["shards"]:
+        data = (folder / entry["name"]).read_bytes()
+        assert len(data) == entry["bytes"]
+        assert hashlib.sha256(data).hexdigest() == entry["sha256"]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "manifest.json", "shard-000000.tar", "shard-000001.tar",
+    ]  # fmt: skip
+
+
+def test_a_finished_data_set_is_left_as_it_is(folder):
+    before = {p: p.stat().st_mtime_ns for p in folder.glob("*.tar")}
+    dataset.write_dataset(folder, **ARGUMENTS)
+    assert {p: p.stat().st_mtime_ns for p in folder.glob("*.tar")} == before
+
+
+def test_other_arguments_are_refused(folder, tmp_path):
+    with pytest.raises(ConfigurationError, match="begun with seed=26, now 27"):
+        dataset.write_dataset(folder, **{**ARGUMENTS, "seed": 27})
+    with pytest.raises(ConfigurationError, match="frames=5, now 4"):
+        dataset.write_dataset(folder, **{**ARGUMENTS, "frames": 4})
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigurationError, match="holds something else"):
+        dataset.write_dataset(tmp_path, frames=1)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"frames": 0}, {"rigs": ("bus",)}, {"rigs": ()}, {"truth": ("smell",)}, {"width": 8}]
+)
+def test_impossible_arguments_are_refused(tmp_path, wrong):
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        dataset.write_dataset(tmp_path / "set", **{"frames": 1, **wrong})
+    assert not (tmp_path / "set").exists()
+
+
+def test_what_fails_names_the_seed(tmp_path, monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise ZeroDivisionError("no road")
+
+    monkeypatch.setattr(dataset, "open_drive", fail)
+    with pytest.raises(shards.DatasetError, match=f"seed {PLAN.drive(0).seed}.*no road"):
+        dataset.write_dataset(tmp_path / "set", **ARGUMENTS, workers=1)
+
+
+def test_a_truncated_shard_is_named(folder, tmp_path):
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    shard = tmp_path / "shard-000000.tar"
+    shard.write_bytes(shard.read_bytes()[:-3000])
+    with pytest.raises(shards.DatasetError, match=r"shard-000000.tar' has \d+ bytes.*Fix"):
+        ShardReader(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest["shards"][0]["bytes"] = shard.stat().st_size
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DepthPerceptionError, match=r"shard-000000.tar"):
+        _ = [ShardReader(tmp_path)[i] for i in range(4)]
+    manifest["version"] = 99
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(shards.DatasetError, match="format version 99"):
+        ShardReader(tmp_path)
+
+
+def test_frame_sets_are_read_at_any_place(folder):
+    reader = ShardReader(folder)
+    assert len(reader) == 5
+    assert [reader[i].key for i in (4, 0, 3)] == ["00000004", "00000000", "00000003"]
+    with pytest.raises(IndexError):
+        reader[5]
+    one = reader.read(4, lambda n: [n - 1])
+    assert [camera.name for camera in one.cameras] == [reader[4].cameras[-1].name]
+    for i in range(5):
+        sample = reader[i]
+        assert sample.facts["rig"] in ("kitti", "robot")
+        assert {"seed", "setting", "weather", "time", "speed"} <= set(sample.facts)
+        assert abs(sample.ground.normal[2] - 1) < 0.02
+        for camera in sample.cameras:
+            assert camera.image.shape == (48, 64, 3)
+            error = inverse(camera.T_base_camera) @ camera.T_base_calibrated
+            assert 0 < np.linalg.norm(error[:3, 3]) < 0.1
+
+
+def test_stored_frame_sets_are_what_was_rendered(folder, suite):
+    made = dataset_plan.render_set(PLAN, PLAN.drive(2), suite, 0)
+    read = ShardReader(folder)[4]
+    assert made.facts == read.facts
+    for a, b in zip(made.cameras, read.cameras, strict=True):
+        assert a.model.same_as(b.model)
+        assert np.array_equal(a.T_base_camera, b.T_base_camera)
+        assert np.array_equal(a.label, b.label)
+        assert np.array_equal(a.layers["instance"], b.layers["instance"])
+        near = np.isfinite(a.depth) & (a.depth < 255.99)
+        assert near.mean() > 0.3
+        assert np.abs(a.depth[near] - b.depth[near]).max() <= 1 / 512 + 1e-5
+        assert np.isposinf(b.depth[~near & ~np.isnan(a.depth)]).all()
+        assert np.abs(a.layers["mirror"] - b.layers["mirror"]).max() <= 0.5 / 255 + 1e-6
+        assert np.abs(np.sqrt(a.layers["albedo"]) - np.sqrt(b.layers["albedo"])).max() < 0.003
+        assert np.abs(a.layers["normal"] - b.layers["normal"]).max() < 0.01
+        difference = a.image.astype(int) - b.image
+        assert np.abs(difference).mean() < 4  # JPEG of 64x48 px
+
+
+def test_depth_is_stored_to_half_a_step():
+    depth = np.array([[np.nan, np.inf, 0.0005, 1.0, 37.123, 255.98, 256.1, 5000.0]], np.float32)
+    steps = shards.encode_depth(depth)
+    assert steps.tolist()[0][:4] == [0, 65535, 1, 256]
+    back = shards.decode_depth(steps)
+    assert np.isnan(back[0, 0])
+    assert np.isposinf(back[0, [1, 6, 7]]).all()
+    assert np.abs(back[0, 2:6] - depth[0, 2:6]).max() <= 1 / 256
+    assert np.abs(back[0, 3:6] - depth[0, 3:6]).max() <= 1 / 512
+
+
+def test_webdataset_reads_the_shards(folder):
+    webdataset = pytest.importorskip("webdataset")
+    urls = [str(p) for p in sorted(folder.glob("*.tar"))]
+    found = list(webdataset.WebDataset(urls, shardshuffle=False))
+    assert [item["__key__"] for item in found] == [f"{i:08d}" for i in range(5)]
+    sample = shards.decode_set({k: v for k, v in found[4].items() if not k.startswith("_")})
+    assert np.array_equal(
+        sample.cameras[0].depth, ShardReader(folder)[4].cameras[0].depth, equal_nan=True
+    )
+
+
+# Tensors.
+
+
+def test_shards_as_tensors(folder):
+    torch = pytest.importorskip("torch")
+    from depth_perception.world.torch_dataset import LENSES, ShardDataset
+
+    data = ShardDataset(folder)
+    item, stored = data[4], ShardReader(folder)[4]
+    n = len(stored.cameras)
+    shapes = {name: tuple(values.shape) for name, values in item.items()}
+    assert shapes == {
+        "image": (n, 3, 48, 64), "depth": (n, 1, 48, 64), "label": (n, 48, 64), "K": (n, 3, 3),
+        "D": (n, 8), "lens": (n,), "T_base_camera": (n, 4, 4), "T_base_calibrated": (n, 4, 4),
+        "ground": (4,), "mirror": (n, 1, 48, 64), "albedo": (n, 3, 48, 64),
+        "normal": (n, 3, 48, 64), "instance": (n, 48, 64),
+    }  # fmt: skip
+    assert (item["image"].dtype, item["label"].dtype) == (torch.uint8, torch.int64)
+    last = stored.cameras[-1]
+    assert item["image"][-1, 0].tolist() == last.image[..., 2].tolist()
+    assert LENSES[item["lens"][-1]] == last.model.distortion_model
+    # Road that is near lies on the stored plane, to what a crown and bumps make of it.
+    road = (stored.cameras[0].label == 0) & (stored.cameras[0].depth < 6)
+    if road.any():
+        camera = stored.cameras[0]
+        points = camera.model.rays()[road] * camera.depth[road][:, None]
+        height = stored.ground.signed_distance(transform_points(camera.T_base_camera, points))
+        assert np.abs(np.median(height)) < 0.15
+
+
+def test_workers_give_the_same_batches(folder):
+    torch = pytest.importorskip("torch")
+    from depth_perception.world.torch_dataset import ShardDataset
+
+    change = augment.Augmentation(size=(32, 24))
+    data = ShardDataset(folder, cameras=1, change=change, seed=2)
+    alone, spread = (
+        list(torch.utils.data.DataLoader(data, batch_size=2, num_workers=n)) for n in (0, 1)
+    )
+    assert [batch["image"].shape[0] for batch in alone] == [2, 2, 1]
+    for a, b in zip(alone, spread, strict=True):
+        assert all(torch.equal(a[k].nan_to_num(), b[k].nan_to_num()) for k in a)
+    data.set_epoch(1)
+    assert not torch.equal(data[0]["image"], alone[0]["image"][0])
+
+
+def test_rendered_frame_sets_are_those_of_the_shards(folder, suite, monkeypatch):
+    torch = pytest.importorskip("torch")
+    from depth_perception.world import torch_dataset
+
+    monkeypatch.setattr(torch_dataset, "open_drive", lambda *_: suite)  # it is open already
+    rendered = torch_dataset.RenderedDataset(PLAN, 5)[4]
+    stored = torch_dataset.ShardDataset(folder)[4]
+    assert rendered.keys() == stored.keys()
+    for name in ("label", "K", "D", "T_base_camera", "T_base_calibrated", "ground", "instance"):
+        assert torch.equal(rendered[name], stored[name])
+    near = rendered["depth"] < 255
+    assert (rendered["depth"] - stored["depth"])[near].abs().max() <= 1 / 512 + 1e-5
+    with pytest.raises(IndexError):
+        torch_dataset.RenderedDataset(PLAN, 5)[5]
