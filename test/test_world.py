@@ -356,6 +356,26 @@ def test_impossible_drives_are_refused(arguments: Any, named: str) -> None:
         make_drive(0, **arguments)
 
 
+def test_the_way_round_a_roundabout_stays_on_the_road_and_off_the_island() -> None:
+    drive = make_drive(17, duration=8.0, setting="suburb", speed=6.0)
+    made = drive.plan.shape.roundabout
+    assert made is not None
+    spine, shape = drive.spine, drive.plan.shape
+    turned = []
+    for time in np.arange(0.0, 8.0, 0.25):
+        T = drive.ego_pose(time)
+        # (s, t) of the vehicle: the nearest point of the spine.
+        s = np.arange(-20.0, 80.0, 0.05)
+        away = np.linalg.norm(spine.world(s, 0.0)[:, :2] - T[:2, 3], axis=1)
+        near, t = s[away.argmin()], away.min()
+        assert float(shape.island(near)) < t < float(shape.edge(-1, near)) or t < 2.5
+        heading = np.arctan2(T[1, 0], T[0, 0]) - float(spine.at("heading", near))
+        turned.append(heading)
+    # In to the right, round to the left, out to the right.
+    assert min(turned) < -0.3 and max(turned) > 0.3
+    assert abs(turned[0]) < 0.05 and abs(turned[-1]) < 0.05
+
+
 # The same on every run.
 
 

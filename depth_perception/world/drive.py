@@ -12,6 +12,7 @@ from depth_perception.world.mesh import FloatArray, Mesh, join
 from depth_perception.world.plan import Lane, StreetPlan, draw_plan
 from depth_perception.world.renderer import Sky
 from depth_perception.world.road import STEP, Spine, ground_mesh, make_spine
+from depth_perception.world.roundabout import path, path_heading, with_roundabout
 from depth_perception.world.town import Mover, PlacedObject, Town, box_size, ground_pose
 from depth_perception.world.town_builder import build_town
 from depth_perception.world.weather import draw_sky
@@ -87,8 +88,10 @@ class Drive:
         """Pose (4, 4) of the vehicle on stiff springs; it sways a little within its lane."""
         s = self.start + self.speed * time
         sway = 0.12 * np.sin(2 * np.pi * s / 83.0)
+        t = self.lane.t + sway
         return ground_pose(
-            self.spine, self.plan.shape, s, self.lane.t + sway, base=1.4, track=0.75
+            self.spine, self.plan.shape, s, float(path(self.plan, s, t)),
+            path_heading(self.plan, s, t), base=1.4, track=0.75,
         )  # fmt: skip
 
     def moving(self, time: float, own_body: Mesh | None = None) -> Mesh | None:
@@ -118,9 +121,10 @@ class Drive:
 
     def _mover_pose(self, mover: Mover, time: float) -> NDArray[np.float64]:
         """T_odom_object (4, 4) of a mover at `time` seconds."""
+        s, t = mover.s + mover.speed * time, mover.t + mover.sideways * time
         return ground_pose(
-            self.spine, self.plan.shape, mover.s + mover.speed * time,
-            mover.t + mover.sideways * time, mover.heading, upright=mover.upright,
+            self.spine, self.plan.shape, s, float(path(self.plan, s, t)),
+            mover.heading + path_heading(self.plan, s, t), upright=mover.upright,
         )  # fmt: skip
 
 
@@ -157,6 +161,9 @@ def make_drive(
     end = speed * duration + AHEAD
     joined = tuple(road for road in plan.shape.side_roads if road.s < end - 15.0)
     plan = replace(plan, shape=replace(plan.shape, side_roads=joined))
+    if not flat:
+        # Chance of its own: streets without a roundabout stay what they were.
+        plan = with_roundabout(plan, np.random.default_rng([seed, 12]), end)
     bend = {"motorway": 1 / 400, "country": 1 / 120, "car_park": 0.0}.get(plan.setting, 1 / 170)
     steep = {"motorway": 0.03, "country": 0.08, "suburb": 0.06}.get(plan.setting, 0.03)
     tame = 0.0 if flat else 1.0

@@ -99,6 +99,17 @@ class _Markings:
     def _junctions(self, width: float) -> None:
         """End lines at most junctions; give side roads stop lines and a dashed middle."""
         shape, grid = self.plan.shape, self.grid
+        if shape.roundabout is not None:
+            made = shape.roundabout
+            inside = np.abs(grid.s - made.s) < made.length + 1.0
+            for layer in (self.white, self.yellow):
+                if layer is not None:
+                    layer[:, inside] = 0
+            for way, lanes in ((-1, self.plan.driving_lanes(1)), (1, self.plan.driving_lanes(-1))):
+                s = made.s + way * (made.length + 1.0)
+                for k in np.arange(-1.4, 1.2, 0.8):
+                    t = lanes[0].t + k
+                    grid.rectangle(self.white, s - 0.2, s + 0.2, t, t + 0.5, 255)
         for road in shape.side_roads:
             if self.rng.uniform() < 0.7:
                 half = road.width / 2 + 0.6 * road.radius
@@ -108,6 +119,8 @@ class _Markings:
                     if self.yellow is not None:
                         self.yellow[:, columns[0] : columns[-1]] = 0
             edge = (shape.left if road.side > 0 else -shape.right) + road.radius * 0.4
+            if shape.roundabout is not None and road.s == shape.roundabout.s:
+                edge = shape.roundabout.island + shape.roundabout.ring + 0.5
             if self.rng.uniform() < 0.6:
                 s0, s1 = road.s, road.s + road.side * road.width / 2
                 t = road.side * edge

@@ -53,6 +53,10 @@ def zone_map(grid: GroundGrid, plan: StreetPlan) -> NDArray[np.uint8]:
         for road in shape.side_roads:
             free &= np.abs(grid.s - road.s) > road.width / 2 + road.radius
         zone[np.ix_((grid.t < upper + 0.07) & (grid.t > lower - 0.07), free)] = MEDIAN
+    if shape.roundabout is not None:
+        everywhere = np.abs(grid.s - shape.roundabout.s) > shape.roundabout.length + 2.0
+        island = np.interp(grid.s, rows, shape.island(rows)).astype(np.float32)
+        zone[(np.abs(t) < island + 0.07) & (island > 0)] = MEDIAN
     for lane in plan.lanes:
         if lane.kind in ("park", "bay"):
             zone[np.ix_(np.abs(grid.t - lane.t) < lane.width / 2, everywhere)] = PARKING

@@ -138,6 +138,37 @@ class SideRoad:
         return np.where(away <= 0.0, self.length, corner)
 
 
+STRETCH = 1.4
+"""Length of a roundabout over its width."""
+
+
+@dataclass(frozen=True)
+class Roundabout:
+    """An oval island in the middle of the road with a ring of carriageway around it.
+
+    Attributes:
+        s: Of its middle, m; t is 0.
+        island: Half width of the island, m.
+        ring: Width of the carriageway around it, m.
+        mound: How high the island's middle rises above its kerb, m.
+    """
+
+    s: float
+    island: float
+    ring: float
+    mound: float
+
+    @property
+    def length(self) -> float:
+        """Half length of island and ring along the road, m."""
+        return STRETCH * (self.island + self.ring)
+
+    def across(self, s: ArrayLike, half_width: float) -> NDArray[np.float64]:
+        """Half width at each s of the oval that is `half_width` wide in its middle; 0 outside."""
+        along = (np.asarray(s, float) - self.s) / (STRETCH * half_width)
+        return half_width * np.sqrt(np.maximum(1.0 - along**2, 0.0))
+
+
 @dataclass(frozen=True)
 class RoadShape:
     """Cross-section of the ground, in metres from the spine, and what changes along it.
@@ -152,6 +183,7 @@ class RoadShape:
         shelf: How far from the edge the land is level.
         roughness: Standard deviation of the land's height beyond the shelf.
         side_roads: Roads that join.
+        roundabout: One on this road; None for none.
         median: (t of left face, t of right face, height) of a raised strip; None for none.
         drop: Intervals of s where the land falls by 6 m, 2.5 to 3.5 m off the edge: a bridge.
         noise: (2 sides, N waves, (along, across, phase)) of the land, from `land_noise`.
@@ -169,6 +201,7 @@ class RoadShape:
     median: tuple[float, float, float] | None = None
     drop: tuple[tuple[float, float], ...] = ()
     noise: NDArray[np.float64] = field(default_factory=lambda: np.zeros((2, 8, 3)))
+    roundabout: Roundabout | None = None
 
     def edge(self, side: int, s: ArrayLike) -> NDArray[np.float64]:
         """|t| of the kerb's foot at each s on one side (+1 left, -1 right)."""
@@ -177,7 +210,16 @@ class RoadShape:
         for road in self.side_roads:
             if road.side == side:
                 reach = np.maximum(reach, road.reach(s))
+        if self.roundabout is not None:
+            ring = self.roundabout.across(s, self.roundabout.island + self.roundabout.ring)
+            return np.maximum(base + reach, ring)
         return base + reach
+
+    def island(self, s: ArrayLike) -> NDArray[np.float64]:
+        """Half width of the roundabout's island at each s; 0 where there is none."""
+        if self.roundabout is None:
+            return np.zeros(np.shape(s))
+        return self.roundabout.across(s, self.roundabout.island)
 
     def road_height(self, t: ArrayLike) -> NDArray[np.float64]:
         """Height of the carriageway above the banked plane at t; level beyond its edges."""
@@ -201,6 +243,12 @@ class RoadShape:
                 gap |= np.abs(s - road.s) < road.width / 2 + road.radius
             rise = np.clip((inside + KERB_RUN) / KERB_RUN, 0.0, 1.0) * height
             h = h + np.where(gap, 0.0, rise)
+        if self.roundabout is not None:
+            half = self.island(s)
+            inside = np.where(half > 0.0, half - np.abs(t), -1.0)
+            kerb = np.clip((inside + KERB_RUN) / KERB_RUN, 0.0, 1.0) * max(self.kerb, 0.08)
+            share = np.clip(inside / self.roundabout.island, 0.0, 1.0)
+            h = h + kerb + self.roundabout.mound * share * (2.0 - share)
         return h
 
     def _rise(
@@ -243,6 +291,10 @@ def ground_mesh(spine: Spine, shape: RoadShape, start: float, end: float) -> Mes
         upper, lower, _ = shape.median
         inner = np.array([lower - KERB_RUN, lower, upper, upper + KERB_RUN])
         t = np.sort(np.concatenate([t, np.broadcast_to(inner, (len(s), 4))], axis=1), axis=1)
+    if shape.roundabout is not None:
+        half = shape.island(s)[:, None] * np.array([1.0, 0.97, 0.7, 0.4])
+        cut = np.concatenate([half[:, :1] + KERB_RUN, half, 0.0 * half[:, :1]], axis=1)
+        t = np.sort(np.concatenate([t, cut, -cut], axis=1), axis=1)
     rows = np.broadcast_to(s[:, None], t.shape)
     height = shape.height(rows, t)
     p = spine.world(rows, t, height)
@@ -274,6 +326,12 @@ def ground_rows(shape: RoadShape, start: float, end: float) -> NDArray[np.float6
         # The last step to the mouth is as narrow as a kerb.
         corner = np.unique(np.concatenate([corner, [half + KERB_RUN, half]]))
         rows += [road.s + corner, road.s - corner]
+    if shape.roundabout is not None:
+        made = shape.roundabout
+        angle = np.linspace(0.0, np.pi / 2, 15)
+        for half in (made.island, made.island + made.ring):
+            along = STRETCH * half * np.append(np.sin(angle), 1.0 + KERB_RUN / (STRETCH * half))
+            rows += [made.s + along, made.s - along]
     for first, last in shape.drop:
         rows.append(np.array([first, first + 8.0, last - 8.0, last]))
     s = np.unique(np.concatenate(rows))

@@ -45,7 +45,12 @@ class Site:
         return self.plan.shape.left if side > 0 else -self.plan.shape.right
 
     def free(self, side: int, first: float, last: float, margin: float = 0.0) -> bool:
-        """Whether no side road joins between two values of s on one side."""
+        """Whether no side road joins, and no roundabout is, between two values of s."""
+        made = self.plan.shape.roundabout
+        if made is not None:
+            half = made.length + 1.0 + margin
+            if first < made.s + half and last > made.s - half:
+                return False
         for road in self.plan.shape.side_roads:
             half = road.width / 2 + road.radius + margin
             if road.side == side and first < road.s + half and last > road.s - half:

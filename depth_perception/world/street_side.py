@@ -152,7 +152,10 @@ def _add_signs(site: Site, side: int) -> None:
             site.put(site.specimen(kind), float(s), t, heading + rng.normal(0, 0.1))
         s += 3.0 + rng.exponential(mean)
     if plan.setting in ("city", "suburb"):
+        made = plan.shape.roundabout
         for road in plan.shape.side_roads:
+            if made is not None and abs(road.s - made.s) < made.length:
+                continue
             if rng.uniform() < 0.45:
                 at = road.s - np.sign(-side) * (road.width / 2 + road.radius + 1.0)
                 light = site.specimen("traffic_light")
