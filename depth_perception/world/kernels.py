@@ -177,6 +177,12 @@ def surface_of(
             hash_unit(key + wp.uint32(2)) - 0.5,
         )  # fmt: skip
         normal = wp.normalize(normal + bump * out.lumpy)
+        # Leaves, blades and stones differ in brightness too; what is too small to see averages.
+        spread = 1.2 * out.lumpy
+        if out.lumpy < 0.5:
+            spread = spread * wp.clamp(1.5 - 8.0 * footprint, 0.0, 1.0)
+        shade = 1.0 + spread * (hash_unit(key + wp.uint32(3)) - 0.5)
+        out.albedo = out.albedo * shade
     out.normal = normal
     out.face_normal = face
     out.mirror = wp.min(looks.mirror[m] + extra, 0.9)
@@ -263,7 +269,7 @@ def trace(
         )
         open_sky[i] = 1.0
         if wp.mesh_query_ray_anyhit(body.mesh, p, up, hidden_reach):
-            open_sky[i] = 0.25
+            open_sky[i] = 0.1
     cosine = wp.clamp(-wp.dot(found.normal, d), 0.0, 1.0)
     share = wp.float32(0.0)
     light_out = found.albedo * found.glow

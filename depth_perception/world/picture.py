@@ -19,6 +19,7 @@ class Sensor:
         gamma: Exponent of the tone curve; 2.2 is usual.
         contrast: 0 none to 1 strong: an S-shaped tone curve.
         blur: Standard deviation of the lens' blur, px.
+        sharpness: How much the camera sharpens edges, 0 to about 1.
         vignette: Loss of light in the corners, 0 to 1.
         noise: Standard deviation of noise at full scale, in 1/255; grows in the dark.
         smear: Length of motion blur along the image's rows, px.
@@ -32,7 +33,8 @@ class Sensor:
     balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
     gamma: float = 2.2
     contrast: float = 0.3
-    blur: float = 0.6
+    blur: float = 0.5
+    sharpness: float = 0.5
     vignette: float = 0.2
     noise: float = 2.0
     smear: float = 0.0
@@ -46,14 +48,15 @@ def draw_sensor(rng: np.random.Generator) -> Sensor:
     """Draw a camera make: one for a rig, varied a little from camera to camera."""
     tint = rng.normal(0.0, 0.06)
     return Sensor(
-        exposure=float(np.exp(rng.normal(0.0, 0.25))),
+        exposure=float(np.exp(rng.normal(0.0, 0.35))),
         balance=(float(1 + tint), 1.0, float(1 - tint + rng.normal(0, 0.02))),
         gamma=float(rng.uniform(1.9, 2.5)),
-        contrast=float(rng.uniform(0.0, 0.7)),
-        blur=float(rng.uniform(0.3, 0.9)),
+        contrast=float(rng.uniform(0.1, 1.0)),
+        blur=float(rng.uniform(0.25, 0.7)),
+        sharpness=float(rng.uniform(0.0, 1.2)),
         vignette=float(rng.uniform(0.0, 0.45)),
         noise=float(rng.choice([0.8, 2.0, 4.0])),
-        saturation=float(rng.uniform(0.6, 1.25)),
+        saturation=float(rng.uniform(0.7, 1.7)),
         jpeg=int(rng.integers(60, 97)),
         dirt=int(rng.choice([0, 0, 0, 3, 12])),
         dirt_seed=int(rng.integers(1 << 30)),
@@ -70,7 +73,7 @@ def develop(
         radiance: Light, from `Renderer.view`.
         sensor: The camera.
         rng: Of the noise.
-        exposure: Fixed factor on the light; by default what makes the picture's middle mid-grey.
+        exposure: Fixed factor on the light; by default `automatic_exposure`.
         rain: 0 to 1: streaks and drops.
     """
     height, width = radiance.shape[:2]
@@ -95,10 +98,12 @@ def develop(
         grey = light @ np.array([0.114, 0.587, 0.299], np.float32)
         light = grey[..., None] + sensor.saturation * (light - grey[..., None])
     light = np.clip(light, 0.0, None)
-    level = light / (1.0 + 0.25 * light)  # a soft shoulder
-    level = np.power(np.clip(level * 1.2, 0.0, 1.0), 1.0 / sensor.gamma)
+    level = light / (1.0 + 0.12 * light)  # a soft shoulder
+    level = np.power(np.clip(level * 1.1, 0.0, 1.0), 1.0 / sensor.gamma)
     if sensor.contrast:
-        level += sensor.contrast * 0.35 * level * (1 - level) * (2 * level - 1)
+        level += sensor.contrast * 0.7 * level * (1 - level) * (2 * level - 1)
+    if sensor.sharpness > 0.0:
+        level += sensor.sharpness * (level - cv2.GaussianBlur(level, (0, 0), 1.0))
     strength = sensor.noise * (1.4 - 0.8 * level)
     noise = rng.standard_normal((height, width, 3), np.float32)
     picture = np.clip(level * 255.0 + strength * noise, 0, 255).astype(np.uint8)
@@ -112,12 +117,12 @@ def develop(
 
 
 def automatic_exposure(radiance: NDArray[np.float32]) -> float:
-    """The factor that brings the picture's lower two thirds to mid-grey."""
+    """The factor that brings the picture's lower two thirds to a grey of 16 %."""
     grey = radiance[radiance.shape[0] // 3 :: 4, ::4].mean(axis=-1)
     known = grey[np.isfinite(grey) & (grey > 0)]
     if not len(known):
         return 1.0
-    return float(np.clip(0.20 / np.exp(np.log(known + 1e-3).mean()), 0.3, 12.0))
+    return float(np.clip(0.16 / np.exp(np.log(known + 1e-3).mean()), 0.3, 12.0))
 
 
 def _specks(light: NDArray[np.float32], sensor: Sensor, rain: float) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -40,6 +41,8 @@ class Sky:
         softness: Half angle of the sun's disc as shadows show it, rad.
         fog: Extinction, 1/m.
         rain: 0 dry to 1 heavy.
+        ambient: Light of the sky on surfaces over what its zenith and horizon say: haze and the
+            sun's surroundings look bright but light little.
     """
 
     sun: FloatArray
@@ -51,6 +54,7 @@ class Sky:
     softness: float = 0.01
     fog: float = 0.001
     rain: float = 0.0
+    ambient: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -296,6 +300,21 @@ class Renderer:
         return looks
 
 
+def strengthened(textures: NDArray[np.uint8], powers: Sequence[float]) -> NDArray[np.uint8]:
+    """Raise the contrast of textures (M, N, N, 4) around their mean; what they mirror stays.
+
+    `powers` has one exponent for each of the M textures; 1 leaves it as it is.
+    """
+    albedo = textures[..., :3].astype(np.float32)
+    mean = albedo.mean(axis=(1, 2), keepdims=True)
+    albedo = (
+        mean
+        * (albedo / np.maximum(mean, 1.0)) ** np.asarray(powers, np.float32)[:, None, None, None]
+    )
+    colours = np.clip(np.rint(albedo), 0, 255).astype(np.uint8)
+    return np.concatenate([colours, textures[..., 3:]], axis=-1)
+
+
 def texture_levels(textures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Halve (M, N, N, 4) again and again to one texel: (M, texels of all levels, 4).
 
@@ -368,6 +387,7 @@ def _compose(a: dict[str, Any], axis: NDArray[np.float32], T: FloatArray, sky: S
     direct = _blurred(a["direct"], 3) * 0.5 + a["direct"] * 0.5
     up = 0.5 + 0.5 * a["normal"][..., 2]
     above = np.asarray(sky.zenith, np.float32) * 0.62 + np.asarray(sky.horizon, np.float32) * 0.38
+    above = above * np.float32(sky.ambient)
     bounce = 0.12 * np.asarray(sky.sun_colour, np.float32) * max(float(sky.sun[2]), 0.0)
     bounce = bounce + 0.15 * above
     shading = (open_sky * up)[..., None] * above + (1.0 - up)[..., None] * bounce

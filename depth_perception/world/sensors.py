@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from depth_perception.world import labels
 from depth_perception.world.drive import Drive
+from depth_perception.world.materials import MATERIALS
 from depth_perception.world.picture import Sensor, automatic_exposure, develop, draw_sensor
-from depth_perception.world.renderer import Renderer, View, texture_levels
+from depth_perception.world.renderer import Renderer, View, strengthened, texture_levels
 from depth_perception.world.rigs import RigCamera, WorldRig
 from depth_perception.world.surface_textures import texture_set
 
@@ -20,9 +21,16 @@ TEXTURE_SETS = 12
 """How many sets of textures there are to draw from."""
 
 
+TEXTURE_CONTRAST = 1.6
+"""Real pictures of streets have twice the gradients of the textures as they are drawn."""
+
+_EVEN = ("plain", "paint", "glass", "metal", "skin")
+
+
 @lru_cache(maxsize=TEXTURE_SETS)
 def _textures(number: int) -> NDArray[np.uint8]:
-    return texture_levels(texture_set(number))
+    powers = [1.0 if m.name in _EVEN else TEXTURE_CONTRAST for m in MATERIALS]
+    return texture_levels(strengthened(texture_set(number), powers))
 
 
 class SensorSuite:

@@ -36,14 +36,16 @@ def draw_sky(rng: np.random.Generator, weather: str = "") -> Sky:
         [0.12, 0.02, -0.1]
     )
     cover, fog, rain, softness = float(rng.uniform(0.0, 0.5)), 0.0005, 0.0, 0.008
+    ambient = float(rng.uniform(0.3, 0.65))
     if weather == "cloudy":
         cover = float(rng.uniform(0.5, 0.9))
+        ambient = float(rng.uniform(0.5, 0.9))
         dim = float(rng.uniform(0.35, 1.0))
         colour, softness = colour * dim, 0.02 + 0.06 * (1 - dim)
         grey = np.full(3, 0.30) * rng.uniform(0.8, 1.2)
         zenith, horizon = 0.5 * zenith + 0.5 * grey, 0.6 * horizon + 0.4 * grey
     elif weather in ("overcast", "rain", "fog"):
-        cover = 1.0
+        cover, ambient = 1.0, 1.0
         level = {"overcast": 0.42, "rain": 0.30, "fog": 0.40}[weather] * rng.uniform(0.7, 1.3)
         colour = np.zeros(3)
         zenith = np.array([0.97, 1.0, 1.05]) * level
@@ -61,5 +63,6 @@ def draw_sky(rng: np.random.Generator, weather: str = "") -> Sky:
     return Sky(
         sun=sun, sun_colour=np.maximum(colour, 0.0), zenith=zenith,
         horizon=np.maximum(horizon, 0.02), cover=cover,
-        cloud_shift=(float(shift[0]), float(shift[1])), softness=softness, fog=fog, rain=rain,
+        cloud_shift=(float(shift[0]), float(shift[1])), softness=softness,
+        fog=fog, rain=rain, ambient=ambient,
     )  # fmt: skip
