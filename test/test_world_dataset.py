@@ -129,6 +129,29 @@ def test_impossible_arguments_are_refused(tmp_path, wrong):
     assert not (tmp_path / "set").exists()
 
 
+def test_a_data_set_grows_by_what_is_missing(tmp_path, monkeypatch):
+    made: list[int] = []
+
+    def make(folder, plan, drive, _check=None):
+        made.append(drive.number)
+        text = f"{drive.seed} {drive.times};".encode()
+        (folder / dataset.PARTS / f"drive-{drive.number:07d}-{len(drive.times)}.tar").write_bytes(
+            text
+        )
+
+    monkeypatch.setattr(dataset, "_make_part", make)
+    once, twice = tmp_path / "once", tmp_path / "twice"
+    dataset.write_dataset(once, **{**ARGUMENTS, "frames": 11}, workers=1)
+    assert made == [0, 1, 2, 3, 4, 5]
+    dataset.write_dataset(twice, **{**ARGUMENTS, "frames": 5}, workers=1)
+    made.clear()
+    manifest = dataset.write_dataset(twice, **{**ARGUMENTS, "frames": 11}, workers=1)
+    assert made == [2, 3, 4, 5], "the first shard was whole"
+    assert [entry["sets"] for entry in manifest["shards"]] == [4, 4, 3]
+    files = {p.name: p.read_bytes() for p in once.iterdir()}
+    assert files == {p.name: p.read_bytes() for p in twice.iterdir()}
+
+
 def test_what_fails_names_the_seed(tmp_path, monkeypatch):
     def fail(*_args, **_kwargs):
         raise ZeroDivisionError("no road")

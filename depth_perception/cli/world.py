@@ -10,7 +10,6 @@ drive. Needs NVIDIA Warp (pip install warp-lang), which also uses a GPU where th
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 from pathlib import Path
 
@@ -48,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     drive.add_argument("--overwrite", action="store_true", help="replace the output bag")
     shards = parser.add_argument_group("a data set")
     shards.add_argument("--frames", type=int, default=1000, help="frame sets (default 1000)")
-    shards.add_argument("--workers", type=int, default=0, help="processes (default: cores)")
+    shards.add_argument(
+        "--workers", type=int, default=0, help="processes; 0: one a core, or one GPU"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -116,10 +117,9 @@ def _dataset(options: argparse.Namespace) -> int:
 
     from depth_perception.world.dataset import write_dataset
 
-    workers = options.workers or os.cpu_count() or 1
     with tqdm(total=options.frames, unit="set", disable=None, desc=options.dataset) as bar:
         write_dataset(
-            options.dataset, frames=options.frames, workers=workers, seed=options.seed,
+            options.dataset, frames=options.frames, workers=options.workers, seed=options.seed,
             width=options.width, height=options.height or 352,
             rigs=(options.rig,) if options.rig else None,
             progress=lambda done, _: bar.update(done - bar.n),

@@ -88,7 +88,7 @@ class ProbeNetwork(nn.Module):
             self.up.append(_fuse(below + channels + _PLANES, width))
             below = width
         self.head = nn.Conv2d(below, 2, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
+        nn.init.normal_(self.head.weight, std=0.01)  # begins about as the plane
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def train(self, mode: bool = True) -> ProbeNetwork:
@@ -132,11 +132,11 @@ def _pad_inside(trunk: nn.Module) -> None:
 
 
 def _fuse(channels: int, width: int) -> nn.Module:
-    """Two convolutions; the first one narrows."""
+    """Two convolutions; the first one narrows. Leaky: with ReLU all features died on the road."""
     return nn.Sequential(
-        nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True),
+        nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width), nn.LeakyReLU(0.1, True),
         nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width),
-        nn.ReLU(inplace=True),
+        nn.LeakyReLU(0.1, True),
     )  # fmt: skip
 
 
