@@ -46,6 +46,12 @@ class _Markings:
                 side = np.sign(edge)
                 outer = max(driven, key=lambda k: k.t * side)
                 self._stripes(self.white, outer.t + side * (outer.width / 2 + 0.05), width)
+        if plan.setting in ("city", "suburb", "industrial") and rng.uniform() < 0.2:
+            if self.yellow is None:
+                self.yellow = self.grid.layer()
+            for edge, inwards in ((plan.shape.left, -1.0), (plan.shape.right, 1.0)):
+                for away in (0.3, 0.5):
+                    self._stripes(self.yellow, edge + inwards * away, 0.08)
         self._junctions(width)
         for s in plan.crossings:
             self._zebra(s)

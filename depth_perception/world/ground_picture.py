@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from depth_perception.world.ground_grid import Mask, make_grid
 from depth_perception.world.ground_markings import draw_markings
-from depth_perception.world.ground_wear import draw_tone, draw_wear, make_wet, strew_litter
+from depth_perception.world.ground_wear import (
+    colour_edges,
+    draw_tone,
+    draw_wear,
+    make_wet,
+    strew_litter,
+    wear_paths,
+)
 from depth_perception.world.ground_zones import draw_albedo, zone_labels, zone_map, zone_surfaces
 from depth_perception.world.materials import INDEX
 from depth_perception.world.plan import StreetPlan
@@ -59,6 +66,7 @@ def paint_ground(
     """
     grid = make_grid(start, end)
     zone = zone_map(grid, plan)
+    wear_paths(grid, plan, rng, zone)
     surfaces = zone_surfaces(plan, rng)
     material = np.array([INDEX[name] for name in surfaces], np.uint8)[zone]
     label = zone_labels(plan)[zone]
@@ -74,6 +82,7 @@ def paint_ground(
     picture *= tone[..., None]
     lit = np.nonzero(bright)
     picture[lit] += bright[lit][:, None]
+    colour_edges(grid, plan, rng, zone, picture)
     wear = grid.noise(rng, 0.15, 0.6)
     _paint(picture, white, _WHITE, np.clip(1.15 - rng.uniform(0.1, 0.9) * wear, 0.1, 1.0))
     if yellow is not None:

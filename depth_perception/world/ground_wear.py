@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from depth_perception.world import labels
 from depth_perception.world.ground_grid import REACH, RESOLUTION, SHIFT, GroundGrid, Mask, Point
-from depth_perception.world.ground_zones import LAND, MEDIAN, VERGE
+from depth_perception.world.ground_zones import EARTH, KERB, LAND, MEDIAN, PAVEMENT, VERGE
 from depth_perception.world.plan import StreetPlan
 
 
@@ -65,6 +65,45 @@ def draw_wear(grid: GroundGrid, plan: StreetPlan, rng: np.random.Generator) -> t
             dark, grid.pixel(s, t), axes, turn, 0, 360, strength, -1, cv2.LINE_AA, SHIFT
         )  # fmt: skip
     return dark, bright
+
+
+def wear_paths(
+    grid: GroundGrid, plan: StreetPlan, rng: np.random.Generator, zone: NDArray[np.uint8]
+) -> None:
+    """Wear patches of bare earth into the grass of `zone` (height, width), in place."""
+    if plan.land_surface != "grass" or rng.uniform() < 0.5:
+        return
+    noise = grid.noise(rng, 0.5, 9.0)
+    bare = noise > np.quantile(noise[::9, ::9], rng.uniform(0.6, 0.95))
+    zone[bare & ((zone == LAND) | (zone == VERGE))] = EARTH
+
+
+_KERB_PAINT = (
+    ((0.03, 0.03, 0.03), (0.6, 0.6, 0.58)), ((0.5, 0.04, 0.03), (0.6, 0.6, 0.58)),
+    ((0.55, 0.38, 0.04), (0.05, 0.05, 0.05)), ((0.55, 0.38, 0.04), (0.55, 0.38, 0.04)),
+)  # fmt: skip
+
+
+def colour_edges(
+    grid: GroundGrid, plan: StreetPlan, rng: np.random.Generator, zone: NDArray[np.uint8],
+    picture: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """Paint some kerbs in stripes, some pavements and cycle lanes in one colour.
+
+    `picture` (height, width, 3) holds sqrt(albedo) * 255, RGB, and is changed in place.
+    """
+    if rng.uniform() < 0.25:
+        pair = np.sqrt(_KERB_PAINT[int(rng.integers(len(_KERB_PAINT)))]) * 255.0
+        v, u = np.nonzero(zone == KERB)
+        stripe = np.floor((grid.s[u] + grid.t[v]) / rng.uniform(0.5, 1.2)).astype(int) % 2
+        picture[v, u] = 0.8 * pair[stripe] + 0.2 * picture[v, u]
+    tints = np.array([[1.5, 0.75, 0.65], [0.75, 1.25, 0.85], [1.35, 0.95, 0.75]], np.float32)
+    if rng.uniform() < 0.2:
+        picture[zone == PAVEMENT] *= tints[int(rng.integers(3))]
+    for lane in plan.lanes:
+        if lane.kind == "cycle" and rng.uniform() < 0.5:
+            rows = np.nonzero(np.abs(grid.t - lane.t) < lane.width / 2)[0]
+            picture[rows[0] : rows[-1]] *= tints[int(rng.integers(2))]
 
 
 def _crack(

@@ -11,7 +11,7 @@ from depth_perception.world.ground_grid import RESOLUTION, GroundGrid
 from depth_perception.world.plan import StreetPlan
 from depth_perception.world.road import ground_rows
 
-ROAD, KERB, VERGE, PAVEMENT, LAND, MEDIAN, PARKING = range(7)
+ROAD, KERB, VERGE, PAVEMENT, LAND, MEDIAN, PARKING, EARTH = range(8)
 """Zones, the values of `zone_map`."""
 
 _ALBEDO: dict[str, tuple[float, float, float]] = {
@@ -73,16 +73,17 @@ def zone_surfaces(plan: StreetPlan, rng: np.random.Generator) -> list[str]:
     if plan.setting in ("country", "motorway"):
         verge = str(rng.choice(["grass", "grass", "gravel", "soil"]))
     median = str(rng.choice(["grass", "concrete", "slabs", "grass"]))
-    return [road, "stone", verge, plan.pavement_surface, plan.land_surface, median, parking]
+    return [road, "stone", verge, plan.pavement_surface, plan.land_surface, median, parking,
+            "soil"]  # fmt: skip
 
 
 def zone_labels(plan: StreetPlan) -> NDArray[np.uint8]:
-    """Class of each zone: (7,) Cityscapes train ids."""
+    """Class of each zone: (8,) Cityscapes train ids."""
     paved = {"slabs", "asphalt", "concrete", "cobbles", "stone"}
     land = labels.SIDEWALK if plan.land_surface in paved else labels.TERRAIN
     return np.array(
         [labels.ROAD, labels.SIDEWALK, labels.TERRAIN, labels.SIDEWALK, land, labels.TERRAIN,
-         labels.ROAD], np.uint8,
+         labels.ROAD, labels.TERRAIN], np.uint8,
     )  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def draw_sensor(rng: np.random.Generator) -> Sensor:
     """Draw a camera make: one for a rig, varied a little from camera to camera."""
     tint = rng.normal(0.0, 0.06)
     return Sensor(
-        exposure=float(np.exp(rng.normal(0.0, 0.35))),
+        exposure=float(np.exp(rng.normal(0.0, 0.35)) * rng.choice([1.0, 1.0, 1.0, 1.0, 2.2])),
         balance=(float(1 + tint), 1.0, float(1 - tint + rng.normal(0, 0.02))),
         gamma=float(rng.uniform(1.9, 2.5)),
         contrast=float(rng.uniform(0.1, 1.0)),
@@ -117,12 +117,12 @@ def develop(
 
 
 def automatic_exposure(radiance: NDArray[np.float32]) -> float:
-    """The factor that brings the picture's lower two thirds to a grey of 16 %."""
+    """The factor that brings the picture's lower two thirds to a grey of 11 %."""
     grey = radiance[radiance.shape[0] // 3 :: 4, ::4].mean(axis=-1)
     known = grey[np.isfinite(grey) & (grey > 0)]
     if not len(known):
         return 1.0
-    return float(np.clip(0.16 / np.exp(np.log(known + 1e-3).mean()), 0.3, 12.0))
+    return float(np.clip(0.11 / np.exp(np.log(known + 1e-3).mean()), 0.3, 12.0))
 
 
 def _specks(light: NDArray[np.float32], sensor: Sensor, rain: float) -> NDArray[np.float32]:

@@ -62,7 +62,8 @@ def _fill_parking(site: Site, lane: Lane) -> None:
 def add_traffic(site: Site) -> None:
     """Let vehicles flow in every lane; those of the own lane drive at the own speed."""
     plan, rng = site.plan, site.rng
-    flow = float(rng.choice([12.0, 25.0, 25.0, 60.0]))
+    # Metres between vehicles beyond what they need; the least is a queue.
+    flow = float(rng.choice([2.0, 12.0, 25.0, 25.0, 60.0]))
     for lane in plan.lanes:
         if lane.kind == "cycle":
             _add_cyclists(site, lane)
@@ -82,6 +83,8 @@ def _add_flow(site: Site, lane: Lane, flow: float) -> None:
     speed = site.ego_speed
     if not own:
         speed = float(np.clip(speed * rng.uniform(0.6, 1.4) + rng.normal(0, 1), 0.0, 33.0))
+        if flow < 5.0:
+            speed = min(speed, float(rng.uniform(0.0, 3.0)))
     s = site.start + rng.exponential(flow)
     while s < site.end:
         kind, mesh = vehicle_specimen(int(rng.integers(POOL)))
