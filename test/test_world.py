@@ -18,7 +18,7 @@ from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.world import labels
 from depth_perception.world.drive import Drive, make_drive
-from depth_perception.world.drive_bag import START, write_drive_bag
+from depth_perception.world.drive_bag import START, _road_profile, write_drive_bag
 from depth_perception.world.picture import Sensor, develop
 from depth_perception.world.plan import SETTINGS
 from depth_perception.world.renderer import View
@@ -371,6 +371,11 @@ def test_the_way_round_a_roundabout_stays_on_the_road_and_off_the_island() -> No
         assert float(shape.island(near)) < t < float(shape.edge(-1, near)) or t < 2.5
         heading = np.arctan2(T[1, 0], T[0, 0]) - float(spine.at("heading", near))
         turned.append(heading)
+    poses = _road_profile(0, drive, 8.0).poses
+    profile = np.array([[getattr(p.pose.position, k) for k in "xyz"] for p in poses])
+    for time in (0.0, 2.0, 4.0, 6.0):
+        away = np.linalg.norm(profile - drive.ego_pose(time)[:3, 3], axis=1)
+        assert away.min() < 1.0
     # In to the right, round to the left, out to the right.
     assert min(turned) < -0.3 and max(turned) > 0.3
     assert abs(turned[0]) < 0.05 and abs(turned[-1]) < 0.05

@@ -33,6 +33,7 @@ from depth_perception.messages import (
     header,
     image_message,
 )
+from depth_perception.world import roundabout
 from depth_perception.world.drive import Drive, make_drive
 from depth_perception.world.renderer import View
 from depth_perception.world.rigs import RigCamera, WorldRig, make_rig
@@ -69,7 +70,7 @@ def write_drive_bag(
     device: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> Drive:
-    """Write a bag directory; the same arguments give the same messages on every machine's CPU.
+    """Write a bag directory; the same arguments give the same messages on the same processor.
 
     Args:
         path: A directory that does not exist yet.
@@ -289,7 +290,7 @@ def _static_transforms(stamp: int, rig: WorldRig) -> Any:
 def _road_profile(stamp: int, drive: Drive, seconds: float) -> Any:
     """The surface along the vehicle's lane, a pose each metre, from behind it to far ahead."""
     s = np.arange(drive.start - 20.0, drive.start + drive.speed * seconds + 100.0, 1.0)
-    t = np.full(len(s), drive.lane.t)
+    t = roundabout.path(drive.plan, s, np.full(len(s), drive.lane.t))
     points = drive.spine.world(s, t, drive.plan.shape.height(s, t))
     upright = _quaternion(np.eye(4))
     poses = [

@@ -125,7 +125,7 @@ class Renderer:
         self.device = device or default_device()
         self._still = still
         self._looks = self._make_looks(ground, textures)
-        self._body = self._load(still)
+        self._body: tuple[Any, Any] | None = None  # made when it is first asked for, or by `move`
         self._rays: dict[int, tuple[CameraModel, Any, FloatArray, float]] = {}
 
     def move(self, moving: Mesh | None) -> None:
@@ -135,6 +135,12 @@ class Renderer:
         millions of rays of a frame set through two.
         """
         self._body = self._load(self._still if moving is None else join([self._still, moving]))
+
+    def _current(self) -> tuple[Any, Any]:
+        """The body on the device; without anything that moves as long as nothing was given."""
+        if self._body is None:
+            self._body = self._load(self._still)
+        return self._body
 
     def view(
         self, camera: CameraModel, T_odom_camera: FloatArray, sky: Sky, *, seed: int = 0,
@@ -183,7 +189,7 @@ class Renderer:
         wp.launch(
             self._kernels.measure, dim=n, device=self.device,
             inputs=[
-                self._body[0], self._array(directions, wp.vec3),
+                self._current()[0], self._array(directions, wp.vec3),
                 self._array(np.broadcast_to(origins, (n, 3)), wp.vec3), *out.values(), self._looks,
             ],
         )  # fmt: skip
@@ -212,7 +218,7 @@ class Renderer:
         wp.launch(
             self._kernels.trace, dim=n, device=device,
             inputs=[
-                self._body[0], self._looks, self._light(sky), rays,
+                self._current()[0], self._looks, self._light(sky), rays,
                 wp.mat44(*np.asarray(T, np.float32).ravel()), pixel, camera.width,
                 wp.uint32(seed & 0x7FFFFFFF), HIDDEN_REACH, *out.values(),
             ],
