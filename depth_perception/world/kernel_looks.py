@@ -14,6 +14,7 @@ class Looks:
     mirror: wp.array(dtype=wp.float32)
     lumpy: wp.array(dtype=wp.float32)
     glow: wp.array(dtype=wp.float32)
+    mean: wp.array(dtype=wp.vec3)
     textures: wp.array2d(dtype=wp.vec4ub)
     size: wp.int32
     levels: wp.int32
@@ -52,12 +53,19 @@ def hash_unit(a: wp.uint32) -> wp.float32:
 
 
 @wp.func
-def decode(texel: wp.vec4ub) -> wp.vec4:
-    """Bytes of a texel to linear albedo and mirror share."""
-    r = wp.float32(texel[0]) / 255.0
-    g = wp.float32(texel[1]) / 255.0
-    b = wp.float32(texel[2]) / 255.0
-    return wp.vec4(r * r, g * g, b * b, wp.float32(texel[3]) / 255.0)
+def squared(texel: wp.vec4ub) -> wp.vec4:
+    """Bytes of a texel as they are averaged: colours squared; `decoded` scales their mean."""
+    r = wp.float32(texel[0])
+    g = wp.float32(texel[1])
+    b = wp.float32(texel[2])
+    return wp.vec4(r * r, g * g, b * b, wp.float32(texel[3]))
+
+
+@wp.func
+def decoded(mean: wp.vec4) -> wp.vec4:
+    """Linear albedo and mirror share from a mean of `squared` texels."""
+    k = wp.float32(1.0 / 65025.0)
+    return wp.vec4(mean[0] * k, mean[1] * k, mean[2] * k, mean[3] * wp.float32(1.0 / 255.0))
 
 
 @wp.func
@@ -68,12 +76,10 @@ def wrap(i: wp.int32, n: wp.int32) -> wp.int32:
 
 @wp.func
 def texture_level(looks: Looks, m: wp.int32, x: wp.float32, y: wp.float32, k: wp.int32) -> wp.vec4:
-    """Bilinear sample of material m's texture at level k; x, y in tiles, y up."""
+    """Bilinear sample of material m's texture at level k, `squared`; x, y in tiles, y up."""
     n = looks.size >> k
-    start = wp.int32(0)
-    for i in range(k):
-        edge = looks.size >> i
-        start += edge * edge
+    # Of all larger levels: size^2 + (size / 2)^2 + ... + (2 n)^2 texels.
+    start = (looks.size * looks.size - n * n) // 3 * 4
     fx = (x - wp.floor(x)) * wp.float32(n) - 0.5
     fy = (1.0 - (y - wp.floor(y))) * wp.float32(n) - 0.5
     x0 = wp.int32(wp.floor(fx))
@@ -84,8 +90,12 @@ def texture_level(looks: Looks, m: wp.int32, x: wp.float32, y: wp.float32, k: wp
     xb = wrap(x0 + 1, n)
     ya = start + wrap(y0, n) * n
     yb = start + wrap(y0 + 1, n) * n
-    top = decode(looks.textures[m, ya + xa]) * (1.0 - ax) + decode(looks.textures[m, ya + xb]) * ax
-    low = decode(looks.textures[m, yb + xa]) * (1.0 - ax) + decode(looks.textures[m, yb + xb]) * ax
+    top = (
+        squared(looks.textures[m, ya + xa]) * (1.0 - ax) + squared(looks.textures[m, ya + xb]) * ax
+    )
+    low = (
+        squared(looks.textures[m, yb + xa]) * (1.0 - ax) + squared(looks.textures[m, yb + xb]) * ax
+    )
     return top * (1.0 - ay) + low * ay
 
 
@@ -102,12 +112,12 @@ def texture(looks: Looks, m: wp.int32, uv: wp.vec2, footprint: wp.float32) -> wp
     value = texture_level(looks, m, x, y, k)
     if part > 0.05 and k + 1 < looks.levels:
         value = value * (1.0 - part) + texture_level(looks, m, x, y, k + 1) * part
-    return value
+    return decoded(value)
 
 
 @wp.func
 def ground_level(looks: Looks, s: wp.float32, t: wp.float32, k: wp.int32) -> wp.vec4:
-    """Bilinear sample of the ground's picture at level k."""
+    """Bilinear sample of the ground's picture at level k, `squared`."""
     width = looks.ground_levels[k, 0]
     height = looks.ground_levels[k, 1]
     start = looks.ground_levels[k, 2]
@@ -122,8 +132,8 @@ def ground_level(looks: Looks, s: wp.float32, t: wp.float32, k: wp.int32) -> wp.
     ax = u - wp.float32(x)
     ay = v - wp.float32(y)
     i = start + y * width + x
-    top = decode(looks.ground[i]) * (1.0 - ax) + decode(looks.ground[i + 1]) * ax
-    low = decode(looks.ground[i + width]) * (1.0 - ax) + decode(looks.ground[i + width + 1]) * ax
+    top = squared(looks.ground[i]) * (1.0 - ax) + squared(looks.ground[i + 1]) * ax
+    low = squared(looks.ground[i + width]) * (1.0 - ax) + squared(looks.ground[i + width + 1]) * ax
     return top * (1.0 - ay) + low * ay
 
 
@@ -142,7 +152,7 @@ def ground_colour(
         along = (wp.float32(i) + 0.5) / wp.float32(taps) - 0.5
         p = uv + long_axis * (along * long)
         total += ground_level(looks, p[0], p[1], k)
-    return total / wp.float32(taps)
+    return decoded(total / wp.float32(taps))
 
 
 @wp.func
@@ -168,7 +178,7 @@ def cloud_noise(looks: Looks, x: wp.float32, y: wp.float32) -> wp.float32:
 def sky(looks: Looks, light: Light, d: wp.vec3) -> wp.vec3:
     """Light from the sky along d, clouds and the sun's glow included."""
     up = wp.max(d[2], 0.0)
-    blend = wp.pow(1.0 - up, 3.0)
+    blend = (1.0 - up) * (1.0 - up) * (1.0 - up)
     colour = light.zenith * (1.0 - blend) + light.horizon * blend
     towards = wp.max(wp.dot(d, light.sun), 0.0)
     x = d[0] / (up + 0.12) * 0.11 + light.cloud_shift[0]
@@ -180,5 +190,10 @@ def sky(looks: Looks, light: Light, d: wp.vec3) -> wp.vec3:
     grey = (light.zenith[0] + light.zenith[1] + light.zenith[2]) / 3.0
     white = light.sun_colour * 0.28 + wp.vec3(grey, grey, grey) * 0.9
     colour = colour * (1.0 - clouds) + white * (shade * clouds)
-    glow = wp.pow(towards, 8.0) * 0.15 + wp.pow(towards, 400.0) * 6.0 * (1.0 - clouds)
+    square = towards * towards
+    fourth = square * square
+    glow = fourth * fourth * 0.15
+    # Elsewhere the power is below 1e-18.
+    if towards > 0.9:
+        glow += wp.pow(towards, 400.0) * 6.0 * (1.0 - clouds)
     return colour + light.sun_colour * (glow * (1.0 - light.cover * 0.8))

@@ -1,193 +1,52 @@
 # mypy: ignore-errors
 # Warp compiles these functions from their source: they are its own language, not typed Python.
-"""Ray tracing and shading of one view, in NVIDIA Warp: the same code for CPU and GPU.
+"""The stages of a view between which rays are followed, in NVIDIA Warp: for CPU and GPU.
 
-One thread follows one camera ray: nearest hit, surface, shadow ray to the sun, one short ray for
-the sky that nearby things hide, and one mirror ray where the surface shines. What comes out is not
-a finished picture but its parts, all linear light, so that labels and shading stay exact.
+`aim` makes the rays of the pixels, a back end of `tracing` finds what they hit, `look` reads what
+is there and sends out further rays: to the sun, into the sky (one pixel in four) and off mirrors.
+When those are answered, `mirrored` shades what mirrors show, `lighten` and `spread` sum up the
+light of sun and sky, and `combine` puts the parts together. A ray whose direction is NaN is none:
+no stage passes numbers through the host, nor does any have to know how many rays there are.
 """
 # Warp reads the annotations when it compiles the code: they must not become strings.
 
 import warp as wp
 
 from depth_perception.world import labels
-from depth_perception.world.kernel_looks import (
-    Light,
-    Looks,
-    ground_colour,
-    hash_unit,
-    sky,
-    texture,
-    texture_level,
-)
+from depth_perception.world.kernel_looks import Light, Looks, hash_unit, sky
+from depth_perception.world.kernel_surfaces import Body, Hit, surface_of
 
 FAR = wp.constant(1.0e6)
 NEAR = wp.constant(1.0e-3)
-ROAD = wp.constant(labels.ROAD)
-SIDEWALK = wp.constant(labels.SIDEWALK)
 SKY = wp.constant(labels.SKY)
 NO_RAY = wp.constant(labels.OWN_BODY)
 
 
 @wp.struct
-class Body:
-    """A triangle mesh on the device, with what its triangles look like."""
+class Air:
+    """Light without a direction, and what fog does to light on its way."""
 
-    mesh: wp.uint64
-    indices: wp.array(dtype=wp.int32)
-    normals: wp.array(dtype=wp.vec3)
-    uv: wp.array(dtype=wp.vec2)
-    material: wp.array(dtype=wp.uint8)
-    tint: wp.array(dtype=wp.vec3)
-    label: wp.array(dtype=wp.uint8)
-    instance: wp.array(dtype=wp.int32)
-
-
-@wp.struct
-class Hit:
-    """What a ray meets first."""
-
-    t: wp.float32
-    face: wp.int32
-    a: wp.float32
-    b: wp.float32
+    above: wp.vec3
+    bounce: wp.vec3
+    fog: wp.float32
+    colour: wp.vec3
+    thickness: wp.float32
 
 
 @wp.func
-def nearest(body: Body, o: wp.vec3, d: wp.vec3) -> Hit:
-    """First hit of the ray; its face is -1 where there is none."""
+def hit_of(
+    distance: wp.array(dtype=wp.float32),
+    face: wp.array(dtype=wp.int32),
+    weights: wp.array(dtype=wp.vec2),
+    i: wp.int32,
+) -> Hit:
+    """What a back end of `tracing` wrote about ray i."""
     hit = Hit()
-    hit.t = FAR
-    hit.face = -1
-    found = wp.mesh_query_ray(body.mesh, o, d, FAR)
-    if found.result:
-        hit.t = found.t
-        hit.face = found.face
-        hit.a = found.u
-        hit.b = found.v
+    hit.t = distance[i]
+    hit.face = face[i]
+    hit.a = weights[i][0]
+    hit.b = weights[i][1]
     return hit
-
-
-@wp.struct
-class Surface:
-    """A surface where a ray meets it."""
-
-    position: wp.vec3
-    normal: wp.vec3
-    face_normal: wp.vec3
-    albedo: wp.vec3
-    mirror: wp.float32
-    glow: wp.float32
-    lumpy: wp.float32
-    label: wp.int32
-    instance: wp.int32
-
-
-@wp.func
-def surface_of(
-    body: Body, looks: Looks, hit: Hit, o: wp.vec3, d: wp.vec3, pixel: wp.float32
-) -> Surface:
-    """Look up what a hit shows. `pixel` is the angle between neighbouring rays."""
-    out = Surface()
-    i0 = body.indices[3 * hit.face]
-    i1 = body.indices[3 * hit.face + 1]
-    i2 = body.indices[3 * hit.face + 2]
-    c = 1.0 - hit.a - hit.b
-    uv = body.uv[i0] * hit.a + body.uv[i1] * hit.b + body.uv[i2] * c
-    normal = wp.normalize(
-        body.normals[i0] * hit.a + body.normals[i1] * hit.b + body.normals[i2] * c
-    )
-    face = wp.mesh_eval_face_normal(body.mesh, hit.face)
-    # Leaves and thin sheets are seen from both sides.
-    if wp.dot(face, d) > 0.0:
-        face = -face
-    if wp.dot(normal, face) < 0.0:
-        normal = -normal
-    m = wp.int32(body.material[hit.face])
-    cosine = wp.max(-wp.dot(face, d), 0.02)
-    footprint = pixel * hit.t / wp.sqrt(cosine)
-    out.position = o + d * hit.t
-    out.label = wp.int32(body.label[hit.face])
-    out.instance = body.instance[hit.face]
-    tint = body.tint[hit.face]
-    extra = wp.float32(0.0)
-    if m == looks.ground_index:
-        short = pixel * hit.t
-        p0 = wp.mesh_get_point(body.mesh, 3 * hit.face)
-        p1 = wp.mesh_get_point(body.mesh, 3 * hit.face + 1)
-        p2 = wp.mesh_get_point(body.mesh, 3 * hit.face + 2)
-        # The direction of view in (s, t), from the triangle's edges.
-        flat = wp.normalize(d - face * wp.dot(d, face))
-        e1 = p1 - p0
-        e2 = p2 - p0
-        d11 = wp.dot(e1, e1)
-        d12 = wp.dot(e1, e2)
-        d22 = wp.dot(e2, e2)
-        f1 = wp.dot(flat, e1)
-        f2 = wp.dot(flat, e2)
-        det = wp.max(d11 * d22 - d12 * d12, 1.0e-12)
-        w1 = (d22 * f1 - d12 * f2) / det
-        w2 = (d11 * f2 - d12 * f1) / det
-        axis = (body.uv[i1] - body.uv[i0]) * w1 + (body.uv[i2] - body.uv[i0]) * w2
-        axis = axis / wp.max(wp.length(axis), 1.0e-6)
-        colour = ground_colour(looks, uv, axis, short / cosine, short)
-        u = wp.int32(
-            wp.clamp(
-                wp.round((uv[0] - looks.ground_start) / looks.ground_resolution),
-                0.0, wp.float32(looks.ground_label.shape[1] - 1),
-            )
-        )  # fmt: skip
-        v = wp.int32(
-            wp.clamp(
-                wp.round((looks.ground_reach - uv[1]) / looks.ground_resolution),
-                0.0, wp.float32(looks.ground_label.shape[0] - 1),
-            )
-        )  # fmt: skip
-        out.label = wp.int32(looks.ground_label[v, u])
-        # The picture's pixels are wider than a kerb's face, which is no road.
-        if out.label == ROAD and face[2] < 0.8:
-            out.label = SIDEWALK
-        m = wp.int32(looks.ground_material[v, u])
-        # The material's own texture adds grain around 1 to the colour that is painted.
-        grain = texture(looks, m, uv, footprint)
-        mean = texture_level(looks, m, 0.5, 0.5, looks.levels - 1)
-        tint = wp.vec3(
-            colour[0] * grain[0] / wp.max(mean[0], 0.02),
-            colour[1] * grain[1] / wp.max(mean[1], 0.02),
-            colour[2] * grain[2] / wp.max(mean[2], 0.02),
-        )
-        extra = colour[3]
-        out.albedo = tint
-    else:
-        value = texture(looks, m, uv, footprint)
-        out.albedo = wp.vec3(value[0] * tint[0], value[1] * tint[1], value[2] * tint[2])
-        extra = value[3]
-    out.lumpy = looks.lumpy[m]
-    if out.lumpy > 0.0:
-        key = wp.uint32(hit.face * 7919)
-        if out.lumpy < 0.5:
-            q = out.position * 12.0
-            key = wp.uint32(
-                wp.int32(wp.floor(q[0])) * 73856093
-                ^ wp.int32(wp.floor(q[1])) * 19349663
-                ^ wp.int32(wp.floor(q[2])) * 83492791
-            )
-        bump = wp.vec3(
-            hash_unit(key) - 0.5, hash_unit(key + wp.uint32(1)) - 0.5,
-            hash_unit(key + wp.uint32(2)) - 0.5,
-        )  # fmt: skip
-        normal = wp.normalize(normal + bump * out.lumpy)
-        # Leaves, blades and stones differ in brightness too; what is too small to see averages.
-        spread = 1.2 * out.lumpy
-        if out.lumpy < 0.5:
-            spread = spread * wp.clamp(1.5 - 8.0 * footprint, 0.0, 1.0)
-        shade = 1.0 + spread * (hash_unit(key + wp.uint32(3)) - 0.5)
-        out.albedo = out.albedo * shade
-    out.normal = normal
-    out.face_normal = face
-    out.mirror = wp.min(looks.mirror[m] + extra, 0.9)
-    out.glow = looks.glow[m]
-    return out
 
 
 @wp.func
@@ -200,119 +59,280 @@ def tangent(n: wp.vec3) -> wp.vec3:
 
 
 @wp.kernel(enable_backward=False)
-def trace(
+def aim(rays: wp.array(dtype=wp.vec3), T: wp.mat44, directions: wp.array(dtype=wp.vec3)):
+    """Turn unit rays of the camera frame, NaN for none, into the world."""
+    i = wp.tid()
+    directions[i] = wp.transform_vector(T, rays[i])
+
+
+@wp.kernel(enable_backward=False)
+def look(
     body: Body,
     looks: Looks,
     light: Light,
-    rays: wp.array(dtype=wp.vec3),
-    T: wp.mat44,
+    origin: wp.vec3,
+    directions: wp.array(dtype=wp.vec3),
+    distance: wp.array(dtype=wp.float32),
+    face: wp.array(dtype=wp.int32),
+    weights: wp.array(dtype=wp.vec2),
     pixel: wp.float32,
     width: wp.int32,
     seed: wp.uint32,
-    hidden_reach: wp.float32,
-    distance: wp.array(dtype=wp.float32),
     label: wp.array(dtype=wp.uint8),
     instance: wp.array(dtype=wp.int32),
     normals: wp.array(dtype=wp.vec3),
     albedo: wp.array(dtype=wp.vec3),
-    direct: wp.array(dtype=wp.float32),
-    open_sky: wp.array(dtype=wp.float32),
-    shine: wp.array(dtype=wp.vec3),
     mirror: wp.array(dtype=wp.float32),
+    shine: wp.array(dtype=wp.vec3),
+    positions: wp.array(dtype=wp.vec3),
+    to_sun: wp.array(dtype=wp.vec3),
+    sky_positions: wp.array(dtype=wp.vec3),
+    to_sky: wp.array(dtype=wp.vec3),
+    to_mirror: wp.array(dtype=wp.vec3),
 ):
-    """Follow one ray a thread. `rays` are unit vectors in the camera frame, NaN for none."""
+    """Read what each pixel's ray hit, and make the rays that its light asks for.
+
+    The rays start at `positions`; those into the sky, of every second pixel of every second row,
+    lie close together with positions of their own. `shine` is light that needs no other ray.
+    """
     i = wp.tid()
-    ray = rays[i]
-    if ray[0] != ray[0]:
-        distance[i] = FAR
-        label[i] = wp.uint8(NO_RAY)
+    row = i // width
+    column = i - row * width
+    quarter = wp.int32(-1)
+    if (column & 1) == 0 and (row & 1) == 0:
+        quarter = (row >> 1) * ((width + 1) >> 1) + (column >> 1)
+    d = directions[i]
+    none = wp.vec3(wp.NAN, wp.NAN, wp.NAN)
+    to_sun[i] = none
+    to_mirror[i] = none
+    if quarter >= 0:
+        to_sky[quarter] = none
+    if face[i] < 0:
+        instance[i] = 0
+        normals[i] = wp.vec3()
+        albedo[i] = wp.vec3()
+        mirror[i] = 0.0
+        if d[0] != d[0]:
+            label[i] = wp.uint8(NO_RAY)
+            shine[i] = wp.vec3()
+        else:
+            label[i] = wp.uint8(SKY)
+            shine[i] = sky(looks, light, d)
         return
-    o = wp.vec3(T[0, 3], T[1, 3], T[2, 3])
-    d = wp.transform_vector(T, ray)
-    hit = nearest(body, o, d)
-    distance[i] = hit.t
-    if hit.face < 0:
-        label[i] = wp.uint8(SKY)
-        shine[i] = sky(looks, light, d)
-        return
-    found = surface_of(body, looks, hit, o, d, pixel)
+    hit = hit_of(distance, face, weights, i)
+    found = surface_of(body, looks, hit, origin, d, pixel)
     label[i] = wp.uint8(found.label)
     instance[i] = found.instance
     normals[i] = found.normal
+    albedo[i] = found.albedo
     key = wp.uint32(i) * wp.uint32(9781) + seed
     p = found.position + found.face_normal * (NEAR + 2.0e-5 * hit.t)
+    positions[i] = p
     facing = wp.dot(found.normal, light.sun)
-    lit = wp.float32(0.0)
     if facing > 0.0 and light.sun_colour[1] > 0.02:
         # Within the sun's disc at random: shadows grow softer with distance.
         a = tangent(light.sun)
         b = wp.cross(light.sun, a)
         r = light.softness * wp.sqrt(hash_unit(key))
         angle = 6.2831853 * hash_unit(key + wp.uint32(77))
-        towards = wp.normalize(light.sun + a * (r * wp.cos(angle)) + b * (r * wp.sin(angle)))
-        if not wp.mesh_query_ray_anyhit(body.mesh, p, towards, 250.0):
-            lit = facing
-    direct[i] = lit
-    # One ray into the hemisphere, drawn by the cosine: how much sky nearby things hide. It is
-    # cast for one pixel of four; the picture's maker spreads it.
-    open_sky[i] = -1.0
-    column = i % width
-    row = i // width
-    if (column & 1) == 0 and (row & 1) == 0:
+        to_sun[i] = wp.normalize(light.sun + a * (r * wp.cos(angle)) + b * (r * wp.sin(angle)))
+    if quarter >= 0:
+        # One ray into the hemisphere, drawn by the cosine: how much sky nearby things hide.
         a = tangent(found.face_normal)
         b = wp.cross(found.face_normal, a)
         x = hash_unit(key + wp.uint32(331))
         angle = 6.2831853 * hash_unit(key + wp.uint32(555))
         r = wp.sqrt(x)
-        up = (
+        to_sky[quarter] = (
             found.face_normal * wp.sqrt(1.0 - x) + a * (r * wp.cos(angle)) + b * (r * wp.sin(angle))
         )
-        open_sky[i] = 1.0
-        if wp.mesh_query_ray_anyhit(body.mesh, p, up, hidden_reach):
-            open_sky[i] = 0.1
+        sky_positions[quarter] = p
     cosine = wp.clamp(-wp.dot(found.normal, d), 0.0, 1.0)
     share = wp.float32(0.0)
-    light_out = found.albedo * found.glow
     if found.mirror > 0.004:
         # What is merely damp is rough: it does not turn into a mirror at grazing angles.
         smooth = wp.clamp(found.mirror * 14.0, 0.0, 1.0)
-        share = found.mirror + (1.0 - found.mirror) * smooth * wp.pow(1.0 - cosine, 5.0)
+        grazing = (1.0 - cosine) * (1.0 - cosine)
+        grazing = grazing * grazing * (1.0 - cosine)
+        share = found.mirror + (1.0 - found.mirror) * smooth * grazing
         share = wp.min(share, 0.95)
         back = wp.normalize(d + found.normal * (2.0 * cosine))
         if wp.dot(back, found.face_normal) < 0.02:
             back = wp.normalize(back + found.face_normal * 0.05)
-        second = nearest(body, p, back)
-        seen = sky(looks, light, back)
-        if second.face >= 0:
-            other = surface_of(body, looks, second, p, back, pixel * 4.0)
-            sun = wp.max(wp.dot(other.normal, light.sun), 0.0) * 0.7
-            amount = light.sun_colour * sun + light.zenith * 0.6 + light.horizon * 0.25
-            seen = wp.cw_mul(other.albedo, amount)
-        light_out = light_out + seen * share
-    shine[i] = light_out
+        to_mirror[i] = back
+    shine[i] = found.albedo * found.glow
     mirror[i] = share
-    albedo[i] = found.albedo
+
+
+@wp.kernel(enable_backward=False)
+def mirrored(
+    body: Body,
+    looks: Looks,
+    light: Light,
+    positions: wp.array(dtype=wp.vec3),
+    directions: wp.array(dtype=wp.vec3),
+    distance: wp.array(dtype=wp.float32),
+    face: wp.array(dtype=wp.int32),
+    weights: wp.array(dtype=wp.vec2),
+    pixel: wp.float32,
+    mirror: wp.array(dtype=wp.float32),
+    shine: wp.array(dtype=wp.vec3),
+):
+    """Add to `shine` what mirror rays see, without shadows or mirrors of its own."""
+    i = wp.tid()
+    d = directions[i]
+    if d[0] != d[0]:
+        return
+    seen = wp.vec3()
+    if face[i] < 0:
+        seen = sky(looks, light, d)
+    else:
+        hit = hit_of(distance, face, weights, i)
+        other = surface_of(body, looks, hit, positions[i], d, pixel * 4.0)
+        sun = wp.max(wp.dot(other.normal, light.sun), 0.0) * 0.7
+        amount = light.sun_colour * sun + light.zenith * 0.6 + light.horizon * 0.25
+        seen = wp.cw_mul(other.albedo, amount)
+    shine[i] = shine[i] + seen * mirror[i]
+
+
+@wp.func
+def inside(k: wp.int32, n: wp.int32) -> wp.int32:
+    """An index that is out of range by a few, mirrored at the first or last pixel."""
+    if k < 0:
+        k = -k
+    if k >= n:
+        k = 2 * n - 2 - k
+    return wp.clamp(k, 0, n - 1)
+
+
+@wp.kernel(enable_backward=False)
+def lighten(
+    light: Light,
+    to_sun: wp.array(dtype=wp.vec3),
+    hidden: wp.array(dtype=wp.uint8),
+    normals: wp.array(dtype=wp.vec3),
+    direct: wp.array(dtype=wp.float32),
+):
+    """Cosine under which the sun shines onto each pixel's surface; 0 in the shade."""
+    i = wp.tid()
+    lit = wp.float32(0.0)
+    d = to_sun[i]
+    if d[0] == d[0] and hidden[i] == wp.uint8(0):
+        lit = wp.dot(normals[i], light.sun)
+    direct[i] = lit
+
+
+@wp.kernel(enable_backward=False)
+def spread(
+    to_sky: wp.array(dtype=wp.vec3),
+    hidden: wp.array(dtype=wp.uint8),
+    width: wp.int32,
+    sums: wp.array(dtype=wp.vec2),
+):
+    """Along each second row: sum of sky light, and number of its rays, within four pixels."""
+    i = wp.tid()
+    row = i // width
+    column = i - row * width
+    total = wp.vec2()
+    first = column - 4 + (column & 1)
+    for k in range(first, column + 5, 2):
+        j = row * ((width + 1) >> 1) + (inside(k, width) >> 1)
+        d = to_sky[j]
+        if d[0] == d[0]:
+            seen = wp.float32(1.0)
+            if hidden[j] != wp.uint8(0):
+                seen = 0.1
+            total += wp.vec2(seen, 1.0)
+    sums[i] = total
+
+
+@wp.kernel(enable_backward=False)
+def combine(
+    light: Light,
+    air: Air,
+    T: wp.mat44,
+    width: wp.int32,
+    height: wp.int32,
+    axis: wp.array(dtype=wp.float32),
+    distance: wp.array(dtype=wp.float32),
+    direct: wp.array(dtype=wp.float32),
+    sums: wp.array(dtype=wp.vec2),
+    world_normals: wp.array(dtype=wp.vec3),
+    albedo: wp.array(dtype=wp.vec3),
+    mirror: wp.array(dtype=wp.float32),
+    shine: wp.array(dtype=wp.vec3),
+    share: wp.float32,
+    depth: wp.array(dtype=wp.float32),
+    normals: wp.array(dtype=wp.vec3),
+    shading: wp.array(dtype=wp.vec3),
+    radiance: wp.array(dtype=wp.vec3),
+):
+    """Put the parts of a view together, see `renderer.View`; `share` of it adds to the radiance."""
+    i = wp.tid()
+    row = i // width
+    column = i - row * width
+    # Of the sun's light, half is the pixel's own and half the mean of its neighbourhood.
+    left = inside(column - 1, width)
+    right = inside(column + 1, width)
+    above = inside(row - 1, height) * width
+    below = inside(row + 1, height) * width
+    here = row * width
+    sun = direct[above + left] + direct[above + column] + direct[above + right]
+    sun += direct[here + left] + direct[i] + direct[here + right]
+    sun += direct[below + left] + direct[below + column] + direct[below + right]
+    sun = 0.5 * direct[i] + sun * (0.5 / 9.0)
+    sky_light = wp.vec2()
+    first = row - 4 + (row & 1)
+    for k in range(first, row + 5, 2):
+        sky_light += sums[(inside(k, height) >> 1) * width + column]
+    open_sky = wp.float32(0.0)
+    if sky_light[1] > 0.0:
+        open_sky = sky_light[0] / sky_light[1]
+    n = world_normals[i]
+    up = 0.5 + 0.5 * n[2]
+    lit = air.above * (open_sky * up) + air.bounce * (1.0 - up) + light.sun_colour * sun
+    t = distance[i]
+    total = wp.cw_mul(albedo[i], lit) * (1.0 - mirror[i]) + shine[i]
+    metres = t * axis[i]
+    if t >= FAR:
+        metres = wp.INF
+        # Fog hides the sky too, most at the horizon.
+        total = total + (air.colour - total) * air.thickness
+    else:
+        total = air.colour + (total - air.colour) * wp.exp(-air.fog * t)
+    if axis[i] != axis[i]:
+        metres = wp.NAN
+        total = wp.vec3()
+    depth[i] = metres
+    normals[i] = wp.vec3(
+        T[0, 0] * n[0] + T[1, 0] * n[1] + T[2, 0] * n[2],
+        T[0, 1] * n[0] + T[1, 1] * n[1] + T[2, 1] * n[2],
+        T[0, 2] * n[0] + T[1, 2] * n[1] + T[2, 2] * n[2],
+    )
+    shading[i] = lit
+    radiance[i] = radiance[i] + total * share
 
 
 @wp.kernel(enable_backward=False)
 def measure(
     body: Body,
-    rays: wp.array(dtype=wp.vec3),
-    origins: wp.array(dtype=wp.vec3),
-    distance: wp.array(dtype=wp.float32),
-    label: wp.array(dtype=wp.uint8),
-    cosine: wp.array(dtype=wp.float32),
-    mirror: wp.array(dtype=wp.float32),
     looks: Looks,
+    origin: wp.vec3,
+    directions: wp.array(dtype=wp.vec3),
+    distance: wp.array(dtype=wp.float32),
+    face: wp.array(dtype=wp.int32),
+    weights: wp.array(dtype=wp.vec2),
+    label: wp.array(dtype=wp.uint8),
+    strength: wp.array(dtype=wp.float32),
 ):
-    """Nearest distance along each ray (world frame, unit length): a laser's view."""
+    """Class of what each ray hit, and the strength of a laser's echo from it."""
     i = wp.tid()
-    hit = nearest(body, origins[i], rays[i])
-    distance[i] = hit.t
     label[i] = wp.uint8(SKY)
-    if hit.face < 0:
+    strength[i] = 0.0
+    if face[i] < 0:
         return
-    found = surface_of(body, looks, hit, origins[i], rays[i], 0.002)
+    hit = hit_of(distance, face, weights, i)
+    d = directions[i]
+    found = surface_of(body, looks, hit, origin, d, 0.002)
     label[i] = wp.uint8(found.label)
-    cosine[i] = -wp.dot(found.normal, rays[i]) * found.albedo[1]
-    mirror[i] = found.mirror
+    strength[i] = -wp.dot(found.normal, d) * found.albedo[1] * (1.0 - found.mirror)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from depth_perception.world import labels
 from depth_perception.world.drive import Drive
+from depth_perception.world.looks import strengthened, texture_levels
 from depth_perception.world.materials import MATERIALS
 from depth_perception.world.picture import Sensor, automatic_exposure, develop, draw_sensor
-from depth_perception.world.renderer import Renderer, View, strengthened, texture_levels
+from depth_perception.world.renderer import Renderer, View
 from depth_perception.world.rigs import RigCamera, WorldRig
 from depth_perception.world.surface_textures import texture_set
 
@@ -40,13 +41,15 @@ class SensorSuite:
         drive: Where it goes.
         rig: What it carries.
         device: A Warp device; by default a GPU where there is one.
+        tracer: What follows rays, see `tracing.make_tracer`; by default the fastest that runs.
     """
 
-    def __init__(self, drive: Drive, rig: WorldRig, *, device: str = "") -> None:
+    def __init__(self, drive: Drive, rig: WorldRig, *, device: str = "", tracer: str = "") -> None:
         self.drive, self.rig = drive, rig
         self._renderer = Renderer(
-            drive.still, drive.picture, _textures(drive.seed % TEXTURE_SETS), device=device
-        )
+            drive.still, drive.picture, _textures(drive.seed % TEXTURE_SETS), device=device,
+            tracer=tracer,
+        )  # fmt: skip
         rng = np.random.default_rng([drive.seed, 23])
         make = draw_sensor(rng)
         self._sensors = {
@@ -62,6 +65,11 @@ class SensorSuite:
     def device(self) -> str:
         """The Warp device that traces rays, such as "cpu" or "cuda:0"."""
         return self._renderer.device
+
+    @property
+    def tracer(self) -> str:
+        """The back end that follows rays: "embree" or "warp"."""
+        return self._renderer.tracer
 
     def view(self, camera: RigCamera, time: float, *, samples: int = 1) -> View:
         """Render what a camera of the rig sees at `time` seconds."""
