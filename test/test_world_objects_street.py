@@ -8,8 +8,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from depth_perception.world import barriers, furniture, plants, poles, signals
-from depth_perception.world.labels import FENCE, LIGHT, POLE, SIGN, VEGETATION, WALL
+from depth_perception.world import barriers, furniture, plants, poles, signals, woods
+from depth_perception.world.labels import FENCE, LIGHT, POLE, SIGN, TERRAIN, VEGETATION, WALL
 from depth_perception.world.materials import INDEX
 from depth_perception.world.mesh import Mesh
 
@@ -19,6 +19,8 @@ LENGTH = 10.0
 # Maker: lowest and highest height and width (the greater of x and y), metres; triangles; labels.
 THINGS: dict[str, tuple[Maker, tuple[float, float], tuple[float, float], int, set[int]]] = {
     "broadleaf_tree": (plants.broadleaf_tree, (3.8, 15), (1, 14), 1500, {VEGETATION}),
+    "avenue_tree": (plants.avenue_tree, (10, 16), (7, 16), 1500, {VEGETATION}),
+    "thicket": (woods.thicket, (4, 14), (13, 19), 1250, {VEGETATION}),
     "conifer": (plants.conifer, (3.8, 15.5), (0.7, 10.5), 1500, {VEGETATION}),
     "bare_tree": (plants.bare_tree, (4, 15), (2, 13), 1500, {VEGETATION}),
     "palm": (plants.palm, (4, 11), (2.5, 7), 800, {VEGETATION}),
@@ -41,6 +43,9 @@ THINGS: dict[str, tuple[Maker, tuple[float, float], tuple[float, float], int, se
     "jersey_barrier": (
         lambda rng: barriers.jersey_barrier(rng, LENGTH), (0.75, 1.1), (9.9, 10.1), 250, {WALL}
     ),
+    "water_barrier": (
+        lambda rng: barriers.water_barrier(rng, LENGTH), (0.7, 1.3), (9.8, 10.1), 600, {WALL}
+    ),
     "garden_wall": (
         lambda rng: barriers.garden_wall(rng, LENGTH), (0.4, 2.3), (9.9, 10.3), 650, {WALL, FENCE}
     ),
@@ -50,6 +55,7 @@ THINGS: dict[str, tuple[Maker, tuple[float, float], tuple[float, float], int, se
     ),
     "cone": (furniture.cone, (0.4, 0.95), (0.2, 0.55), 150, {FENCE}),
     "barrier_board": (furniture.barrier_board, (0.9, 1.45), (1.2, 2.3), 250, {FENCE}),
+    "soil_heap": (furniture.soil_heap, (0.4, 1.7), (1.4, 4.6), 250, {TERRAIN}),
     "bin": (furniture.bin, (0.7, 1.2), (0.35, 0.95), 200, {FENCE}),
     "dumpster": (furniture.dumpster, (1.2, 2), (1.2, 4.4), 250, {FENCE}),
     "bus_shelter": (furniture.bus_shelter, (2.3, 2.9), (3, 5.5), 200, {FENCE}),

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from depth_perception.world import buildings, labels
+from depth_perception.world import labels
 from depth_perception.world.materials import INDEX
-from depth_perception.world.mesh import FloatArray, Surface
+from depth_perception.world.mesh import FloatArray, Mesh, Surface
 from depth_perception.world.road import HALF_WIDTH, RoadShape, Spine
 from depth_perception.world.site import Site
-from depth_perception.world.specimens import specimen
+from depth_perception.world.specimens import POOL, block_specimen, specimen
 
 
 def add_backdrop(site: Site) -> None:
     """Add the land around the vehicle's start, 1.5 km to each side, and what stands on it."""
-    _add_distant(site, _add_land(site))
+    _add_distant(site, *_add_land(site))
 
 
-def _add_land(site: Site) -> float:
-    """A grid of land that follows the road near it and rolls far from it: height of hills, m."""
+def _add_land(site: Site) -> tuple[FloatArray, FloatArray]:
+    """A grid of land that follows the road near it and rolls far from it.
+
+    Returns:
+        Offsets of its lines (N,) from the vehicle's start along x and y, and its heights (N, N), m.
+    """
     rng, shape = site.rng, site.plan.shape
     step = np.concatenate([np.arange(0, 130, 13.0), np.geomspace(140, 1500, 14)])
     lines = np.concatenate([-step[:0:-1], step])
@@ -43,36 +47,54 @@ def _add_land(site: Site) -> float:
     land = Surface(INDEX["grass"], (red, green, blue), labels.TERRAIN)
     points = np.stack([gx, gy, z], -1).reshape(-1, 3)
     site.town.still.append(land.mesh(points, faces, uv=points[:, :2], smooth=True))
-    return hills
+    return lines, z
 
 
-def _add_distant(site: Site, hills: float) -> None:
-    """Blocks, woods (bushes much enlarged) and trees, up to 400 m away."""
-    rng, still, setting = site.rng, site.town.still, site.plan.setting
+def _add_distant(site: Site, lines: FloatArray, land: FloatArray) -> None:
+    """Blocks, woods and trees, up to 400 m away; at some roads' ends they close the view."""
+    rng, setting = site.rng, site.plan.setting
     middle = site.spine.world(site.ego_s, 0.0)
-    leafy = [specimen("bush", k) for k in range(8)]
-    trees = [specimen("broadleaf_tree", k) for k in range(4)]
     built = setting in ("city", "industrial", "suburb", "car_park", "motorway")
-    for _ in range(int(rng.integers(20, 60))):
+    places = []
+    for _ in range(int(rng.integers(30, 75))):
         angle, r = rng.uniform(0, 2 * np.pi), rng.uniform(40, 400)
-        x, y = middle[0] + r * np.cos(angle), middle[1] + r * np.sin(angle)
-        ground, distance = _land_height(
-            site.spine, site.plan.shape, np.array([x]), np.array([y])
-        )  # fmt: skip
-        if distance[0] < HALF_WIDTH * 0.75:
+        places.append((middle[0] + r * np.cos(angle), middle[1] + r * np.sin(angle)))
+    for s, out in ((site.end - 1.0, 1.0), (site.start + 1.0, -1.0)):
+        if rng.uniform() < 0.6:  # beyond the road's end, as where it turns off
+            away = float(rng.uniform(10.0, 90.0))
+            heading = float(site.spine.at("heading", s))
+            ahead = np.array([np.cos(heading), np.sin(heading)]) * out
+            end = site.spine.world(s, 0.0)[:2] + away * ahead
+            for t in np.arange(-0.45 * away - 25.0, 0.45 * away + 26.0, float(rng.uniform(9, 16))):
+                x, y = end + t * np.array([-ahead[1], ahead[0]]) + rng.normal(0, 3.0, 2)
+                places.append((float(x), float(y)))
+    x, y = np.array(places).T
+    ground, distance = _land_height(site.spine, site.plan.shape, x, y)
+    i, j = (np.clip(np.searchsorted(lines, k) - 1, 0, len(lines) - 2)
+            for k in (x - middle[0], y - middle[1]))  # fmt: skip
+    # The lowest corner of the cell: what stands on it may sink in, but nothing hangs in the air.
+    lowest = np.minimum.reduce([land[i, j], land[i + 1, j], land[i, j + 1], land[i + 1, j + 1]])
+    # What lies beyond an end of the road is near to it, but not beside it.
+    s_end = np.array([site.spine.world(k, 0.0)[:2] for k in (site.start, site.end)])
+    beyond = np.hypot(x[:, None] - s_end[:, 0], y[:, None] - s_end[:, 1]).min(1) <= distance + 2.5
+    for k in range(len(x)):
+        if distance[k] < (9.0 if beyond[k] else HALF_WIDTH * 0.75):
             continue
-        base = float(ground[0]) + hills * float(rng.normal(0, 0.1)) * min(r / 400, 1)
-        sink = 1.0
-        if built and rng.uniform() < 0.55:
-            tall = int(rng.integers(2, 14 if setting == "city" else 5))
-            mesh = buildings.block(rng, 3.0 * int(rng.integers(4, 12)), 14.0, tall)
-        elif rng.uniform() < 0.5:
-            size = float(rng.uniform(3, 9))
-            mesh = leafy[int(rng.integers(8))].scaled(size * 1.6, size * 1.6, size)
-        else:
-            sink = 0.5
-            mesh = trees[int(rng.integers(4))]
-        still.append(mesh.placed(x, y, base - sink, rng.uniform(0, 6.28)))
+        outside = beyond[k] or distance[k] > HALF_WIDTH
+        base = float(lowest[k] if outside else ground[k])
+        mesh, sink = _distant(rng, setting, built)
+        turn = rng.uniform(0, 6.28)
+        site.town.still.append(mesh.placed(float(x[k]), float(y[k]), base - sink, turn))
+
+
+def _distant(rng: np.random.Generator, setting: str, built: bool) -> tuple[Mesh, float]:
+    """Something far off, and how deep it stands in the ground, m."""
+    if built and rng.uniform() < 0.5:
+        return block_specimen(int(rng.integers(24)), setting == "city"), 1.0
+    if rng.uniform() < 0.6:
+        size = float(rng.uniform(1.0, 1.7))
+        return specimen("thicket", int(rng.integers(POOL))).scaled(size, size, size), 1.0
+    return specimen("broadleaf_tree", int(rng.integers(8))), 0.5
 
 
 def _land_height(

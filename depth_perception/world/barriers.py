@@ -93,6 +93,30 @@ def jersey_barrier(rng: np.random.Generator, length: float) -> Mesh:
     return join(blocks)
 
 
+def water_barrier(rng: np.random.Generator, length: float) -> Mesh:
+    """Plastic tubs filled with water, red or orange and white in turn, 0.75 to 1.05 m high."""
+    high = rng.uniform(0.75, 1.05)
+    half = np.array([[0.28, 0.0], [0.28, 0.22], [0.13, 0.42], [0.10, high]])
+    outline = np.concatenate([half, half[::-1] * [-1, 1]])
+    pairs = (((0.62, 0.07, 0.04), (0.72, 0.71, 0.68)), ((0.78, 0.20, 0.03), (0.74, 0.73, 0.70)),
+             ((0.55, 0.06, 0.05), (0.75, 0.74, 0.72)), ((0.62, 0.07, 0.04), (0.62, 0.09, 0.04)),
+             ((0.80, 0.50, 0.04), (0.06, 0.06, 0.06)))  # fmt: skip
+    pair = choose(rng, pairs)
+    edges = between(length, rng.uniform(1.0, 2.0))
+    parts = []
+    for k, (start, stop) in enumerate(pairwise(edges)):
+        plastic = surface("plain", varied(rng, pair[k % 2], 0.12), WALL)
+        # They stand in a line, but not exactly.
+        parts.append(prism(plastic, outline + [rng.normal(0, 0.03), 0], start + 0.03, stop - 0.03))
+        dark = surface("plain", (0.25 * pair[k % 2][0], 0.04, 0.04), WALL)
+        middle = (start + stop) / 2
+        parts.append(dark.box((middle, 0, 0.08), (0.35 * (stop - start), 0.57, 0.12)))
+        if rng.random() < 0.15:
+            lamp = surface("lamp", (0.85, 0.45, 0.03), WALL)
+            parts.append(lamp.rod((middle, 0, high), (middle, 0, high + 0.2), 0.08, sides=6))
+    return join(parts)
+
+
 def garden_wall(rng: np.random.Generator, length: float) -> Mesh:
     """A wall with coping, 0.5 to 2 m high, some with pillars or a railing on top."""
     name, tint = choose(rng, MASONRY)

@@ -7,15 +7,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_perception.world.carriageways import Lane
+from depth_perception.world.ground_mesh import ground_mesh
 from depth_perception.world.ground_picture import GroundPicture, paint_ground
 from depth_perception.world.mesh import FloatArray, Mesh, join
-from depth_perception.world.plan import Lane, StreetPlan, draw_plan
+from depth_perception.world.plan import StreetPlan, draw_plan
 from depth_perception.world.renderer import Sky
-from depth_perception.world.road import STEP, Spine, ground_mesh, make_spine
+from depth_perception.world.road import STEP, Spine, make_spine, with_crest
 from depth_perception.world.roundabout import path, path_heading, with_roundabout
 from depth_perception.world.town import Mover, PlacedObject, Town, box_size, ground_pose
 from depth_perception.world.town_builder import build_town
 from depth_perception.world.weather import draw_sky
+from depth_perception.world.yards import kerb_dips
 
 BEHIND, AHEAD = 75.0, 150.0
 """How far the street goes on behind the start and beyond the end of a drive, m."""
@@ -160,7 +163,9 @@ def make_drive(
         speed = float(rng.uniform(low, high))
     end = speed * duration + AHEAD
     joined = tuple(road for road in plan.shape.side_roads if road.s < end - 15.0)
-    plan = replace(plan, shape=replace(plan.shape, side_roads=joined))
+    yards = tuple(yard for yard in plan.yards if yard.last < end - 5.0)
+    shape = replace(plan.shape, side_roads=joined, dips=kerb_dips(yards))
+    plan = replace(plan, shape=shape, yards=yards)
     if not flat:
         # Chance of its own: streets without a roundabout stay what they were.
         plan = with_roundabout(plan, np.random.default_rng([seed, 12]), end)
@@ -172,11 +177,16 @@ def make_drive(
         grade=steep * tame * float(rng.choice([0.1, 0.5, 1.0])),
         bank=0.03 * tame * float(rng.choice([0.0, 0.5, 1.0])),
     )  # fmt: skip
+    if grade is None and not flat:
+        spine = with_crest(spine, np.random.default_rng([seed, 13]), plan.setting)
     if grade is not None:
         s = spine.start + STEP * np.arange(len(spine.x), dtype=float)
         spine = replace(spine, z=grade * s)
     lanes = plan.driving_lanes(1)
     lane = lanes[int(rng.integers(len(lanes)))]
+    beside = [k for k in plan.lanes if k.kind == "service" and k.direction == 1]
+    if beside and np.random.default_rng([seed, 14]).uniform() < 0.2:
+        lane, speed = beside[0], min(speed, 9.0)
     sky = draw_sky(rng, weather)
     town = Town()
     if not empty:

@@ -13,10 +13,11 @@ also means "other static obstacle".
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from depth_perception.world.labels import FENCE, POLE, VEGETATION
+from depth_perception.world.labels import FENCE, POLE, TERRAIN, VEGETATION
 from depth_perception.world.mesh import Colour, Mesh, Surface, join
 from depth_perception.world.parts import banded, choose, prism, surface, tubes, varied
 from depth_perception.world.plants import bush
@@ -71,6 +72,22 @@ def barrier_board(rng: np.random.Generator) -> Mesh:
         for y in (-0.4 * wide, 0.4 * wide):
             parts.append(lamp.rod((-0.05, y, top + 0.12), (0.05, y, top + 0.12), 0.1, sides=8))
     return join(parts)
+
+
+def soil_heap(rng: np.random.Generator) -> Mesh:
+    """A heap of soil, sand or gravel, 1.5 to 4 m across."""
+    name, tint = choose(rng, (("soil", (0.9, 0.8, 0.7)), ("gravel", (0.45, 0.42, 0.38)),
+                              ("soil", (0.42, 0.34, 0.22))))  # fmt: skip
+    earth = surface(name, varied(rng, tint), TERRAIN)
+    wide, deep, high = rng.uniform(0.8, 2.0), rng.uniform(0.8, 1.5), rng.uniform(0.5, 1.4)
+    return _above(earth.ellipsoid((0, 0, 0), (wide, deep, high), around=14, down=9), rng)
+
+
+def _above(heap: Mesh, rng: np.random.Generator) -> Mesh:
+    """A heap with a rough skin and nothing more than 0.1 m below the ground."""
+    p = heap.vertices * rng.uniform(0.88, 1.1, (len(heap.vertices), 1)).astype(np.float32)
+    p[:, 2] = np.maximum(p[:, 2], -0.1)
+    return replace(heap, vertices=p)
 
 
 def bin(rng: np.random.Generator) -> Mesh:

@@ -6,8 +6,9 @@ import itertools
 
 import numpy as np
 
+from depth_perception.world.carriageways import Lane
 from depth_perception.world.ground_grid import GroundGrid, Mask
-from depth_perception.world.plan import Lane, StreetPlan
+from depth_perception.world.plan import StreetPlan
 
 
 def draw_markings(
@@ -64,6 +65,14 @@ class _Markings:
         rng, plan, grid = self.rng, self.plan, self.grid
         t = (right.t + right.width / 2 + left.t - left.width / 2) / 2.0
         kinds = {right.kind, left.kind}
+        for strip in plan.shape.strips:
+            if right.t < strip.middle < left.t:  # a carriageway's edge on each side of it
+                if rng.uniform() < 0.5:
+                    self._stripes(self.white, strip.lower - 0.3, width)
+                    self._stripes(self.white, strip.upper + 0.3, width)
+                return
+        if "half" in kinds:
+            return
         if "park" in kinds or "bay" in kinds:
             if right.kind == left.kind:
                 return

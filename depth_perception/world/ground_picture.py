@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from depth_perception.world.ground_grid import Mask, make_grid
 from depth_perception.world.ground_markings import draw_markings
+from depth_perception.world.ground_tracks import draw_gutters, draw_tracks, mark_yards
 from depth_perception.world.ground_wear import (
     colour_edges,
     draw_tone,
@@ -22,7 +23,20 @@ from depth_perception.world.ground_wear import (
     strew_litter,
     wear_paths,
 )
-from depth_perception.world.ground_zones import draw_albedo, zone_labels, zone_map, zone_surfaces
+from depth_perception.world.ground_zones import (
+    DRIVE,
+    ISLAND,
+    KERB,
+    MEDIAN,
+    PAVEMENT,
+    RAILS,
+    ROAD,
+    YARD,
+    draw_albedo,
+    zone_labels,
+    zone_map,
+    zone_surfaces,
+)
 from depth_perception.world.materials import INDEX
 from depth_perception.world.plan import StreetPlan
 
@@ -69,10 +83,24 @@ def paint_ground(
     wear_paths(grid, plan, rng, zone)
     surfaces = zone_surfaces(plan, rng)
     material = np.array([INDEX[name] for name in surfaces], np.uint8)[zone]
-    label = zone_labels(plan)[zone]
+    label = zone_labels(surfaces)[zone]
     dark, bright = draw_wear(grid, plan, rng)
     white, yellow = draw_markings(grid, plan, rng)
+    more = rng.spawn(1)[0]
+    off_road = (zone == MEDIAN) | (zone == ISLAND) | (zone == RAILS)
+    for layer in (white, yellow):
+        if layer is not None:
+            layer[off_road] = 0
+    draw_tracks(grid, plan, more, surfaces[RAILS], dark, bright)
+    draw_gutters(grid, plan, more, dark, bright)
+    mark_yards(grid, plan, more, white, dark)
     albedo = np.array([draw_albedo(rng, name) for name in surfaces], np.float32)
+    for k in (PAVEMENT, DRIVE, YARD):
+        # Of the road's own colour: only the edge parts them.
+        if surfaces[k] == surfaces[ROAD] and (plan.alike or k != PAVEMENT):
+            albedo[k] = albedo[ROAD] * more.uniform(0.85, 1.15)
+    if plan.alike and more.uniform() < 0.5:
+        albedo[KERB] = albedo[PAVEMENT] * more.uniform(0.9, 1.3)
     tone = draw_tone(grid, plan, rng, zone)
     # Whole pictures of floats are what takes the time here: one pass over all three channels, and
     # what is drawn on them only where it is.

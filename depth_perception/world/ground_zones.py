@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from depth_perception.world import labels
 from depth_perception.world.ground_grid import RESOLUTION, GroundGrid
+from depth_perception.world.ground_mesh import ground_rows
 from depth_perception.world.plan import StreetPlan
-from depth_perception.world.road import ground_rows
 
-ROAD, KERB, VERGE, PAVEMENT, LAND, MEDIAN, PARKING, EARTH = range(8)
+ROAD, KERB, VERGE, PAVEMENT, LAND, MEDIAN, PARKING, EARTH, ISLAND, RAILS, DRIVE, YARD = range(12)
 """Zones, the values of `zone_map`."""
 
 _ALBEDO: dict[str, tuple[float, float, float]] = {
@@ -20,6 +20,9 @@ _ALBEDO: dict[str, tuple[float, float, float]] = {
     "soil": (0.17, 0.12, 0.08), "stone": (0.30, 0.30, 0.29),
 }  # fmt: skip
 """Mean linear albedo of each surface."""
+
+_PAVED = ("slabs", "asphalt", "concrete", "cobbles", "asphalt", "slabs", "stone")
+"""What yards are made of, the frequent ones twice."""
 
 
 def zone_map(grid: GroundGrid, plan: StreetPlan) -> NDArray[np.uint8]:
@@ -47,20 +50,38 @@ def zone_map(grid: GroundGrid, plan: StreetPlan) -> NDArray[np.uint8]:
         part[beyond > kerb + verge + pavement] = LAND
         zone[half] = part
     everywhere = np.ones(grid.width, bool)
-    if shape.median is not None:
-        upper, lower, _ = shape.median
-        free = everywhere.copy()
-        for road in shape.side_roads:
-            free &= np.abs(grid.s - road.s) > road.width / 2 + road.radius
-        zone[np.ix_((grid.t < upper + 0.07) & (grid.t > lower - 0.07), free)] = MEDIAN
+    for k, strip in enumerate(shape.raised):
+        free = ~shape.gap(strip, grid.s)
+        kind = MEDIAN if shape.median is not None and k == 0 else ISLAND
+        kind = RAILS if strip.kind == "rails" else kind
+        inside = (grid.t < strip.upper + 0.07) & (grid.t > strip.lower - 0.07)
+        _fill(zone, inside, free, kind)
     if shape.roundabout is not None:
         everywhere = np.abs(grid.s - shape.roundabout.s) > shape.roundabout.length + 2.0
         island = np.interp(grid.s, rows, shape.island(rows)).astype(np.float32)
         zone[(np.abs(t) < island + 0.07) & (island > 0)] = MEDIAN
     for lane in plan.lanes:
         if lane.kind in ("park", "bay"):
-            zone[np.ix_(np.abs(grid.t - lane.t) < lane.width / 2, everywhere)] = PARKING
+            _fill(zone, np.abs(grid.t - lane.t) < lane.width / 2, everywhere, PARKING)
+    for yard in plan.yards:
+        edge = shape.left if yard.side > 0 else -shape.right
+        away = yard.side * grid.t - edge
+        low = max(yard.near, 0.0) if yard.kind == "drive" else max(yard.near, kerb + 0.05)
+        across = np.nonzero((away > low) & (away < yard.far))[0]
+        along = np.nonzero((grid.s > yard.first) & (grid.s < yard.last))[0]
+        if len(across) and len(along):
+            part = zone[across[0] : across[-1] + 1, along[0] : along[-1] + 1]
+            part[part != ROAD] = DRIVE if yard.kind == "drive" else YARD
     return zone
+
+
+def _fill(
+    zone: NDArray[np.uint8], rows: NDArray[np.bool_], columns: NDArray[np.bool_], kind: int
+) -> None:
+    """Set a band of rows to one zone, in some columns."""
+    found = np.nonzero(rows)[0]
+    if len(found):
+        zone[found[0] : found[-1] + 1, columns] = kind
 
 
 def zone_surfaces(plan: StreetPlan, rng: np.random.Generator) -> list[str]:
@@ -73,18 +94,26 @@ def zone_surfaces(plan: StreetPlan, rng: np.random.Generator) -> list[str]:
     if plan.setting in ("country", "motorway"):
         verge = str(rng.choice(["grass", "grass", "gravel", "soil"]))
     median = str(rng.choice(["grass", "concrete", "slabs", "grass"]))
+    more = rng.spawn(1)[0]
+    island = str(more.choice(["grass", "grass", "grass", "slabs", "cobbles", "soil", "asphalt"]))
+    rails = str(more.choice(["gravel", "gravel", "grass", "concrete"]))
+    drive, yard = (str(more.choice(_PAVED)) for _ in range(2))
     return [road, "stone", verge, plan.pavement_surface, plan.land_surface, median, parking,
-            "soil"]  # fmt: skip
+            "soil", island, rails, drive, yard]  # fmt: skip
 
 
-def zone_labels(plan: StreetPlan) -> NDArray[np.uint8]:
-    """Class of each zone: (8,) Cityscapes train ids."""
-    paved = {"slabs", "asphalt", "concrete", "cobbles", "stone"}
-    land = labels.SIDEWALK if plan.land_surface in paved else labels.TERRAIN
-    return np.array(
-        [labels.ROAD, labels.SIDEWALK, labels.TERRAIN, labels.SIDEWALK, land, labels.TERRAIN,
-         labels.ROAD, labels.TERRAIN], np.uint8,
-    )  # fmt: skip
+def zone_labels(surfaces: list[str]) -> NDArray[np.uint8]:
+    """Class of each zone by its material's name: (12,) Cityscapes train ids.
+
+    Islands and yards are sidewalk where they are paved. Beds of rails, which Cityscapes leaves
+    out, are terrain.
+    """
+    by_surface = [labels.SIDEWALK if k in _PAVED else labels.TERRAIN for k in surfaces]
+    for zones, label in (((ROAD, PARKING), labels.ROAD), ((RAILS, VERGE), labels.TERRAIN),
+                         ((KERB, PAVEMENT, DRIVE, YARD), labels.SIDEWALK)):  # fmt: skip
+        for zone in zones:
+            by_surface[zone] = label
+    return np.array(by_surface, np.uint8)
 
 
 def draw_albedo(rng: np.random.Generator, surface: str) -> NDArray[np.float64]:

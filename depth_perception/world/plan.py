@@ -7,29 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_perception.world.carriageways import Lane, Section, widen
 from depth_perception.world.road import RoadShape, SideRoad, land_noise
+from depth_perception.world.strips import Strip
+from depth_perception.world.yards import Yard, draw_yards, kerb_dips
 
 SETTINGS = ("city", "suburb", "country", "motorway", "industrial", "car_park", "tunnel", "bridge")
 """Kinds of place, each with its own mix of what stands beside the road."""
 
 _FREQUENCY = (0.27, 0.27, 0.14, 0.10, 0.08, 0.07, 0.035, 0.035)
-
-
-@dataclass(frozen=True)
-class Lane:
-    """One lane.
-
-    Attributes:
-        t: Of its middle, m.
-        direction: +1 along the spine, -1 against it.
-        kind: "drive", "park" or "cycle".
-        width: m.
-    """
-
-    t: float
-    direction: int
-    kind: str
-    width: float
 
 
 @dataclass(frozen=True)
@@ -47,6 +33,9 @@ class StreetPlan:
         land_surface: Material of the land beyond: grass, soil, gravel, slabs, asphalt.
         building_line: Distance of building fronts from the kerb, m.
         crossings: s of zebra crossings.
+        tracks: t of the middles of tram tracks that lie in the carriageway.
+        yards: Paved ground beside the road that is no road.
+        alike: The pavement is of the road's own surface; only its edge parts them.
     """
 
     setting: str
@@ -59,6 +48,9 @@ class StreetPlan:
     land_surface: str
     building_line: float
     crossings: tuple[float, ...]
+    tracks: tuple[float, ...] = ()
+    yards: tuple[Yard, ...] = ()
+    alike: bool = False
 
     def driving_lanes(self, direction: int) -> list[Lane]:
         """Lanes for traffic in one direction, from the kerb inwards."""
@@ -84,7 +76,15 @@ def draw_plan(
     if setting and setting not in SETTINGS:
         raise ValueError(f"setting {setting!r}: expected one of {', '.join(SETTINGS)}")
     setting = setting or str(rng.choice(SETTINGS, p=_FREQUENCY))
+    # Chance of its own for what lies beside the main road.
+    beside = rng.spawn(1)[0]
     lanes, left, right, median = _lanes(rng, setting)
+    section = widen(beside, setting, Section(lanes, left, right), median=median is not None)
+    lanes, left, right = section.lanes, section.left, section.right
+    strips = section.strips
+    wide = setting == "city" and median is not None and median[0] - median[1] > 3.2
+    if wide and median is not None and beside.uniform() < 0.4:  # trams in the middle
+        strips, median = (Strip(median[0], median[1], 0.1, "rails"), *strips), None
     kerbed = setting in ("city", "suburb", "car_park", "tunnel", "bridge") or (
         setting == "industrial" and rng.uniform() < 0.6
     )
@@ -104,22 +104,32 @@ def draw_plan(
         slope=slope,
         shelf=14.0 if built_up else float(rng.uniform(5.0, 14.0)),
         roughness=0.1 if built_up else float(rng.uniform(0.1, 0.8)),
-        side_roads=side_roads, median=median, drop=drop, noise=land_noise(rng),
+        side_roads=side_roads, median=median, drop=drop, noise=land_noise(rng), strips=strips,
     )  # fmt: skip
+    if kerbed and beside.uniform() < 0.15:
+        shape = replace(shape, kerb=float(beside.uniform(0.01, 0.04)))
     if flat:
         shape = replace(shape, crown=0.0, land=(0.0, 0.0), slope=(0.0, 0.0), roughness=0.0)
     pavement, verge = _edges(rng, setting)
     crossings: tuple[float, ...] = ()
     if setting in ("city", "suburb") and rng.uniform() < 0.6:
         crossings = tuple(float(k) for k in rng.uniform(-10, 50, int(rng.integers(1, 3))))
-    return StreetPlan(
+    plan = StreetPlan(
         setting=setting, shape=shape, lanes=lanes, pavement=pavement, verge=verge,
         road_surface=_road_surface(rng, setting),
         pavement_surface=str(rng.choice(["slabs", "slabs", "asphalt", "concrete", "cobbles"])),
         land_surface=_land_surface(rng, setting),
         building_line=_building_line(rng, setting, pavement, verge),
-        crossings=crossings,
+        crossings=crossings, tracks=section.tracks,
     )  # fmt: skip
+    behind = (pavement[0] + verge[0], pavement[1] + verge[1])
+    if setting in ("country", "motorway"):
+        behind = (1.0, 1.0)
+    yards = draw_yards(beside, setting, shape, behind, plan.building_line, start, end)
+    plan = replace(plan, shape=replace(shape, dips=kerb_dips(yards)), yards=yards)
+    if beside.uniform() < 0.2:
+        plan = replace(plan, pavement_surface=plan.road_surface, alike=True)
+    return plan
 
 
 def _pair(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -139,8 +149,8 @@ def _lanes(
     }[setting]  # fmt: skip
     one_way = setting in ("city", "suburb", "tunnel") and rng.uniform() < 0.2
     gap = 0.0
-    if setting == "motorway" or (setting == "city" and per_way > 1 and rng.uniform() < 0.4):
-        gap = float(rng.uniform(1.5, 5.0))
+    if setting == "motorway" or (setting == "city" and per_way > 1 and rng.uniform() < 0.5):
+        gap = float(rng.uniform(1.5, 8.0))
     lanes: list[Lane] = []
     edges = []
     for direction in (1, -1):
@@ -174,7 +184,7 @@ def _lanes(
     else:
         right, left = -edges[0], edges[1]
     median = None
-    if gap > 0.0:
+    if gap > 0.0 and not one_way:
         half = gap / 2.0 - 0.2
         if half > 0.25:
             median = (half, -half, float(rng.uniform(0.08, 0.2)))

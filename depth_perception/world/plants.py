@@ -6,6 +6,8 @@ of a plant counts as vegetation, its trunk too, as in Cityscapes.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from depth_perception.world.foliage import (
@@ -47,7 +49,23 @@ def broadleaf_tree(rng: np.random.Generator, height: float | None = None) -> Mes
     """A tree in leaf, 4 to 14 m high unless its height is given; 600 to 1500 triangles."""
     tall = float(rng.uniform(4, 14)) if height is None else height
     # Crown: width as a share of the height, and where it begins: spreading, round, oval, column.
-    width, clear = choose(rng, ((0.40, 0.24), (0.33, 0.27), (0.25, 0.24), (0.14, 0.14)))
+    forms = ((0.40, 0.24), (0.33, 0.27), (0.25, 0.24), (0.14, 0.14))
+    return _leafy_tree(rng, tall, *choose(rng, forms))
+
+
+def avenue_tree(rng: np.random.Generator) -> Mesh:
+    """A big tree in leaf whose crown, 8 to 13 m wide, spreads over a road 4.2 m above it."""
+    tall = float(rng.uniform(10.5, 15))
+    tree = _leafy_tree(rng, tall, float(rng.uniform(0.38, 0.46)), 0.42)
+    # Lorries and crews with saws keep the space over a road free: up with what hangs into it.
+    p = tree.vertices.copy()
+    low = (np.hypot(p[:, 0], p[:, 1]) > 0.6) & (p[:, 2] < 4.9)
+    p[low, 2] = 4.25 + 0.65 * np.clip(p[low, 2] / 4.9, 0.0, 1.0) ** 3
+    return replace(tree, vertices=p)
+
+
+def _leafy_tree(rng: np.random.Generator, tall: float, width: float, clear: float) -> Mesh:
+    """A tree in leaf; its crown's width and where it begins are shares of its height."""
     radius = tall * width * rng.uniform(0.85, 1.1)
     bottom = tall * clear * rng.uniform(0.85, 1.2)
     middle = np.array([*rng.normal(0, 0.03, 2) * tall, (tall + bottom) / 2])

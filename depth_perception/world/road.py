@@ -7,13 +7,12 @@ follows the road wherever it goes. World frame `odom`: z up, metres.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from depth_perception.world import labels, materials
-from depth_perception.world.mesh import FloatArray, Mesh
+from depth_perception.world.strips import Strip
 
 STEP = 0.5
 """Spacing of the spine's samples, m."""
@@ -50,8 +49,11 @@ class Spine:
 
     def at(self, name: str, s: ArrayLike) -> NDArray[np.float64]:
         """One of the sampled columns at s, linear between samples."""
-        grid = self.start + STEP * np.arange(len(self.x))
-        return np.interp(np.asarray(s, float), grid, getattr(self, name))
+        column: NDArray[np.float64] = getattr(self, name)
+        place = np.clip((np.asarray(s, float) - self.start) / STEP, 0.0, len(column) - 1.0)
+        index = np.minimum(place.astype(np.int64), len(column) - 2)
+        share = place - index
+        return column[index] * (1.0 - share) + column[index + 1] * share
 
     def world(self, s: ArrayLike, t: ArrayLike, height: ArrayLike = 0.0) -> NDArray[np.float64]:
         """Points (..., 3) at (s, t), `height` metres above the banked road."""
@@ -98,6 +100,19 @@ def make_spine(
         start, c * x - si * y, si * x + c * y, z - z[zero], heading - turn,
         _waves(rng, s, 150.0, 500.0) * bank,
     )  # fmt: skip
+
+
+def with_crest(spine: Spine, rng: np.random.Generator, setting: str) -> Spine:
+    """Let some roads go over a hill's crest, or through a dip, within sight of the vehicle."""
+    chance = {"country": 0.3, "suburb": 0.25, "city": 0.12, "motorway": 0.1}.get(setting, 0.0)
+    change = float(rng.uniform(0.02, 0.07)) * float(rng.choice([1.0, 1.0, -1.0]))
+    length, at = float(rng.uniform(25.0, 60.0)), float(rng.uniform(25.0, 130.0))
+    if rng.uniform() > chance:
+        return spine
+    s: NDArray[np.float64] = spine.start + STEP * np.arange(len(spine.x), dtype=np.float64)
+    # The grade goes from +change to -change; its radius is length / change, some hundred metres.
+    rise = -change * length * (np.logaddexp(0, 2 * (s - at) / length) - (s - at) / length)
+    return replace(spine, z=spine.z + rise - float(np.interp(0.0, s, rise)))
 
 
 def _waves(
@@ -187,6 +202,8 @@ class RoadShape:
         median: (t of left face, t of right face, height) of a raised strip; None for none.
         drop: Intervals of s where the land falls by 6 m, 2.5 to 3.5 m off the edge: a bridge.
         noise: (2 sides, N waves, (along, across, phase)) of the land, from `land_noise`.
+        strips: Raised strips between the main carriageway and others beside it.
+        dips: Sorted s where lowered kerbs begin and end: (left, right).
     """
 
     left: float
@@ -202,6 +219,23 @@ class RoadShape:
     drop: tuple[tuple[float, float], ...] = ()
     noise: NDArray[np.float64] = field(default_factory=lambda: np.zeros((2, 8, 3)))
     roundabout: Roundabout | None = None
+    strips: tuple[Strip, ...] = ()
+    dips: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+
+    @property
+    def raised(self) -> tuple[Strip, ...]:
+        """All strips, the median among them."""
+        middle = () if self.median is None else (Strip(*self.median),)
+        return (*middle, *self.strips)
+
+    def gap(self, strip: Strip, s: ArrayLike) -> NDArray[np.bool_]:
+        """Whether a strip is left out at each s because a road joins there."""
+        s = np.asarray(s, float)
+        gap = np.zeros(np.shape(s), bool)
+        for road in self.side_roads:
+            if strip.side in (0, road.side):
+                gap |= np.abs(s - road.s) < road.width / 2 + road.radius
+        return gap
 
     def edge(self, side: int, s: ArrayLike) -> NDArray[np.float64]:
         """|t| of the kerb's foot at each s on one side (+1 left, -1 right)."""
@@ -234,15 +268,10 @@ class RoadShape:
         for side in (1, -1):
             beyond = side * t - self.edge(side, s)
             h = np.where(beyond > 0, h + self._rise(side, s, beyond), h)
-        if self.median is not None:
-            upper, lower, height = self.median
-            inside = np.minimum(upper - t, t - lower)
-            # The strip is left out where roads join.
-            gap = np.zeros(np.shape(s), bool)
-            for road in self.side_roads:
-                gap |= np.abs(s - road.s) < road.width / 2 + road.radius
-            rise = np.clip((inside + KERB_RUN) / KERB_RUN, 0.0, 1.0) * height
-            h = h + np.where(gap, 0.0, rise)
+        for strip in self.raised:
+            rise = strip.rise(t, KERB_RUN)
+            if rise.any():
+                h = h + np.where(self.gap(strip, s), 0.0, rise)
         if self.roundabout is not None:
             half = self.island(s)
             inside = np.where(half > 0.0, half - np.abs(t), -1.0)
@@ -258,11 +287,16 @@ class RoadShape:
         i = 0 if side > 0 else 1
         out = np.maximum(beyond - self.shelf, 0.0)
         step = np.clip(beyond / KERB_RUN, 0.0, 1.0) * self.kerb
+        if self.dips[i]:
+            low = np.searchsorted(self.dips[i], s) % 2 == 1
+            ramp = np.clip(beyond / KERB_RUN, 0.0, 0.25) + 0.75 * np.clip(beyond, 0.0, 1.0)
+            step = np.where(low, ramp * self.kerb, step)
         land = self.land[i] * np.clip((beyond - 2.0) / max(self.shelf - 2.0, 1.0), 0.0, 1.0)
-        waves = np.zeros(np.shape(beyond))
-        for along, across, phase in self.noise[i]:
-            waves = waves + np.sin(along * s + across * out + phase)
-        rough = self.roughness * waves / np.sqrt(len(self.noise[i])) * np.clip(out / 12.0, 0.0, 1.0)
+        rough = np.zeros(np.shape(beyond))
+        if self.roughness > 0.0 and out.any():
+            for along, across, phase in self.noise[i]:
+                rough = rough + np.sin(along * s + across * out + phase)
+            rough *= self.roughness / np.sqrt(len(self.noise[i])) * np.clip(out / 12.0, 0.0, 1.0)
         fall = np.zeros(np.shape(beyond))
         for first, last in self.drop:
             along = np.clip(np.minimum(s - first, last - s) / 8.0, 0.0, 1.0)
@@ -277,92 +311,3 @@ def land_noise(rng: np.random.Generator) -> NDArray[np.float64]:
     k = 2 * np.pi / length
     phase = rng.uniform(0, 2 * np.pi, (2, 8))
     return np.stack([k * np.cos(angle), k * np.sin(angle), phase], axis=-1)
-
-
-def ground_mesh(spine: Spine, shape: RoadShape, start: float, end: float) -> Mesh:
-    """The ground from s = start to end as triangles; texture coordinates are (s, t).
-
-    Rows are closer together where a kerb turns a corner, and columns follow the kerbs, so that
-    each kerb is a clean edge.
-    """
-    s = ground_rows(shape, start, end)
-    t = np.concatenate([-_columns(shape, -1, s)[:, ::-1], _columns(shape, 1, s)], axis=1)
-    if shape.median is not None:
-        upper, lower, _ = shape.median
-        inner = np.array([lower - KERB_RUN, lower, upper, upper + KERB_RUN])
-        t = np.sort(np.concatenate([t, np.broadcast_to(inner, (len(s), 4))], axis=1), axis=1)
-    if shape.roundabout is not None:
-        half = shape.island(s)[:, None] * np.array([1.0, 0.97, 0.7, 0.4])
-        cut = np.concatenate([half[:, :1] + KERB_RUN, half, 0.0 * half[:, :1]], axis=1)
-        t = np.sort(np.concatenate([t, cut, -cut], axis=1), axis=1)
-    rows = np.broadcast_to(s[:, None], t.shape)
-    height = shape.height(rows, t)
-    p = spine.world(rows, t, height)
-    normals = _grid_normals(p)
-    n, m = t.shape
-    i = np.arange(n * m).reshape(n, m)
-    a, b, c, d = (k.ravel() for k in (i[:-1, :-1], i[1:, :-1], i[1:, 1:], i[:-1, 1:]))
-    # t grows to the left: counter-clockwise from above is a -> b (along s) -> c -> d.
-    triangles = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
-    count = len(triangles)
-    return Mesh(
-        vertices=p.reshape(-1, 3).astype(np.float32),
-        normals=normals.reshape(-1, 3).astype(np.float32),
-        uv=np.stack([rows, t], -1).reshape(-1, 2).astype(np.float32),
-        triangles=triangles.astype(np.int32),
-        material=np.full(count, materials.INDEX["ground"], np.uint8),
-        tint=np.ones((count, 3), np.float32),
-        label=np.full(count, labels.TERRAIN, np.uint8),
-        instance=np.zeros(count, np.int32),
-    )
-
-
-def ground_rows(shape: RoadShape, start: float, end: float) -> NDArray[np.float64]:
-    """Values of s at which the ground's triangles are cut."""
-    rows = [np.arange(start, end + 0.5, 1.0)]
-    for road in shape.side_roads:
-        half = road.width / 2.0
-        corner = half + road.radius * (1.0 - np.cos(np.linspace(0.0, np.pi / 2, 9)))
-        # The last step to the mouth is as narrow as a kerb.
-        corner = np.unique(np.concatenate([corner, [half + KERB_RUN, half]]))
-        rows += [road.s + corner, road.s - corner]
-    if shape.roundabout is not None:
-        made = shape.roundabout
-        angle = np.linspace(0.0, np.pi / 2, 15)
-        for half in (made.island, made.island + made.ring):
-            along = STRETCH * half * np.append(np.sin(angle), 1.0 + KERB_RUN / (STRETCH * half))
-            rows += [made.s + along, made.s - along]
-    for first, last in shape.drop:
-        rows.append(np.array([first, first + 8.0, last - 8.0, last]))
-    s = np.unique(np.concatenate(rows))
-    s = s[(s >= start) & (s <= end)]
-    # Two rows closer than a millimetre make slivers that no ray can hit cleanly.
-    return s[np.concatenate([[True], np.diff(s) > 1e-3])]
-
-
-def _columns(shape: RoadShape, side: int, s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """|t| of the cuts on one side, one row for each s: (N, M), from the middle outwards."""
-    edge = shape.edge(side, s)[:, None]
-    base = shape.left if side > 0 else -shape.right
-    middle = max(side * (shape.left + shape.right) / 2.0, 0.0)
-    inner = np.array([middle, (middle + base) / 2.0])
-    # Short of the ground's end. A second cut just inside the kerb keeps the tilt of the kerb's
-    # normals off the road.
-    edge = np.minimum(edge, HALF_WIDTH - 1.0)
-    foot = np.concatenate([np.maximum(edge - 0.03, base), edge + 1e-3], axis=1)
-    road = np.concatenate(
-        [np.broadcast_to(inner, (len(s), 2)), np.full((len(s), 1), base), foot], axis=1
-    )
-    away = np.array([KERB_RUN, 1.0, 2.0, 2.5, 3.5, 6.0, shape.shelf])
-    away = np.concatenate([np.unique(away), shape.shelf + np.array([3.0, 7.0, 12.0, 18.0, 26.0])])
-    land = np.minimum(edge + away, HALF_WIDTH - 1e-3 * np.arange(len(away), 0, -1))
-    last = np.full((len(s), 1), HALF_WIDTH)
-    return np.maximum.accumulate(np.concatenate([road, land, last], axis=1), axis=1)
-
-
-def _grid_normals(p: FloatArray) -> FloatArray:
-    """Normals of a grid of points (N, M, 3), smooth except across steep steps such as kerbs."""
-    along, across = np.gradient(p, axis=0), np.gradient(p, axis=1)
-    normal = np.cross(along, across)
-    length = np.linalg.norm(normal, axis=-1, keepdims=True)
-    return np.where(length > 1e-12, normal / np.maximum(length, 1e-12), [0.0, 0.0, 1.0])

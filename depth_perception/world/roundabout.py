@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from depth_perception.world.plan import StreetPlan
 from depth_perception.world.road import Roundabout, SideRoad
+from depth_perception.world.yards import kerb_dips
 
 
 def with_roundabout(plan: StreetPlan, rng: np.random.Generator, end: float) -> StreetPlan:
@@ -25,7 +26,7 @@ def with_roundabout(plan: StreetPlan, rng: np.random.Generator, end: float) -> S
         plan.setting in ("city", "suburb", "country", "industrial")
         and len(drive) == 2
         and drive[0].direction > 0 > drive[1].direction
-        and plan.shape.median is None
+        and not plan.shape.raised
     )
     island, ring = float(rng.uniform(3.0, 9.0)), float(rng.uniform(6.0, 8.0))
     s = float(rng.uniform(18.0, 55.0))
@@ -35,9 +36,12 @@ def with_roundabout(plan: StreetPlan, rng: np.random.Generator, end: float) -> S
     made = Roundabout(s, island, ring, float(rng.uniform(0.2, 0.9)))
     arms = tuple(SideRoad(s, side, float(rng.uniform(5.0, 7.0)), 4.0) for side in sides)
     kept = tuple(r for r in plan.shape.side_roads if abs(r.s - s) > made.length + r.width + 12.0)
-    shape = replace(plan.shape, side_roads=kept + arms, roundabout=made)
+    yards = tuple(y for y in plan.yards if abs(y.middle - s) > made.length + y.last - y.first + 8.0)
+    shape = replace(
+        plan.shape, side_roads=kept + arms, roundabout=made, dips=kerb_dips(yards)
+    )  # fmt: skip
     crossings = tuple(c for c in plan.crossings if abs(c - s) > made.length + 4.0)
-    return replace(plan, shape=shape, crossings=crossings)
+    return replace(plan, shape=shape, crossings=crossings, yards=yards, tracks=())
 
 
 def path(plan: StreetPlan, s: ArrayLike, t: ArrayLike) -> NDArray[np.float64]:

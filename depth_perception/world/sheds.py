@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from depth_perception.world.building_parts import (
     wall,
     window_unit,
 )
+from depth_perception.world.labels import FENCE
 from depth_perception.world.mesh import Colour, Mesh, Surface, join
 
 _CLADDING: tuple[Colour, ...] = (
@@ -185,4 +187,40 @@ def garage(rng: np.random.Generator) -> Mesh:
             tiles, trim, material, depth, width, height, pitch=rng.uniform(0.4, 0.7), overhang=0.2
         )
         parts.append(roof.placed(0, depth / 2, 0, np.pi / 2))
+    return join(parts)
+
+
+_BANDS: tuple[Colour, ...] = (
+    (0.62, 0.05, 0.04), (0.04, 0.14, 0.45), (0.75, 0.58, 0.05), (0.05, 0.28, 0.13),
+    (0.75, 0.75, 0.73), (0.85, 0.30, 0.03),
+)  # fmt: skip
+
+
+def canopy(rng: np.random.Generator) -> Mesh:
+    """A roof on columns over rows of pumps, 11 to 20 m along x and 7 to 10 m along y, 5 m clear."""
+    long, deep = float(rng.uniform(11, 20)), float(rng.uniform(7, 10))
+    clear, thick = float(rng.uniform(4.5, 5.4)), float(rng.uniform(0.5, 1.0))
+    band = surface("plain", pick(rng, _BANDS))
+    white = surface("plain", (0.74, 0.74, 0.72))
+    stand = replace(white, label=FENCE)
+    steel = surface("metal", pick(rng, ((0.55, 0.55, 0.55),)))
+    lamp = surface("lamp", (1.0, 0.97, 0.9))
+    kerb = replace(surface("concrete", (0.8, 0.8, 0.78)), label=FENCE)
+    parts = [
+        white.box((0, 0, clear + thick / 2), (long, deep, thick)),
+        band.box((0, 0, clear + 0.5 * thick), (long + 0.06, deep + 0.06, 0.45 * thick)),
+    ]
+    rows = (0.0,) if deep < 8.2 else (-0.22 * deep, 0.22 * deep)
+    for y in rows:
+        for x in (-0.32 * long, 0.32 * long):
+            parts.append(steel.box((x, y, clear / 2), (0.35, 0.35, clear)))
+            # An island with two pumps at each column.
+            parts.append(kerb.box((x, y, 0.07), (3.4, 1.1, 0.14)))
+            for shift in (-1.1, 1.1):
+                high = float(rng.uniform(1.4, 2.0))
+                pump = replace(surface("plain", pick(rng, (*_BANDS, (0.3, 0.3, 0.3)))), label=FENCE)
+                parts.append(stand.box((x + shift, y, 0.12 + high / 2), (0.7, 0.5, high)))
+                parts.append(pump.box((x + shift, y, high - 0.1), (0.74, 0.54, 0.45)))
+        for x in np.linspace(-0.4 * long, 0.4 * long, 4):
+            parts.append(lamp.box((x, y, clear - 0.01), (1.0, 0.6, 0.04)))
     return join(parts)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from depth_perception.world.carriageways import Lane
 from depth_perception.world.mesh import Mesh
-from depth_perception.world.plan import Lane, StreetPlan
+from depth_perception.world.plan import StreetPlan
 from depth_perception.world.road import Spine
-from depth_perception.world.specimens import POOL, specimen
+from depth_perception.world.specimens import POOL, low_reach, specimen
 from depth_perception.world.town import Mover, PlacedObject, Town, box_size, ground_pose
 
 
@@ -28,6 +29,8 @@ class Site:
         ego_speed: Its speed, m/s.
         ego_lane: Its lane, one of the plan's.
         town: What has been placed.
+        more: Chance for what came later than the rest, so that streets without it stay the same.
+        taken: (side, first, last): stretches of s beside the road that are used up.
     """
 
     plan: StreetPlan
@@ -39,13 +42,23 @@ class Site:
     ego_speed: float
     ego_lane: Lane
     town: Town = field(default_factory=Town)
+    taken: list[tuple[int, float, float]] = field(default_factory=list)
+    more: np.random.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.more = self.rng.spawn(1)[0]
 
     def base_edge(self, side: int) -> float:
         """|t| of the carriageway's edge away from junctions, m."""
         return self.plan.shape.left if side > 0 else -self.plan.shape.right
 
-    def free(self, side: int, first: float, last: float, margin: float = 0.0) -> bool:
-        """Whether no side road joins, and no roundabout is, between two values of s."""
+    def free(
+        self, side: int, first: float, last: float, margin: float = 0.0, *, away: float = 0.0
+    ) -> bool:
+        """Whether no side road, roundabout, yard or the like is between two values of s.
+
+        Yards that end nearer to the road than `away` m do not count.
+        """
         made = self.plan.shape.roundabout
         if made is not None:
             half = made.length + 1.0 + margin
@@ -55,7 +68,10 @@ class Site:
             half = road.width / 2 + road.radius + margin
             if road.side == side and first < road.s + half and last > road.s - half:
                 return False
-        return True
+        low, high = first - margin, last + margin
+        if any(k.meets(side, low, high) and k.far > away for k in self.plan.yards):
+            return False
+        return not any(k == side and low < b and high > a for k, a, b in self.taken)
 
     def clear_of_ego(self, s: float, t: float, margin: float = 7.0) -> bool:
         """Whether (s, t) is outside the vehicle's lane or farther than `margin` m along it."""
@@ -66,9 +82,19 @@ class Site:
         heading = self.spine.at("heading", [s - 2.0, s + 2.0])
         return float(heading[1] - heading[0]) / 4.0
 
-    def specimen(self, kind: str) -> Mesh:
+    def specimen(self, kind: str, rng: np.random.Generator | None = None) -> Mesh:
         """Any of the pool's specimens of a kind."""
-        return specimen(kind, int(self.rng.integers(POOL)))
+        return specimen(kind, int((rng or self.rng).integers(POOL)))
+
+    def put_tree(self, kind: str, s: float, away: float, side: int) -> None:
+        """Plant a tree `away` m from the carriageway's edge, or farther off if it is in the way.
+
+        Below `HEADROOM` nothing of it reaches over the carriageway.
+        """
+        number = int(self.more.integers(POOL))
+        away = max(away, low_reach(kind, number) + 0.1)
+        t = side * (self.base_edge(side) + away)
+        self.put(specimen(kind, number), s, t, self.more.uniform(0, 6.3))
 
     def put(
         self, mesh: Mesh, s: float, t: float, heading: float = 0.0, *, upright: bool = True,

@@ -8,13 +8,17 @@ from functools import lru_cache
 import numpy as np
 
 from depth_perception.world import (
+    buildings,
     furniture,
     people,
     plants,
     poles,
+    sheds,
     signals,
+    tram,
     two_wheelers,
     vehicles,
+    woods,
 )
 from depth_perception.world.mesh import Mesh
 
@@ -25,6 +29,8 @@ _MAKERS: dict[str, Callable[[np.random.Generator], Mesh]] = {
     maker.__name__: maker
     for maker in (
         plants.broadleaf_tree, plants.conifer, plants.bare_tree, plants.bush, plants.grass_tuft,
+        plants.avenue_tree, woods.thicket, plants.palm, plants.flower_bed, furniture.soil_heap,
+        sheds.canopy, sheds.garage, tram.tram,
         furniture.bench, furniture.bin, furniture.barrier_board, furniture.bus_shelter,
         furniture.cabinet, furniture.cone, furniture.dumpster, furniture.hydrant,
         furniture.mailbox, furniture.parking_meter, furniture.planter,
@@ -49,7 +55,26 @@ def specimen(kind: str, number: int) -> Mesh:
     return _MAKERS[kind](np.random.default_rng([number, *kind.encode()]))
 
 
+HEADROOM = 4.0
+"""Height that is kept free over carriageways, m."""
+
+
+@lru_cache(maxsize=4096)
+def low_reach(kind: str, number: int) -> float:
+    """How far a specimen reaches from its middle below `HEADROOM`, m."""
+    p = specimen(kind, number).vertices
+    return float(np.hypot(p[:, 0], p[:, 1])[p[:, 2] < HEADROOM].max())
+
+
 @lru_cache(maxsize=POOL * 2)
 def vehicle_specimen(number: int) -> tuple[str, Mesh]:
     """Kind and mesh of a vehicle, kinds as frequent as on a road; `number` as for `specimen`."""
     return vehicles.draw(np.random.default_rng([number, 77]))
+
+
+@lru_cache(maxsize=POOL)
+def block_specimen(number: int, city: bool) -> Mesh:
+    """A block of flats, 12 to 33 m wide, for where it stands far off or behind something."""
+    rng = np.random.default_rng([number, 78])
+    tall = int(rng.integers(2, 14 if city else 5))
+    return buildings.block(rng, 3.0 * int(rng.integers(4, 12)), 14.0, tall)

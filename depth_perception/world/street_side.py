@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from depth_perception.world import barriers, buildings, plants, sheds
+from depth_perception.world.greens import add_poles_and_wires
 from depth_perception.world.mesh import Mesh
 from depth_perception.world.road import HALF_WIDTH
 from depth_perception.world.site import Site
@@ -52,7 +53,10 @@ def add_buildings(site: Site) -> None:
                 width, depth = 3.0 * int(rng.integers(2, 6)), float(rng.uniform(7, 11))
                 storeys = 2
             middle = s + width / 2
-            if site.free(side, s, s + width, 2.0) and rng.uniform() < density:
+            if not site.free(side, s, s + width, 1.5):
+                s += 2.5  # up against a junction or a yard
+                continue
+            if rng.uniform() < density:
                 if plan.setting == "industrial" and style < 0.8:
                     mesh = sheds.industrial(rng, width, depth)
                 elif plan.setting in ("city", "car_park"):
@@ -116,9 +120,7 @@ def add_roadside(site: Site, side: int) -> None:
             if site.free(side, s, s):
                 site.put(lamp, float(s), side * (edge + 0.5), 0.0 if side < 0 else -np.pi)
     if rng.uniform() < (0.5 if plan.setting in ("country", "suburb") else 0.1):
-        for s in np.arange(site.start + rng.uniform(0, 30), site.end, rng.uniform(28, 45)):
-            if site.free(side, s, s):
-                site.put(site.specimen("utility_pole"), float(s), side * (edge + room + 0.4))
+        add_poles_and_wires(site, side, side * (edge + room + 0.4))
     _add_furniture(site, side, room)
     _add_signs(site, side)
 
@@ -127,15 +129,21 @@ def _add_furniture(site: Site, side: int, room: float) -> None:
     """Small things on the `room` m between kerb and plot."""
     rng, setting = site.rng, site.plan.setting
     kinds = _FURNITURE.get(setting, ["cabinet"])
-    mean = {"city": 7.0, "suburb": 16.0, "car_park": 15.0}.get(setting, 35.0)
+    mean = {"city": 4.5, "suburb": 10.0, "car_park": 10.0}.get(setting, 25.0)
     s = site.start + rng.exponential(mean)
     while s < site.end:
         kind = str(rng.choice(kinds))
         if site.free(side, s - 2, s + 2):
-            across = rng.uniform(0.3, max(room - 0.3, 0.4))
+            mesh = site.specimen(kind)
+            across = max(rng.uniform(0.3, max(room - 0.3, 0.4)), _half_width(mesh) + 0.1)
             t = side * (site.base_edge(side) + across)
-            site.put(site.specimen(kind), float(s), t, np.pi if side > 0 else 0.0)
+            site.put(mesh, float(s), t, np.pi if side > 0 else 0.0)
         s += 1.0 + rng.exponential(mean)
+
+
+def _half_width(mesh: Mesh) -> float:
+    """How far a thing that stands along or against the road reaches across it, m."""
+    return float(np.abs(mesh.bounds()[:, 1]).max())
 
 
 def _add_signs(site: Site, side: int) -> None:
@@ -143,13 +151,15 @@ def _add_signs(site: Site, side: int) -> None:
     plan, rng = site.plan, site.rng
     edge = site.base_edge(side)
     heading = 0.0 if side < 0 else np.pi
-    mean = {"city": 22.0, "motorway": 60.0}.get(plan.setting, 40.0)
+    mean = {"city": 15.0, "motorway": 50.0, "suburb": 24.0}.get(plan.setting, 32.0)
     s = site.start + rng.exponential(mean)
     while s < site.end:
         kind = "direction_sign" if rng.uniform() < 0.12 else "road_sign"
         if site.free(side, s - 1, s + 1):
-            t = side * (edge + rng.uniform(0.4, 1.2))
-            site.put(site.specimen(kind), float(s), t, heading + rng.normal(0, 0.1))
+            mesh = site.specimen(kind)
+            # No board reaches over the road.
+            away = max(rng.uniform(0.4, 1.2), _half_width(mesh) + 0.2)
+            site.put(mesh, float(s), side * (edge + away), heading + rng.normal(0, 0.1))
         s += 3.0 + rng.exponential(mean)
     if plan.setting in ("city", "suburb"):
         made = plan.shape.roundabout
@@ -162,8 +172,8 @@ def _add_signs(site: Site, side: int) -> None:
                 site.put(light, float(at), side * (edge + 0.5), heading)
 
 
-def add_greenery(site: Site, side: int) -> None:
-    """Trees along the kerb, trees and bushes on the land beyond, tufts of grass."""
+def add_greenery(site: Site, side: int, *, lined: bool = False) -> None:
+    """Trees along the kerb unless it is `lined`, trees and bushes beyond, tufts of grass."""
     plan, rng = site.plan, site.rng
     if plan.setting == "tunnel":
         return
@@ -171,18 +181,16 @@ def add_greenery(site: Site, side: int) -> None:
     edge, room = site.base_edge(side), plan.pavement[i] + plan.verge[i]
     main_kind = str(rng.choice(["broadleaf_tree", "broadleaf_tree", "bare_tree", "mixed"]))
 
-    def tree() -> Mesh:
-        kind = main_kind
-        if kind == "mixed" or rng.uniform() < 0.15:
-            kind = str(rng.choice(["broadleaf_tree", "conifer", "bare_tree"]))
-        return site.specimen(kind)
+    def tree() -> str:
+        if main_kind == "mixed" or rng.uniform() < 0.15:
+            return str(rng.choice(["broadleaf_tree", "conifer", "bare_tree"]))
+        return main_kind
 
-    if plan.setting in ("city", "suburb", "car_park") and rng.uniform() < 0.55:
+    if plan.setting in ("city", "suburb", "car_park") and rng.uniform() < 0.55 and not lined:
         spacing = float(rng.uniform(7, 18))
         for s in np.arange(site.start + rng.uniform(0, spacing), site.end, spacing):
             if site.free(side, s, s, 1.0) and rng.uniform() < 0.85:
-                t = side * (edge + min(0.8, 0.5 * room + 0.3))
-                site.put(tree(), float(s), t, rng.uniform(0, 6.3))
+                site.put_tree(tree(), float(s), min(0.8, 0.5 * room + 0.3), side)
     mean = {"city": 25.0, "suburb": 7.0, "country": 7.0, "motorway": 9.0}.get(plan.setting, 15.0)
     s = site.start + rng.exponential(mean)
     while s < site.end:
@@ -191,8 +199,8 @@ def add_greenery(site: Site, side: int) -> None:
         if site.free(side, s - 2, s + 2) and edge + away < HALF_WIDTH - 2:
             inside = plan.building_line - 1.0 < away < plan.building_line + 13.0
             if not (inside and plan.setting in ("city", "suburb", "industrial")):
-                mesh = tree() if rng.uniform() < 0.6 else site.specimen("bush")
-                site.put(mesh, float(s), side * (edge + away), rng.uniform(0, 6.3))
+                kind = tree() if rng.uniform() < 0.6 else "bush"
+                site.put_tree(kind, float(s), away, side)
         s += rng.exponential(mean)
     if plan.land_surface == "grass" or plan.setting in ("country", "motorway"):
         for _ in range(int(rng.integers(10, 60))):

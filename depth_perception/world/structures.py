@@ -1,14 +1,15 @@
-"""Big things of a street: what stands on its median, tunnels, bridges over it, gantries."""
+"""Big things of a street: what stands on its median and islands, tunnels, gantries."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from depth_perception.world import barriers, labels, signals
+from depth_perception.world import barriers, labels, plants, signals
 from depth_perception.world.materials import INDEX
-from depth_perception.world.mesh import FloatArray, Mesh, Surface, join
+from depth_perception.world.mesh import FloatArray, Mesh, Surface
 from depth_perception.world.road import Spine
 from depth_perception.world.site import Site
+from depth_perception.world.specimens import POOL, low_reach, specimen
 
 
 def add_median(site: Site) -> None:
@@ -30,6 +31,39 @@ def add_median(site: Site) -> None:
             if site.free(1, s - 2, s + 2) and site.free(-1, s - 2, s + 2):
                 kind = str(rng.choice(["broadleaf_tree", "bush", "bush"]))
                 site.put(site.specimen(kind), float(s), middle)
+
+
+def add_islands(site: Site) -> None:
+    """Hedges, rails, fences, trees, signs or nothing on the strips beside the main road."""
+    plan, rng = site.plan, site.more
+    for strip in plan.shape.strips:
+        wide = strip.upper - strip.lower
+        if strip.tracks or wide < 0.7:
+            continue
+        free = [s for s in np.arange(site.start + 3, site.end - 8, 5.0)
+                if not plan.shape.gap(strip, np.array([s - 3.5, s, s + 3.5])).any()]  # fmt: skip
+        choice = rng.uniform()
+        if choice < 0.35:
+            makers = [barriers.guard_rail, barriers.fence]
+            if wide > 1.8:
+                makers += [plants.hedge, plants.hedge]
+            piece = makers[int(rng.integers(len(makers)))](rng, 5.1)
+            for s in free:
+                site.put(piece, float(s), strip.middle, upright=False)
+        elif choice < 0.8 and wide > 1.5:
+            kinds = ["broadleaf_tree", "bush", "avenue_tree", "bush", "bare_tree", "flower_bed"]
+            for s in free:
+                kind = str(rng.choice(kinds))
+                number = int(rng.integers(POOL))
+                if rng.uniform() < 0.6 and low_reach(kind, number) < wide / 2 + 0.3:
+                    site.put(specimen(kind, number), float(s), strip.middle, rng.uniform(0, 6.3))
+        for s in free:
+            if rng.uniform() < 0.08:
+                kind = str(rng.choice(["road_sign", "lamp_post", "bollard", "direction_sign"]))
+                turn = float(rng.choice([0.0, np.pi]))
+                mesh = site.specimen(kind, rng)
+                if kind == "lamp_post" or np.abs(mesh.bounds()[:, 1]).max() < wide / 2 - 0.1:
+                    site.put(mesh, float(s) + 2.5, strip.middle, turn)
 
 
 def _profile_along(
@@ -71,26 +105,6 @@ def add_tunnel(site: Site) -> None:
     hill = np.array([[left + 30, top + 3.9], [right - 30, top + 3.9]])
     still.append(_profile_along(spine, roof, hill, first, last))
     still.append(_profile_along(spine, roof, hill[::-1], first, last))
-
-
-def add_overpass(site: Site) -> None:
-    """A bridge over the road on piers, ahead of the vehicle."""
-    rng, shape, spine = site.rng, site.plan.shape, site.spine
-    s = site.ego_s + float(rng.uniform(12, 90))
-    width, clear = float(rng.uniform(6, 14)), float(rng.uniform(4.6, 6.0))
-    grey = float(rng.uniform(0.7, 1.1))
-    concrete = Surface(INDEX["concrete"], (grey, grey, grey * 0.97), labels.BUILDING)
-    heading = float(spine.at("heading", s)) + rng.normal(0, 0.15)
-    parts = [
-        concrete.box((0, 0, clear + 0.6), (width, 110.0, 1.2)),
-        concrete.box((-width / 2 + 0.15, 0, clear + 1.7), (0.3, 110.0, 1.0)),
-        concrete.box((width / 2 - 0.15, 0, clear + 1.7), (0.3, 110.0, 1.0)),
-    ]
-    for t in (shape.left + 2.5, shape.right - 2.5, shape.left + 22, shape.right - 22):
-        for x in (-width / 3, width / 3):
-            parts.append(concrete.rod((x, t, -3.0), (x, t, clear + 0.2), 0.5, sides=12))
-    x, y, z = spine.world(s, 0.0, 0.0)
-    site.town.still.append(join(parts).placed(x, y, z, heading))
 
 
 def add_gantry(site: Site) -> None:

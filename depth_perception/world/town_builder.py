@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from depth_perception.world import backdrop, street_side, structures, traffic
-from depth_perception.world.plan import Lane, StreetPlan
+from depth_perception.world import (
+    backdrop,
+    forecourts,
+    greens,
+    spans,
+    street_side,
+    structures,
+    traffic,
+    tramway,
+    works,
+)
+from depth_perception.world.carriageways import Lane
+from depth_perception.world.plan import StreetPlan
 from depth_perception.world.road import Spine
 from depth_perception.world.site import Site
 from depth_perception.world.town import Town
@@ -28,20 +39,34 @@ def build_town(
         ego_s: Its s at time 0, m.
     """
     site = Site(plan, spine, rng, start, end, ego_s, ego_speed, ego_lane)
+    # What crosses the road comes first: nothing else may stand in its way.
+    below = structures.add_tunnel if plan.setting == "tunnel" else None
+    over = site.more.uniform()
+    if below is None and over < 0.12 and plan.setting in ("motorway", "country", "city"):
+        spans.add_overpass(site)
+    elif below is None and over < 0.2 and plan.setting not in ("country", "bridge", "car_park"):
+        spans.add_footbridge(site)
+    viaduct = below is None and site.more.uniform() < 0.25 and spans.add_viaduct(site)
     street_side.add_buildings(site)
+    forecourts.add_yards(site)
     for side in (1, -1):
         street_side.add_boundary(site, side)
         street_side.add_roadside(site, side)
-        street_side.add_greenery(site, side)
+        greens.add_gardens(site, side)
+        avenue = not viaduct and greens.add_avenue(site, side)
+        street_side.add_greenery(site, side, lined=avenue or viaduct)
+        greens.add_woods(site, side)
+        greens.add_bollards(site, side)
     traffic.add_parked(site)
     traffic.add_traffic(site)
     traffic.add_people(site)
-    traffic.add_works(site)
-    structures.add_median(site)
-    if plan.setting == "tunnel":
-        structures.add_tunnel(site)
-    elif rng.uniform() < 0.12 and plan.setting in ("motorway", "country", "city"):
-        structures.add_overpass(site)
+    works.add_works(site)
+    tramway.add_tramway(site)
+    if not viaduct:
+        structures.add_median(site)
+        structures.add_islands(site)
+    if below is not None:
+        below(site)
     if plan.setting == "motorway" and rng.uniform() < 0.5:
         structures.add_gantry(site)
     backdrop.add_backdrop(site)

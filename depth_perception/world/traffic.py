@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from depth_perception.world.carriageways import Lane
 from depth_perception.world.mesh import Mesh
-from depth_perception.world.plan import Lane
 from depth_perception.world.site import Site
 from depth_perception.world.specimens import POOL, vehicle_specimen
 from depth_perception.world.town import box_size
 
-_LONG = ("bus", "box_lorry", "tipper", "tanker", "articulated")
+LONG = ("bus", "box_lorry", "tipper", "tanker", "articulated")
 """Vehicles that do not park at a kerb."""
 
 
@@ -23,7 +23,7 @@ def add_parked(site: Site) -> None:
     """Fill parking strips and bays, and put a few vehicles into drives."""
     plan, rng = site.plan, site.rng
     for lane in plan.lanes:
-        if lane.kind in ("park", "bay"):
+        if lane.kind in ("park", "bay", "half"):
             _fill_parking(site, lane)
     if plan.setting in ("suburb", "industrial"):
         for _ in range(rng.poisson(6)):
@@ -32,7 +32,7 @@ def add_parked(site: Site) -> None:
             t = side * (site.base_edge(side) + plan.building_line * rng.uniform(0.6, 0.9))
             if plan.building_line > 5.5 and site.free(side, s - 4, s + 4):
                 kind, mesh = vehicle_specimen(int(rng.integers(POOL)))
-                if kind not in _LONG:
+                if kind not in LONG:
                     site.put_object(kind, mesh, s, t, np.pi / 2 * side)
 
 
@@ -50,11 +50,13 @@ def _fill_parking(site: Site, lane: Lane) -> None:
             heading = (np.pi / 2 if rng.uniform() < 0.7 else -np.pi / 2) * side
         else:
             step = length + float(rng.uniform(0.6, 1.6))
-            fits = kind not in _LONG
+            fits = kind not in LONG
             heading = _along(lane.direction)
             heading += np.pi if rng.uniform() < 0.07 else 0.0
         if fits and rng.uniform() < occupied and site.free(side, s - 3, s + step + 3):
             t = lane.t + rng.normal(0, 0.08)
+            if lane.kind == "half":  # two wheels on the pavement
+                t += side * (lane.width / 2 + 0.05)
             site.put_object(kind, mesh, s + step / 2, t, heading + rng.normal(0, 0.02))
         s += step
 
@@ -69,6 +71,8 @@ def add_traffic(site: Site) -> None:
             _add_cyclists(site, lane)
         if lane.kind == "drive":
             _add_flow(site, lane, flow)
+        elif lane.kind == "service":
+            _add_flow(site, lane, 12.0 + 2.0 * flow, slow=True)
     if plan.setting in ("city", "suburb") and rng.uniform() < 0.7:
         for direction in (1, -1):
             lanes = plan.driving_lanes(direction)
@@ -76,7 +80,7 @@ def add_traffic(site: Site) -> None:
                 _add_cyclists(site, lanes[0], edge=True)
 
 
-def _add_flow(site: Site, lane: Lane, flow: float) -> None:
+def _add_flow(site: Site, lane: Lane, flow: float, *, slow: bool = False) -> None:
     """Vehicles of one lane, on average `flow` m farther apart than they have to be."""
     rng = site.rng
     own = lane is site.ego_lane
@@ -85,6 +89,8 @@ def _add_flow(site: Site, lane: Lane, flow: float) -> None:
         speed = float(np.clip(speed * rng.uniform(0.6, 1.4) + rng.normal(0, 1), 0.0, 33.0))
         if flow < 5.0:
             speed = min(speed, float(rng.uniform(0.0, 3.0)))
+        if slow:
+            speed = min(speed, 9.0)
     s = site.start + rng.exponential(flow)
     while s < site.end:
         kind, mesh = vehicle_specimen(int(rng.integers(POOL)))
@@ -115,8 +121,8 @@ def _add_cyclists(site: Site, lane: Lane, *, edge: bool = False) -> None:
 def add_people(site: Site) -> None:
     """People on the pavements, on crossings and, now and then, in the road."""
     plan, rng = site.plan, site.rng
-    mean = {"city": rng.choice([4.0, 9.0, 20.0]), "suburb": rng.choice([12.0, 40.0]),
-            "car_park": 20.0, "industrial": 50.0, "country": 120.0}.get(plan.setting)  # fmt: skip
+    mean = {"city": rng.choice([3.0, 6.0, 14.0]), "suburb": rng.choice([8.0, 25.0]),
+            "car_park": 12.0, "industrial": 35.0, "country": 120.0}.get(plan.setting)  # fmt: skip
     if mean is None:
         return
     for side in (1, -1):
@@ -167,18 +173,3 @@ def _add_walkers(site: Site, side: int, mean: float) -> None:
             bicycle = site.specimen("bicycle")
             site.put_object("bicycle", bicycle, s + 1.5, t, rng.uniform(-0.3, 0.3))
         s += 1.0 + rng.exponential(mean)
-
-
-def add_works(site: Site) -> None:
-    """Sometimes a stretch of the road's edge is closed by cones or boards."""
-    rng = site.rng
-    if rng.uniform() > 0.18:
-        return
-    side = int(rng.choice([-1, 1]))
-    s0 = site.ego_s + rng.uniform(-10, 40)
-    kind = str(rng.choice(["cone", "barrier_board"]))
-    for k in range(int(rng.integers(3, 12))):
-        s = s0 + 2.5 * k
-        t = side * (float(site.plan.shape.edge(side, s)) - min(0.4 + 0.25 * k, 2.0))
-        if abs(t - site.ego_lane.t) > 1.6:
-            site.put(site.specimen(kind), s, t, rng.choice([0.0, np.pi]))
