@@ -1,0 +1,59 @@
+"""Train a system as a YAML file says, or go on with a run that was stopped.
+
+    depth_perception world --dataset data/train --frames 1500
+    depth_perception train config/training/fused_lite.yaml --output runs/lite
+
+Ctrl-C finishes the step, saves and ends; the same command goes on. On several GPUs:
+torchrun --nproc-per-node 4 -m depth_perception.cli.main train CONFIG --output DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("config", help="YAML file, see config/training")
+    parser.add_argument("--output", "-o", required=True, metavar="DIR", help="folder of the run")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE",
+        help="change a value, e.g. schedule.steps=100",
+    )  # fmt: skip
+    parser.add_argument("--device", default="", help="cpu or cuda (default: a GPU if there is one)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb."""
+    import yaml
+
+    from depth_perception.errors import ConfigurationError, ModelError
+
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise ModelError(
+            f"training needs PyTorch ({error})", fix="pip install -r requirements/training.txt"
+        ) from None
+    from depth_perception.training import configuration, systems
+    from depth_perception.training.fit import train
+
+    overrides = {}
+    for item in options.set:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise ConfigurationError(f"--set {item}", expected="NAME=VALUE")
+        overrides[name] = yaml.safe_load(value)
+    chosen = configuration.read(options.config, overrides)
+    figures = train(
+        systems.find(chosen.system), chosen, options.output, device=options.device, say=_say,
+        facts=systems.facts(),
+    )  # fmt: skip
+    for name, value in figures.items():
+        print(f"{name}: {value:.4f}")
+    print(f"weights: {options.output}/weights.pt")
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

@@ -1,0 +1,87 @@
+"""Weights in a file: what network they belong to, and how they came about."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from depth_perception.errors import DepthPerceptionError, ModelError
+
+from .configuration import NetworkConfiguration
+from .fused import FusedSurround
+
+FORMAT = "depth_perception fused network"
+VERSION = 1
+
+
+def save_checkpoint(
+    path: str | Path, network: FusedSurround, facts: dict[str, Any], *, half: bool = False
+) -> None:
+    """Store a network; `load_checkpoint` reads it.
+
+    Args:
+        path: The file; replaced at once, so that a reader never sees half of it.
+        network: With its configuration.
+        facts: Plain values: how the weights were made.
+        half: Store floating-point weights with 16 bits.
+    """
+    state = {
+        name: value.half() if half and value.dtype == torch.float32 else value
+        for name, value in network.state_dict().items()
+    }
+    content = {
+        "format": FORMAT, "version": VERSION, "configuration": network.configuration.to_dict(),
+        "state": state, "facts": facts,
+    }  # fmt: skip
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    torch.save(content, part)
+    os.replace(part, path)
+
+
+def load_checkpoint(path: str | Path) -> tuple[FusedSurround, dict[str, Any]]:
+    """Read a network that `save_checkpoint` stored, ready to be used, and its facts.
+
+    Raises:
+        ModelError: Absent, damaged, of another kind or version, or weights that do not fit.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(
+            f"checkpoint '{path}' does not exist", expected="weights.pt of a training run",
+            fix="correct the path, or train with depth_perception train",
+        )  # fmt: skip
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises anything for a damaged file
+        raise ModelError(
+            f"checkpoint '{path}' cannot be read ({' '.join(str(error).split())})",
+            expected="a whole file of depth_perception train", fix="copy it again",
+        ) from None  # fmt: skip
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ModelError(
+            f"'{path}' is no checkpoint of the fused network", expected=f"format '{FORMAT}'",
+            fix="give it weights.pt of a training run",
+        )  # fmt: skip
+    if content.get("version") != VERSION:
+        raise ModelError(
+            f"checkpoint '{path}' has version {content.get('version')}", expected=str(VERSION),
+            fix="use the release of depth_perception that wrote it",
+        )  # fmt: skip
+    try:
+        network = FusedSurround(
+            NetworkConfiguration.from_dict(content["configuration"]), pretrained=False
+        )
+        network.load_state_dict(content["state"])
+        facts = dict(content["facts"])
+    except (KeyError, RuntimeError, TypeError, DepthPerceptionError) as error:
+        raise ModelError(
+            f"checkpoint '{path}' does not fit ({' '.join(str(error).split())})",
+            expected="weights of the network that its configuration names",
+            fix="use the release of depth_perception that wrote it",
+        ) from None
+    network.set_temperature(network.configuration.temperature)
+    return network.eval(), facts

@@ -1,0 +1,105 @@
+"""What a fused network is made of: two sizes, and switches that take its parts away."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from depth_perception.errors import ConfigurationError
+
+TRUNKS = ("lite0", "lite1", "lite2")
+"""EfficientNet-Lite of these sizes come with ImageNet weights."""
+
+
+@dataclass(frozen=True)
+class NetworkConfiguration:
+    """Sizes and switches.
+
+    Attributes:
+        trunk: Image encoder, one of `TRUNKS`.
+        widths: Channels of the decoder at strides 4, 8, 16 and 32.
+        bins: Depth bins.
+        heads: Attention heads; divides the widths at strides 16 and 32.
+        fine_gate: A bridging gate at stride 16, beside that at 32.
+        nearest: Near end of the bins, m, for a focal length of `focal`.
+        farthest: Far end of the bins, m, for a focal length of `focal`.
+        focal: Focal length that bins are for, px: depth scales with the real one over it.
+        temperature: Of the gates' attention, by which logits are divided when the network is used.
+        prior: Embodied depth goes in, and comes out on the road. Without it: image alone.
+        cross_attention: Image and embodied depth attend to each other; without: they are added.
+        gates: Bridging gates let depth attend to semantics.
+        camera_bins: Centres of bins follow image and camera; without: they are fixed.
+        pretrained: Training starts with ImageNet's weights.
+    """
+
+    trunk: str = "lite0"
+    widths: tuple[int, int, int, int] = (32, 48, 64, 96)
+    bins: int = 32
+    heads: int = 2
+    fine_gate: bool = False
+    nearest: float = 0.5
+    farthest: float = 250.0
+    focal: float = 500.0
+    temperature: float = 1.0
+    prior: bool = True
+    cross_attention: bool = True
+    gates: bool = True
+    camera_bins: bool = True
+    pretrained: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built."""
+        if self.trunk not in TRUNKS:
+            raise ConfigurationError(
+                f"trunk '{self.trunk}'", expected="one of " + ", ".join(TRUNKS)
+            )
+        if len(self.widths) != 4 or min(self.widths) < 1:
+            raise ConfigurationError(f"widths {self.widths}", expected="four numbers above zero")
+        if self.heads < 1 or self.widths[2] % self.heads or self.widths[3] % self.heads:
+            raise ConfigurationError(
+                f"heads {self.heads} with widths {self.widths}",
+                expected="a divisor of the last two widths",
+            )
+        if self.bins < 2 or not 0 < self.nearest < self.farthest or not self.focal > 0:
+            raise ConfigurationError(
+                f"{self.bins} bins from {self.nearest} to {self.farthest} m, focal {self.focal}",
+                expected="two bins or more, 0 < nearest < farthest, focal above zero",
+            )
+        if not self.temperature > 0:
+            raise ConfigurationError(f"temperature {self.temperature}", expected="above zero")
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> NetworkConfiguration:
+        """Build from plain values, such as YAML holds; "size" names one of `SIZES` to start from.
+
+        Raises:
+            ConfigurationError: An unknown name or an impossible value.
+        """
+        values = dict(values)
+        size = values.pop("size", "lite")
+        if size not in SIZES:
+            raise ConfigurationError(f"size '{size}'", expected="one of " + ", ".join(SIZES))
+        known = {item.name for item in dataclasses.fields(NetworkConfiguration)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ConfigurationError(
+                f"network.{unknown[0]} does not exist",
+                expected="one of " + ", ".join(sorted(known)),
+            )
+        if "widths" in values:
+            values["widths"] = tuple(values["widths"])
+        return dataclasses.replace(SIZES[size], **values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that `from_dict` reads."""
+        return {**dataclasses.asdict(self), "widths": list(self.widths)}
+
+
+SIZES = {
+    "lite": NetworkConfiguration(),
+    "base": NetworkConfiguration(
+        trunk="lite2", widths=(48, 64, 128, 192), bins=64, heads=4, fine_gate=True
+    ),
+}  # fmt: skip
+"""`lite` for CPUs, `base` for GPUs."""

@@ -1,0 +1,237 @@
+"""FusedSurround: images and embodied depth in, metric depth, confidence, road and sky out.
+
+One pass over all cameras, which are the batch. In order: image encoder; embodied depth of the
+ground plane at stride 4 and an encoder for it; two-way attention between both at stride 32;
+semantics, and gates that let depth look at them; a decoder to stride 4; depth bins whose centres
+follow image and camera; and, where the ground plane is what is seen, the plane itself, turned by a
+small angle that the network finds. Sources: docs/network.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .attention import BridgingGate, TwoWayAttention
+from .configuration import NetworkConfiguration
+from .prior import CHANNELS, Prior, prior_of
+from .trunk import Trunk
+
+MULTIPLE = 32
+"""Height and width of the network's images are multiples of this, px."""
+STRIDE = 4
+"""Of rays and of what comes out, px."""
+CLASSES = ("road", "flat", "building", "thin", "vegetation", "sky", "person", "vehicle")
+"""What the semantic stream tells apart: Cityscapes' classes, grouped."""
+LARGEST_TURN = 0.12
+"""The plane is turned by at most so much at each pixel, rad: 12 % of slope."""
+_SMALLEST = 1e-3
+_EMBODIED = 16
+
+
+@dataclass
+class Outputs:
+    """All (N, 1, h, w) at stride 4 unless said otherwise; logits before the sigmoid.
+
+    Attributes:
+        log_depth: Natural logarithm of depth along the optical axis, m: the result.
+        road: Logits of the road.
+        sky: Logits of the sky.
+        confidence: Natural logarithm of the expected error of `log_depth` (Laplace's scale).
+        trust: Logits of taking the turned plane rather than the bins.
+        log_plane: Logarithm of the turned plane's depth, m.
+        log_bins: Logarithm of the depth by the bins, m.
+        probabilities: (N, bins, h, w) of the bins.
+        centres: (N, bins) logarithm of the bins' depth for the camera's focal length, m.
+        semantics: (N, `CLASSES`, H/16, W/16) logits.
+        turn: Angle by which the plane is turned, rad.
+        features: (N, widths[0], h, w) what the heads look at.
+    """
+
+    log_depth: torch.Tensor
+    road: torch.Tensor
+    sky: torch.Tensor
+    confidence: torch.Tensor
+    trust: torch.Tensor
+    log_plane: torch.Tensor
+    log_bins: torch.Tensor
+    probabilities: torch.Tensor
+    centres: torch.Tensor
+    semantics: torch.Tensor
+    turn: torch.Tensor
+    features: torch.Tensor
+
+
+def convolution(channels: int, width: int, size: int = 3, stride: int = 1) -> nn.Sequential:
+    """Convolution, batch norm, leaky ReLU: with a plain one all features on the road died."""
+    return nn.Sequential(
+        nn.Conv2d(channels, width, size, stride, size // 2, bias=False),
+        nn.BatchNorm2d(width),
+        nn.LeakyReLU(0.1),
+    )
+
+
+def _point(channels: int, width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
+
+
+def _wider(x: torch.Tensor) -> torch.Tensor:
+    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class _SeparableBlock(nn.Module):
+    """Depthwise and pointwise convolution, added to what came in."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.pointwise = convolution(channels, channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.pointwise(self.depthwise(x))
+
+
+class _DepthBins(nn.Module):
+    """Centres of depth bins by image and camera: widths in log depth that add up to the range."""
+
+    def __init__(self, configuration: NetworkConfiguration) -> None:
+        super().__init__()
+        c = configuration
+        self.range = (torch.log(torch.tensor(c.nearest)), torch.log(torch.tensor(c.farthest)))
+        self.focal, self.bins = c.focal, c.bins
+        self.widths: nn.Sequential | None = None
+        if c.camera_bins:
+            last = nn.Linear(96, c.bins)
+            nn.init.normal_(last.weight, std=0.01)
+            nn.init.zeros_(last.bias)
+            self.widths = nn.Sequential(nn.Linear(c.widths[3] + 3, 96), nn.LeakyReLU(0.1), last)
+
+    def forward(self, pooled: torch.Tensor, prior: Prior) -> torch.Tensor:
+        """(N, bins) logarithm of the centres, m, from near to far."""
+        widths = torch.ones_like(pooled[:, :1]).repeat(1, self.bins)
+        if self.widths is not None:
+            log_height = torch.log(prior.height) * prior.known
+            camera = [torch.log(prior.focal / 300), prior.known, log_height]
+            facts = torch.cat([pooled, *(item.flatten(1) for item in camera)], dim=1)
+            widths = functional.softplus(self.widths(facts))
+        low, high = float(self.range[0]), float(self.range[1])
+        widths = (widths + 0.05) / (widths + 0.05).sum(1, keepdim=True) * (high - low)
+        ends = torch.cumsum(widths, dim=1)
+        return low + ends - widths / 2 + torch.log(prior.focal.flatten(1) / self.focal)
+
+
+def expectation(logits: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Probabilities (N, bins, h, w) and mean (N, 1, h, w) of centres (N, bins)."""
+    probabilities = torch.softmax(logits, dim=1)
+    return probabilities, (probabilities * centres[:, :, None, None]).sum(1, keepdim=True)
+
+
+class FusedSurround(nn.Module):
+    """The network.
+
+    Args:
+        configuration: Sizes and switches.
+        pretrained: Load ImageNet's weights into the image encoder, where the configuration says
+            so; False when all weights are loaded afterwards.
+    """
+
+    def __init__(self, configuration: NetworkConfiguration, pretrained: bool = True) -> None:
+        super().__init__()
+        self.configuration = c = configuration
+        w4, w8, w16, w32 = c.widths
+        self.trunk = Trunk(c.trunk, pretrained and c.pretrained)
+        self.lateral = nn.ModuleList(
+            _point(channels, width)
+            for channels, width in zip(self.trunk.channels, c.widths, strict=True)
+        )
+        self.embodied = nn.ModuleList()
+        if c.prior:
+            self.embodied_lateral = _point(_EMBODIED, w4)
+            self.embodied.append(convolution(CHANNELS, _EMBODIED))
+            for narrow, wide in ((_EMBODIED, w8), (w8, w16), (w16, w32)):
+                self.embodied.append(convolution(narrow, wide, stride=2))
+        self.meet = TwoWayAttention(w32, c.heads) if c.cross_attention and c.prior else None
+        self.semantic_in = nn.ModuleList([_point(self.trunk.channels[2], w16), _point(w32, w16)])
+        self.semantic = nn.Sequential(_SeparableBlock(w16), _SeparableBlock(w16))
+        self.semantic_head = nn.Conv2d(w16, len(CLASSES), 1)
+        self.gate = BridgingGate(w32, c.heads, w16) if c.gates else None
+        self.fine_gate = BridgingGate(w16, c.heads, w16) if c.gates and c.fine_gate else None
+        self.narrow = nn.ModuleList([_point(w32, w16), _point(w16, w8), _point(w8, w4)])
+        self.decode = nn.ModuleList(
+            nn.Sequential(convolution(w, w), _SeparableBlock(w)) for w in (w16, w8, w4)
+        )
+        self.bins = _DepthBins(c)
+        self.expectation = expectation
+        """`export` puts a form of it here that runtimes are quicker with."""
+        self.bin_head = nn.Conv2d(w4, c.bins, 1)
+        # Road, sky, confidence, trust.
+        self.heads = nn.Conv2d(w4, 4, 1)
+        self.turn = nn.Conv2d(w8, 1, 1)
+        nn.init.normal_(self.turn.weight, std=0.01)
+        nn.init.zeros_(self.turn.bias)  # type: ignore[arg-type]
+
+    def set_temperature(self, temperature: float) -> None:
+        """Divide the gates' attention logits by this."""
+        for gate in (self.gate, self.fine_gate):
+            if gate is not None:
+                gate.cross.temperature = temperature
+                gate.self_attention.temperature = temperature
+
+    def forward(self, image: torch.Tensor, rays: torch.Tensor, camera: torch.Tensor) -> Outputs:
+        """Look at all cameras.
+
+        Args:
+            image: (N, 3, H, W) RGB, 0 to 255; H and W multiples of `MULTIPLE`.
+            rays: (N, 3, H/4, W/4), see `prior.prior_of`.
+            camera: (N, 5), see `prior.CAMERA`.
+        """
+        c = self.configuration
+        prior = prior_of(rays, camera)
+        features = self.trunk(image.float())
+        f4, f8, f16, f32 = (lateral(f) for lateral, f in zip(self.lateral, features, strict=True))
+        if c.prior:
+            e4 = self.embodied[0](prior.maps)
+            e8 = self.embodied[1](e4)
+            e16 = self.embodied[2](e8)
+            e32 = self.embodied[3](e16)
+            f4, f8, f16 = f4 + self.embodied_lateral(e4), f8 + e8, f16 + e16
+            g32 = f32 + e32 if self.meet is None else self.meet(f32, e32)
+        else:
+            g32 = f32
+        semantic = self.semantic(
+            self.semantic_in[0](features[2]) + _wider(self.semantic_in[1](g32))
+        )
+        coarse = functional.avg_pool2d(semantic, 2)
+        if self.gate is not None:
+            g32 = self.gate(g32, coarse)
+        x16 = _wider(self.narrow[0](g32)) + f16
+        if self.fine_gate is not None:
+            x16 = self.fine_gate(x16, coarse)
+        x16 = self.decode[0](x16 + semantic)
+        x8 = self.decode[1](_wider(self.narrow[1](x16)) + f8)
+        x4 = self.decode[2](_wider(self.narrow[2](x8)) + f4)
+        return self._read(prior, g32.mean((2, 3)), self.semantic_head(semantic), x8, x4)
+
+    def _read(
+        self, prior: Prior, pooled: torch.Tensor, semantics: torch.Tensor, x8: torch.Tensor,
+        x4: torch.Tensor,
+    ) -> Outputs:  # fmt: skip
+        """Turn features into depth and the rest."""
+        centres = self.bins(pooled, prior)
+        probabilities, log_bins = self.expectation(self.bin_head(x4), centres)
+        road, sky, confidence, trust = self.heads(x4).split(1, dim=1)
+        turn = LARGEST_TURN * torch.tanh(_wider(self.turn(x8)))
+        slope = prior.slope + turn
+        log_plane = torch.log(prior.height / slope.clamp(min=_SMALLEST))
+        log_depth = log_bins
+        if self.configuration.prior:
+            seen = torch.sigmoid(slope * 400 - 3) * prior.known
+            share = torch.sigmoid(trust) * seen
+            log_depth = log_bins + share * (log_plane - log_bins)
+        return Outputs(
+            log_depth, road, sky, confidence, trust, log_plane, log_bins, probabilities, centres,
+            semantics, turn, x4,
+        )  # fmt: skip

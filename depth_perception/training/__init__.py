@@ -1,0 +1,1 @@
+"""Training: samples, losses, the loop; one file for each system that can be trained."""

@@ -1,0 +1,199 @@
+"""What a training run does, as a YAML file in config/training says it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from depth_perception.errors import ConfigurationError
+from depth_perception.network.configuration import NetworkConfiguration
+from depth_perception.yaml_mapping import nearest, read_yaml_mapping
+
+
+@dataclass(frozen=True)
+class DataConfiguration:
+    """Where images come from and what is done to them.
+
+    Attributes:
+        folders: Data sets that `depth_perception world --dataset` made, relative to the place that
+            the command is run from.
+        validation: Such a data set that is not trained on; empty: none.
+        sizes: (width, height) of training images, px, multiples of 32; drawn for each batch.
+        crop: (least, most) share of an image's width that is kept.
+        prior_drop: Share of images whose calibration is taken away.
+        pitch_error: Usual standard deviation of an added error of pitch and roll, degrees.
+        large_error: Standard deviation of the rarer, large one, degrees.
+        large_share: Share of images that have the large one.
+        height_error: Standard deviation of an added relative error of the camera's height.
+        workers: Processes that load images.
+    """
+
+    folders: tuple[str, ...] = ()
+    validation: str = ""
+    sizes: tuple[tuple[int, int], ...] = ((288, 160),)
+    crop: tuple[float, float] = (0.45, 1.0)
+    prior_drop: float = 0.1
+    pitch_error: float = 0.2
+    large_error: float = 1.2
+    large_share: float = 0.25
+    height_error: float = 0.02
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse impossible sizes."""
+        for width, height in self.sizes:
+            if width < 64 or height < 64 or width % 32 or height % 32:
+                raise ConfigurationError(
+                    f"data.sizes has {width}x{height}", expected="multiples of 32 from 64 on"
+                )
+        if not self.sizes:
+            raise ConfigurationError("data.sizes is empty", expected="e.g. [[288, 160]]")
+
+
+@dataclass(frozen=True)
+class LossConfiguration:
+    """Weights of the parts of the loss, see `losses.fused_loss`."""
+
+    depth: float = 1.0
+    silog: float = 0.3
+    bins: float = 0.5
+    plane: float = 0.5
+    gradient: float = 0.5
+    road: float = 0.5
+    sky: float = 0.3
+    semantics: float = 0.3
+    confidence: float = 0.1
+    turn: float = 0.02
+
+
+@dataclass(frozen=True)
+class ScheduleConfiguration:
+    """How long and how fast.
+
+    Attributes:
+        steps: Number of batches.
+        batch: Images in a batch, on each process.
+        rate: Highest learning rate of what is new.
+        trunk_rate: Highest learning rate of the pretrained image encoder.
+        weight_decay: Of AdamW.
+        warm_up: Steps until the rates are highest; then they fall as a cosine.
+        clip: Largest norm of the gradient.
+        average: Share that the running average of the weights keeps each step; 0: no average.
+    """
+
+    steps: int = 6000
+    batch: int = 8
+    rate: float = 2e-3
+    trunk_rate: float = 4e-4
+    weight_decay: float = 0.01
+    warm_up: int = 200
+    clip: float = 5.0
+    average: float = 0.998
+
+    def __post_init__(self) -> None:
+        """Refuse impossible numbers."""
+        if self.steps < 1 or self.batch < 1 or not 0 <= self.average < 1:
+            raise ConfigurationError(
+                f"schedule: steps {self.steps}, batch {self.batch}, average {self.average}",
+                expected="1 or more, 1 or more, 0 to below 1",
+            )
+
+
+@dataclass(frozen=True)
+class TrainingConfiguration:
+    """A whole run.
+
+    Attributes:
+        system: What is trained: a module of `depth_perception.training.systems`.
+        seed: Of weights, order and changes.
+        start: Checkpoint whose weights to start from; empty: none.
+        save_every: Steps between checkpoints.
+        validate_every: Steps between validations.
+    """
+
+    system: str = "fused"
+    seed: int = 0
+    start: str = ""
+    save_every: int = 500
+    validate_every: int = 1000
+    network: NetworkConfiguration = field(default_factory=NetworkConfiguration)
+    data: DataConfiguration = field(default_factory=DataConfiguration)
+    loss: LossConfiguration = field(default_factory=LossConfiguration)
+    schedule: ScheduleConfiguration = field(default_factory=ScheduleConfiguration)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _built(kind: type, values: Any, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{where} is {values!r}", expected="names with their values")
+    known = {item.name: item for item in dataclasses.fields(kind)}
+    out = {}
+    for name, value in values.items():
+        if name not in known:
+            raise ConfigurationError(
+                f"{where}.{name} does not exist", expected=nearest(str(name), known),
+                fix="correct the name",
+            )  # fmt: skip
+        default = getattr(kind(), name)
+        value = _tuples(value)
+        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if type(value) is not type(default):
+            raise ConfigurationError(
+                f"{where}.{name}: {value!r}", expected=f"a {type(default).__name__}",
+                fix=f"e.g. {default!r}",
+            )  # fmt: skip
+        out[name] = value
+    return kind(**out)
+
+
+def from_dict(values: dict[str, Any]) -> TrainingConfiguration:
+    """Build a configuration from plain values.
+
+    Raises:
+        ConfigurationError: Names the value that is wrong.
+    """
+    values = dict(values)
+    parts: dict[str, Any] = {
+        name: _built(kind, values.pop(name, {}), name)
+        for name, kind in (
+            ("data", DataConfiguration), ("loss", LossConfiguration),
+            ("schedule", ScheduleConfiguration),
+        )
+    }  # fmt: skip
+    parts["network"] = NetworkConfiguration.from_dict(values.pop("network", {}))
+    return dataclasses.replace(_built(TrainingConfiguration, values, "training"), **parts)
+
+
+def to_dict(configuration: TrainingConfiguration) -> dict[str, Any]:
+    """Plain values that `from_dict` reads, but for the network's size, which is spelt out."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items()}
+        return [plain(v) for v in value] if isinstance(value, (tuple, list)) else value
+
+    return dict(plain(dataclasses.asdict(configuration)))
+
+
+def read(path: str | Path, overrides: dict[str, Any] | None = None) -> TrainingConfiguration:
+    """Read a YAML file; `overrides` are dotted names.
+
+    Raises:
+        ConfigurationError: The file is absent, no YAML, or a value is wrong.
+    """
+    values = read_yaml_mapping(Path(path), "training configuration", "see config/training")
+    for name, value in (overrides or {}).items():
+        target = values
+        *groups, leaf = name.split(".")
+        for group in groups:
+            target = target.setdefault(group, {})
+            if not isinstance(target, dict):
+                raise ConfigurationError(f"'{group}' in '{name}' is no group")
+        target[leaf] = value
+    return from_dict(values)

@@ -1,0 +1,330 @@
+"""The training loop: any system, on CPU or GPUs, resumable at any step.
+
+A run has a folder: `configuration.yaml`, `last.pt` (everything needed to go on), `weights.pt` (the
+averaged weights, to be used), `log.jsonl` (a line for each report), and TensorBoard's events.
+torchrun starts one process for each GPU; gradients are averaged, rank 0 writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import yaml
+from torch import nn
+from torch.utils.data import DataLoader
+
+from depth_perception.errors import ConfigurationError, ModelError
+
+from .configuration import TrainingConfiguration, to_dict
+
+REPORT_EVERY = 50
+Batch = dict[str, torch.Tensor]
+
+
+class System(Protocol):
+    """What is trained. `systems` finds one by its name."""
+
+    def build(self, configuration: TrainingConfiguration) -> nn.Module:
+        """Make what holds the weights."""
+
+    def batches(
+        self, configuration: TrainingConfiguration, first: int, rank: int, ranks: int
+    ) -> Iterator[Batch]:
+        """Yield batches without end, from a step on."""
+
+    def groups(
+        self, model: nn.Module, configuration: TrainingConfiguration
+    ) -> list[dict[str, Any]]:
+        """Say which weights learn, and how fast: parameter groups of an optimiser."""
+
+    def loss(
+        self, model: nn.Module, batch: Batch, configuration: TrainingConfiguration
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Total, and its parts to be reported."""
+
+    def validate(
+        self, model: nn.Module, configuration: TrainingConfiguration, device: torch.device
+    ) -> dict[str, float]:
+        """Figures on held-out data; none where the configuration has no such data."""
+
+    def save(self, model: nn.Module, path: Path, facts: dict[str, Any]) -> None:
+        """Write the weights to be used."""
+
+
+def learning_rate(step: int, steps: int, warm_up: int) -> float:
+    """Share of the highest rate: a line up, then a cosine down to 1 %."""
+    if step < warm_up:
+        return (step + 1) / warm_up
+    done = (step - warm_up) / max(steps - warm_up, 1)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+class _Average:
+    """Running average of the weights, which is better than any single step's."""
+
+    def __init__(self, model: nn.Module, keep: float) -> None:
+        self.model, self.keep = copy.deepcopy(model).eval().requires_grad_(False), keep
+
+    @torch.no_grad()
+    def add(self, model: nn.Module, step: int) -> None:
+        """Take one step's weights; early on the average follows fast."""
+        keep = min(self.keep, (1 + step) / (10 + step))
+        for mine, theirs in zip(
+            self.model.state_dict().values(), model.state_dict().values(), strict=True
+        ):
+            if mine.dtype.is_floating_point:
+                mine.lerp_(theirs, 1 - keep)
+            else:
+                mine.copy_(theirs)
+
+
+def train(
+    system: System, configuration: TrainingConfiguration, folder: str | Path, *,
+    device: str = "", say: Callable[[str], None] = print, facts: dict[str, Any] | None = None,
+) -> dict[str, float]:  # fmt: skip
+    """Train, or go on where the folder's last checkpoint is.
+
+    Args:
+        system: What is trained.
+        configuration: How.
+        folder: Where the run lives.
+        device: "cpu" or "cuda"; empty: CUDA where there is one.
+        say: Where progress goes.
+        facts: Stored with the weights, e.g. the commit.
+
+    Returns:
+        The last validation's figures.
+
+    Raises:
+        ConfigurationError: The folder holds a run of another configuration.
+        ModelError: Its checkpoint is damaged, or the loss is no number any more.
+    """
+    rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    place = _device(device, ranks)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if ranks > 1:
+        torch.distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    torch.manual_seed(configuration.seed)
+    model = system.build(configuration).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = _Average(model, configuration.schedule.average)
+    optimizer = torch.optim.AdamW(
+        system.groups(model, configuration), weight_decay=configuration.schedule.weight_decay
+    )
+    for group in optimizer.param_groups:
+        group["top"] = group["lr"]
+    half = place.type == "cuda"
+    scaler = torch.amp.GradScaler(place.type, enabled=half)
+    step = _resume(folder, configuration, model, average, optimizer, scaler, place)
+    learner: nn.Module = model
+    if ranks > 1:
+        learner = nn.parallel.DistributedDataParallel(
+            model, device_ids=[place.index] if half else None
+        )
+    if rank == 0:
+        _write(folder / "configuration.yaml", yaml.safe_dump(to_dict(configuration)))
+        with contextlib.suppress(OSError):
+            (folder / "stop").unlink()
+    total = configuration.schedule.steps
+    figures: dict[str, float] = {}
+    sums: dict[str, float] = {}
+    stop = _Stop(folder / "stop")
+    board = _board(folder) if rank == 0 else None
+    begun, reported = time.monotonic(), step
+    source = system.batches(configuration, step, rank, ranks)
+    if step:
+        say(f"goes on at step {step} of {total}")
+
+    def save() -> None:
+        if rank:
+            return
+        state = {
+            "configuration": to_dict(configuration), "step": step, "model": model.state_dict(),
+            "average": average.model.state_dict(), "optimizer": optimizer.state_dict(),
+            "scaler": scaler.state_dict(),
+        }  # fmt: skip
+        torch.save(state, folder / "last.part")
+        os.replace(folder / "last.part", folder / "last.pt")
+        system.save(
+            average.model, folder / "weights.pt",
+            {
+                **(facts or {}), "step": step, "figures": figures,
+                "training": to_dict(configuration),
+            },
+        )  # fmt: skip
+
+    with stop:
+        while step < total and not stop.asked:
+            batch = {k: v.to(place, non_blocking=True) for k, v in next(source).items()}
+            for group in optimizer.param_groups:
+                group["lr"] = group["top"] * learning_rate(
+                    step, total, configuration.schedule.warm_up
+                )
+            learner.train()
+            with torch.autocast(place.type, enabled=half):
+                loss, parts = system.loss(learner, batch, configuration)
+            if not torch.isfinite(loss):
+                raise ModelError(
+                    f"the loss is {float(loss)} at step {step}",
+                    expected="a number", fix="lower schedule.rate; last.pt is from before",
+                )  # fmt: skip
+            optimizer.zero_grad(set_to_none=True)
+            scaler.scale(loss).backward()
+            scaler.unscale_(optimizer)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), configuration.schedule.clip)
+            scaler.step(optimizer)
+            scaler.update()
+            average.add(model, step)
+            step += 1
+            for name, value in {"loss": loss.detach(), **parts}.items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+            if step % REPORT_EVERY == 0 or step == total:
+                count = step - reported
+                means = {name: value / count for name, value in sums.items()}
+                seconds = (time.monotonic() - begun) / count
+                _report(folder, board, step, {**means, "seconds_a_step": seconds}, "train", rank)
+                left = seconds * (total - step) / 60
+                shown = ", ".join(f"{k} {v:.3f}" for k, v in means.items())
+                if rank == 0:
+                    say(f"step {step}/{total} ({seconds:.2f} s, {left:.0f} min left): {shown}")
+                sums, reported, begun = {}, step, time.monotonic()
+            if step % configuration.validate_every == 0 or step == total:
+                paused = time.monotonic()
+                figures = system.validate(average.model, configuration, place) if not rank else {}
+                if figures:
+                    _report(folder, board, step, figures, "validation", rank)
+                    say("validation: " + ", ".join(f"{k} {v:.4f}" for k, v in figures.items()))
+                begun += time.monotonic() - paused
+            if step % configuration.save_every == 0 or step == total:
+                save()
+        if stop.asked and step < total:
+            save()
+            say(f"stopped at step {step}; the same command goes on")
+    if ranks > 1:
+        torch.distributed.destroy_process_group()
+    return figures
+
+
+def loader(dataset: Any, sampler: Any, workers: int) -> Iterator[Batch]:
+    """Batches of a map-style data set, as the batch sampler asks, loaded ahead by processes."""
+    source = DataLoader(
+        dataset, batch_sampler=sampler, num_workers=workers,
+        multiprocessing_context="spawn" if workers else None, persistent_workers=False,
+        prefetch_factor=4 if workers else None, worker_init_fn=_one_thread if workers else None,
+    )  # fmt: skip
+    return iter(source)
+
+
+def _one_thread(_: int) -> None:
+    import cv2
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+class _Stop:
+    """Asked for by SIGINT, SIGTERM or a file called stop: the step under way is finished first."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._asked = file, False
+        self._before: dict[signal.Signals, Any] = {}
+
+    @property
+    def asked(self) -> bool:
+        return self._asked or self._file.exists()
+
+    def _ask(self, *_: Any) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+    def __enter__(self) -> _Stop:
+        with contextlib.suppress(ValueError):  # only the main thread may
+            for name in (signal.SIGINT, signal.SIGTERM):
+                self._before[name] = signal.signal(name, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name, handler in self._before.items():
+            signal.signal(name, handler)
+
+
+def _device(wanted: str, ranks: int) -> torch.device:
+    name = wanted or ("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigurationError("device cuda: torch finds no GPU", fix="--device cpu")
+    if name == "cuda" and ranks > 1:
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        torch.cuda.set_device(name)
+    return torch.device(name)
+
+
+def _resume(
+    folder: Path, configuration: TrainingConfiguration, model: nn.Module, average: _Average,
+    optimizer: torch.optim.Optimizer, scaler: Any, place: torch.device,
+) -> int:  # fmt: skip
+    """Load the folder's last checkpoint; return the step to go on with."""
+    path = folder / "last.pt"
+    if not path.exists():
+        return 0
+    try:
+        state = torch.load(path, map_location=place, weights_only=True)
+        before = state["configuration"]
+    except Exception as error:  # torch raises anything for a damaged file
+        raise ModelError(
+            f"checkpoint '{path}' cannot be read ({error})", fix="delete it to begin anew"
+        ) from None
+    now = to_dict(configuration)
+    for name in ("system", "network"):
+        if before[name] != now[name]:
+            raise ConfigurationError(
+                f"'{folder}' holds a run with another {name}",
+                expected=str(before[name]), fix="name another folder, or delete this one",
+            )  # fmt: skip
+    model.load_state_dict(state["model"])
+    average.model.load_state_dict(state["average"])
+    tops = [group["top"] for group in optimizer.param_groups]  # a resumed run may change them
+    optimizer.load_state_dict(state["optimizer"])
+    scaler.load_state_dict(state["scaler"])
+    for group, top in zip(optimizer.param_groups, tops, strict=True):
+        group["top"] = top
+    return int(state["step"])
+
+
+def _board(folder: Path) -> Any:
+    """TensorBoard's writer, or None where tensorboard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder / "tensorboard"))
+
+
+def _report(
+    folder: Path, board: Any, step: int, values: dict[str, float], kind: str, rank: int
+) -> None:
+    if rank:
+        return
+    rounded = {name: round(float(value), 6) for name, value in values.items()}
+    with (folder / "log.jsonl").open("a") as file:
+        file.write(json.dumps({"step": step, "kind": kind, **rounded}) + "\n")
+    if board is not None:
+        for name, value in rounded.items():
+            board.add_scalar(f"{kind}/{name}", value, step)
+        board.flush()
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(text)
+    os.replace(part, path)

@@ -1,0 +1,220 @@
+"""Training images of the fused network: one camera, its rays and calibration, its truth.
+
+In: frame sets of the synthetic world. Out: for each image, in a dict,
+
+- image (3, H, W) uint8 RGB; rays (3, H/4, W/4) and camera (5,) as `network.prior` wants them, of a
+  calibration with drawn errors, or without any;
+- depth (H, W) float32, m, +Inf for the sky, NaN where it is not to be learnt; label (H, W) uint8,
+  places in `network.fused.CLASSES`, 255 where it is not known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset, Sampler
+
+from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.ground_plane import GroundPlane, camera_height
+from depth_perception.network.fused import CLASSES, STRIDE
+from depth_perception.world import labels
+from depth_perception.world.augment import Augmentation
+from depth_perception.world.shards import ShardReader, TrueCamera
+
+from .configuration import DataConfiguration
+
+Request = tuple[int, int, int]
+"""Place of an image, place of its size in `DataConfiguration.sizes`, seed of its changes."""
+NOMINAL = GroundPlane()
+_LEAST_HEIGHT = 0.05
+_GROUPS = {
+    "road": (labels.ROAD,), "flat": (labels.SIDEWALK, labels.TERRAIN),
+    "building": (labels.BUILDING, labels.WALL, labels.FENCE),
+    "thin": (labels.POLE, labels.LIGHT, labels.SIGN), "vegetation": (labels.VEGETATION,),
+    "sky": (labels.SKY,), "person": (labels.PERSON, labels.RIDER),
+    "vehicle": (
+        labels.CAR, labels.TRUCK, labels.BUS, labels.TRAIN, labels.MOTORCYCLE, labels.BICYCLE,
+    ),
+}  # fmt: skip
+UNKNOWN = 255
+
+
+def _table() -> NDArray[np.uint8]:
+    table = np.full(256, UNKNOWN, np.uint8)
+    for place, name in enumerate(CLASSES):
+        table[list(_GROUPS[name])] = place
+    return table
+
+
+_CLASS_OF = _table()
+
+
+def network_rays(model: CameraModel) -> NDArray[np.float32]:
+    """Rays (3, H/4, W/4) of an image's pixels at stride 4; 0 where the lens has none."""
+    rays = model.resized(model.width // STRIDE, model.height // STRIDE).rays()
+    return np.nan_to_num(rays.transpose(2, 0, 1)).astype(np.float32)
+
+
+def network_camera(
+    model: CameraModel, T_base_camera: NDArray[np.float64], ground: GroundPlane | None
+) -> NDArray[np.float32]:
+    """A camera's numbers (5,), see `network.prior.CAMERA`; without a ground, no calibration."""
+    focal = math.sqrt(abs(model.K[0, 0] * model.K[1, 1]))
+    if ground is None:
+        return np.array([0, 0, 0, 0, focal], np.float32)
+    normal = T_base_camera[:3, :3].T @ ground.normal
+    height = max(camera_height(ground, T_base_camera), _LEAST_HEIGHT)
+    return np.array([*normal, height, focal], np.float32)
+
+
+def with_errors(
+    T_base_camera: NDArray[np.float64], data: DataConfiguration, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Turn a mounting by drawn angles and lift it, as a calibration may be wrong."""
+    spread = data.large_error if rng.uniform() < data.large_share else data.pitch_error
+    roll, pitch = np.radians(rng.normal(0, spread, 2))
+    turn = np.array([[1, 0, pitch], [0, 1, -roll], [-pitch, roll, 1.0]])
+    u, _, v = np.linalg.svd(turn)
+    out = T_base_camera.copy()
+    out[:3, :3] = u @ v @ T_base_camera[:3, :3]
+    out[2, 3] *= 1 + rng.normal(0, data.height_error)
+    return out
+
+
+def degraded(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Make a picture (H, W, 3) as another camera would: blur or sharpen, grey, noise, JPEG."""
+    if rng.uniform() < 0.3:
+        soft = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.2)))
+        if rng.uniform() < 0.5:
+            soft = cv2.addWeighted(image, 1.0 + 0.8, soft, -0.8, 0)
+        image = np.asarray(soft, np.uint8)
+    if rng.uniform() < 0.1:
+        image = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
+    if rng.uniform() < 0.3:
+        noise = rng.normal(0, rng.uniform(1, 8), image.shape).astype(np.float32)
+        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    if rng.uniform() < 0.2:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 90))]
+        image = np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], 1), np.uint8)
+    return image
+
+
+class TrainingImages(Dataset[dict[str, torch.Tensor]]):
+    """All images of some data sets, changed as each request says.
+
+    Args:
+        data: Folders, sizes, errors.
+        folders: Instead of those of `data`.
+        change: Whether images are changed and calibration gets errors; else whole images at the
+            first size, as calibrated.
+
+    Raises:
+        DatasetError: A folder is no data set.
+    """
+
+    def __init__(
+        self, data: DataConfiguration, folders: tuple[str, ...] = (), change: bool = True
+    ) -> None:
+        self.data, self.change = data, change
+        self._readers = [ShardReader(folder) for folder in folders or data.folders]
+        self._places = [
+            (r, i, k)
+            for r, reader in enumerate(self._readers)
+            for i, count in enumerate(_camera_counts(reader))
+            for k in range(count)
+        ]
+        crop = data.crop if change else (1.0, 1.0)
+        self._changes = [Augmentation(size=size, crop=crop) for size in data.sizes]
+        self._shapes = [Augmentation(size, 0.0, crop, 0, 0, 0, 0, 0) for size in data.sizes]
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self._places)
+
+    def __getitem__(self, request: Request) -> dict[str, torch.Tensor]:
+        """Make one image."""
+        place, size, seed = request
+        reader, number, k = self._places[place]
+        rng = np.random.default_rng([seed, 83])
+        whole = self._readers[reader].read(number, lambda _: [k])
+        change = (self._changes if self.change else self._shapes)[size]
+        camera = change(whole, rng).cameras[0]
+        T = camera.T_base_calibrated
+        ground: GroundPlane | None = NOMINAL
+        if self.change:
+            camera = replace(camera, image=degraded(camera.image, rng))
+            T = with_errors(T, self.data, rng)
+            if rng.uniform() < self.data.prior_drop:
+                ground = None
+        return {name: torch.from_numpy(v) for name, v in _arrays(camera, T, ground).items()}
+
+
+def _camera_counts(reader: ShardReader) -> list[int]:
+    """Number of cameras of each set, from its description alone."""
+    counts: list[int] = []
+
+    def none(count: int) -> list[int]:
+        counts.append(count)
+        return []
+
+    for number in range(len(reader)):
+        reader.read(number, none)
+    return counts
+
+
+def _arrays(
+    camera: TrueCamera, T: NDArray[np.float64], ground: GroundPlane | None
+) -> dict[str, NDArray[Any]]:
+    own = camera.label == labels.OWN_BODY
+    return {
+        "image": np.ascontiguousarray(camera.image[..., ::-1].transpose(2, 0, 1)),
+        "rays": network_rays(camera.model),
+        "camera": network_camera(camera.model, T, ground),
+        "depth": np.where(own, np.nan, camera.depth).astype(np.float32),
+        "label": _CLASS_OF[camera.label],
+    }
+
+
+class Requests(Sampler[list[Request]]):
+    """Batches without end, the same for the same seed; each rank takes its own share.
+
+    Args:
+        images: How many there are.
+        sizes: How many sizes there are.
+        batch: Images in a batch.
+        seed: Of order and changes.
+        first: Step to begin with, so that a resumed run goes on where it was.
+        rank: This process.
+        ranks: How many there are.
+    """
+
+    def __init__(
+        self, images: int, sizes: int, batch: int, seed: int, first: int = 0, rank: int = 0,
+        ranks: int = 1,
+    ) -> None:  # fmt: skip
+        self._images, self._sizes, self._batch, self._seed = images, sizes, batch, seed
+        self._first, self._rank, self._ranks = first, rank, ranks
+
+    def __iter__(self) -> Iterator[list[Request]]:
+        """Yield batches of requests."""
+        step, together = self._first, self._batch * self._ranks
+        epoch, order = -1, np.zeros(0, np.int64)
+        while True:
+            rng = np.random.default_rng([self._seed, 97, step])
+            size = int(rng.integers(self._sizes))
+            batch = []
+            for i in range(self._batch):
+                count = step * together + self._rank * self._batch + i
+                if count // self._images != epoch:
+                    epoch = count // self._images
+                    order = np.random.default_rng([self._seed, 89, epoch]).permutation(self._images)
+                batch.append((int(order[count % self._images]), size, self._seed * 7919 + count))
+            yield batch
+            step += 1
