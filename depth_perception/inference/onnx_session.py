@@ -1,4 +1,8 @@
-"""Running an ONNX model with ONNX Runtime, and the truth about which device runs it."""
+"""Running an ONNX model with ONNX Runtime, and the truth about which device runs it.
+
+On the CPU, on CUDA, or on TensorRT, which builds an engine for the model first and keeps it in a
+folder. Named axes that a model leaves open can be fixed, so that its shapes are static.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.yaml_mapping import nearest
+
+if TYPE_CHECKING:
+    from depth_perception.inference.bound_session import BoundSession
 
 CPU = "CPUExecutionProvider"
 PROVIDERS = {
@@ -25,6 +32,9 @@ _DTYPES = {
     "tensor(uint8)": np.uint8, "tensor(int8)": np.int8, "tensor(int32)": np.int32,
     "tensor(int64)": np.int64, "tensor(bool)": np.bool_,
 }  # fmt: skip
+
+
+_LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "QLinearConv", "FusedConv")
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,10 @@ class OnnxSession:
         path: The model file.
         inputs: In the graph's order.
         outputs: In the graph's order.
-        provider: The execution provider really in use, e.g. ``CPUExecutionProvider``.
+        provider: The execution provider really in use, e.g. ``CPUExecutionProvider``: of those that
+            were asked for, the first that was given a part of the graph.
+        assigned: How many nodes of the graph each provider was given; empty where ONNX Runtime is
+            too old to tell (before 1.24).
     """
 
     def __init__(
@@ -57,6 +70,9 @@ class OnnxSession:
         path: str | Path,
         providers: Sequence[str] | None = None,
         require_gpu: bool = False,
+        *,
+        axes: Mapping[str, int] | None = None,
+        cache: str | Path | None = None,
     ) -> None:
         """Load the model.
 
@@ -64,12 +80,15 @@ class OnnxSession:
             path: An ``.onnx`` file.
             providers: ``tensorrt``, ``cuda`` or ``cpu`` in the order of preference; those that
                 this machine's ONNX Runtime lacks are passed over. None is the CPU.
-            require_gpu: Refuse to run on the CPU.
+            require_gpu: Refuse to run on the CPU, or layers of the model there.
+            axes: Sizes of axes that the model leaves open, by name.
+            cache: Folder for TensorRT's engines, which take minutes to build; made when it is not
+                there. None: `default_cache`.
 
         Raises:
             ModelError: The file is absent or no model, ONNX Runtime is not installed, or
-                ``require_gpu`` and the model ended up on the CPU.
-            ConfigurationError: A provider that nobody knows.
+                ``require_gpu`` and the model, or a layer of it, ended up on the CPU.
+            ConfigurationError: A provider that nobody knows, or a cache that cannot be written.
         """
         self.path = Path(path)
         if not self.path.is_file():
@@ -93,20 +112,28 @@ class OnnxSession:
         options.intra_op_num_threads = available_cores()
         # Errors are raised as exceptions; the library's own copy on stderr says nothing more.
         options.log_severity_level = 4
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        for name, size in (axes or {}).items():
+            options.add_free_dimension_override_by_name(name, size)
+        asked = [*usable, *([CPU] * (CPU not in usable))]
+        settings = [_settings(name, cache) for name in asked]
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(self.path), options, providers=[*usable, *([CPU] * (CPU not in usable))]
-            )
+            self._session = onnxruntime.InferenceSession(str(self.path), options, asked, settings)
         except Exception as error:  # onnxruntime raises classes of its own without a common base
             raise ModelError(
                 f"model '{self.path}' cannot be loaded ({' '.join(str(error).split())})",
                 expected=f"a whole ONNX model for ONNX Runtime {onnxruntime.__version__}",
                 fix="export or copy it again; a newer opset needs a newer ONNX Runtime",
             ) from None
-        self.provider: str = self._session.get_providers()[0]
-        if require_gpu and self.provider == CPU:
+        self.assigned, on_cpu = _assigned(self._session)
+        in_use: list[str] = self._session.get_providers()
+        self.provider = next((n for n in in_use if self.assigned.get(n)), in_use[0])
+        if require_gpu and (self.provider == CPU or on_cpu):
+            where = f"runs on {self.provider}"
+            if self.provider != CPU:
+                where += f" but for {', '.join(sorted(on_cpu))}, on {CPU}"
             raise ModelError(
-                f"model '{self.path}' runs on {self.provider}",
+                f"model '{self.path}' {where}",
                 expected="a GPU, as require_gpu says; ONNX Runtime offers "
                 + ", ".join(available)
                 + " and was asked for "
@@ -139,6 +166,47 @@ class OnnxSession:
                 fix="give it inputs of these shapes",
             ) from None
 
+    def bind(self, shapes: Mapping[str, Sequence[int]]) -> BoundSession:
+        """Make buffers for all inputs and outputs, where the model runs; see `BoundSession`.
+
+        Args:
+            shapes: Of inputs and outputs whose shapes the model leaves open, by name.
+        """
+        from depth_perception.inference.bound_session import BoundSession
+
+        return BoundSession(self, self._session, shapes)
+
+
+def default_providers() -> list[str]:
+    """CUDA where ONNX Runtime has it, then the CPU."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return ["cpu"]
+    has_cuda = PROVIDERS["cuda"] in onnxruntime.get_available_providers()
+    return ["cuda", "cpu"] if has_cuda else ["cpu"]
+
+
+def default_cache() -> Path:
+    """Folder for TensorRT's engines when none is set."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "depth_perception" / "tensorrt"
+
+
+def build_only(
+    path: str | Path, axes: Mapping[str, int] | None = None, cache: str | Path | None = None
+) -> Path:
+    """Build TensorRT's engine of a model into the cache, and do not run it.
+
+    Returns:
+        The folder of engines.
+
+    Raises:
+        ModelError: TensorRT is not there, or cannot build it.
+    """
+    OnnxSession(path, ["tensorrt"], require_gpu=True, axes=axes, cache=cache)
+    return Path(cache or default_cache())
+
 
 def available_cores() -> int:
     """Count the cores that this process may use, which a container or taskset can limit."""
@@ -156,6 +224,42 @@ def _provider(name: str) -> str:
             fix="correct the name",
         )
     return known[name.lower()]
+
+
+def _settings(provider: str, cache: str | Path | None) -> dict[str, str]:
+    """Options of a provider, as ONNX Runtime names them."""
+    if provider == PROVIDERS["cuda"]:
+        # Searching all algorithms takes many times as long as it saves in an hour of driving.
+        return {"cudnn_conv_algo_search": "HEURISTIC"}
+    if provider != PROVIDERS["tensorrt"]:
+        return {}
+    folder = Path(cache or default_cache())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the folder of TensorRT engines '{folder}' cannot be made ({error.strerror})",
+            expected="a folder that can be written", fix="set fused.tensorrt_cache",
+        ) from None  # fmt: skip
+    return {
+        "trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder),
+        "trt_timing_cache_enable": "1", "trt_timing_cache_path": str(folder),
+        "trt_fp16_enable": "1",
+    }  # fmt: skip
+
+
+def _assigned(session: Any) -> tuple[dict[str, int], set[str]]:
+    """Nodes of each provider, and what kinds of layers the CPU has beside another provider."""
+    if not hasattr(session, "get_provider_graph_assignment_info"):
+        return {}, set()
+    counts: dict[str, int] = {}
+    layers: set[str] = set()
+    for part in session.get_provider_graph_assignment_info():
+        nodes = part.get_nodes()
+        counts[part.ep_name] = counts.get(part.ep_name, 0) + len(nodes)
+        if part.ep_name == CPU:
+            layers.update(str(node.op_type) for node in nodes if node.op_type in _LAYERS)
+    return counts, layers if len(counts) > 1 else set()
 
 
 def _tensor(item: Any) -> Tensor:

@@ -16,9 +16,14 @@ from numpy.typing import NDArray
 
 from depth_perception.errors import ModelError
 from depth_perception.geometry.surface import Surface
+from depth_perception.inference.image_input import (
+    InputDescription,
+    as_input,
+    fitted_to,
+    placement,
+)
 from depth_perception.inference.onnx_session import OnnxSession, Tensor
 from depth_perception.segmentation.segmenter_description import (
-    InputDescription,
     OutputDescription,
     read_description,
 )
@@ -82,11 +87,8 @@ class OnnxSegmenter:
         """
         described = self.description.input
         height, width = image.shape[:2]
-        scale, offset = _placement(described, width, height)
-        if described.letterbox:
-            fitted = _letterboxed(image, described, scale, offset)
-        else:
-            fitted = _resized(image, described.width, described.height)
+        scale, offset = placement(described, width, height)
+        fitted = fitted_to(image, described)
         result = np.full((height, width), Surface.UNKNOWN, dtype=np.uint8)
         for item, array in zip(self.description.outputs, self._run(fitted), strict=True):
             found = _decided(_channels_first(item, array), item, described, scale, offset, image)
@@ -97,18 +99,7 @@ class OnnxSegmenter:
 
     def _run(self, fitted: NDArray[np.uint8]) -> list[NDArray[Any]]:
         """Run the network on an image of its own size."""
-        described = self.description.input
-        pixels = cv2.cvtColor(fitted, cv2.COLOR_BGR2RGB) if described.color == "rgb" else fitted
-        if described.is_identity:
-            array: NDArray[Any] = pixels
-        else:
-            std = np.array(described.std, dtype=np.float32)
-            factor = np.float32(described.scale) / std
-            shift = np.array(described.mean, dtype=np.float32) / std
-            array = pixels * factor - shift
-        if described.layout == "nchw":
-            array = array.transpose(2, 0, 1)
-        array = np.ascontiguousarray(array[None], dtype=described.dtype)
+        array = as_input(fitted, self.description.input)
         return self.session.run({self._input.name: array}, [item.name for item in self._outputs])
 
     def _checked_input(self) -> Tensor:
@@ -208,40 +199,6 @@ class OnnxSegmenter:
                 fix=f"list in {item.where}.classes every channel from 0 to {channels - 1}, or set"
                 f" {item.where}.layout",
             )
-
-
-def _placement(
-    described: InputDescription, width: int, height: int
-) -> tuple[tuple[float, float], tuple[int, int]]:
-    """Scale from image to network input along u and v, and the letterbox's offset, px."""
-    if not described.letterbox:
-        return (described.width / width, described.height / height), (0, 0)
-    scale = min(described.width / width, described.height / height)
-    inner = max(1, round(width * scale)), max(1, round(height * scale))
-    offset = (described.width - inner[0]) // 2, (described.height - inner[1]) // 2
-    return (inner[0] / width, inner[1] / height), offset
-
-
-def _resized(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    if (image.shape[1], image.shape[0]) == (width, height):
-        return image
-    # Beyond half size, bilinear sampling skips pixels.
-    shrinks = image.shape[1] >= 2 * width or image.shape[0] >= 2 * height
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (width, height), interpolation=method), dtype=np.uint8)
-
-
-def _letterboxed(
-    image: NDArray[np.uint8],
-    described: InputDescription,
-    scale: tuple[float, float],
-    offset: tuple[int, int],
-) -> NDArray[np.uint8]:
-    width, height = round(image.shape[1] * scale[0]), round(image.shape[0] * scale[1])
-    fitted = np.full((described.height, described.width, 3), described.pad, dtype=np.uint8)
-    inner = fitted[offset[1] : offset[1] + height, offset[0] : offset[0] + width]
-    inner[...] = _resized(image, width, height)
-    return fitted
 
 
 def _channels_first(item: OutputDescription, array: NDArray[Any]) -> NDArray[Any]:

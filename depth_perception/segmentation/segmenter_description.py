@@ -25,52 +25,25 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from depth_perception.errors import ConfigurationError, ModelError
+from depth_perception.errors import ConfigurationError
+from depth_perception.inference.image_input import (
+    InputDescription,
+    choice,
+    find_model,
+    number,
+    read_input,
+)
 from depth_perception.segmentation.classes import ClassMap, class_map, class_map_from
 from depth_perception.yaml_mapping import check_keys, read_yaml_mapping
 
-SEARCH_PATH = "DEPTH_PERCEPTION_MODELS"
 _SEE = "see config/segmentation"
 _EXAMPLE = "model, input and outputs"
-_CHOICES = {
-    "color": ("rgb", "bgr"),
-    "layout": ("nchw", "nhwc"),
-    "dtype": ("float32", "float16", "uint8"),
-    "resize": ("stretch", "letterbox"),
-    "decode": ("argmax", "threshold", "ids"),
-}
-
-
-@dataclass(frozen=True)
-class InputDescription:
-    """What a network wants: pixels of ``color``, (pixel * scale - mean) / std."""
-
-    width: int
-    height: int
-    color: str = "rgb"
-    scale: float = 1.0 / 255.0
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    layout: str = "nchw"
-    dtype: str = "float32"
-    resize: str = "stretch"
-    pad: int = 114
-
-    @property
-    def letterbox(self) -> bool:
-        """True when the image's aspect is kept."""
-        return self.resize == "letterbox"
-
-    @property
-    def is_identity(self) -> bool:
-        """True when pixels go in as they are."""
-        return self.scale == 1.0 and self.mean == (0.0,) * 3 and self.std == (1.0,) * 3
+_DECODERS = ("argmax", "threshold", "ids")
+_LAYOUTS = ("nchw", "nhwc")
 
 
 @dataclass(frozen=True)
@@ -123,84 +96,11 @@ def read_description(path: str | Path) -> SegmenterDescription:
                 expected={"model": "a file", "input": "a mapping", "outputs": "a list"}[key],
                 fix=_SEE,
             )
-    described = _input(content["input"], where)
+    described = read_input(content["input"], where, _SEE)
     outputs = tuple(
         _output(entry, f"outputs[{i}]", where, path) for i, entry in enumerate(content["outputs"])
     )
-    return SegmenterDescription(path, find_model(content["model"], path), described, outputs)
-
-
-def find_model(name: str, config: Path) -> Path:
-    """Find a model file that a YAML file names.
-
-    ``${VARIABLES}`` are filled in. A relative name is looked for beside the YAML file and in the
-    folders of the environment variable ``DEPTH_PERCEPTION_MODELS``; never in the current folder,
-    where anybody may have put a file.
-
-    Raises:
-        ConfigurationError: A variable in the name is not set.
-        ModelError: It is nowhere; lists where it was looked for.
-    """
-    expanded = os.path.expanduser(os.path.expandvars(name))
-    if "${" in expanded:
-        raise ConfigurationError(
-            f"segmenter '{config}': model is '{expanded}'",
-            expected="environment variables that are set",
-            fix="export the variable, or write the path",
-        )
-    if Path(expanded).is_absolute():
-        places = [Path(expanded)]
-    else:
-        named = [Path(item) for item in os.environ.get(SEARCH_PATH, "").split(os.pathsep) if item]
-        places = [folder / expanded for folder in (config.parent, *named)]
-    for place in places:
-        if place.is_file():
-            return place.resolve()
-    looked = ", ".join(f"'{place}'" for place in dict.fromkeys(places))
-    raise ModelError(
-        f"segmenter '{config}': model '{name}' is not found",
-        expected=f"it at {looked}",
-        fix=f"put it there, or name its folder in {SEARCH_PATH}",
-    )
-
-
-def _input(entry: Mapping[str, Any], where: str) -> InputDescription:
-    check_keys(entry, tuple(InputDescription.__dataclass_fields__), f"{where}, input")
-    values: dict[str, Any] = {}
-    for key, value in entry.items():
-        name = f"{where}: input.{key}"
-        if key in _CHOICES:
-            values[key] = _choice(value, key, name)
-        elif key in ("width", "height"):
-            values[key] = int(_number(value, name, "a whole number of pixels", 1, 16384, int))
-        elif key == "pad":
-            values[key] = int(_number(value, name, "a grey level, 0 to 255", 0, 255, int))
-        elif key == "scale":
-            values[key] = float(_number(value, name, "a number above 0", 1e-9, 1e9))
-        else:
-            if not isinstance(value, list) or len(value) != 3:
-                raise ConfigurationError(
-                    f"{name} is {value!r}", expected="three numbers", fix=f"e.g. {key}: [1, 1, 1]"
-                )
-            low = 1e-9 if key == "std" else -1e9
-            expected = "numbers above 0" if key == "std" else "numbers"
-            values[key] = tuple(float(_number(v, name, expected, low, 1e9)) for v in value)
-    for key in ("width", "height"):
-        if key not in values:
-            raise ConfigurationError(
-                f"{where}: input.{key} is not there",
-                expected="the size of the network's input",
-                fix=_SEE,
-            )
-    described = InputDescription(**values)
-    if described.dtype == "uint8" and not described.is_identity:
-        raise ConfigurationError(
-            f"{where}: input.dtype is uint8 with scale {described.scale}, mean"
-            f" {list(described.mean)}, std {list(described.std)}",
-            expected="scale 1, mean 0 and std 1 for a network that takes pixels as they are",
-            fix="set input.scale: 1.0 and leave mean and std out",
-        )
-    return described
+    return SegmenterDescription(path, find_model(content["model"], where, path), described, outputs)
 
 
 def _output(entry: Any, key: str, where: str, path: Path) -> OutputDescription:
@@ -218,18 +118,18 @@ def _output(entry: Any, key: str, where: str, path: Path) -> OutputDescription:
     name = f"{where}: {key}"
     which: str | int
     if "index" in entry:
-        which = int(_number(entry["index"], f"{name}.index", "0 or more", 0, 999, int))
+        which = int(number(entry["index"], f"{name}.index", "0 or more", 0, 999, int))
     else:
         which = str(entry["name"])
-    decode = _choice(entry.get("decode", "argmax"), "decode", f"{name}.decode")
+    decode = choice(entry.get("decode", "argmax"), _DECODERS, f"{name}.decode", _SEE)
     if "threshold" in entry and decode != "threshold":
         raise ConfigurationError(
             f"{name}.threshold is set with decode: {decode}",
             expected="decode: threshold",
             fix="set decode: threshold, or leave threshold out",
         )
-    threshold = _number(entry.get("threshold", 0.5), f"{name}.threshold", "a number", -1e9, 1e9)
-    layout = _choice(entry.get("layout", "nchw"), "layout", f"{name}.layout")
+    threshold = number(entry.get("threshold", 0.5), f"{name}.threshold", "a number", -1e9, 1e9)
+    layout = choice(entry.get("layout", "nchw"), _LAYOUTS, f"{name}.layout", _SEE)
     listed = entry.get("classes")
     if isinstance(listed, str):
         beside = path.parent / listed
@@ -247,20 +147,3 @@ def _output(entry: Any, key: str, where: str, path: Path) -> OutputDescription:
         channels = {i: c for i, c in classes.classes.items() if i != 255 or 254 in classes.classes}
         classes = ClassMap(classes.name, channels)
     return OutputDescription(key, which, classes, decode, float(threshold), layout)
-
-
-def _choice(value: Any, key: str, name: str) -> str:
-    if value not in _CHOICES[key]:
-        raise ConfigurationError(
-            f"{name} is {value!r}", expected="one of " + ", ".join(_CHOICES[key]), fix=_SEE
-        )
-    return str(value)
-
-
-def _number(
-    value: Any, name: str, expected: str, low: float, high: float, kind: type = float
-) -> float:
-    wrong = isinstance(value, bool) or not isinstance(value, (int, kind))
-    if wrong or not low <= value <= high:
-        raise ConfigurationError(f"{name} is {value!r}", expected=expected, fix="correct it")
-    return float(value) if kind is float else int(value)

@@ -1,0 +1,136 @@
+"""A session whose inputs and outputs stay where they are, on the GPU or in one place of memory.
+
+`OnnxSession.bind` makes one. What does not change from frame to frame is uploaded once; what does
+is written into the session's own buffer. On the CPU nothing is copied at all: the network reads
+`buffer` and writes what `run` returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_perception.errors import ModelError
+
+if TYPE_CHECKING:
+    from depth_perception.inference.onnx_session import OnnxSession, Tensor
+
+
+class FixedSession(Protocol):
+    """A model with inputs and outputs of fixed shapes, whatever runs it.
+
+    Not for several threads at a time.
+
+    Attributes:
+        provider: What it runs on.
+    """
+
+    provider: str
+
+    def buffer(self, name: str) -> NDArray[Any]:
+        """Return an input to be written in place: what it holds at `run` goes in."""
+
+    def set(self, name: str, value: NDArray[Any]) -> None:
+        """Set an input that stays until it is set again."""
+
+    def run(self) -> dict[str, NDArray[Any]]:
+        """Run once; the outputs, by name, are the session's own until the next run."""
+
+    def close(self) -> None:
+        """Give back the memory, the device's too."""
+
+
+class BoundSession:
+    """See `FixedSession`.
+
+    Attributes:
+        provider: The execution provider really in use.
+        device: Where the buffers are: ``cpu`` or ``cuda``.
+    """
+
+    def __init__(
+        self, session: OnnxSession, inner: Any, shapes: Mapping[str, Sequence[int]],
+        device: str = "",
+    ) -> None:  # fmt: skip
+        """Make the buffers; see `OnnxSession.bind`."""
+        import onnxruntime
+
+        self.provider = session.provider
+        self.device = device or ("cpu" if self.provider.startswith("CPU") else "cuda")
+        self._path = session.path
+        self._inner: Any = inner
+        self._value = onnxruntime.OrtValue
+        self._binding: Any = inner.io_binding()
+        self._hosts: dict[str, NDArray[Any]] = {}
+        self._values: dict[str, Any] = {}
+        self._written: set[str] = set()
+        for tensor in session.inputs:
+            host = np.zeros(_shape(tensor, shapes), tensor.dtype)
+            self._hosts[tensor.name] = host
+            value = self._value.ortvalue_from_numpy(host, self.device, 0)
+            self._values[tensor.name] = value
+            self._binding.bind_ortvalue_input(tensor.name, value)
+        self._outputs: dict[str, Any] = {}
+        for tensor in session.outputs:
+            value = self._value.ortvalue_from_shape_and_type(
+                _shape(tensor, shapes), tensor.dtype, self.device, 0
+            )
+            self._outputs[tensor.name] = value
+            self._binding.bind_ortvalue_output(tensor.name, value)
+
+    def buffer(self, name: str) -> NDArray[Any]:
+        """Return an input to be written in place; see `FixedSession`."""
+        self._written.add(name)
+        return self._hosts[name]
+
+    def set(self, name: str, value: NDArray[Any]) -> None:
+        """Set an input that stays; see `FixedSession`."""
+        np.copyto(self._hosts[name], value)
+        self._written.discard(name)
+        self._upload(name)
+
+    def run(self) -> dict[str, NDArray[Any]]:
+        """Run once; see `FixedSession`."""
+        for name in self._written:
+            self._upload(name)
+        try:
+            self._inner.run_with_iobinding(self._binding)
+            return {name: value.numpy() for name, value in self._outputs.items()}
+        except Exception as error:  # onnxruntime raises classes without a common base
+            raise ModelError(
+                f"model '{self._path}' failed on {self.provider} ({' '.join(str(error).split())})",
+                expected="a device with enough free memory",
+                fix="look at what else runs on it, or choose another of fused.providers",
+            ) from None
+
+    def close(self) -> None:
+        """Give back the memory; see `FixedSession`."""
+        if self._binding is not None:
+            self._binding.clear_binding_inputs()
+            self._binding.clear_binding_outputs()
+        self._values.clear()
+        self._outputs.clear()
+        self._binding = self._inner = None
+
+    def _upload(self, name: str) -> None:
+        if self.device != "cpu":  # on the CPU the model reads the host's buffer itself
+            self._values[name].update_inplace(self._hosts[name])
+
+
+def _shape(tensor: Tensor, shapes: Mapping[str, Sequence[int]]) -> list[int]:
+    given = [int(n) for n in shapes.get(tensor.name, [])]
+    known = [n for n in tensor.shape if n is not None]
+    if not given and len(known) == len(tensor.shape):
+        return known
+    fits = len(given) == len(tensor.shape) and all(
+        n in (None, m) for n, m in zip(tensor.shape, given, strict=True)
+    )
+    if not fits:
+        raise ModelError(
+            f"{tensor.name} is to have the shape {given}", expected=str(list(tensor.shape)),
+            fix="use the file that was exported for this rig, or one for every rig",
+        )  # fmt: skip
+    return given

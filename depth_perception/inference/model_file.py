@@ -1,0 +1,183 @@
+"""What an ONNX file says of itself: its metadata, and whether its graph is still as exported.
+
+In: a file. Out: `ModelFile`. Reads the few fields of onnx.proto that are needed; neither `onnx` nor
+ONNX Runtime has to be there. `network.export` writes the metadata that is checked here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from depth_perception.errors import ModelError
+
+FORMAT = "depth_perception fused"
+VERSION = 1
+PREFIX = "depth_perception."
+"""Begins the key of each entry of the metadata that is ours."""
+_GRAPH, _METADATA = 7, 14
+"""Numbers of ModelProto's fields."""
+_LENGTH_DELIMITED = 2
+_EXPORT = "export it again: depth_perception export"
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """An ONNX file's metadata.
+
+    Attributes:
+        path: The file.
+        metadata: By name.
+        graph_hash: SHA-256 of graph and weights, as stored.
+    """
+
+    path: Path
+    metadata: Mapping[str, str]
+    graph_hash: str
+
+
+@dataclass(frozen=True)
+class FusedModel:
+    """A file of the fused network, checked.
+
+    Attributes:
+        path: The file.
+        name: What to call it in messages, e.g. ``lite int8``.
+        size: Of the network, ``lite`` or ``base``, or ``other``.
+        precision: ``fp32``, ``fp16`` or ``int8``.
+        output: ``depth``, or ``relative`` for a variant without metres.
+        farthest: Deeper is +Inf, m.
+        weights_hash: SHA-256 of the weights that it was exported from.
+        cameras, height, width: Of the image, px, and how many; None where the file serves all.
+        facts: How the weights were made: commit, command, figures.
+    """
+
+    path: Path
+    name: str
+    size: str
+    precision: str
+    output: str
+    farthest: float
+    weights_hash: str
+    cameras: int | None
+    height: int | None
+    width: int | None
+    facts: Mapping[str, Any]
+
+
+def read_model_file(path: str | Path) -> ModelFile:
+    """Read a file's metadata.
+
+    Raises:
+        ModelError: The file is absent, or no ONNX model.
+    """
+    path = Path(path)
+    try:
+        content = memoryview(path.read_bytes())
+    except OSError as error:
+        raise ModelError(
+            f"model '{path}' cannot be read ({error.strerror})", expected="an .onnx file",
+            fix="correct the path, or put the model there",
+        ) from None  # fmt: skip
+    metadata: dict[str, str] = {}
+    graph = hashlib.sha256()
+    found = False
+    try:
+        for number, value in _fields(content):
+            if number == _GRAPH:
+                found = True
+                graph.update(value)
+            elif number == _METADATA:
+                entry = dict(_fields(value))
+                metadata[bytes(entry.get(1, b"")).decode()] = bytes(entry.get(2, b"")).decode()
+    except (ValueError, IndexError, UnicodeDecodeError):
+        found = False
+    if not found:
+        raise ModelError(
+            f"'{path}' is no ONNX model, or only part of one", expected="a whole .onnx file",
+            fix="copy or export it again",
+        )  # fmt: skip
+    return ModelFile(path, metadata, graph.hexdigest())
+
+
+def read_fused_model(path: str | Path) -> FusedModel:
+    """Read and check a file of the fused network.
+
+    Raises:
+        ModelError: Absent, damaged, not of the fused network, or of another version.
+    """
+    file = read_model_file(path)
+    entries = {k[len(PREFIX) :]: v for k, v in file.metadata.items() if k.startswith(PREFIX)}
+    if entries.get("format") != FORMAT:
+        raise ModelError(
+            f"'{file.path}' is not the fused network: its metadata has no {PREFIX}format"
+            if "format" not in entries
+            else f"'{file.path}' has the format '{entries['format']}'",
+            expected=f"'{FORMAT}'",
+            fix=f"{_EXPORT}; another depth network goes with estimator relative",
+        )
+    if entries.get("version") != str(VERSION):
+        raise ModelError(
+            f"model '{file.path}' has version {entries.get('version')} of the format",
+            expected=str(VERSION), fix=_EXPORT,
+        )  # fmt: skip
+    if entries.get("graph_hash") != file.graph_hash:
+        raise ModelError(
+            f"model '{file.path}' was changed after it was exported: SHA-256 of the graph is"
+            f" {file.graph_hash[:12]}...",
+            expected=f"{entries.get('graph_hash', '')[:12]}...",
+            fix="copy or export it again",
+        )
+    try:
+        size, precision = entries["size"], entries["precision"]
+        cameras, height, width = (
+            int(entries[key]) if entries[key] else None for key in ("cameras", "height", "width")
+        )
+        return FusedModel(
+            file.path, f"{size} {precision}", size, precision, entries["output"],
+            float(entries["farthest"]), entries["weights_hash"], cameras, height, width,
+            json.loads(entries["facts"]),
+        )  # fmt: skip
+    except (KeyError, ValueError) as error:
+        raise ModelError(
+            f"model '{file.path}': its metadata is incomplete ({error})",
+            expected="what depth_perception export writes", fix=_EXPORT,
+        ) from None  # fmt: skip
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
+    """Yield number and value of each field of a message; ValueError where it ends too soon."""
+    place = 0
+    while place < len(data):
+        tag, place = _varint(data, place)
+        number, kind = tag >> 3, tag & 7
+        if kind == 0:
+            value, place = _varint(data, place)
+            yield number, value
+            continue
+        if kind == _LENGTH_DELIMITED:
+            size, place = _varint(data, place)
+        elif kind in (1, 5):
+            size = 8 if kind == 1 else 4
+        else:
+            raise ValueError("no field of this kind")
+        if number == 0 or place + size > len(data):
+            raise ValueError("ends too soon")
+        yield number, data[place : place + size]
+        place += size
+
+
+def _varint(data: memoryview, place: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[place]
+        value |= (byte & 127) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 128:
+            return value, place
+        if shift > 63:
+            raise ValueError("no number")
