@@ -14,6 +14,7 @@ pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's whe
 import torch
 
 from depth_perception.errors import ConfigurationError, ModelError
+from depth_perception.estimators.network_inputs import network_rays
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
 from depth_perception.network.attention import Attention, BridgingGate, TwoWayAttention
@@ -22,7 +23,7 @@ from depth_perception.network.configuration import NetworkConfiguration
 from depth_perception.network.fused import FusedSurround
 from depth_perception.network.prior import prior_of
 from depth_perception.network.trunk import Trunk
-from depth_perception.training.samples import network_camera, network_rays
+from depth_perception.training.samples import network_camera
 from depth_perception.world.rigs import mounting
 
 SMALL = NetworkConfiguration(widths=(8, 8, 16, 16), bins=8, pretrained=False)
@@ -39,7 +40,9 @@ def _camera(lens: str = "plumb_bob") -> CameraModel:
 def _inputs(count: int = 1, lens: str = "plumb_bob") -> tuple[torch.Tensor, ...]:
     torch.manual_seed(0)
     model = _camera(lens)
-    rays = torch.from_numpy(network_rays(model))[None].repeat(count, 1, 1, 1)
+    rays = torch.from_numpy(network_rays(model, (model.width, model.height)))[None].repeat(
+        count, 1, 1, 1
+    )
     camera = torch.from_numpy(network_camera(model, POSE, GROUND))[None].repeat(count, 1)
     return torch.randint(0, 256, (count, 3, 64, 128)).float(), rays, camera
 

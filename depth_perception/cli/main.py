@@ -16,6 +16,8 @@ VERBS = {
     "replay": "compute depth for every frame set of a bag, without ROS",
     "evaluate": "score depth against the LiDAR or the exact depth in a bag",
     "ego-mask": "propose masks of the vehicle's own body from a drive",
+    "train": "train a network on data sets of the synthetic world",
+    "export": "write a trained network to an ONNX file, and check it",
     "world": "make a synthetic drive with exact truth, or a data set for training",
     "launch": "start the nodes where 'ros2 launch' does not exist",
     "doctor": "measure what share of large images arrives here, and what to change",

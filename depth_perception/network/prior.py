@@ -17,6 +17,7 @@ focal length in px of the network's image. Normal and height of 0 stand for no c
 CHANNELS = 5
 _LEAST_SLOPE = 1e-3
 _MOST_SLOPE = 2.0
+_STEEPEST = 100.0
 _LOG_SCALE = 4.0
 
 
@@ -50,14 +51,15 @@ def prior_of(rays: torch.Tensor, camera: torch.Tensor) -> Prior:
     values = camera[:, :, None, None]
     normal, height, focal = values[:, :3], values[:, 3:4], values[:, 4:5]
     known = (height > 0).to(rays.dtype)
-    slope = (-(rays * normal).sum(1, keepdim=True)).clamp(-_MOST_SLOPE, _MOST_SLOPE)
+    slope = (-(rays * normal).sum(1, keepdim=True)).clamp(-_STEEPEST, _STEEPEST)
+    seen = slope.clamp(-_MOST_SLOPE, _MOST_SLOPE)
     height = height + (1 - known)
     below = (slope > _LEAST_SLOPE).to(rays.dtype) * known
     log_depth = torch.log(height / slope.clamp(min=_LEAST_SLOPE)) / _LOG_SCALE
     flat = torch.ones_like(slope)
     maps = torch.cat(
         [
-            slope * known * 4, log_depth * below, below, torch.log(focal / 300) * flat,
+            seen * known * 4, log_depth * below, below, torch.log(focal / 300) * flat,
             torch.log(height) * known * flat,
         ],
         dim=1,

@@ -142,7 +142,7 @@ def train(
     board = _board(folder) if rank == 0 else None
     begun, reported = time.monotonic(), step
     source = system.batches(configuration, step, rank, ranks)
-    if step:
+    if step and rank == 0:
         say(f"goes on at step {step} of {total}")
 
     def save() -> None:
@@ -207,7 +207,7 @@ def train(
                 begun += time.monotonic() - paused
             if step % configuration.save_every == 0 or step == total:
                 save()
-        if stop.asked and step < total:
+        if stop.asked and step < total and rank == 0:
             save()
             say(f"stopped at step {step}; the same command goes on")
     if ranks > 1:

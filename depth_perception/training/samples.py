@@ -21,9 +21,10 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
+from depth_perception.estimators.network_inputs import network_rays
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane, camera_height
-from depth_perception.network.fused import CLASSES, STRIDE
+from depth_perception.network.fused import CLASSES
 from depth_perception.world import labels
 from depth_perception.world.augment import Augmentation
 from depth_perception.world.shards import ShardReader, TrueCamera
@@ -54,12 +55,6 @@ def _table() -> NDArray[np.uint8]:
 
 
 _CLASS_OF = _table()
-
-
-def network_rays(model: CameraModel) -> NDArray[np.float32]:
-    """Rays (3, H/4, W/4) of an image's pixels at stride 4; 0 where the lens has none."""
-    rays = model.resized(model.width // STRIDE, model.height // STRIDE).rays()
-    return np.nan_to_num(rays.transpose(2, 0, 1)).astype(np.float32)
 
 
 def network_camera(
@@ -175,7 +170,7 @@ def _arrays(
     own = camera.label == labels.OWN_BODY
     return {
         "image": np.ascontiguousarray(camera.image[..., ::-1].transpose(2, 0, 1)),
-        "rays": network_rays(camera.model),
+        "rays": network_rays(camera.model, (camera.model.width, camera.model.height)),
         "camera": network_camera(camera.model, T, ground),
         "depth": np.where(own, np.nan, camera.depth).astype(np.float32),
         "label": _CLASS_OF[camera.label],

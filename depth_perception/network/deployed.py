@@ -1,0 +1,125 @@
+"""The network as a robot runs it: the pipeline's uint8 images in, metres out, all in one graph.
+
+`export` writes it to ONNX; `inference.torch_session` runs it as it is.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .attention import Attention
+from .fused import STRIDE, FusedSurround
+
+FARTHEST = 200.0
+"""Deeper is +Inf, m: farther truth is not learnt."""
+_TOLERANCE = 0.1
+_LARGEST_LOGIT = 40.0
+"""e to the power of it is still a number with 32 bits, and to the power of its negative not 0."""
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class DeployedSurround(nn.Module):
+    """Network with everything around it.
+
+    Args:
+        network: The network; it is copied, and stays as it is.
+        farthest: Deeper is +Inf, m.
+        at_image: Depth has the size of the images; else of the network's images.
+    """
+
+    def __init__(
+        self, network: FusedSurround, farthest: float = FARTHEST, at_image: bool = True
+    ) -> None:
+        super().__init__()
+        self.network = _prepared(network)
+        self.log_farthest = math.log(farthest)
+        self.at_image = at_image
+
+    def forward(
+        self, image: torch.Tensor, rays: torch.Tensor, camera: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Look at all cameras.
+
+        Args:
+            image: (N, H, W, 3) uint8 BGR, any size.
+            rays: (N, 3, h, w) float32 at stride 4 of the network's images, which are 4 h x 4 w;
+                see `prior.prior_of`. What is no number counts as no ray.
+            camera: (N, 5) float32, see `prior.CAMERA`.
+
+        Returns:
+            Depth (N, H, W), m, +Inf for the sky and beyond the range; confidence (N, h, w), the
+            probability that depth is right to 10 %; road (N, h, w), a probability.
+        """
+        size = (STRIDE * rays.shape[2], STRIDE * rays.shape[3])
+        pixels = functional.interpolate(
+            image.permute(0, 3, 1, 2).float(), size, mode="bilinear", align_corners=False
+        )
+        out = self.network(pixels, torch.where(torch.isnan(rays), 0.0, rays), camera)
+        wide = functional.interpolate(
+            torch.cat([out.log_depth, out.sky], dim=1), image.shape[1:3] if self.at_image else size,
+            mode="bilinear", align_corners=False,
+        )  # fmt: skip
+        log_depth, sky = wide[:, 0], wide[:, 1]
+        beyond = (sky > 0) | (log_depth > self.log_farthest)
+        depth = torch.where(beyond, torch.inf, torch.exp(log_depth))
+        right = 1 - torch.exp(-_TOLERANCE * torch.exp(-out.confidence[:, 0].clamp(min=-20.0)))
+        return depth, right, torch.sigmoid(out.road[:, 0])
+
+
+class RelativeDepth(nn.Module):
+    """The network without calibration and metres, as public relative-depth networks are.
+
+    Images (N, 3, H, W) float32 RGB, normalised as ImageNet's; inverse depth (N, H, W) of unknown
+    scale and shift out. Shows that such a network plugs in.
+
+    Args:
+        network: The network; it is copied.
+        scale: Of the inverse depth, m.
+        shift: Added to it.
+    """
+
+    def __init__(self, network: FusedSurround, scale: float = 7.0, shift: float = 0.3) -> None:
+        super().__init__()
+        self.network = _prepared(network, bgr=False)
+        self.scale, self.shift = scale, shift
+        self.mean, self.std = (255 * torch.tensor(x)[:, None, None] for x in (_MEAN, _STD))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Inverse depth (N, H, W), greater is nearer."""
+        pixels = image * self.std + self.mean
+        rays = torch.zeros_like(pixels[:, :, ::STRIDE, ::STRIDE])
+        camera = rays[:, 0, 0, :5] + torch.tensor([0.0, 0.0, 0.0, 0.0, 300.0])
+        out = self.network(pixels, rays, camera)
+        inverse = torch.exp(-out.log_depth) * (out.sky <= 0)
+        wide = functional.interpolate(inverse, image.shape[2:], mode="bilinear")
+        return self.scale * wide[:, 0] + self.shift
+
+
+def _prepared(network: FusedSurround, bgr: bool = True) -> FusedSurround:
+    """Copy a network; fold temperature and channel order into weights."""
+    network = copy.deepcopy(network).eval().requires_grad_(False)
+    if bgr:
+        stem = network.trunk.stem[0]
+        stem.weight.copy_(stem.weight.flip(1))  # type: ignore[operator, union-attr]
+    for module in network.modules():
+        if isinstance(module, Attention):
+            size = module.query.out_features // module.heads
+            scale = 1 / (size**0.5 * module.temperature)
+            module.query.weight.mul_(scale)
+            module.query.bias.mul_(scale)
+            module.temperature = size**-0.5  # of which forward makes a factor of 1
+    network.expectation = _expectation
+    return network
+
+
+def _expectation(logits: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """`fused.expectation` as one matrix product: ONNX Runtime transposes all for a softmax."""
+    weights = torch.exp(logits.clamp(-_LARGEST_LOGIT, _LARGEST_LOGIT))
+    terms = torch.stack([centres, torch.ones_like(centres)], dim=1) @ weights.flatten(2)
+    mean = terms[:, :1] / terms[:, 1:]
+    return weights, mean.unflatten(2, logits.shape[2:])

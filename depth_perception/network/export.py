@@ -1,0 +1,227 @@
+"""The network as an ONNX file: one for every rig, in fp32, fp16 or int8, and with its metadata.
+
+Axes are named and dynamic; a session fixes them when it loads the file, so that shapes are static
+where it runs. A TensorRT or other build that wants none can have a file for one rig instead.
+The exporter is PyTorch's TorchScript one: it writes opset 17 as it is, without conversion.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from depth_perception.errors import ConfigurationError, ModelError
+from depth_perception.inference import model_file
+
+from .configuration import SIZES
+from .deployed import FARTHEST, DeployedSurround, RelativeDepth
+from .fused import MULTIPLE, STRIDE, FusedSurround
+
+OPSET = 17
+PRECISIONS = ("fp32", "fp16", "int8")
+INPUTS, OUTPUTS = ("image", "rays", "camera"), ("depth", "confidence", "road")
+AXES = {
+    "image": {0: "cameras", 1: "image_height", 2: "image_width"},
+    "rays": {0: "cameras", 2: "rows", 3: "columns"},
+    "camera": {0: "cameras"},
+}
+Feed = Mapping[str, NDArray[Any]]
+"""One array for each of `INPUTS`."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What file is made.
+
+    Attributes:
+        precision: One of `PRECISIONS`.
+        static: All shapes fixed, to those below.
+        cameras: How many, with `static`.
+        image: Height and width of the images, px, with `static`.
+        network: Height and width of the network's images, px, with `static`.
+        farthest: Deeper is +Inf, m.
+        at_image: Depth has the size of the images; else of the network's images.
+    """
+
+    precision: str = "fp32"
+    static: bool = False
+    cameras: int = 6
+    image: tuple[int, int] = (352, 640)
+    network: tuple[int, int] = (352, 640)
+    farthest: float = FARTHEST
+    at_image: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be made."""
+        if self.precision not in PRECISIONS:
+            raise ConfigurationError(
+                f"precision '{self.precision}'", expected="one of " + ", ".join(PRECISIONS)
+            )
+        if self.cameras < 1 or min(self.image) < 1 or any(n % MULTIPLE for n in self.network):
+            raise ConfigurationError(
+                f"{self.cameras} cameras, images {self.image}, network {self.network}",
+                expected=f"one camera or more, and multiples of {MULTIPLE} for the network",
+            )
+
+
+def export_model(
+    network: FusedSurround,
+    facts: Mapping[str, Any],
+    path: str | Path,
+    options: ExportOptions | None = None,
+    calibration: Sequence[Feed] = (),
+) -> Path:
+    """Write a network to a file.
+
+    Args:
+        network: The network.
+        facts: How its weights were made; stored in the file.
+        path: The file; replaced at once.
+        options: What file.
+        calibration: Inputs that int8 takes the ranges of activations from.
+
+    Raises:
+        ModelError: A package is missing.
+        ConfigurationError: int8 without calibration.
+    """
+    options = options or ExportOptions()
+    if options.precision == "int8" and not calibration:
+        raise ConfigurationError(
+            "int8 without calibration", expected="inputs to take the ranges of activations from",
+            fix="give --calibration a data set of depth_perception world",
+        )  # fmt: skip
+    model = _traced(DeployedSurround(network, options.farthest, options.at_image), options)
+    if options.precision != "fp32":
+        from . import precision
+
+        if options.precision == "fp16":
+            model = precision.to_fp16(model)
+        else:
+            model = precision.to_int8(model, calibration)
+    size = next((name for name, known in SIZES.items() if known == network.configuration), "other")
+    fixed = (options.cameras, *options.image) if options.static else ("", "", "")
+    return _write(
+        model, Path(path), {
+            "format": model_file.FORMAT, "version": model_file.VERSION, "output": "depth",
+            "size": size, "precision": options.precision,
+            "configuration": json.dumps(network.configuration.to_dict()),
+            "inputs": json.dumps(_signature(model)), "farthest": options.farthest,
+            "weights_hash": weights_hash(network), "facts": json.dumps(dict(facts), default=str),
+            **dict(zip(("cameras", "height", "width"), fixed, strict=True)),
+        },
+    )  # fmt: skip
+
+
+def export_relative(
+    network: FusedSurround, path: str | Path, size: tuple[int, int], scale: float = 7.0,
+    shift: float = 0.3,
+) -> Path:  # fmt: skip
+    """Write a network of relative depth, see `RelativeDepth`, for one image of (height, width)."""
+    return _write(
+        _to_onnx(
+            RelativeDepth(network, scale, shift), (torch.zeros(1, 3, *size),), ["image"],
+            ["predicted_depth"], {"image": {0: "cameras"}, "predicted_depth": {0: "cameras"}},
+        ), Path(path), {},
+    )  # fmt: skip
+
+
+def weights_hash(network: FusedSurround) -> str:
+    """SHA-256 of a network's weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def example_feed(options: ExportOptions, seed: int = 0) -> dict[str, NDArray[Any]]:
+    """Inputs of the right shapes: noise, seen by level pinhole cameras 1.5 m over the road."""
+    rng = np.random.default_rng(seed)
+    rows, columns = options.network[0] // STRIDE, options.network[1] // STRIDE
+    focal = 0.8 * options.network[1]
+    v, u = np.mgrid[:rows, :columns] * STRIDE + (STRIDE - 1) / 2
+    rays = np.stack(
+        [
+            (u - options.network[1] / 2 + 0.5) / focal, (v - options.network[0] / 2 + 0.5) / focal,
+            np.ones_like(u),
+        ]
+    )  # fmt: skip
+    camera = np.array([0, -1, 0, 1.5, focal])
+    small = rng.integers(0, 256, (options.cameras, 9, 16, 3), dtype=np.uint8)
+    place = [
+        np.linspace(0, n - 1, wanted).astype(int)
+        for n, wanted in zip((9, 16), options.image, strict=True)
+    ]
+    return {
+        "image": np.ascontiguousarray(small[:, place[0]][:, :, place[1]]),
+        "rays": np.tile(rays, (options.cameras, 1, 1, 1)).astype(np.float32),
+        "camera": np.tile(camera, (options.cameras, 1)).astype(np.float32),
+    }
+
+
+def _traced(module: DeployedSurround, options: ExportOptions) -> Any:
+    feed = example_feed(options)
+    inputs = tuple(torch.from_numpy(feed[name]) for name in INPUTS)
+    return _to_onnx(module, inputs, list(INPUTS), list(OUTPUTS), None if options.static else AXES)
+
+
+def _to_onnx(
+    module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], names: list[str],
+    outputs: list[str], axes: Mapping[str, Mapping[int, str]] | None,
+) -> Any:  # fmt: skip
+    try:
+        import onnx
+    except ImportError as error:
+        raise ModelError(
+            f"export needs the package onnx ({error})", fix="pip install 'depth_perception[train]'"
+        ) from None
+    with (
+        warnings.catch_warnings(), torch.inference_mode(), tempfile.TemporaryDirectory() as folder
+    ):  # fmt: skip
+        file = Path(folder) / "model.onnx"
+        # Of tracing: sizes that Python sees are constants. Those that may differ, it does not see.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module.eval(), inputs, file, opset_version=OPSET, dynamo=False, input_names=names,
+            output_names=outputs, dynamic_axes=axes,
+        )  # fmt: skip
+        model = onnx.load(file)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _signature(model: Any) -> dict[str, list[Any]]:
+    return {
+        item.name: [axis.dim_param or axis.dim_value for axis in item.type.tensor_type.shape.dim]
+        for item in model.graph.input
+    }
+
+
+def _write(model: Any, path: Path, metadata: Mapping[str, Any]) -> Path:
+    """Store a model and, behind it, its metadata with the hash of what stands in the file."""
+    import onnx
+
+    part = path.with_name(path.name + ".part")
+    del model.metadata_props[:]
+    content = model.SerializeToString()
+    part.write_bytes(content)
+    if metadata:
+        entries = {**metadata, "graph_hash": model_file.read_model_file(part).graph_hash}
+        # Messages written one behind the other are one message.
+        tail = onnx.ModelProto()
+        for name, value in entries.items():
+            tail.metadata_props.add(key=model_file.PREFIX + name, value=str(value))
+        part.write_bytes(content + tail.SerializeToString())
+    os.replace(part, path)
+    return path

@@ -1,0 +1,118 @@
+"""The check of an exported file: the same inputs through ONNX Runtime and through PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from depth_perception.errors import ModelError
+from depth_perception.inference.model_file import read_fused_model
+from depth_perception.inference.onnx_session import OnnxSession
+
+from .deployed import DeployedSurround
+from .export import INPUTS, ExportOptions, Feed, example_feed
+from .fused import STRIDE, FusedSurround
+
+LARGEST = {"fp32": 1e-3, "fp16": 1e-2, "int8": float("inf")}
+"""Relative difference of depth that is accepted: the largest of fp32, the median of others."""
+
+
+def check(
+    network: FusedSurround, path: str | Path, options: ExportOptions, feeds: Sequence[Feed]
+) -> dict[str, float]:
+    """Compare a file with the network that it was made from.
+
+    Returns:
+        Median, mean and largest relative difference of depth where both are finite; share of
+        pixels where only one is; largest difference of confidence and road.
+
+    Raises:
+        ModelError: The file is damaged, or differs by more than `LARGEST`.
+    """
+    info = read_fused_model(path)
+    module = DeployedSurround(network, options.farthest, options.at_image)
+    axes = {} if options.static else axes_of(feeds[0])
+    session = OnnxSession(path, axes=axes)
+    differences, apart, others = [], [], []
+    for feed in feeds:
+        with torch.inference_mode():
+            wanted = module(*(torch.from_numpy(feed[name]) for name in INPUTS))
+        found = session.run({name: feed[name] for name in INPUTS}, ["depth", "confidence", "road"])
+        depth, truth = found[0], wanted[0].numpy()
+        both = np.isfinite(depth) & np.isfinite(truth)
+        differences.append(np.abs(depth[both] / truth[both] - 1))
+        apart.append(np.mean(np.isfinite(depth) != np.isfinite(truth)))
+        others += [np.abs(a - b.numpy()).max() for a, b in zip(found[1:], wanted[1:], strict=True)]
+    difference = np.concatenate(differences)
+    result = {
+        "median relative difference of depth": float(np.median(difference)),
+        "mean relative difference of depth": float(np.mean(difference)),
+        "largest relative difference of depth": float(np.max(difference)),
+        "share of pixels beyond the range in one only": float(np.mean(apart)),
+        "largest difference of confidence and road": float(max(others)),
+    }
+    kind = "largest" if info.precision == "fp32" else "median"
+    value = result[f"{kind} relative difference of depth"]
+    if not value <= LARGEST[info.precision]:
+        raise ModelError(
+            f"'{path}' differs from the network that it was made from: {kind} {value:.2g}",
+            expected=f"at most {LARGEST[info.precision]:g} of depth",
+            fix="report it with the versions of torch, onnx and onnxruntime",
+        )
+    return result
+
+
+def axes_of(feed: Feed) -> dict[str, int]:
+    """Sizes of the named axes that inputs have."""
+    image, rays = feed["image"].shape, feed["rays"].shape
+    return {
+        "cameras": image[0], "image_height": image[1], "image_width": image[2], "rows": rays[2],
+        "columns": rays[3],
+    }  # fmt: skip
+
+
+def example_feeds(options: ExportOptions, count: int = 2) -> list[dict[str, NDArray[Any]]]:
+    """Made-up inputs."""
+    return [example_feed(options, seed) for seed in range(count)]
+
+
+def calibration_feeds(
+    folder: str | Path, options: ExportOptions, count: int
+) -> list[dict[str, NDArray[Any]]]:
+    """Inputs from a data set of the synthetic world, evenly over it, one camera in ten unknown.
+
+    Args:
+        folder: Of `depth_perception world --dataset`.
+        options: Size of the network's images, and cameras in a batch. Images have that size, too.
+        count: How many batches.
+    """
+    from depth_perception.training.configuration import DataConfiguration
+    from depth_perception.training.samples import TrainingImages
+
+    height, width = options.network
+    images = TrainingImages(
+        DataConfiguration(sizes=((width, height),)), (str(folder),), change=False
+    )
+    wanted = count * options.cameras
+    places = np.linspace(0, len(images) - 1, wanted).astype(int)
+    feeds = []
+    for begin in range(0, wanted, options.cameras):
+        items = [images[(int(p), 0, 0)] for p in places[begin : begin + options.cameras]]
+        camera = torch.stack([item["camera"] for item in items]).numpy()
+        camera[begin // options.cameras % 10 :: 10, :4] = 0
+        feeds.append(
+            {
+                "image": np.ascontiguousarray(
+                    torch.stack([item["image"].flip(0).permute(1, 2, 0) for item in items]).numpy()
+                ),
+                "rays": torch.stack([item["rays"] for item in items]).numpy(),
+                "camera": camera,
+            }
+        )
+        assert feeds[-1]["rays"].shape[2] * STRIDE == height
+    return feeds
