@@ -3,7 +3,8 @@
 Six cameras on a made-up road at 640x352. Times are per frame set, as median and 95th percentile of
 many runs after a warm-up; what has a natural yardstick (copying the same bytes) is also given as a
 ratio to it, measured in turn with it, which holds on a noisy machine where milliseconds do not.
-Last, how many frame sets the assembler makes of what arrives, beside message_filters.
+Then how many frame sets the assembler makes of what arrives, beside message_filters, and last the
+fused network: with `--model "lite int8=FILE"` that of a file.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from depth_perception import frame_set_benchmark
+from depth_perception import frame_set_benchmark, fused_benchmark
 from depth_perception.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.back_projection import back_project
 from depth_perception.geometry.birds_eye_view import occupancy_map, split_obstacles, thin_by_voxels
@@ -155,7 +156,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--json", type=Path, default=Path("out/bench.json"))
+    parser.add_argument("--model", action="append", default=[], metavar="NAME=FILE")
     options = parser.parse_args(argv)
+    models = dict(item.split("=", 1) for item in options.model)
     result = {
         "device": platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0))
@@ -169,6 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "repeats": options.repeats,
         **measure(options.repeats),
         "frame_sets": frame_set_benchmark.measure(options.repeats),
+        "fused": fused_benchmark.measure(options.repeats, timed, models),
     }
     print(
         f"{result['device']}, {result['cores']} cores, Python {result['python']},"
@@ -181,6 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, ratio in result["ratios"].items():
         print(f"{name:<{width}}  {ratio:6.2f}x")
     print("\n".join(["", *frame_set_benchmark.table(result["frame_sets"])]))
+    print("\n".join(["", *fused_benchmark.table(result["fused"])]))
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(result, indent=2) + "\n")
     print(f"written to {options.json}")

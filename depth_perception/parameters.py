@@ -18,7 +18,7 @@ from typing import Any
 from depth_perception.errors import ConfigurationError
 from depth_perception.yaml_mapping import read_yaml_mapping
 
-ESTIMATORS = ("embodied",)
+ESTIMATORS = ("embodied", "fused", "relative")
 LEVELS = ("road", "ground", "extended", "scene")
 
 
@@ -120,13 +120,51 @@ class EmbodiedParameters:
 
 
 @dataclass(frozen=True)
+class FusedParameters:
+    """Depth from the fused network."""
+
+    model: str = _parameter(
+        "", "Model file (.onnx of depth_perception export, or a .pt checkpoint where PyTorch is"
+        " installed); empty: the weights of the package, lite on a CPU and base on a GPU.",
+    )  # fmt: skip
+    width: int = _parameter(
+        640, "Width of the images that the network looks at, px, to a multiple of 32; the height"
+        " keeps the aspect. Narrower is faster.", minimum=32, maximum=4096,
+    )  # fmt: skip
+    providers: list[str] = _parameter(
+        [], "What it runs on, in order of preference: tensorrt, cuda, cpu; empty: cuda where ONNX"
+        " Runtime has it, then cpu.",
+    )  # fmt: skip
+    require_gpu: bool = _parameter(
+        False, "Refuse to start when the network, or a part of it, ends up on the CPU."
+    )
+    tensorrt_cache: str = _parameter(
+        "", "Folder for TensorRT's engines, which take minutes to build; empty:"
+        " ~/.cache/depth_perception/tensorrt.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RelativeParameters:
+    """Depth from any network of relative depth, brought to metres on the road."""
+
+    model: str = _parameter(
+        "", "YAML file that describes an ONNX network of relative depth (see config/relative)."
+    )
+    providers: list[str] = _parameter([], "What it runs on, as fused.providers.")
+    require_gpu: bool = _parameter(False, "As fused.require_gpu.")
+
+
+@dataclass(frozen=True)
 class SegmentationParameters:
     """Where the road is."""
 
     source: str = _parameter(
         "auto", "onnx (segmentation.model), labels (topics or segmentation.labels_folder),"
-        " geometric (a fixed region ahead of each camera), or auto: the first of these that is"
-        " configured.", choices=("auto", "onnx", "labels", "geometric"),
+        " geometric (a fixed region ahead of each camera), network (the road of the fused network),"
+        " or auto: the first of onnx and labels that is configured, else network with estimator"
+        " fused, else geometric.",
+        choices=("auto", "onnx", "labels", "geometric", "network"),
     )  # fmt: skip
     model: str = _parameter(
         "", "YAML file that describes an ONNX segmenter (see config/segmentation)."
@@ -259,7 +297,11 @@ class Parameters:
     autostart: bool = _parameter(
         True, "Configure and activate the node at once; false leaves that to lifecycle transitions."
     )
-    estimator: str = _parameter("embodied", "How depth is computed.", choices=ESTIMATORS)
+    estimator: str = _parameter(
+        "embodied", "How depth is computed: embodied, by geometry on the road; fused, by a network"
+        " that knows that geometry; relative, by a network of relative depth, scaled on the road.",
+        choices=ESTIMATORS,
+    )  # fmt: skip
     rectify: bool = _parameter(
         True, "Rectify raw images before use; false computes on the distorted image grid."
     )
@@ -269,6 +311,8 @@ class Parameters:
     sync: SyncParameters = field(default_factory=SyncParameters)
     ground: GroundParameters = field(default_factory=GroundParameters)
     embodied: EmbodiedParameters = field(default_factory=EmbodiedParameters)
+    fused: FusedParameters = field(default_factory=FusedParameters)
+    relative: RelativeParameters = field(default_factory=RelativeParameters)
     segmentation: SegmentationParameters = field(default_factory=SegmentationParameters)
     output: OutputParameters = field(default_factory=OutputParameters)
     cloud: CloudParameters = field(default_factory=CloudParameters)
@@ -413,6 +457,7 @@ def load(path: str | Path | None, overrides: dict[str, Any] | None = None) -> Pa
 
 PATH_PARAMETERS = (
     "ego_masks", "segmentation.model", "segmentation.labels_folder", "segmentation.classes",
+    "fused.model", "relative.model",
 )  # fmt: skip
 
 

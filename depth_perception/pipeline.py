@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from depth_perception.errors import DepthPerceptionError
-from depth_perception.frame_set import CameraFrame, FrameSet
+from depth_perception.estimators.estimator import CameraEstimate, Estimator, Scene
+from depth_perception.estimators.making import make_estimator
+from depth_perception.frame_set import FrameSet
 from depth_perception.geometry.back_projection import back_project
 from depth_perception.geometry.birds_eye_view import (
     OccupancyMap,
@@ -18,12 +20,11 @@ from depth_perception.geometry.birds_eye_view import (
     split_obstacles,
     thin_by_voxels,
 )
-from depth_perception.geometry.camera_view import CameraView, camera_view
-from depth_perception.geometry.embodied_depth import Level, confidence_of, embodied_depth
+from depth_perception.geometry.camera_view import CameraView, camera_view, working_size
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.parameters import Parameters
 from depth_perception.rig_builder import nominal_ground
-from depth_perception.segmentation.sources import SurfaceSource, make_source
+from depth_perception.segmentation.sources import SurfaceSource
 from depth_perception.surround_result import CameraResult, SurroundResult
 
 
@@ -48,12 +49,13 @@ class SurroundPipeline:
             source: Where the road is; chosen by the parameters when None.
 
         Raises:
-            ConfigurationError, ModelError: A file is absent or impossible.
+            ConfigurationError, ModelError: A file is absent or impossible, or a GPU that is
+                required is not used.
         """
         self.parameters = parameters
         self.ground = nominal_ground(parameters.ground)
         self._log = log or (lambda text: None)
-        self.source = source or make_source(parameters.segmentation, self._log)
+        self.estimator: Estimator = make_estimator(parameters, self._log, source)
         self._views: dict[str, CameraView] = {}
         # More threads than cores take no less time, and each takes memory for a whole image.
         self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="camera")
@@ -61,6 +63,7 @@ class SurroundPipeline:
     def set_parameters(self, parameters: Parameters) -> None:
         """Take other live parameters; to be called between two frame sets."""
         before, self.parameters = self.parameters, parameters
+        self.estimator.set_parameters(parameters)
         if parameters.ground != before.ground:
             self.ground = nominal_ground(parameters.ground)
             self._views.clear()
@@ -68,15 +71,23 @@ class SurroundPipeline:
     @property
     def provider(self) -> str:
         """What the heaviest step runs on."""
-        return self.source.provider
+        return self.estimator.provider
+
+    @property
+    def model(self) -> str:
+        """What network makes the depth; empty without one."""
+        return self.estimator.model
 
     def close(self) -> None:
-        """End the worker threads."""
+        """End the worker threads, and give back memory, a device's too."""
         self._pool.shutdown(wait=True)
+        self.estimator.close()
+        self._views.clear()
 
     def process(
-        self, frame_set: FrameSet, rig: Rig, *, clouds: bool = True, occupancy: bool = True
-    ) -> SurroundResult:
+        self, frame_set: FrameSet, rig: Rig, *, clouds: bool = True, occupancy: bool = True,
+        embodied: bool = True,
+    ) -> SurroundResult:  # fmt: skip
         """Compute everything that is known about one frame set.
 
         Args:
@@ -84,6 +95,7 @@ class SurroundPipeline:
             rig: The cameras; frames of cameras that it lacks are left out.
             clouds: Also make the point clouds.
             occupancy: Also make the occupancy map.
+            embodied: Also fill `CameraResult.embodied` where another estimator makes the depth.
 
         Returns:
             The result; cameras without a frame, or whose calibration, mounting or segmentation
@@ -94,19 +106,17 @@ class SurroundPipeline:
         missing = {name: "no image in this frame set" for name in rig.names if name not in names}
         missing.update(frame_set.missing)
         views: dict[str, CameraView] = {}
-        for name in names:
+        for name in rig.names:
             try:
                 views[name] = self._view(rig[name])
             except DepthPerceptionError as error:
-                missing[name] = f"camera {name}: {error}"
+                missing[name] = f"camera {name}: {error}" if name in names else missing[name]
         prepared = time.perf_counter()
         results: dict[str, CameraResult] = {}
-        done = self._pool.map(
-            lambda name: self._guarded(views[name], frame_set.frames[name]), views
-        )
-        for name, outcome in zip(views, done, strict=True):
-            if isinstance(outcome, CameraResult):
-                results[name] = outcome
+        frames = {name: frame_set.frames[name] for name in names if name in views}
+        for name, outcome in self._estimates(Scene(views, frames, self._pool, embodied)).items():
+            if isinstance(outcome, CameraEstimate):
+                results[name] = _result(views[name], frames[name].stamp, outcome)
             else:
                 missing[name] = f"camera {name}: {outcome}"
         depth_done = time.perf_counter()
@@ -133,6 +143,7 @@ class SurroundPipeline:
             occupancy=grid,
             estimator=self.parameters.estimator,
             provider=self.provider,
+            model=self.model,
             latencies={
                 "prepare": prepared - started,
                 "depth": depth_done - prepared,
@@ -144,7 +155,8 @@ class SurroundPipeline:
         """Return the camera's tables, made anew when its calibration changed."""
         view = self._views.get(camera.name)
         if view is None or not (view.source is camera or view.source.same_as(camera)):
-            view = camera_view(camera, self.ground, self.parameters.output.image_width)
+            size = working_size(camera.view, self.parameters.output.image_width)
+            view = camera_view(camera, self.ground, 0, self.estimator.grid(size))
             if not np.isfinite(view.plane).any():
                 self._log(
                     f"camera {camera.name} sees no ground, so it has no embodied depth. Fix: check"
@@ -153,38 +165,14 @@ class SurroundPipeline:
             self._views[camera.name] = view
         return view
 
-    def _guarded(self, view: CameraView, frame: CameraFrame) -> CameraResult | DepthPerceptionError:
-        """Compute one camera; what is wrong with it does not concern the others."""
+    def _estimates(self, scene: Scene) -> dict[str, CameraEstimate | DepthPerceptionError]:
+        """Estimate each camera that has an image; what fails for all fails for each."""
+        if not scene.frames:
+            return {}
         try:
-            return self._camera(view, frame)
+            return self.estimator.estimate(scene)
         except DepthPerceptionError as error:
-            return error
-
-    def _camera(self, view: CameraView, frame: CameraFrame) -> CameraResult:
-        image = view.image(frame.image)
-        segmentation = self.source.segment(view, frame, image)
-        embodied = self.parameters.embodied
-        result = embodied_depth(
-            view,
-            segmentation.surface,
-            instances=segmentation.instances,
-            level=Level[embodied.level.upper()],
-            max_range=embodied.max_range,
-            max_object_height=embodied.max_object_height,
-        )
-        return CameraResult(
-            stamp=frame.stamp,
-            frame_id=view.source.frame_id,
-            camera=view.camera,
-            T_base_camera=view.T_base_camera,
-            image=image,
-            depth=result.depth,
-            confidence=confidence_of(result.sigma),
-            level=result.level,
-            embodied=result.depth,
-            plane=view.plane,
-            surface=segmentation.surface,
-        )
+            return dict.fromkeys(scene.frames, error)
 
     def _cloud(self, results: dict[str, CameraResult]) -> np.ndarray:
         cloud = self.parameters.cloud
@@ -211,3 +199,19 @@ class SurroundPipeline:
             max_height=self.parameters.cloud.obstacle_max_height,
             min_points=self.parameters.occupancy.min_points,
         )
+
+
+def _result(view: CameraView, stamp: int, estimate: CameraEstimate) -> CameraResult:
+    return CameraResult(
+        stamp=stamp,
+        frame_id=view.source.frame_id,
+        camera=view.camera,
+        T_base_camera=view.T_base_camera,
+        image=estimate.image,
+        depth=estimate.depth,
+        confidence=estimate.confidence,
+        level=estimate.level,
+        embodied=estimate.embodied,
+        plane=view.plane,
+        surface=estimate.surface,
+    )

@@ -188,6 +188,7 @@ def status_message(
         header=messages.header(types, result.stamp, result.base_frame),
         estimator=result.estimator,
         provider=result.provider,
+        model=result.model,
         cameras=cameras,
         stage_names=list(result.latencies),
         stage_latencies=types.array(np.array(list(result.latencies.values()), dtype=np.float64)),

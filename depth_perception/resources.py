@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from depth_perception.errors import ConfigurationError
+from depth_perception.errors import ConfigurationError, ModelError
 
 _HERE = Path(__file__)
 
@@ -30,6 +30,28 @@ def share_folder() -> Path:
         expected="share/depth_perception in the installation's prefix",
         fix="install the package with colcon build or pip install .",
     )
+
+
+WEIGHTS = {False: "lite_int8.onnx", True: "base_fp16.onnx"}
+"""Of the fused network: whether a GPU is in use, and the file in ``depth_perception/weights``."""
+
+
+def weights_file(gpu: bool) -> Path:
+    """Return the fused network's weights that come with the package.
+
+    Args:
+        gpu: Those for a GPU rather than for a CPU.
+
+    Raises:
+        ModelError: They are not there.
+    """
+    path = _HERE.parent / "weights" / WEIGHTS[gpu]
+    if not path.is_file():
+        raise ModelError(
+            f"the package has no weights '{path}'", expected="the fused network's weights",
+            fix="set fused.model to a file of depth_perception export",
+        )  # fmt: skip
+    return path
 
 
 def config_file(name: str) -> Path:

@@ -29,7 +29,8 @@ class CameraResult:
         depth: (h, w) float32, metres along the optical axis; NaN unknown, +Inf beyond range.
         confidence: (h, w) float32, 0 to 1: probability that depth is right to 10 %.
         level: (h, w) uint8, `geometry.embodied_depth.Level`.
-        embodied: (h, w) float32: embodied depth alone, whatever the estimator.
+        embodied: (h, w) float32: embodied depth alone, whatever the estimator; all NaN when it was
+            not asked for.
         plane: (h, w) float32: depth of the ground plane at every pixel, +Inf above the horizon.
         surface: (h, w) uint8, `segmentation.classes.Surface` of each pixel.
     """
@@ -64,6 +65,7 @@ class SurroundResult:
         estimator: Name of the estimator.
         provider: What it ran on, e.g. ``numpy`` or ``CPUExecutionProvider``.
         latencies: Seconds by stage, in order.
+        model: Name of the network that made the depth; empty without one.
     """
 
     stamp: int
@@ -77,3 +79,4 @@ class SurroundResult:
     estimator: str
     provider: str
     latencies: Mapping[str, float] = field(default_factory=dict)
+    model: str = ""

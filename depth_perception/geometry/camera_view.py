@@ -37,6 +37,7 @@ class CameraView:
         ground_xy: (h, w, 2) float32, x and y in the base frame of the plane point seen; +-Inf or
             NaN above the horizon.
         height: Height of the optical centre over the plane, metres.
+        normal: (3,) the plane's unit normal, up, in ``camera``'s frame.
         ego: (h, w) bool, true on the vehicle's own body and where the arriving image ends.
         maps: Fixed maps for `cv2.remap` from the arriving image, or None when resizing is all.
     """
@@ -50,6 +51,7 @@ class CameraView:
     plane_sigma: NDArray[np.float32]
     ground_xy: NDArray[np.float32]
     height: float
+    normal: NDArray[np.float64]
     ego: NDArray[np.bool_]
     maps: tuple[NDArray[np.float32], NDArray[np.float32]] | None
 
@@ -102,15 +104,18 @@ def working_size(camera: CameraModel, image_width: int) -> tuple[int, int]:
     return image_width, max(1, round(camera.height * image_width / camera.width))
 
 
-def camera_view(source: RigCamera, ground: GroundPlane, image_width: int) -> CameraView:
+def camera_view(
+    source: RigCamera, ground: GroundPlane, image_width: int, size: tuple[int, int] | None = None
+) -> CameraView:
     """Precompute the working grid of one camera.
 
     Args:
         source: The rig's camera.
         ground: The ground plane, in the base frame.
         image_width: Width of the grid, px; 0 for the source's.
+        size: (width, height) of the grid, px, instead.
     """
-    width, height = working_size(source.view, image_width)
+    width, height = size or working_size(source.view, image_width)
     camera = source.view.resized(width, height)
     T_base_camera = source.T_base_camera
     if not np.array_equal(camera.R, np.eye(3)):
@@ -138,6 +143,7 @@ def camera_view(source: RigCamera, ground: GroundPlane, image_width: int) -> Cam
         plane_sigma=sigma.astype(np.float32),
         ground_xy=ground_xy.astype(np.float32),
         height=camera_height(ground, T_base_camera),
+        normal=T_base_camera[:3, :3].T @ ground.normal,
         ego=np.zeros((height, width), dtype=bool),
         maps=maps,
     )

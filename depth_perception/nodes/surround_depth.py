@@ -111,8 +111,9 @@ class SurroundDepth:
             self.node, parameters, self._extrinsics, self._log.warning, self._complaints
         )
         self._parameters = parameters
+        model = f", model {self._processor.model}" if self._processor.model else ""
         self._log.info(
-            f"estimator {parameters.estimator} on {self._processor.provider}, base frame"
+            f"estimator {parameters.estimator} on {self._processor.provider}{model}, base frame"
             f" {parameters.base_frame}, ready after {time.monotonic() - begin:.1f} s"
         )
 
@@ -250,6 +251,7 @@ class SurroundDepth:
                 counts=processor.counters if processor else Counters(),
                 jumps=collector.jumps if collector else 0,
                 provider=processor.provider if processor else "",
+                model=processor.model if processor else "",
                 ground=processor.ground if processor else None,
                 pause=pause,
                 problem=problem,

@@ -76,6 +76,7 @@ class State:
         counts: Frame sets since the start.
         jumps: How often time has jumped.
         provider: What the estimator runs on; empty while the node is not configured.
+        model: What network makes the depth; empty without one.
         ground: The plane in use; None while the node is not configured.
         pause: Why nothing is computed although nothing is wrong; empty otherwise.
         problem: The one thing that keeps the node from results; empty when there is none.
@@ -92,6 +93,7 @@ class State:
     counts: Counters
     jumps: int
     provider: str
+    model: str
     ground: GroundPlane | None
     pause: str
     problem: str
@@ -171,6 +173,7 @@ class Diagnostics:
         values |= {
             "latency budget (ms)": f"{state.budget * 1e3:.1f}",
             "provider": state.provider,
+            "model": state.model or "none",
             "frame sets processed": str(counts.processed),
             "frame sets dropped": str(counts.dropped),
             "frame sets incomplete": str(counts.incomplete),

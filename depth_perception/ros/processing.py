@@ -75,8 +75,13 @@ class Processor:
         except BaseException:
             self._pipeline.close()
             raise
-        warm_up(self._pipeline)
-        self._publishers = ResultPublishers(node, parameters, self._mismatch)
+        try:
+            warm_up(self._pipeline)
+            self._publishers = ResultPublishers(node, parameters, self._mismatch)
+        except BaseException:
+            self._decoder.close()
+            self._pipeline.close()
+            raise
 
     @property
     def ground(self) -> GroundPlane:
@@ -87,6 +92,11 @@ class Processor:
     def provider(self) -> str:
         """What the estimator runs on."""
         return self._pipeline.provider
+
+    @property
+    def model(self) -> str:
+        """What network makes the depth; empty without one."""
+        return self._pipeline.model
 
     @property
     def wanted(self) -> bool:
@@ -181,6 +191,7 @@ class Processor:
         result = self._pipeline.process(
             frame_set, rig,
             clouds=self._publishers.wants_clouds, occupancy=self._publishers.wants_occupancy,
+            embodied=self._publishers.wants_embodied(list(frame_set.frames)),
         )  # fmt: skip
         missing = {**result.missing, **job.absent}
         if not result.cameras:
@@ -219,6 +230,7 @@ class Processor:
         return SurroundResult(
             stamp, {}, missing, self._parameters.base_frame, self._pipeline.ground,
             None, None, None, self._parameters.estimator, self._pipeline.provider,
+            model=self._pipeline.model,
         )  # fmt: skip
 
     def _publish_status(

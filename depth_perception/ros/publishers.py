@@ -90,6 +90,11 @@ class ResultPublishers:
         """True when somebody listens to the map."""
         return self._heard(self._vehicle["occupancy"][0])
 
+    def wants_embodied(self, names: list[str]) -> bool:
+        """True when somebody listens to embodied depth of one of these cameras."""
+        rectify = self._parameters.rectify
+        return any(self._heard(camera_topics(name, rectify)["embodied"][0]) for name in names)
+
     def wanted_cameras(self, names: list[str]) -> list[str]:
         """Return the cameras that somebody listens to, by their own topics or those of all."""
         if self.wants_clouds or self.wants_occupancy or self._heard(self._vehicle["status"][0]):

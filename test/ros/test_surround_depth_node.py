@@ -82,7 +82,7 @@ def test_messages_are_made_only_for_topics_that_somebody_listens_to(
     depth = listener.listen(*FRONT_DEPTH)
     sent_until(vehicle, lambda: depth)
     assert {kind for kind in made if kind.startswith("sensor_msgs")} == {"sensor_msgs/msg/Image"}
-    assert asked[-1] == {"clouds": False, "occupancy": False}
+    assert asked[-1] == {"clouds": False, "occupancy": False, "embodied": False}
 
 
 def test_missing_camera_is_named_with_its_reason_and_the_other_still_works(

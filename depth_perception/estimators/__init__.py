@@ -1,0 +1,1 @@
+"""Ways from images to depth behind one interface: embodied, fused, relative."""

@@ -1,0 +1,79 @@
+"""Embodied depth as an estimator: geometry and a segmentation, no depth network."""
+
+from __future__ import annotations
+
+from depth_perception.errors import DepthPerceptionError
+from depth_perception.frame_set import CameraFrame
+from depth_perception.geometry.camera_view import CameraView
+from depth_perception.geometry.embodied_depth import (
+    EmbodiedDepth,
+    Level,
+    confidence_of,
+    embodied_depth,
+)
+from depth_perception.parameters import EmbodiedParameters, Parameters
+from depth_perception.segmentation.sources import Segmentation, SurfaceSource
+
+from .estimator import CameraEstimate, Scene
+
+
+class EmbodiedEstimator:
+    """See `Estimator`."""
+
+    name = "embodied"
+    model = ""
+
+    def __init__(self, parameters: Parameters, source: SurfaceSource) -> None:
+        self._parameters = parameters.embodied
+        self._source = source
+
+    @property
+    def provider(self) -> str:
+        """What the segmentation runs on, the heaviest step."""
+        return self._source.provider
+
+    def grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Any is as good."""
+        return size
+
+    def estimate(self, scene: Scene) -> dict[str, CameraEstimate | DepthPerceptionError]:
+        """Compute each camera; see `Estimator`."""
+        names = [name for name in scene.views if name in scene.frames]
+        done = scene.pool.map(lambda n: self._guarded(scene.views[n], scene.frames[n]), names)
+        return dict(zip(names, done, strict=True))
+
+    def set_parameters(self, parameters: Parameters) -> None:
+        """Take other live parameters."""
+        self._parameters = parameters.embodied
+
+    def close(self) -> None:
+        """Do nothing: the segmentation belongs to the pipeline."""
+
+    def _guarded(
+        self, view: CameraView, frame: CameraFrame
+    ) -> CameraEstimate | DepthPerceptionError:
+        """Compute one camera; what is wrong with it does not concern the others."""
+        try:
+            image = view.image(frame.image)
+            segmentation = self._source.segment(view, frame, image)
+            result = embodied_of(view, segmentation, self._parameters)
+        except DepthPerceptionError as error:
+            return error
+        return CameraEstimate(
+            image, result.depth, confidence_of(result.sigma), result.level, result.depth,
+            segmentation.surface,
+        )  # fmt: skip
+
+
+def embodied_of(
+    view: CameraView, segmentation: Segmentation, parameters: EmbodiedParameters
+) -> EmbodiedDepth:
+    """Embodied depth of a camera, as the parameters want it."""
+    return embodied_depth(
+        view,
+        segmentation.surface,
+        instances=segmentation.instances,
+        level=Level[parameters.level.upper()],
+        max_range=parameters.max_range,
+        max_object_height=parameters.max_object_height,
+    )

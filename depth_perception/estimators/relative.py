@@ -1,0 +1,227 @@
+"""Any network of relative depth as an estimator, brought to metres where embodied depth is known.
+
+One scale and shift for the whole rig, fitted on the road of all cameras; a camera whose own road
+says that they do not fit it (such networks see each image for itself) gets its own, where it has
+enough road. Confidence follows the error of the fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_perception.errors import ConfigurationError, DepthPerceptionError, ModelError
+from depth_perception.geometry.camera_view import CameraView
+from depth_perception.geometry.embodied_depth import confidence_of
+from depth_perception.geometry.surface import Surface
+from depth_perception.inference.image_input import as_input, fitted_to, placement
+from depth_perception.inference.onnx_session import OnnxSession, default_providers
+from depth_perception.parameters import Parameters
+from depth_perception.segmentation.sources import Segmentation, SurfaceSource
+
+from .embodied import embodied_of
+from .estimator import CameraEstimate, Scene, levels_of
+from .relative_description import read_description
+from .scale_fit import LEAST_PIXELS, Fit, error_of, fit
+
+FARTHEST = 200.0
+"""Deeper is +Inf, m."""
+_ROAD_RANGE = 40.0
+"""Road that is fitted to is at most so far, m: farther, the plane is not known well."""
+_MOST_PIXELS = 4000
+_MISFIT = 0.10
+"""A camera off the rig's fit by more gets its own, where its own is better."""
+_LEAST_SIGMA = 0.05
+_SPREAD = 1.48
+"""Standard deviation over median absolute error, of a Gaussian."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One camera before the fit: its image, what the network says, and where its road is."""
+
+    image: NDArray[np.uint8]
+    relative: NDArray[np.float32]
+    segmentation: Segmentation
+    on_road: NDArray[np.float32]
+    inverse: NDArray[np.float32]
+
+
+class RelativeEstimator:
+    """See `Estimator`."""
+
+    name = "relative"
+
+    def __init__(self, parameters: Parameters, source: SurfaceSource) -> None:
+        """Read the description, load the model, and run it once.
+
+        Raises:
+            ConfigurationError: The description is absent or impossible.
+            ModelError: The model is absent, unreadable, not as described, or on the CPU though a
+                GPU is required.
+        """
+        settings = parameters.relative
+        if not settings.model:
+            raise ConfigurationError(
+                "estimator is relative, relative.model is empty",
+                expected="a YAML file that describes the network",
+                fix="set relative.model, e.g. to a copy of config/relative/depth_anything_v2.yaml",
+            )
+        self._parameters = parameters
+        self._source = source
+        self._description = described = read_description(settings.model)
+        self._session = OnnxSession(
+            described.model, settings.providers or default_providers(), settings.require_gpu
+        )
+        names = [tensor.name for tensor in self._session.outputs]
+        which = described.which
+        if isinstance(which, int):
+            which = names[which] if which < len(names) else f"number {which}"
+        if which not in names or len(self._session.inputs) != 1:
+            raise ModelError(
+                f"relative depth '{described.path}': output {which} of a model with"
+                f" {len(self._session.inputs)} inputs",
+                expected="one image in, and one of the outputs " + ", ".join(names),
+                fix="correct output.name",
+            )
+        self._output = which
+        self._relative(np.zeros((described.input.height, described.input.width, 3), np.uint8))
+
+    @property
+    def provider(self) -> str:
+        """What the network runs on."""
+        return self._session.provider
+
+    @property
+    def model(self) -> str:
+        """The network's file."""
+        return self._description.model.name
+
+    def grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Any is as good."""
+        return size
+
+    def estimate(self, scene: Scene) -> dict[str, CameraEstimate | DepthPerceptionError]:
+        """Compute all cameras; see `Estimator`."""
+        seen: dict[str, _Seen | DepthPerceptionError] = {}
+        for name in scene.views:
+            if name in scene.frames:
+                try:
+                    seen[name] = self._look(scene, name)
+                except DepthPerceptionError as error:
+                    seen[name] = error
+        good = {name: item for name, item in seen.items() if isinstance(item, _Seen)}
+        fits = self._fits(good)
+        results: dict[str, CameraEstimate | DepthPerceptionError] = {}
+        for name, item in seen.items():
+            if not isinstance(item, _Seen):
+                results[name] = item
+            elif name in fits:
+                results[name] = self._measured(scene.views[name], item, fits[name], scene)
+            else:
+                results[name] = ModelError(
+                    "relative depth has no scale: no camera sees enough road to measure it by",
+                    expected=f"{LEAST_PIXELS} pixels of road within {_ROAD_RANGE:g} m",
+                    fix="look at segmentation.source, extrinsics and ego masks",
+                )
+        return results
+
+    def set_parameters(self, parameters: Parameters) -> None:
+        """Take other live parameters."""
+        self._parameters = parameters
+
+    def close(self) -> None:
+        """Give back memory, the device's too."""
+        del self._session
+
+    def _look(self, scene: Scene, name: str) -> _Seen:
+        """Run the network on a camera, and find what can be measured of its road."""
+        view, frame = scene.views[name], scene.frames[name]
+        image = view.image(frame.image)
+        relative = self._relative(image)
+        segmentation = self._source.segment(view, frame, image)
+        road = (segmentation.surface == Surface.ROAD) & ~view.ego
+        road &= view.inverse_plane > 1 / _ROAD_RANGE
+        places = np.flatnonzero(road)
+        places = places[:: max(1, len(places) // _MOST_PIXELS)]
+        return _Seen(
+            image, relative, segmentation, relative.ravel()[places],
+            view.inverse_plane.ravel()[places],
+        )  # fmt: skip
+
+    def _fits(self, seen: Mapping[str, _Seen]) -> dict[str, Fit]:
+        """Scale and shift of each camera: the rig's, or its own where the rig's does not fit."""
+        if self._description.kind == "metric":
+            return {
+                name: Fit(1.0, 0.0, error_of(item.on_road, item.inverse))
+                for name, item in seen.items()
+            }
+        if not seen:
+            return {}
+        rig = fit(
+            np.concatenate([item.on_road for item in seen.values()]),
+            np.concatenate([item.inverse for item in seen.values()]),
+        )
+        fits: dict[str, Fit] = {}
+        for name, item in seen.items():
+            error = np.inf
+            if rig is not None:
+                error = error_of(rig.inverse_depth(item.on_road), item.inverse)
+                fits[name] = rig
+            if error > _MISFIT:
+                own = fit(item.on_road, item.inverse)
+                if own is not None and own.error < error:
+                    fits[name] = own
+        return fits
+
+    def _measured(
+        self, view: CameraView, item: _Seen, fit_of_camera: Fit, scene: Scene
+    ) -> CameraEstimate:
+        inverse = fit_of_camera.inverse_depth(item.relative)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            depth = np.where(inverse > 1 / FARTHEST, 1 / inverse, np.float32(np.inf))
+        depth[view.ego | np.isnan(view.rays[..., 0]) | ~np.isfinite(inverse)] = np.nan
+        # An error of the shift grows with depth; what the road says holds at its own distance.
+        spread = np.float32(max(_LEAST_SIGMA, _SPREAD * min(fit_of_camera.error, 1.0)))
+        sigma = np.where(np.isfinite(depth), spread * np.maximum(1, depth / 20), np.float32(np.nan))
+        embodied: NDArray[np.float32] = np.full(depth.shape, np.nan, np.float32)
+        if scene.with_embodied:
+            embodied = embodied_of(view, item.segmentation, self._parameters.embodied).depth
+        surface = item.segmentation.surface
+        return CameraEstimate(
+            item.image, depth, confidence_of(sigma), levels_of(depth, surface), embodied, surface
+        )
+
+    def _relative(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Inverse relative depth on the image's grid, (h, w)."""
+        described = self._description.input
+        array = as_input(fitted_to(image, described), described)
+        found = self._session.run({self._session.inputs[0].name: array}, [self._output])[0]
+        values: NDArray[np.float32] = np.squeeze(found).astype(np.float32)
+        if values.ndim != 2 or min(values.shape) < 2:
+            raise ModelError(
+                f"relative depth '{self._description.path}': {self._output} has the shape"
+                f" {list(found.shape)}",
+                expected="one value for each pixel", fix="choose another output",
+            )  # fmt: skip
+        if self._description.kind != "inverse":
+            values = np.divide(1, np.maximum(values, 1e-6), dtype=np.float32)
+        (x, y), (left, top) = placement(described, image.shape[1], image.shape[0])
+        across, down = values.shape[1] / described.width, values.shape[0] / described.height
+        # Centres of pixels are at integers, as in segmentation.onnx_segmenter.
+        to_values = np.array(
+            [
+                [x * across, 0.0, (0.5 * x + left) * across - 0.5],
+                [0.0, y * down, (0.5 * y + top) * down - 0.5],
+            ]
+        )
+        return np.asarray(
+            cv2.warpAffine(
+                values, to_values, (image.shape[1], image.shape[0]),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
+            ), np.float32,
+        )  # fmt: skip
