@@ -20,7 +20,7 @@ from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
 from depth_perception.network.attention import Attention, BridgingGate, TwoWayAttention
 from depth_perception.network.checkpoint import load_checkpoint, save_checkpoint
 from depth_perception.network.configuration import NetworkConfiguration
-from depth_perception.network.fused import FusedSurround
+from depth_perception.network.fused import FusedSurround, shrunk
 from depth_perception.network.prior import prior_of
 from depth_perception.network.trunk import Trunk
 from depth_perception.training.samples import network_camera
@@ -141,6 +141,13 @@ def test_two_way_attention_uses_both_sides():
     assert (embodied.grad.abs().sum(1) > 0).all()
 
 
+def test_small_turns_are_not_believed_and_large_ones_are():
+    turn = torch.tensor([-0.02, -0.007, -0.003, 0.0, 0.005, 0.014, 0.07])
+    wanted = torch.tensor([-0.02 + 0.007**2 / 0.02, 0, 0, 0, 0, 0.0105, 0.0693])
+    assert torch.allclose(shrunk(turn, 0.007), wanted, atol=1e-6)
+    assert torch.equal(shrunk(turn, 0.0), turn)
+
+
 def test_shapes_and_ranges():
     with torch.inference_mode():
         out = _network()(*_inputs(2))
@@ -168,8 +175,9 @@ def test_full_trust_gives_the_plane():
     with torch.no_grad():
         network.heads.weight.zero_()
         network.heads.bias.copy_(torch.tensor([0.0, 0, 0, 50]))
-        network.turn.weight.zero_()
-        network.turn.bias.zero_()
+        for turn in (network.coarse_turn[-1], network.fine_turn):
+            turn.weight.zero_()
+            turn.bias.zero_()
     image, rays, camera = _inputs()
     with torch.inference_mode():
         depth = torch.exp(network(image, rays, camera).log_depth)[0, 0].numpy()

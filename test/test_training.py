@@ -234,7 +234,7 @@ def test_figures_by_hand():
     zero = torch.zeros(1)
     from depth_perception.network.fused import Outputs
 
-    out = Outputs(found, logits, sky, *[zero] * 9)
+    out = Outputs(found, logits, sky, *[zero] * 10)
     figures = Figures()
     figures.add(out, {"depth": depth, "label": label})
     result = figures.result()

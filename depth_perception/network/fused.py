@@ -10,6 +10,7 @@ small angle that the network finds. Sources: docs/network.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -30,6 +31,7 @@ LARGEST_TURN = 0.12
 """The plane is turned by at most so much at each pixel, rad: 12 % of slope."""
 _SMALLEST = 1e-3
 _EMBODIED = 16
+_TURN = 32
 
 
 @dataclass
@@ -48,6 +50,7 @@ class Outputs:
         centres: (N, bins) logarithm of the bins' depth for the camera's focal length, m.
         semantics: (N, `CLASSES`, H/16, W/16) logits.
         turn: Angle by which the plane is turned, rad.
+        prior: What the calibration says.
         features: (N, widths[0], h, w) what the heads look at.
     """
 
@@ -62,6 +65,7 @@ class Outputs:
     centres: torch.Tensor
     semantics: torch.Tensor
     turn: torch.Tensor
+    prior: Prior
     features: torch.Tensor
 
 
@@ -123,6 +127,15 @@ class _DepthBins(nn.Module):
         return low + ends - widths / 2 + torch.log(prior.focal.flatten(1) / self.focal)
 
 
+def shrunk(turn: torch.Tensor, doubt: float) -> torch.Tensor:
+    """Small angles become 0, large ones stay about as they are (non-negative garrote).
+
+    A calibration that is right is better than what one image says of it: only what stands out
+    of `doubt`, rad, counts. Breiman (1995): x becomes x max(0, 1 - doubt^2 / x^2).
+    """
+    return turn - turn.clamp(-doubt, doubt) * (doubt / turn.abs().clamp(min=max(doubt, 1e-9)))
+
+
 def expectation(logits: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Probabilities (N, bins, h, w) and mean (N, 1, h, w) of centres (N, bins)."""
     probabilities = torch.softmax(logits, dim=1)
@@ -169,9 +182,13 @@ class FusedSurround(nn.Module):
         self.bin_head = nn.Conv2d(w4, c.bins, 1)
         # Road, sky, confidence, trust.
         self.heads = nn.Conv2d(w4, 4, 1)
-        self.turn = nn.Conv2d(w8, 1, 1)
-        nn.init.normal_(self.turn.weight, std=0.01)
-        nn.init.zeros_(self.turn.bias)  # type: ignore[arg-type]
+        # Most of the angle is one for the whole image, which takes all of it to see.
+        self.coarse_turn = nn.Sequential(convolution(w32, _TURN), nn.Conv2d(_TURN, 1, 1))
+        self.fine_turn = nn.Conv2d(w8, 1, 1)
+        last: Any
+        for last in (self.coarse_turn[-1], self.fine_turn):
+            nn.init.normal_(last.weight, std=0.01)
+            nn.init.zeros_(last.bias)
 
     def set_temperature(self, temperature: float) -> None:
         """Divide the gates' attention logits by this."""
@@ -213,25 +230,28 @@ class FusedSurround(nn.Module):
         x16 = self.decode[0](x16 + semantic)
         x8 = self.decode[1](_wider(self.narrow[1](x16)) + f8)
         x4 = self.decode[2](_wider(self.narrow[2](x8)) + f4)
-        return self._read(prior, g32.mean((2, 3)), self.semantic_head(semantic), x8, x4)
+        return self._read(prior, g32, self.semantic_head(semantic), x8, x4)
 
     def _read(
-        self, prior: Prior, pooled: torch.Tensor, semantics: torch.Tensor, x8: torch.Tensor,
+        self, prior: Prior, g32: torch.Tensor, semantics: torch.Tensor, x8: torch.Tensor,
         x4: torch.Tensor,
     ) -> Outputs:  # fmt: skip
         """Turn features into depth and the rest."""
-        centres = self.bins(pooled, prior)
+        centres = self.bins(g32.mean((2, 3)), prior)
         probabilities, log_bins = self.expectation(self.bin_head(x4), centres)
         road, sky, confidence, trust = self.heads(x4).split(1, dim=1)
-        turn = LARGEST_TURN * torch.tanh(_wider(self.turn(x8)))
-        slope = prior.slope + turn
+        coarse = functional.interpolate(
+            self.coarse_turn(g32), scale_factor=4.0, mode="bilinear", align_corners=False
+        )
+        turn = LARGEST_TURN * torch.tanh(_wider(coarse + self.fine_turn(x8)))
+        slope = prior.slope + shrunk(turn, self.configuration.doubt)
         log_plane = torch.log(prior.height / slope.clamp(min=_SMALLEST))
         log_depth = log_bins
         if self.configuration.prior:
             seen = torch.sigmoid(slope * 400 - 3) * prior.known
-            share = torch.sigmoid(trust) * seen
+            share = torch.maximum(torch.sigmoid(trust), torch.sigmoid(road)) * seen
             log_depth = log_bins + share * (log_plane - log_bins)
         return Outputs(
             log_depth, road, sky, confidence, trust, log_plane, log_bins, probabilities, centres,
-            semantics, turn, x4,
+            semantics, turn, prior, x4,
         )  # fmt: skip

@@ -18,7 +18,7 @@ import numpy as np
 if TYPE_CHECKING:
     from .export import Feed
 
-_HEADS = ("/bin_head/", "/heads/", "/turn/")
+_HEADS = ("/bin_head/", "/heads/", "/coarse_turn/", "/fine_turn/")
 _BINS = "/bins/"
 _ATTENTION = ("/meet/", "/gate/", "/fine_gate/")
 _QUANTISED = ("Conv", "Add", "Clip", "Relu", "LeakyRelu", "Resize", "AveragePool")

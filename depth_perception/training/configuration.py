@@ -65,7 +65,7 @@ class LossConfiguration:
     sky: float = 0.3
     semantics: float = 0.3
     confidence: float = 0.1
-    turn: float = 0.02
+    angle: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def fused_loss(
 
     depth: log error of the result, farther pixels counting more; silog; bins: log error of the
     bins alone; plane: log error of the turned plane on the road; gradient; road, sky, semantics:
-    cross entropy; confidence: Laplace's likelihood; turn: mean angle, which keeps it small.
+    cross entropy; confidence: Laplace's likelihood; angle: of the turned plane, in tenths of a rad.
     """
     depth, label = batch["depth"][:, None], batch["label"]
     size = depth.shape[-2:]
@@ -142,10 +142,16 @@ def fused_loss(
         "confidence": losses.laplace_error(
             out.log_depth - small_truth, out.confidence, small_seen
         ),
-        "turn": out.turn.abs().mean(),
+        "angle": _angle_error(out, small_truth, flat[:, None, 2::STRIDE, 2::STRIDE] * small_seen),
     }  # fmt: skip
     total = sum(getattr(weights, name) * value for name, value in parts.items())
     return total, {name: value.detach() for name, value in parts.items()}
+
+
+def _angle_error(out: Outputs, log_truth: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
+    """How far the plane is turned wrong on flat ground, in tenths of a rad: alike near and far."""
+    wanted = out.prior.height * torch.exp(-log_truth) - out.prior.slope
+    return losses.masked_mean(10 * (out.turn - wanted).abs().clamp(max=0.2), flat * out.prior.known)
 
 
 def _cross_entropy(logits: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
