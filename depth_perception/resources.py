@@ -32,26 +32,33 @@ def share_folder() -> Path:
     )
 
 
-WEIGHTS = {False: "lite_int8.onnx", True: "base_fp16.onnx"}
-"""Of the fused network: whether a GPU is in use, and the file in ``depth_perception/weights``."""
+WEIGHTS_FOLDER = _HERE.parent / "weights"
+WEIGHTS = {False: ("lite_int8.onnx",), True: ("base_fp16.onnx", "lite_int8.onnx")}
+"""Of the fused network, in that folder: whether a GPU is in use, and the files in order of
+preference."""
+
+
+WEIGHTS_FIX = "install depth_perception again, or do without the network: estimator: embodied"
+"""What helps when the package's weights are absent or damaged."""
 
 
 def weights_file(gpu: bool) -> Path:
     """Return the fused network's weights that come with the package.
 
     Args:
-        gpu: Those for a GPU rather than for a CPU.
+        gpu: Those for a GPU rather than for a CPU, if there are any.
 
     Raises:
         ModelError: They are not there.
     """
-    path = _HERE.parent / "weights" / WEIGHTS[gpu]
-    if not path.is_file():
-        raise ModelError(
-            f"the package has no weights '{path}'", expected="the fused network's weights",
-            fix="set fused.model to a file of depth_perception export",
-        )  # fmt: skip
-    return path
+    paths = [WEIGHTS_FOLDER / name for name in WEIGHTS[gpu]]
+    for path in paths:
+        if path.is_file():
+            return path
+    raise ModelError(
+        f"the package lacks its network, '{paths[-1]}'", expected="the fused network's weights",
+        fix=WEIGHTS_FIX,
+    )  # fmt: skip
 
 
 def config_file(name: str) -> Path:

@@ -23,7 +23,7 @@ from depth_perception.inference.bound_session import FixedSession
 from depth_perception.inference.model_file import FusedModel, read_fused_model
 from depth_perception.inference.onnx_session import CPU, OnnxSession, default_providers
 from depth_perception.parameters import Parameters
-from depth_perception.resources import weights_file
+from depth_perception.resources import WEIGHTS_FIX, weights_file
 from depth_perception.segmentation.sources import Segmentation, SurfaceSource
 
 from .embodied import embodied_of
@@ -35,6 +35,11 @@ ROAD = 0.5
 _ALMOST = 0.06
 """A working grid whose aspect differs from the network's by less takes on the network's size."""
 _CHECKPOINT = ".pt"
+TORCH_CPU = "torch cpu"
+"""What `inference.torch_session` calls the CPU."""
+_WIDTHS = {False: 512, True: 640}
+"""Of the network's images, px, where the parameters leave it open: on a CPU, on a GPU. 512 takes
+three quarters of the time of 640; a GPU has that time (docs/inference.md)."""
 Size = tuple[int, int]
 MakeSession = Callable[[int, Size, Size], FixedSession]
 """Makes a session from number of cameras, (width, height) of the grid and of the network."""
@@ -50,7 +55,11 @@ class _Batch:
 
 
 class FusedEstimator:
-    """See `Estimator`."""
+    """See `Estimator`.
+
+    Attributes:
+        width: Of the network's images, px.
+    """
 
     name = "fused"
 
@@ -82,6 +91,7 @@ class FusedEstimator:
             # ONNX Runtime could use a GPU, and there is none: the larger network is not for a CPU.
             self._make = self._session_maker(False)
             self._provider = self._tried()
+        self.width = parameters.fused.width or _WIDTHS[_is_gpu(self._provider)]
 
     @property
     def provider(self) -> str:
@@ -94,11 +104,14 @@ class FusedEstimator:
         return self._model
 
     def grid(self, size: Size) -> Size:
-        """Return the size of the network's images where that is nearly the grid's: see `Estimator`.
+        """Return a size that the network can look at, where one is nearly ``size``.
 
-        Then images are resized once, and depth need not be.
+        As wide as ``size``, whatever the network's own width: depth images are of one size on every
+        machine. Where the network is as wide, images are resized once, and depth need not be.
         """
-        wanted = network_size(size, self._parameters.fused.width)
+        if not self._parameters.output.image_width:
+            return size  # the source's own pixels are asked for
+        wanted = network_size(size, size[0])
         fits = wanted[0] == size[0] and abs(wanted[1] / size[1] - 1) < _ALMOST
         return wanted if fits else size
 
@@ -174,7 +187,7 @@ class FusedEstimator:
 
     def _batch(self, size: Size, views: dict[str, CameraView]) -> _Batch:
         """Return the batch of a size, with what it needs to know of these cameras."""
-        network = network_size(size, self._parameters.fused.width)
+        network = network_size(size, self.width)
         batch = self._batches.get(size)
         if batch is None or batch.capacity < len(views):
             if batch is not None:
@@ -217,7 +230,11 @@ class FusedEstimator:
             return lambda count, size, network: _torch_session(
                 path, _shapes(count, size, network), settings.require_gpu
             )
-        info = read_fused_model(path)
+        try:
+            info = read_fused_model(path)
+        except ModelError as error:
+            fix = f"{error.fix}, or set estimator: embodied" if settings.model else WEIGHTS_FIX
+            raise ModelError(error.problem, expected=error.expected, fix=fix) from None
         if info.output != "depth":
             raise ModelError(
                 f"model '{path}' gives {info.output}", expected="depth",
@@ -234,6 +251,10 @@ class FusedEstimator:
             return session.bind(_shapes(count, size, network))
 
         return make
+
+
+def _is_gpu(provider: str) -> bool:
+    return provider not in (CPU, TORCH_CPU)
 
 
 def _torch_session(path: Path, shapes: Mapping[str, Any], require_gpu: bool) -> FixedSession:
