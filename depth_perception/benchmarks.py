@@ -116,9 +116,7 @@ def measure(repeats: int) -> dict[str, Any]:
     full = project(everywhere)
     cloud = project([result.depth for result in results])
     thinned = thin_by_voxels(cloud, 0.1)
-    pipeline = SurroundPipeline(
-        from_flat({"segmentation.source": "geometric", "output.image_width": WIDTH})
-    )
+    pipeline = SurroundPipeline(from_flat({"estimator": "embodied", "output.image_width": WIDTH}))
     frames = {name: CameraFrame(1, source) for name in rig.names}
     frame_set = FrameSet(1, frames)
     stages: dict[str, Callable[[], Any]] = {

@@ -84,7 +84,8 @@ ARGUMENTS = (
              " empty: defaults."),
     Argument("cameras", "", "Camera names, with commas; empty: as the file says, or all."),
     Argument("base_frame", "", "Vehicle frame; empty: as the file says, or base_link."),
-    Argument("estimator", "", "How depth is computed; empty: as the file says.", ("", *ESTIMATORS)),
+    Argument("estimator", "", "How depth is computed; empty: as the file says, or fused.",
+             ("", *ESTIMATORS)),
     Argument("queue_size", "", "Frame sets that wait while one is computed; empty: as the"
              " file says."),
     Argument("namespace", "", "Namespace of the nodes, and of the topics of the bag."),

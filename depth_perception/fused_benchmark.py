@@ -25,7 +25,7 @@ from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import RigCamera
 from depth_perception.inference.onnx_session import PROVIDERS
 from depth_perception.parameters import from_flat
-from depth_perception.resources import WEIGHTS, weights_file
+from depth_perception.resources import WEIGHTS_FOLDER
 
 AIM_MS = {"lite int8 on the CPU": 100.0, "base fp16 on the GPU": 5.0}
 CAMERAS, WIDTH, HEIGHT, GRID = 6, 1600, 900, 640
@@ -81,7 +81,7 @@ def _measure(path: Path, providers: list[str], repeats: int, timed: Timer) -> di
     parameters = from_flat(
         {
             "estimator": "fused", "fused.model": str(path), "fused.providers": providers,
-            "fused.require_gpu": providers != ["cpu"],
+            "fused.require_gpu": providers != ["cpu"], "fused.width": GRID,
         }
     )  # fmt: skip
     estimator = FusedEstimator(parameters, None)
@@ -143,9 +143,9 @@ def _file(name: str, models: Mapping[str, str], folder: Path) -> Path | None:
     if name in models:
         return Path(models[name])
     size, precision = name.split()
-    for gpu, file in WEIGHTS.items():
-        if file == f"{size}_{precision}.onnx" and weights_are_there(gpu):
-            return weights_file(gpu)
+    shipped = WEIGHTS_FOLDER / f"{size}_{precision}.onnx"
+    if shipped.is_file():
+        return shipped
     try:
         import onnx  # noqa: F401
         import torch  # noqa: F401
@@ -160,14 +160,3 @@ def _file(name: str, models: Mapping[str, str], folder: Path) -> Path | None:
     feeds = [example_feed(ExportOptions(cameras=2))] if precision == "int8" else []
     path = folder / f"random_{size}_{precision}.onnx"
     return export_model(network, {"weights": "random"}, path, options, feeds)
-
-
-def weights_are_there(gpu: bool) -> bool:
-    """Tell whether the package has the weights for a GPU, or for a CPU."""
-    from depth_perception.errors import ModelError
-
-    try:
-        weights_file(gpu)
-    except ModelError:
-        return False
-    return True

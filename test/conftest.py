@@ -194,7 +194,11 @@ def needs_executables(ros: Any) -> None:
 
 @pytest.fixture
 def start(ros: RosSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """Start nodes with parameters; they end with the test."""
+    """Start nodes with parameters; they end with the test.
+
+    Without another estimator, with that whose depth is known in closed form and which is made at
+    once. The network in the node: test_fused_node, and where nodes are processes of their own.
+    """
     from rclpy.parameter import Parameter
 
     from depth_perception.nodes import surround_depth
@@ -203,7 +207,7 @@ def start(ros: RosSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     started = []
 
     def make(namespace: str = "", **parameters: Any) -> Any:
-        values = {"output.image_width": 0, **parameters}
+        values = {"estimator": "embodied", "output.image_width": 0, **parameters}
         overrides = [Parameter(name.replace("__", "."), value=v) for name, v in values.items()]
         options = {"namespace": namespace} if namespace else {}
         node = surround_depth.SurroundDepth(parameter_overrides=overrides, **options)

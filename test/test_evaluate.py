@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from test_lidar import AHEAD, SECOND, SHARED
 
+from depth_perception.cli.evaluate import print_tables
 from depth_perception.errors import BagError
 from depth_perception.evaluation.evaluate import evaluate
 from depth_perception.evaluation.pictures import (
@@ -26,7 +27,7 @@ from depth_perception.geometry.camera_view import camera_view
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.geometry.transforms import TransformTree
-from depth_perception.parameters import Parameters
+from depth_perception.parameters import Parameters, from_flat
 from depth_perception.surround_result import CameraResult, SurroundResult
 
 HEIGHT = 1.5
@@ -47,7 +48,7 @@ def rig_of(**yaws):
 class Pipeline:
     """Depth of the nominal ground, scaled, on a grid half as wide as the image."""
 
-    parameters = Parameters()
+    parameters = from_flat({"estimator": "embodied"})
     ground = GroundPlane()
     provider = "test"
 
@@ -63,15 +64,21 @@ class Pipeline:
             cameras[name] = CameraResult(
                 frame.stamp, name, view.camera, view.T_base_camera,
                 np.full((*shape, 3), 90, np.uint8), depth, np.ones(shape, np.float32),
-                np.where(np.isfinite(depth), 1, 5).astype(np.uint8), depth, view.plane,
-                np.ones(shape, np.uint8),
+                np.where(np.isfinite(depth), 1, 5).astype(np.uint8),
+                view.plane.astype(np.float32), view.plane, np.ones(shape, np.uint8),
             )  # fmt: skip
         points = np.zeros(3, POINT_DTYPE)
         points["x"] = [5, 10, 20]
         return SurroundResult(
             frame_set.stamp, cameras, {}, "base_link", self.ground, points, None, None,
-            "embodied", "test", {"depth": 0.01},
+            self.parameters.estimator, "test", {"depth": 0.01},
         )  # fmt: skip
+
+
+class NetworkPipeline(Pipeline):
+    """The same from a network; the embodied depth beside it is the ground's own."""
+
+    parameters = from_flat({"estimator": "fused"})
 
 
 def drive(points, rig, offset=0.0, lidar_topics=("/lidar",)):
@@ -195,6 +202,29 @@ def test_the_page_is_whole_and_repeats_byte_for_byte():
     assert "pitch +0.57" in page
 
 
+def test_embodied_depth_is_scored_beside_a_networks_on_the_same_points(capsys):
+    reader, scans = drive(road(0.0), rig_of(front=0.0, left=0.8))
+    collector = PictureCollector()
+    e = evaluate(reader, NetworkPipeline(1.08), scans=scans, observer=collector)
+    assert e.over_cameras.metric.abs_rel == pytest.approx(0.08, abs=1e-3)
+    assert e.embodied.abs_rel < 1e-4 and e.embodied.count == e.over_cameras.metric.count
+    image, beside = e.road["depth image"][-1], e.road["embodied depth"][-1]
+    assert (image.a5, image.a10, beside.a5) == (0, 1, 1) and image.count == beside.count
+    assert e.to_dict()["embodied"]["a5"] == 1
+    page = render(e, collector.panels)
+    assert page.count("data:image/jpeg;base64,") == 6
+    assert "cameras, embodied depth" in page and "Levels of embodied depth" not in page
+    print_tables(e)
+    assert sum("embodied depth" in line for line in capsys.readouterr().out.splitlines()) == 2
+
+
+def test_embodied_depth_is_not_scored_beside_itself():
+    reader, scans = drive(road(0.0), rig_of(front=0.0))
+    e = evaluate(reader, Pipeline(), scans=scans)
+    assert e.embodied is None and "embodied depth" not in e.road
+    assert e.to_dict()["embodied"] is None
+
+
 def test_cameras_stand_where_they_look():
     yaws = {"back": 180, "right": -60, "left": 60, "front": 0, "back_right": -110, "back_left": 110}
     poses = {name: turned(math.radians(yaw)) for name, yaw in yaws.items()}
@@ -226,10 +256,9 @@ def test_a_real_drive_with_the_real_pipeline():
     if not bag.exists():
         pytest.skip(f"no real drive at {bag}")
     from depth_perception.datasets.bag import BagReader
-    from depth_perception.parameters import from_flat
     from depth_perception.pipeline import SurroundPipeline
 
-    parameters = from_flat({"segmentation.source": "geometric"})
+    parameters = from_flat({"estimator": "embodied"})
     with BagReader(bag, parameters) as reader:
         pipeline = SurroundPipeline(parameters)
         e = evaluate(reader, pipeline)

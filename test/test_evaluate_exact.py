@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from test_evaluate import Pipeline
+from test_evaluate import NetworkPipeline, Pipeline
 from tiny_drive import CAMERA, HEIGHT, PERIOD, START, mounting, picture, road_points, transform
 
 from depth_perception import messages
@@ -80,6 +80,17 @@ def write_drive(path, *, frames=3, leave_out=(), change=None, cloud=None):
 def score(bag, scale=1.0, **options):
     with BagReader(bag, Parameters()) as reader:
         return evaluate(reader, Pipeline(scale), **options)
+
+
+def test_embodied_depth_is_scored_beside_a_networks_on_the_same_pixels(tmp_path):
+    bag = write_drive(tmp_path / "drive")
+    assert score(bag).exact.all.embodied is None
+    with BagReader(bag, Parameters()) as reader:
+        exact = evaluate(reader, NetworkPipeline(1.08)).exact
+    for scores in (exact.all, exact.cameras["front"]):
+        assert scores.metric.abs_rel == pytest.approx(0.08, abs=1e-3)
+        assert scores.embodied.abs_rel < 1e-6
+        assert scores.embodied.count == scores.metric.count
 
 
 def on_depth(index, make):

@@ -214,7 +214,7 @@ def test_a_configured_segmentation_says_where_the_road_is(plane_model):
     assert 0 < (found.surface == Surface.ROAD).mean() < 0.9
     assert off_the_plane(found) < 0.02
     with pytest.raises(ConfigurationError, match="estimator is embodied"):
-        SurroundPipeline(from_flat({"segmentation.source": "network"}))
+        SurroundPipeline(from_flat({"estimator": "embodied", "segmentation.source": "network"}))
 
 
 def test_a_network_narrower_than_the_grid_is_enlarged(plane_model):

@@ -237,15 +237,18 @@ def test_transforms(items: list[Any], target: str, source: str) -> None:
     assert T is None or T.shape == (4, 4)
 
 
-PIPELINE: list[SurroundPipeline] = []
+PIPELINES: dict[str, SurroundPipeline] = {}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def pipeline() -> Any:
-    """One pipeline for all cases, with a small map."""
-    PIPELINE.append(SurroundPipeline(from_flat({"occupancy.size": 4.0})))
+def pipelines() -> Any:
+    """One pipeline of an estimator for all cases, with a small map."""
+    for name in ("embodied", "fused"):
+        flat = {"estimator": name, "occupancy.size": 4.0}
+        PIPELINES[name] = SurroundPipeline(from_flat(flat))
     yield
-    PIPELINE.pop().close()
+    while PIPELINES:
+        PIPELINES.popitem()[1].close()
 
 
 @cases(700)
@@ -256,6 +259,21 @@ def pipeline() -> Any:
 def test_rig_and_pipeline(
     info: Any, transform: Any, rectified: bool, rectify: bool, size: tuple[int, int]
 ) -> None:
+    check_rig("embodied", info, transform, rectified, rectify, size)
+
+
+@cases(200)
+@given(calibrations(), transforms(), st.booleans(), st.booleans())
+def test_rig_and_network(info: Any, transform: Any, rectified: bool, rectify: bool) -> None:
+    # Of one size: a network is loaded anew for each.
+    check_rig("fused", info, transform, rectified, rectify, (8, 8))
+
+
+def check_rig(
+    estimator: str, info: Any, transform: Any, rectified: bool, rectify: bool,
+    size: tuple[int, int],
+) -> None:  # fmt: skip
+    """One camera of any calibration and mounting beside a good one."""
     edge = attempt(messages.decode_transform, transform)
     T = mounting("front") if edge is None else edge[2]
     calibration_key(info)
@@ -272,7 +290,8 @@ def test_rig_and_pipeline(
         "front": CameraFrame(1, np.zeros((size[1], size[0], 3), np.uint8)),
         "rear": CameraFrame(1, np.zeros((50, 80, 3), np.uint8)),
     }
-    result = PIPELINE[0].process(FrameSet(1, frames), Rig({"front": camera, "rear": other}))
+    rig = Rig({"front": camera, "rear": other})
+    result = PIPELINES[estimator].process(FrameSet(1, frames), rig)
     assert "rear" in result.cameras, "one bad camera takes another with it"
     assert ("front" in result.cameras) != ("front" in result.missing)
 

@@ -24,7 +24,11 @@ def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="one parameter, e.g. --set output.image_width=0; may be repeated",
     )
-    parser.add_argument("--estimator", help="how depth is computed (parameter estimator)")
+    parser.add_argument(
+        "--estimator",
+        help="how depth is computed: fused (a network, the default), embodied (geometry alone) or"
+        " relative (any network of relative depth)",
+    )
 
 
 def parameters_from(options: argparse.Namespace) -> Parameters:

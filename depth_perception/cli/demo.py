@@ -2,7 +2,9 @@
 
 Without --bag it makes a drive through the synthetic world, which has exact truth too. Four steps,
 each of which ends with something to look at: replay without ROS (pictures), the nodes over DDS
-(recorded into a bag), the two compared bit for bit, and the evaluation (a report page).
+(recorded into a bag), the two compared bit for bit, and the evaluation (a report page). Depth is
+that of the network which comes with the package, with embodied depth beside it; with
+--estimator embodied it is embodied depth alone.
 """
 
 from __future__ import annotations
@@ -60,7 +62,8 @@ def run(options: argparse.Namespace) -> int:
     _step("3/4  compare the two")
     same, expected = _compare(replayed, recorded)
     print(f"{same} of {expected} depth images came over DDS, bit for bit those of replay")
-    with BagReader(bag, parameters_from(options)) as reader:
+    parameters = parameters_from(options)
+    with BagReader(bag, parameters) as reader:
         truth = [topic for topic in reader.topics if topic.startswith("/truth/")]
         has_truth = bool(reader.lidar_topics or truth)
     report = output / "report"
@@ -74,7 +77,8 @@ def run(options: argparse.Namespace) -> int:
     print("\nlook at:")
     if has_truth and not code:
         print(f"  {report / 'index.html'}   the report, open it in a browser")
-    print(f"  {pictures}/   input, depth in colour, cloud from above, by frame set")
+    beside = "" if parameters.estimator == "embodied" else "embodied depth beside it, confidence, "
+    print(f"  {pictures}/   input, depth in colour, {beside}cloud from above, by frame set")
     print(f"  {recorded}/   what the nodes published: depth_perception inspect, RViz, Foxglove")
     print("and try:")
     print(f"  source env.bash && depth_perception launch bag:={bag} params_file:={params}")

@@ -1,7 +1,8 @@
 """Score depth against the LiDAR in a bag: metrics, road by range, planes, overlap, latency.
 
-A bag of the synthetic world is scored against its exact depth, too, and needs no LiDAR. With
---report a page with charts and pictures; with --json every number.
+A bag of the synthetic world is scored against its exact depth, too, and needs no LiDAR. Where a
+network makes the depth, embodied depth is scored beside it. With --report a page with charts and
+pictures; with --json every number.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def print_tables(e: Evaluation) -> None:
         truths.append(f"{e.exact.all.metric.truth_count:,} pixels of exact truth")
     console.print(
         f"[bold]{e.bag}[/bold]: {e.frame_sets} frame sets, {', '.join(truths)};"
-        f" {e.estimator} on {e.provider}"
+        f" {e.estimator} on {e.provider}" + (f", {e.model}" if e.model else "")
     )
     if e.points:
         _print_lidar(console, e)
@@ -170,7 +171,7 @@ def _metric_cells(names: list[str], metrics: DepthMetrics) -> list[str]:
 
 
 def _print_lidar(console: Console, e: Evaluation) -> None:
-    from depth_perception.evaluation.report import number, share, short
+    from depth_perception.evaluation.report import levels_shown, number, share, short
 
     # What is left out is in the report and in JSON.
     names = _metric_names(("log10", "A5"))
@@ -185,20 +186,23 @@ def _print_lidar(console: Console, e: Evaluation) -> None:
         scores.add_row(name, *_metric_cells(names, metrics))
     if rows:
         scores.add_row("one scale a rig", *_metric_cells(names, total.rig))
+    if e.embodied is not None:
+        scores.add_section()
+        scores.add_row("embodied depth", *_metric_cells(names, e.embodied))
     console.print(scores)
 
     bins = [f"{row.low:.0f}-{row.high:.0f} m" for row in e.road["depth image"]]
     road = _table("Road: A5/A10 % of points", "", *bins, "cover")
     for name, entries in e.road.items():
         cells = [f"{share(r.a5)}/{share(r.a10)} [dim]{short(r.count)}[/dim]" for r in entries]
-        road.add_row(name.replace("depth ", ""), *cells, share(entries[-1].coverage, 0))
+        road.add_row(name.replace("depth image", "image"), *cells, share(entries[-1].coverage, 0))
     console.print(road)
 
     levels = _table(
         "Levels: by itself | with those before", "",
         "cover", "A5", "A10", "AbsRel", "points", "| cover", "A5", "A10", "AbsRel", "points",
     )  # fmt: skip
-    for row in e.levels:
+    for row in levels_shown(e):
         cells = []
         for m in (row.alone, row.cumulative):
             cells += [share(m.coverage), share(m.a5), share(m.a10), number(m.abs_rel), f"{m.count}"]
@@ -234,6 +238,9 @@ def _print_exact(console: Console, exact: ExactScores) -> None:
     if rows:
         pixels.add_section()
     pixels.add_row("mean, metric", *_metric_cells(names, exact.all.metric))
+    if exact.all.embodied is not None:
+        pixels.add_section()
+        pixels.add_row("embodied depth", *_metric_cells(names, exact.all.embodied))
     console.print(pixels)
     if not exact.all.road and exact.all.lidar is None:
         return

@@ -1,7 +1,7 @@
 """Compute depth for every frame set of a bag and write the node's topics to a new bag.
 
 Deterministic: every frame set once, in the order of time. With --images also pictures: the input,
-depth in colour, and the cloud from above.
+depth in colour, a network's confidence and the embodied depth beside it, and the cloud from above.
 """
 
 from __future__ import annotations

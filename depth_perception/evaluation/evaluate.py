@@ -44,6 +44,7 @@ from depth_perception.evaluation.scores import (
     ImageSample,
     Scores,
     StageLatency,
+    embodied_scores,
     level_scores,
     mean_scores,
     overlap_of,
@@ -140,7 +141,7 @@ class _Run:
         self.closest = math.inf
         self.without_truth = 0
         self.moved = True
-        self.provider = ""
+        self.provider = self.model = ""
 
     def add(
         self, frame_set: FrameSet, window: ScanWindow
@@ -153,11 +154,12 @@ class _Run:
         result = self.pipeline.process(frame_set, rig)
         total = time.perf_counter() - started
         self.latencies.append({**result.latencies, "total": total})
-        self.provider = result.provider
+        self.provider, self.model = result.provider, result.model
+        beside = result.estimator != "embodied"
         samples: dict[str, ImageSample] = {}
         for name, camera in result.cameras.items():
             truth = self._truth(name, camera.stamp, window)
-            scored = self.exact is not None and self.exact.add(camera, rig[name], truth)
+            scored = self.exact is not None and self.exact.add(camera, rig[name], truth, beside)
             if scored or truth is not None:
                 self.image_size[name] = (camera.camera.width, camera.camera.height)
             if truth is None:
@@ -165,7 +167,8 @@ class _Run:
                 continue
             if truth.plane is not None and truth.scan not in self.fitted:
                 self.fitted[truth.scan] = truth.plane
-            samples[name] = image_sample(camera, truth, self._planes(truth, result), rig[name])
+            planes = self._planes(truth, result)
+            samples[name] = image_sample(camera, truth, planes, rig[name], beside)
         self._overlap(result, samples)
         self.sets.append(samples)
         return result, samples
@@ -234,6 +237,7 @@ class _Run:
             bag=self.reader.name,
             estimator=self.pipeline.parameters.estimator,
             provider=self.provider,
+            model=self.model,
             lidar=self.lidar,
             frame_sets=len(self.sets),
             images=len(images),
@@ -247,6 +251,7 @@ class _Run:
             over_images=mean_scores([scores for _, scores in per_image]),
             over_cameras=mean_scores(list(cameras.values())),
             cameras=cameras,
+            embodied=embodied_scores(self.sets),
             levels=level_scores(images),
             road=road_scores(images),
             by_depth=accuracy_by_range(

@@ -20,6 +20,7 @@ of depth. The LiDAR is held against the same truth: `LidarAgreement` is a check 
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -107,12 +108,15 @@ class CameraExact:
         metric: Mean over images; over cameras, for all. Nothing is scaled by the truth.
         road: By range, pooled; empty without label images.
         lidar: The check of the truth itself; None without LiDAR points.
+        embodied: As ``metric``, of the embodied depth beside another estimator's; None with
+            estimator embodied.
     """
 
     images: int
     metric: DepthMetrics
     road: list[RoadShare]
     lidar: LidarAgreement | None
+    embodied: DepthMetrics | None = None
 
 
 @dataclass(frozen=True)
@@ -277,6 +281,7 @@ class _Gathered:
     road: NDArray[np.float64] = field(default_factory=lambda: np.zeros((len(EXACT_ROAD_BINS), 5)))
     labelled: bool = False
     lidar: list[NDArray[np.float32]] = field(default_factory=list)
+    embodied: list[DepthMetrics] = field(default_factory=list)
 
 
 class ExactScorer:
@@ -288,13 +293,17 @@ class ExactScorer:
         self._grids: dict[str, TruthGrid] = {}
         self._gathered: dict[str, _Gathered] = {}
 
-    def add(self, result: CameraResult, source: RigCamera, lidar: LidarTruth | None) -> bool:
+    def add(
+        self, result: CameraResult, source: RigCamera, lidar: LidarTruth | None,
+        embodied: bool = False,
+    ) -> bool:  # fmt: skip
         """Score one depth image; False when it has no truth.
 
         Args:
             result: The published depth.
             source: The rig's camera, with the model of its images as they arrive.
             lidar: The LiDAR points that the image shows, if any.
+            embodied: Also score the embodied depth beside the published one.
         """
         name = source.name
         image = self.window.at(name, result.stamp, (source.model.width, source.model.height))
@@ -307,6 +316,8 @@ class ExactScorer:
         truth, points, road = self._usable(grid, image)
         prediction = np.asarray(result.depth, dtype=np.float64).ravel()
         kept.images.append(depth_metrics(prediction, truth))
+        if embodied:
+            kept.embodied.append(depth_metrics(result.embodied.ravel(), truth))
         if road is not None:
             kept.labelled = True
             distance = np.hypot(points[road, 0], points[road, 1])
@@ -348,7 +359,11 @@ class ExactScorer:
             lidar=[part for item in kept.values() for part in item.lidar],
         )
         mean = mean_metrics(camera.metric for camera in cameras.values())
-        return ExactScores(cameras, _camera(everything, mean))
+        beside = [camera.embodied for camera in cameras.values() if camera.embodied is not None]
+        total = _camera(everything, mean)
+        if beside:
+            total = dataclasses.replace(total, embodied=mean_metrics(beside))
+        return ExactScores(cameras, total)
 
     def notes(self) -> Iterator[str]:
         """Say which images had no usable truth, and why."""
@@ -385,6 +400,7 @@ def _camera(kept: _Gathered, metric: DepthMetrics) -> CameraExact:
         metric=metric,
         road=road if kept.labelled else [],
         lidar=_agreement(np.concatenate(kept.lidar)) if kept.lidar else None,
+        embodied=mean_metrics(kept.embodied) if kept.embodied else None,
     )
 
 

@@ -322,6 +322,29 @@ def depth_mosaic(result: SurroundResult, max_depth: float = 80.0, width: int = 1
     return np.concatenate([mosaic(pictures, _poses(result), width), depth_bar(width, max_depth)])
 
 
+def embodied_mosaic(result: SurroundResult, max_depth: float = 80.0, width: int = 1440) -> Picture:
+    """All cameras' embodied depth in the colours of `depth_mosaic`, whose scale stands below."""
+    pictures = {n: colour_depth(c.embodied, max_depth) for n, c in result.cameras.items()}
+    return np.concatenate([mosaic(pictures, _poses(result), width), depth_bar(width, max_depth)])
+
+
+def colour_confidence(confidence: NDArray[np.floating]) -> Picture:
+    """Colour (h, w) confidence, 0 to 1: dark for none, yellow for all."""
+    shade = (255 * np.clip(np.nan_to_num(confidence), 0, 1)).astype(np.uint8)
+    return np.asarray(cv2.applyColorMap(shade, cv2.COLORMAP_VIRIDIS), dtype=np.uint8)
+
+
+def confidence_mosaic(result: SurroundResult, width: int = 1440) -> Picture:
+    """All cameras' confidence in colour, with its scale."""
+    pictures = {n: colour_confidence(c.confidence) for n, c in result.cameras.items()}
+    bar = np.full((46, width, 3), BACKGROUND, dtype=np.uint8)
+    inner = width - 48
+    bar[6:21, 24 : 24 + inner] = colour_confidence(np.linspace(0, 1, inner)[None])
+    labels = [(f"{k / 5:.1f}", (24 + k * (inner - 1) // 5, 23)) for k in range(6)]
+    bar = write(bar, labels, size=11, anchor="mt")
+    return np.concatenate([mosaic(pictures, _poses(result), width), bar])
+
+
 def _poses(result: SurroundResult) -> dict[str, NDArray[np.float64]]:
     return {name: camera.T_base_camera for name, camera in result.cameras.items()}
 
@@ -329,10 +352,15 @@ def _poses(result: SurroundResult) -> dict[str, NDArray[np.float64]]:
 def write_pictures(folder: Path, result: SurroundResult, max_depth: float = 80.0) -> list[Path]:
     """Write a frame set's input, depth and cloud from above as ``<stamp>_<what>.jpg``.
 
+    Where a network made the depth, also its confidence, and the embodied depth beside it.
+
     Raises:
         ConfigurationError: The folder cannot be written.
     """
     pictures = {"input": input_mosaic(result), "depth": depth_mosaic(result, max_depth)}
+    if result.estimator != "embodied":
+        pictures["embodied"] = embodied_mosaic(result, max_depth)
+        pictures["confidence"] = confidence_mosaic(result)
     if result.points is not None:
         pictures["above"] = cloud_from_above(
             result.points, ground_height=result.ground.height, title="Cloud from above"

@@ -18,14 +18,16 @@ from depth_perception.evaluation.metrics import Accuracy, DepthMetrics
 from depth_perception.evaluation.pictures import (
     Picture,
     cloud_from_above,
+    confidence_mosaic,
     depth_mosaic,
+    embodied_mosaic,
     encoded,
     error_bar,
     input_mosaic,
     mosaic,
     overlay_lidar_error,
 )
-from depth_perception.evaluation.scores import Evaluation, ImageSample
+from depth_perception.evaluation.scores import Evaluation, ImageSample, LevelScores
 from depth_perception.frame_set import FrameSet
 from depth_perception.surround_result import SurroundResult
 
@@ -50,6 +52,8 @@ EXPLANATIONS = (
     ("coverage", "share of truth (LiDAR points, or pixels with exact truth) where the image has a"
      " finite depth, %; all other metrics are over these."),
     ("metric", "depth as it comes out, in metres."),
+    ("embodied depth", "what intrinsics, mounting and the road's place in the image say of depth,"
+     " without a depth network. Shown beside a network's, read at the same points."),
     ("median-scaled", "each image multiplied so that its median is the LiDAR's: what a method"
      " without scale is scored by. Beside metric it tells wrong scale from wrong shape."),
 )  # fmt: skip
@@ -92,6 +96,11 @@ class PictureCollector:
             ("What the cameras see", input_mosaic(result)),
             ("Depth, metres", depth_mosaic(result, self.max_depth)),
         ]
+        if result.estimator != "embodied":
+            pictures += [
+                ("Embodied depth: by geometry alone", embodied_mosaic(result, self.max_depth)),
+                ("Confidence: probability that depth is right to 10 %", confidence_mosaic(result)),
+            ]
         if samples:
             pictures.append(
                 ("Error at every LiDAR point: blue too near, red too far", errors(result, samples))
@@ -138,6 +147,13 @@ def road_within(evaluation: Evaluation, distance: float = 20.0) -> tuple[int, fl
     return count, sum(row.a10 * row.count for row in rows) / count if count else math.nan
 
 
+def levels_shown(evaluation: Evaluation) -> list[LevelScores]:
+    """Return the levels that a table shows: a network knows road and all else, no more."""
+    if evaluation.estimator == "embodied":
+        return evaluation.levels
+    return [row for row in evaluation.levels if row.alone.count]
+
+
 def advice(evaluation: Evaluation) -> list[str]:
     """Say what the numbers suggest doing, most telling first; may be empty."""
     lines = []
@@ -160,10 +176,12 @@ def advice(evaluation: Evaluation) -> list[str]:
     if math.isfinite(scale) and abs(scale - 1) > 0.15:
         text = f"the median truth is {scale:.2f} times the median prediction"
         lines.append(
-            f"Depths are too near: {text}. What stands on the ground is often measured too near"
-            " where its foot is hidden."
-            if scale > 1
-            else f"Depths are too far: {text}."
+            f"Depths are too {'near' if scale > 1 else 'far'}: {text}."
+            + (
+                " What stands on the ground is often measured too near where its foot is hidden."
+                if scale > 1 and evaluation.estimator == "embodied"
+                else ""
+            )
         )
     road = evaluation.road["depth image"][-1] if evaluation.road else None
     if road is not None and road.truth_count and road.coverage < 0.9:
@@ -203,6 +221,7 @@ def render(evaluation: Evaluation, panels: Sequence[Panel], date: str = "") -> s
         date=date,
         advice=advice(evaluation),
         road20=road_within(evaluation),
+        levels=levels_shown(evaluation),
         columns=[heading for _, heading, *_ in METRIC_COLUMNS],
         explanations=EXPLANATIONS,
         error_chart=error_chart(evaluation.by_depth),

@@ -25,11 +25,19 @@ def image_sample(
     truth: LidarTruth,
     planes: Mapping[str, GroundPlane | None],
     camera: RigCamera,
+    embodied: bool = False,
 ) -> ImageSample:
     """Read a depth image where the LiDAR knows the truth: exact for every camera model.
 
     Points are projected with the depth image's own camera and pose, which differ from the source
     image's by resizing and rectification.
+
+    Args:
+        result: The depth image.
+        truth: The points.
+        planes: To read at the points, by name.
+        camera: The rig's camera.
+        embodied: Also read the embodied depth beside the depth image.
     """
     in_view = transform_points(inverse(result.T_base_camera), truth.points)
     uv = result.camera.project(in_view)
@@ -48,6 +56,7 @@ def image_sample(
             for name, plane in planes.items()
         },
         true_planes=truth.depth,
+        embodied=sample_depth(result.embodied, uv) if embodied else None,
     )
 
 

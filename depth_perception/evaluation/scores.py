@@ -43,6 +43,8 @@ class ImageSample:
         level: (N,) `Level` of the nearest pixel.
         planes: (N,) depth of each plane by name at the exact positions, metres.
         true_planes: (N,) true depth that belongs to ``planes``: along the source image's axis.
+        embodied: (N,) embodied depth there, read as the depth image is, where another estimator
+            made that; None where it is the depth image itself.
     """
 
     truth: LidarTruth
@@ -53,6 +55,7 @@ class ImageSample:
     level: NDArray[np.int64]
     planes: Mapping[str, NDArray[np.float64]]
     true_planes: NDArray[np.float64]
+    embodied: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -125,13 +128,16 @@ class StageLatency:
 class Evaluation:
     """Everything that was measured on one bag.
 
-    ``exact`` is None where the bag has no exact truth. Without a LiDAR ``lidar`` is empty,
-    ``points`` 0, and what follows from its points is empty, None or NaN.
+    ``estimator``, ``provider`` and ``model`` are those of `SurroundResult`.
+    ``embodied`` is embodied depth's score on the same points, mean over cameras, metric; None with
+    estimator embodied. ``exact`` is None where the bag has no exact truth. Without a LiDAR
+    ``lidar`` is empty, ``points`` 0, and what follows from its points is empty, None or NaN.
     """
 
     bag: str
     estimator: str
     provider: str
+    model: str
     lidar: str
     frame_sets: int
     images: int
@@ -144,6 +150,7 @@ class Evaluation:
     over_images: Scores
     over_cameras: Scores
     cameras: dict[str, Scores]
+    embodied: DepthMetrics | None
     levels: list[LevelScores]
     road: dict[str, list[Accuracy]]
     by_depth: list[Accuracy]
@@ -171,6 +178,18 @@ def mean_scores(items: Sequence[Scores]) -> Scores:
     )
 
 
+def embodied_scores(sets: Sequence[Mapping[str, ImageSample]]) -> DepthMetrics | None:
+    """Score embodied depth beside another estimator's: mean over images, then over cameras."""
+    cameras: dict[str, list[DepthMetrics]] = {}
+    for samples in sets:
+        for name, s in samples.items():
+            if s.embodied is not None:
+                cameras.setdefault(name, []).append(depth_metrics(s.embodied, s.depth))
+    if not cameras:
+        return None
+    return mean_metrics(mean_metrics(items) for items in cameras.values())
+
+
 def level_scores(images: Sequence[ImageSample]) -> list[LevelScores]:
     """Score each level by itself and with those before it; means over images."""
 
@@ -189,7 +208,7 @@ def level_scores(images: Sequence[ImageSample]) -> list[LevelScores]:
 
 
 def road_scores(images: Sequence[ImageSample]) -> dict[str, list[Accuracy]]:
-    """Score road points per range bin: the depth image, its road level, and each plane.
+    """Score road points per range bin: the depth image, its road level, embodied depth, planes.
 
     Empty without images.
     """
@@ -202,6 +221,8 @@ def road_scores(images: Sequence[ImageSample]) -> dict[str, list[Accuracy]]:
             np.where(s.level == Level.ROAD, s.prediction, np.nan) for s in images
         ],
     }
+    if all(s.embodied is not None for s in images):
+        rows["embodied depth"] = [s.embodied for s in images if s.embodied is not None]
     truths = {name: [s.depth for s in images] for name in rows}
     names = {name: None for s in images for name in s.planes}
     for name in names:

@@ -37,7 +37,7 @@ def node() -> Any:
     """Decoder and pipeline as in the node, and the tree that stands in for TF."""
     tree = TransformTree()
     decoder = FrameSetDecoder(Parameters(), tree)
-    pipeline = SurroundPipeline(from_flat({"occupancy.size": 4.0}))
+    pipeline = SurroundPipeline(from_flat({"estimator": "embodied", "occupancy.size": 4.0}))
     yield SimpleNamespace(tree=tree, decoder=decoder, pipeline=pipeline)
     decoder.close()
     pipeline.close()

@@ -145,7 +145,7 @@ def test_signal_stops_everything_cleanly(
     needs_executables: None, launch: Any, number: signal.Signals
 ) -> None:
     running = launch()
-    wait_for(lambda: running.line("estimator embodied"), 60, "the node to start")
+    wait_for(lambda: running.line("estimator fused on"), 60, "the node to start")
     running.process.send_signal(number)
     wait_for(lambda: running.process.poll() is not None, 20, "launch to end")
     assert running.process.returncode == 0, "".join(running.lines)
@@ -170,7 +170,10 @@ def test_rviz_shows_a_camera_of_the_bag(tmp_path: Path) -> None:
     rviz = next(p for p in processes({"bag": str(bag), "rviz": "true"}) if p.name == "rviz2")
     text = Path(rviz.arguments[1]).read_text()
     topics = re.findall(r"Value: (\S*image_\S*)", text)
-    assert topics == ["/front/image_raw", "surround_depth/front/depth/image_rect"]
+    assert topics == [
+        "/front/image_raw", "surround_depth/front/depth/image_rect",
+        "surround_depth/front/embodied/image_rect",
+    ]  # fmt: skip
     assert "CAM_FRONT" not in text
     live = next(p for p in processes({"rviz": "true"}) if p.name == "rviz2")
     assert "/CAM_FRONT/image_rect" in Path(live.arguments[1]).read_text()

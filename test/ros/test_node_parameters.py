@@ -64,7 +64,7 @@ def test_files_of_the_data_sets_load_alike_with_and_without_ros(ros: RosSession,
     [
         ({"sync__tolerance": 99.0}, "sync.tolerance"),
         ({"sync__tolerance": "soon"}, "sync.tolerance: 'soon' is a str; expected a float"),
-        ({"estimator": "magic"}, "estimator: 'magic'; expected one of embodied"),
+        ({"estimator": "magic"}, "estimator: 'magic'; expected one of fused, embodied, relative"),
         ({"cameras": ["a"], "image_topics": ["/a", "/b"]}, "image_topics has 2 entries"),
     ],
 )

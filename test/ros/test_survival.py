@@ -62,7 +62,8 @@ def group(
     folder = tmp_path_factory.mktemp("saved")
     made = Surround(
         ros, ros_environment, "-p", f"cameras:=[{', '.join(CAMERAS)}]",
-        "-p", "embodied.level:=road", "-p", f"monitor.save_folder:={folder}",
+        "-p", "estimator:=embodied", "-p", "embodied.level:=road",
+        "-p", f"monitor.save_folder:={folder}",
     )  # fmt: skip
     try:
         made.listen("front")
