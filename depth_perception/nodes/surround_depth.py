@@ -183,14 +183,14 @@ class SurroundDepth:
             self._complaints.add("", str(error))
             return
         added = [topics for name, topics in found.items() if name not in self._inputs]
-        if not added:
+        processor, collector = self._processor, self._collector
+        if not added or processor is None or collector is None:
             return
-        assert self._processor is not None and self._collector is not None
         inputs = {**self._inputs, **{topics.name: CameraInput(topics) for topics in added}}
         order = self._parameters.cameras or sorted(inputs)
         self._inputs = {name: inputs[name] for name in order if name in inputs}
-        self._processor.set_cameras(list(self._inputs))
-        self._queue(self._collector.set_cameras(list(self._inputs)))
+        processor.set_cameras(list(self._inputs))
+        self._queue(collector.set_cameras(list(self._inputs)))
         for topics in added:
             made = CameraSubscriptions(
                 self.node, self._inputs[topics.name], self._parameters.qos, self._on_image,

@@ -57,7 +57,9 @@ def test_depth_of_the_road_and_what_made_it(
     estimator = node._processor._pipeline.estimator
     sessions = [batch.session for batch in estimator._batches.values()]
     assert sessions
-    node.release()
+    # Where its callbacks run: they must not meet a node that is half taken down.
+    released = ros.executor.create_task(node.release)
+    wait_for(released.done, what="release")
     assert not estimator._batches and all(s._binding is None for s in sessions)
 
 
