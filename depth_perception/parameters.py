@@ -129,8 +129,8 @@ class FusedParameters:
     )  # fmt: skip
     width: int = _parameter(
         0, "Width of the images that the network looks at, px, to a multiple of 32; the height"
-        " keeps the aspect. Narrower is faster. 0: 512 on a CPU, which saves a quarter of the"
-        " time, 640 on a GPU.",
+        " keeps the aspect. Narrower is faster. 0: 512, what the shipped weights are most"
+        " accurate at.",
         minimum=0, maximum=4096,
     )  # fmt: skip
     providers: list[str] = _parameter(

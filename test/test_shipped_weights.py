@@ -122,19 +122,10 @@ class Session:
     def close(self) -> None: ...
 
 
-@pytest.mark.parametrize(
-    ("provider", "asked", "width"),
-    [
-        (CPU, 0, 512), ("torch cpu", 0, 512), ("CUDAExecutionProvider", 0, 640),
-        ("TensorrtExecutionProvider", 0, 640), ("torch cuda", 0, 640), (CPU, 640, 640),
-        ("CUDAExecutionProvider", 384, 384),
-    ],
-)  # fmt: skip
-def test_the_networks_width_follows_the_device_and_that_of_depth_does_not(
-    provider: str, asked: int, width: int
-) -> None:
+@pytest.mark.parametrize(("asked", "width"), [(0, 512), (640, 640), (384, 384)])
+def test_the_networks_width_is_as_asked_and_that_of_depth_is_not(asked: int, width: int) -> None:
     parameters = from_flat({"fused.width": asked})
-    made = FusedEstimator(parameters, None, lambda *sizes: Session(provider))  # type: ignore
+    made = FusedEstimator(parameters, None, lambda *sizes: Session(CPU))  # type: ignore
     assert made.width == width
     # nuScenes, DDAD, KITTI at its own width: where the nearest size is not near, the wish stands.
     assert made.grid((640, 360)) == (640, 352)

@@ -35,11 +35,9 @@ ROAD = 0.5
 _ALMOST = 0.06
 """A working grid whose aspect differs from the network's by less takes on the network's size."""
 _CHECKPOINT = ".pt"
-TORCH_CPU = "torch cpu"
-"""What `inference.torch_session` calls the CPU."""
-_WIDTHS = {False: 512, True: 640}
-"""Of the network's images, px, where the parameters leave it open: on a CPU, on a GPU. 512 takes
-three quarters of the time of 640; a GPU has that time (docs/inference.md)."""
+_WIDTH = 512
+"""Of the network's images, px, where the parameters leave it open: at that the shipped weights are
+most accurate on the whole (docs/inference.md)."""
 Size = tuple[int, int]
 MakeSession = Callable[[int, Size, Size], FixedSession]
 """Makes a session from number of cameras, (width, height) of the grid and of the network."""
@@ -91,7 +89,7 @@ class FusedEstimator:
             # ONNX Runtime could use a GPU, and there is none: the larger network is not for a CPU.
             self._make = self._session_maker(False)
             self._provider = self._tried()
-        self.width = parameters.fused.width or _WIDTHS[_is_gpu(self._provider)]
+        self.width = parameters.fused.width or _WIDTH
 
     @property
     def provider(self) -> str:
@@ -251,10 +249,6 @@ class FusedEstimator:
             return session.bind(_shapes(count, size, network))
 
         return make
-
-
-def _is_gpu(provider: str) -> bool:
-    return provider not in (CPU, TORCH_CPU)
 
 
 def _torch_session(path: Path, shapes: Mapping[str, Any], require_gpu: bool) -> FixedSession:
