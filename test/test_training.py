@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +19,7 @@ pytest.importorskip("torch", reason="PyTorch trains")
 pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's wheel")
 
 import torch
+import yaml
 
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.geometry.camera import CameraModel
@@ -272,6 +278,36 @@ def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not(flat_data, tmp_path):
     again = train(FusedSystem(), configuration, folder, device="cpu", say=said.append)
     assert said[0] == "goes on at step 2 of 4"
     assert again == pytest.approx(whole, rel=1e-4)
+
+
+def test_two_processes_stop_together(flat_data, tmp_path):
+    """One is asked in the middle of a run: the other does not wait for its gradients."""
+    configuration = _configuration(
+        flat_data, schedule=ScheduleConfiguration(steps=100_000, batch=2, warm_up=2)
+    )
+    path, folder = tmp_path / "run.yaml", tmp_path / "run"
+    path.write_text(yaml.safe_dump(to_dict(configuration)))
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",
+        "-m", "depth_perception.cli.main", "train", str(path), "-o", str(folder), "--device", "cpu",
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        try:
+            deadline = time.monotonic() + 90
+            while not (folder / "last.pt").exists() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+            os.kill(int(children.split()[1]), signal.SIGTERM)
+            said, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0, said
+    step = torch.load(folder / "last.pt", weights_only=True)["step"]
+    assert f"stopped at step {step}" in said
+    assert said.count("stopped at step") == 1
 
 
 def _nothing(_: str) -> None:

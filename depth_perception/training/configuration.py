@@ -106,7 +106,7 @@ class TrainingConfiguration:
     """A whole run.
 
     Attributes:
-        system: What is trained: a module of `depth_perception.training.systems`.
+        system: What is trained: a name in `systems.SYSTEMS`.
         seed: Of weights, order and changes.
         start: Checkpoint whose weights to start from; empty: none.
         save_every: Steps between checkpoints.

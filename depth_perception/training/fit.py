@@ -135,10 +135,12 @@ def train(
         _write(folder / "configuration.yaml", yaml.safe_dump(to_dict(configuration)))
         with contextlib.suppress(OSError):
             (folder / "stop").unlink()
+    if ranks > 1:
+        torch.distributed.barrier()  # nobody sees a leftover of "stop"
     total = configuration.schedule.steps
     figures: dict[str, float] = {}
     sums: dict[str, float] = {}
-    stop = _Stop(folder / "stop")
+    stop = _Stop(folder / "stop", place if ranks > 1 else None)
     board = _board(folder) if rank == 0 else None
     begun, reported = time.monotonic(), step
     source = system.batches(configuration, step, rank, ranks)
@@ -164,7 +166,7 @@ def train(
         )  # fmt: skip
 
     with stop:
-        while step < total and not stop.asked:
+        while step < total and not stop.asked():
             batch = {k: v.to(place, non_blocking=True) for k, v in next(source).items()}
             for group in optimizer.param_groups:
                 group["lr"] = group["top"] * learning_rate(
@@ -207,7 +209,7 @@ def train(
                 begun += time.monotonic() - paused
             if step % configuration.save_every == 0 or step == total:
                 save()
-        if stop.asked and step < total and rank == 0:
+        if step < total and rank == 0:
             save()
             say(f"stopped at step {step}; the same command goes on")
     if ranks > 1:
@@ -233,15 +235,24 @@ def _one_thread(_: int) -> None:
 
 
 class _Stop:
-    """Asked for by SIGINT, SIGTERM or a file called stop: the step under way is finished first."""
+    """Asked for by SIGINT, SIGTERM or a file called stop: the step under way is finished first.
 
-    def __init__(self, file: Path) -> None:
-        self._file, self._asked = file, False
+    Of several processes none may go on while another has stopped: it would wait for its gradients.
+    So they agree before each step, on the device that their gradients travel by (`together`).
+    """
+
+    def __init__(self, file: Path, together: torch.device | None = None) -> None:
+        self._file, self._together, self._asked = file, together, False
         self._before: dict[signal.Signals, Any] = {}
 
-    @property
     def asked(self) -> bool:
-        return self._asked or self._file.exists()
+        """Whether any process was asked; all processes call it as often."""
+        mine = self._asked or self._file.exists()
+        if self._together is None:
+            return mine
+        votes = torch.tensor(int(mine), device=self._together)
+        torch.distributed.all_reduce(votes)
+        return bool(votes.item())
 
     def _ask(self, *_: Any) -> None:
         if self._asked:
