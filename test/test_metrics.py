@@ -6,6 +6,12 @@ import math
 import numpy as np
 import pytest
 
+from depth_perception.evaluation.boundary import (
+    Boundary,
+    boundary_counts,
+    boundary_counts_at_points,
+    spacing,
+)
 from depth_perception.evaluation.metrics import (
     DepthMetrics,
     accuracy_by_range,
@@ -124,3 +130,62 @@ def test_accuracy_bins_hold_their_lower_end_and_print_counts():
     assert [r.a10 for r in rows[:3]] == [1.0, 1.0, 0.0]
     assert rows[2].bias[1] == pytest.approx(-0.2)
     assert math.isnan(rows[3].a10)
+
+
+def test_edges_by_hand():
+    truth = np.array([[10.0, 10.0, 20.0, 20.0, np.inf, np.nan, 5.0]])
+    # Two true edges (10 to 20, 20 to the sky); nothing is compared beside the NaN.
+    prediction = np.array([[8.0, 10.1, 19.0, 14.0, 14.0, 14.0, 2.0]])
+    # Jumps: 8 to 10.1 (false), 10.1 to 19 (true), 19 to 14 (false); the sky is missed, and 14 to 2
+    # not compared.
+    assert boundary_counts(prediction, truth).tolist() == [1, 3, 2]
+    score = Boundary.of([boundary_counts(prediction, truth)])
+    assert (score.edges, score.predicted) == (2, 3)
+    assert (score.precision, score.recall) == (pytest.approx(1 / 3), 0.5)
+    assert score.f1 == pytest.approx(2 * (1 / 3 * 0.5) / (1 / 3 + 0.5))
+
+
+def test_an_edge_in_the_wrong_direction_is_wrong_twice():
+    assert boundary_counts(np.array([[20.0, 10.0]]), np.array([[10.0, 20.0]])).tolist() == [0, 1, 1]
+
+
+def test_edges_do_not_depend_on_scale():
+    truth = np.random.default_rng(1).uniform(2, 60, (20, 30))
+    found, predicted, true = boundary_counts(truth * 3.7, truth)
+    assert found == predicted == true > 100
+
+
+def test_unknown_depth_has_no_edges():
+    truth = np.array([[10.0, 20.0], [10.0, 20.0]])
+    prediction = np.array([[np.nan, 20.0], [10.0, 20.0]])
+    assert boundary_counts(prediction, truth).tolist() == [1, 1, 2]
+
+
+def test_soft_edges_are_found_within_the_spacing():
+    truth = np.where(np.arange(60) < 30, 10.0, 30.0)[None]
+    soft = np.exp(np.interp(np.arange(60), [28, 33], np.log([10, 30])))[None]
+    step = spacing(600)
+    assert step == 6
+    found, predicted, true = boundary_counts(soft, truth, step)
+    assert true == 6
+    assert found == 6
+    assert predicted >= found
+    assert boundary_counts(soft, truth, 1)[0] < 1 + boundary_counts(truth, truth, 1)[0]
+
+
+def test_edges_between_points_side_by_side():
+    # Cells are 2 px wide. Row 0: 10 m, 30 m, and 12 m that hide 80 m.
+    uv = np.array([[0.0, 0.0], [2.0, 1.0], [4.0, 0.0], [5.0, 1.0], [0.0, 2.0], [300.0, 0.0]])
+    truth = np.array([10.0, 30.0, 12.0, 80.0, 40.0, 5.0])
+    prediction = np.array([10.0, 11.0, 6.0, 80.0, 40.0, 5.0])
+    # True: 10 to 30, 30 to 12. Predicted: 11 to 6. Below, 40 m has no neighbour in its row.
+    assert boundary_counts_at_points(uv, prediction, truth, (200, 4)).tolist() == [1, 1, 2]
+
+
+def test_without_edges_there_is_no_score():
+    flat = np.full((3, 4), 10.0)
+    assert Boundary.of([boundary_counts(flat, flat)]) is None
+    assert Boundary.of([]) is None
+    missed = Boundary.of([np.array([0, 0, 4])])
+    assert (missed.recall, missed.f1) == (0.0, 0.0)
+    assert math.isnan(missed.precision)

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 from depth_perception.cli.arguments import add_parameter_arguments, parameters_from
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
     from rich.table import Table
 
+    from depth_perception.evaluation.boundary import Boundary
     from depth_perception.evaluation.exact import ExactScores
     from depth_perception.evaluation.metrics import DepthMetrics
     from depth_perception.evaluation.scores import Evaluation
@@ -209,6 +212,8 @@ def _print_lidar(console: Console, e: Evaluation) -> None:
         levels.add_row(row.level, *cells)
     console.print(levels)
 
+    if e.boundary:
+        _print_boundary(console, "Edges of depth, at LiDAR points", e.boundary)
     if e.plane is not None:
         plane = _table("Road under the LiDAR against nominal", "", "pitch °", "roll °", "height m")
         for name, (pitch, roll, height) in (
@@ -227,6 +232,16 @@ def _print_lidar(console: Console, e: Evaluation) -> None:
         console.print(overlap)
 
 
+def _print_boundary(console: Console, title: str, rows: Mapping[str, Boundary]) -> None:
+    from depth_perception.evaluation.report import share
+
+    table = _table(title, "", "F1 %", "precision %", "recall %", "true edges", "predicted")
+    for name, b in rows.items():
+        cells = (share(value) for value in (b.f1, b.precision, b.recall))
+        table.add_row(name, *cells, f"{b.edges}", f"{b.predicted}")
+    console.print(table)
+
+
 def _print_exact(console: Console, exact: ExactScores) -> None:
     from depth_perception.evaluation.report import number, share, short
 
@@ -242,6 +257,10 @@ def _print_exact(console: Console, exact: ExactScores) -> None:
         pixels.add_section()
         pixels.add_row("embodied depth", *_metric_cells(names, exact.all.embodied))
     console.print(pixels)
+    edges = {"image": exact.all.boundary, "embodied depth": exact.all.embodied_boundary}
+    if any(edges.values()):
+        found = {name: item for name, item in edges.items() if item is not None}
+        _print_boundary(console, "Exact truth: edges of depth", found)
     if not exact.all.road and exact.all.lidar is None:
         return
 

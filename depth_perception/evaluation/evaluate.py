@@ -44,6 +44,7 @@ from depth_perception.evaluation.scores import (
     ImageSample,
     Scores,
     StageLatency,
+    boundary_scores,
     embodied_scores,
     level_scores,
     mean_scores,
@@ -258,6 +259,7 @@ class _Run:
                 _joined([s.prediction for s in images]), depth, depth,
                 list(itertools.pairwise(edges)),
             ),
+            boundary=boundary_scores(images),
             plane=plane_offset(list(self.fitted.values()), self.pipeline.ground),
             overlap_all=overlap_of(("all", "pairs"), np.concatenate(every)) if every else None,
             overlap=[

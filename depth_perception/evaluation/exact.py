@@ -12,7 +12,8 @@ The protocol:
 2. The own body (label 255; without labels the box that LiDAR points leave, too), the ego mask, the
    sky, pixels without a ray and what is beyond the largest depth are left out.
 3. Metrics are those of the LiDAR's tables, over images and then over cameras. Road is label 0,
-   pooled over all images, by distance from the base frame in x and y.
+   pooled over all images, by distance from the base frame in x and y. Edges (`boundary`) are
+   pooled, too; those of objects before the sky are among them.
 
 No extrinsic is used but for the distance of road pixels, so that a wrong mounting shows as an error
 of depth. The LiDAR is held against the same truth: `LidarAgreement` is a check of both.
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 
 from depth_perception import messages
 from depth_perception.errors import MessageError
+from depth_perception.evaluation.boundary import Boundary, boundary_counts, spacing
 from depth_perception.evaluation.lidar import LidarTruth, TruthProtocol, without_body
 from depth_perception.evaluation.metrics import (
     DepthMetrics,
@@ -110,6 +112,8 @@ class CameraExact:
         lidar: The check of the truth itself; None without LiDAR points.
         embodied: As ``metric``, of the embodied depth beside another estimator's; None with
             estimator embodied.
+        boundary: Edges of the published depth; None without any.
+        embodied_boundary: Edges of the embodied depth beside it.
     """
 
     images: int
@@ -117,6 +121,8 @@ class CameraExact:
     road: list[RoadShare]
     lidar: LidarAgreement | None
     embodied: DepthMetrics | None = None
+    boundary: Boundary | None = None
+    embodied_boundary: Boundary | None = None
 
 
 @dataclass(frozen=True)
@@ -282,6 +288,8 @@ class _Gathered:
     labelled: bool = False
     lidar: list[NDArray[np.float32]] = field(default_factory=list)
     embodied: list[DepthMetrics] = field(default_factory=list)
+    edges: list[NDArray[np.int64]] = field(default_factory=list)
+    embodied_edges: list[NDArray[np.int64]] = field(default_factory=list)
 
 
 class ExactScorer:
@@ -313,11 +321,17 @@ class ExactScorer:
         if grid is None or not grid.serves(source, result.camera, result.T_base_camera):
             grid = self._grids[name] = TruthGrid(source, result.camera, result.T_base_camera)
         kept = self._gathered.setdefault(name, _Gathered())
-        truth, points, road = self._usable(grid, image)
+        whole = grid.depth(image.depth)
+        truth, points, road = self._usable(grid, image, whole)
         prediction = np.asarray(result.depth, dtype=np.float64).ravel()
         kept.images.append(depth_metrics(prediction, truth))
+        shape = result.depth.shape
+        with_sky = np.where(np.isposinf(whole), np.inf, truth).reshape(shape)
+        step = spacing(shape[1])
+        kept.edges.append(boundary_counts(prediction.reshape(shape), with_sky, step))
         if embodied:
             kept.embodied.append(depth_metrics(result.embodied.ravel(), truth))
+            kept.embodied_edges.append(boundary_counts(result.embodied, with_sky, step))
         if road is not None:
             kept.labelled = True
             distance = np.hypot(points[road, 0], points[road, 1])
@@ -331,10 +345,9 @@ class ExactScorer:
         return True
 
     def _usable(
-        self, grid: TruthGrid, image: ExactImage
+        self, grid: TruthGrid, image: ExactImage, truth: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp] | None]:
         """Truth on the published pixels, NaN where it does not count; points; places of road."""
-        truth = grid.depth(image.depth)
         with np.errstate(invalid="ignore"):
             keep = (truth > 0) & (truth <= self.protocol.max_depth)
         points = grid.points(np.where(keep, truth, np.nan))
@@ -357,6 +370,8 @@ class ExactScorer:
             road=np.sum([item.road for item in kept.values()], axis=0),
             labelled=any(item.labelled for item in kept.values()),
             lidar=[part for item in kept.values() for part in item.lidar],
+            edges=[counts for item in kept.values() for counts in item.edges],
+            embodied_edges=[counts for item in kept.values() for counts in item.embodied_edges],
         )
         mean = mean_metrics(camera.metric for camera in cameras.values())
         beside = [camera.embodied for camera in cameras.values() if camera.embodied is not None]
@@ -401,6 +416,8 @@ def _camera(kept: _Gathered, metric: DepthMetrics) -> CameraExact:
         road=road if kept.labelled else [],
         lidar=_agreement(np.concatenate(kept.lidar)) if kept.lidar else None,
         embodied=mean_metrics(kept.embodied) if kept.embodied else None,
+        boundary=Boundary.of(kept.edges),
+        embodied_boundary=Boundary.of(kept.embodied_edges),
     )
 
 

@@ -56,6 +56,7 @@ def image_sample(
             for name, plane in planes.items()
         },
         true_planes=truth.depth,
+        size=(result.camera.width, result.camera.height),
         embodied=sample_depth(result.embodied, uv) if embodied else None,
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_perception.evaluation.boundary import Boundary, boundary_counts_at_points
 from depth_perception.evaluation.exact import ExactScores
 from depth_perception.evaluation.lidar import LidarTruth, TruthProtocol
 from depth_perception.evaluation.metrics import (
@@ -43,6 +44,7 @@ class ImageSample:
         level: (N,) `Level` of the nearest pixel.
         planes: (N,) depth of each plane by name at the exact positions, metres.
         true_planes: (N,) true depth that belongs to ``planes``: along the source image's axis.
+        size: (width, height) of the depth image, px.
         embodied: (N,) embodied depth there, read as the depth image is, where another estimator
             made that; None where it is the depth image itself.
     """
@@ -55,6 +57,7 @@ class ImageSample:
     level: NDArray[np.int64]
     planes: Mapping[str, NDArray[np.float64]]
     true_planes: NDArray[np.float64]
+    size: tuple[int, int]
     embodied: NDArray[np.float64] | None = None
 
 
@@ -130,7 +133,8 @@ class Evaluation:
 
     ``estimator``, ``provider`` and ``model`` are those of `SurroundResult`.
     ``embodied`` is embodied depth's score on the same points, mean over cameras, metric; None with
-    estimator embodied. ``exact`` is None where the bag has no exact truth. Without a LiDAR
+    estimator embodied. ``boundary`` is edges at LiDAR points, of the depth image and of embodied
+    depth beside it. ``exact`` is None where the bag has no exact truth. Without a LiDAR
     ``lidar`` is empty, ``points`` 0, and what follows from its points is empty, None or NaN.
     """
 
@@ -154,6 +158,7 @@ class Evaluation:
     levels: list[LevelScores]
     road: dict[str, list[Accuracy]]
     by_depth: list[Accuracy]
+    boundary: dict[str, Boundary]
     plane: PlaneOffset | None
     overlap_all: Overlap | None
     overlap: list[Overlap]
@@ -237,6 +242,19 @@ def road_scores(images: Sequence[ImageSample]) -> dict[str, list[Accuracy]]:
         name: accuracy_by_range(pooled(rows[name]), pooled(truths[name]), distance, ROAD_BINS)
         for name in rows
     }
+
+
+def boundary_scores(images: Sequence[ImageSample]) -> dict[str, Boundary]:
+    """Score edges at LiDAR points, pooled over images; without any edge an entry is left out."""
+    counts: dict[str, list[NDArray[np.int64]]] = {"depth image": [], "embodied depth": []}
+    for s in images:
+        counts["depth image"].append(boundary_counts_at_points(s.uv, s.prediction, s.depth, s.size))
+        if s.embodied is not None:
+            counts["embodied depth"].append(
+                boundary_counts_at_points(s.uv, s.embodied, s.depth, s.size)
+            )
+    pooled = {name: Boundary.of(items) for name, items in counts.items()}
+    return {name: item for name, item in pooled.items() if item is not None}
 
 
 def plane_offset(fitted: Sequence[GroundPlane], nominal: GroundPlane) -> PlaneOffset | None:
