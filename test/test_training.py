@@ -42,6 +42,7 @@ from depth_perception.training.samples import (
     TrainingImages,
     with_errors,
 )
+from depth_perception.training.style import StyleMix, mixed
 from depth_perception.world import labels
 from depth_perception.world.rigs import mounting
 from depth_perception.world.shards import TAR_END, TrueCamera, TrueFrameSet, encode_set
@@ -91,6 +92,34 @@ def test_shares_of_a_class():
     share, known = losses.shares(label, 0, 2)
     assert share[0, 0].tolist() == [[0.75, 0.0], [0.0, 1.0]]
     assert known[0, 0].tolist() == [[1.0, 0.0], [1.0, 1.0]]
+
+
+def test_mixed_style_has_the_statistics_between_two_pictures_and_keeps_what_is_in_them():
+    generator = torch.Generator().manual_seed(1)
+    features = torch.randn(2, 3, 8, 8, generator=generator)
+    features[1] = features[1] * 4 + 10
+    out = mixed(features, torch.tensor([0.25, 1.0]), torch.tensor([1, 0]))
+    means, spreads = features.mean((2, 3)), features.std((2, 3))
+    torch.testing.assert_close(out[0].mean((1, 2)), 0.25 * means[0] + 0.75 * means[1])
+    wanted = 0.25 * spreads[0] + 0.75 * spreads[1]
+    torch.testing.assert_close(out[0].std((1, 2)), wanted, rtol=1e-4, atol=0)
+    torch.testing.assert_close(out[1], features[1], rtol=1e-4, atol=1e-4)
+    # The pattern stays: each channel is its own, stretched and shifted.
+    one, same = features[0, 0].flatten(), out[0, 0].flatten()
+    assert torch.corrcoef(torch.stack([one, same]))[0, 1] > 0.9999
+
+
+def test_styles_are_mixed_in_training_alone():
+    stage = torch.nn.Identity()
+    stage.register_forward_hook(StyleMix(1.0))
+    features = torch.stack([torch.randn(2, 4, 4), 5 + torch.randn(2, 4, 4)])
+    assert torch.equal(stage.eval()(features), features)
+    torch.manual_seed(0)
+    changed = [not torch.equal(stage.train()(features), features) for _ in range(8)]
+    assert any(changed)
+    stage = torch.nn.Identity().train()
+    stage.register_forward_hook(StyleMix(0.0))
+    assert torch.equal(stage(features), features)
 
 
 def test_the_learning_rate_rises_then_falls():

@@ -26,6 +26,8 @@ class DataConfiguration:
         pitch_error: Usual standard deviation of an added error of pitch and roll, degrees.
         large_error: Standard deviation of the rarer, large one, degrees.
         large_share: Share of images that have the large one.
+        appearance: How much light and colour are changed: 1 is `world.augment.Augmentation`'s.
+        style_mix: Share of batches in which pictures take one another's style, see `style`.
         height_error: Standard deviation of an added relative error of the camera's height.
         workers: Processes that load images.
     """
@@ -39,6 +41,8 @@ class DataConfiguration:
     large_error: float = 1.2
     large_share: float = 0.25
     height_error: float = 0.02
+    appearance: float = 1.0
+    style_mix: float = 0.0
     workers: int = 1
 
     def __post_init__(self) -> None:

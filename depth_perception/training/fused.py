@@ -18,6 +18,7 @@ from . import losses
 from .configuration import LossConfiguration, TrainingConfiguration
 from .fit import loader
 from .samples import Requests, TrainingImages
+from .style import StyleMix
 
 FARTHEST = 200.0
 """Deeper truth is not learnt, m."""
@@ -32,6 +33,13 @@ class FusedSystem:
 
     def build(self, configuration: TrainingConfiguration) -> nn.Module:
         """Make the network, with ImageNet's weights or those of `start`."""
+        network = self._network(configuration)
+        if configuration.data.style_mix:
+            for stage in network.trunk.stages[:2]:
+                stage.register_forward_hook(StyleMix(configuration.data.style_mix))
+        return network
+
+    def _network(self, configuration: TrainingConfiguration) -> FusedSurround:
         if not configuration.start:
             return FusedSurround(configuration.network)
         network, _ = load_checkpoint(configuration.start)

@@ -126,7 +126,15 @@ class TrainingImages(Dataset[dict[str, torch.Tensor]]):
             for k in range(count)
         ]
         crop = data.crop if change else (1.0, 1.0)
-        self._changes = [Augmentation(size=size, crop=crop) for size in data.sizes]
+        usual, a = Augmentation(), data.appearance
+        self._changes = [
+            replace(
+                usual, size=size, crop=crop, brightness=a * usual.brightness,
+                contrast=a * usual.contrast, saturation=a * usual.saturation, tint=a * usual.tint,
+                gamma=a * usual.gamma,
+            )
+            for size in data.sizes
+        ]  # fmt: skip
         self._shapes = [Augmentation(size, 0.0, crop, 0, 0, 0, 0, 0) for size in data.sizes]
 
     def __len__(self) -> int:
