@@ -36,13 +36,13 @@ from depth_perception.training.configuration import (
     to_dict,
 )
 from depth_perception.training.fit import learning_rate, train
-from depth_perception.training.fused import Figures, FusedSystem, fused_loss
 from depth_perception.training.samples import (
     Requests,
     TrainingImages,
     with_errors,
 )
 from depth_perception.training.style import StyleMix, mixed
+from depth_perception.training.systems.fused import Figures, Training, fused_loss
 from depth_perception.world import labels
 from depth_perception.world.rigs import mounting
 from depth_perception.world.shards import TAR_END, TrueCamera, TrueFrameSet, encode_set
@@ -284,7 +284,7 @@ def test_training_lowers_the_loss_and_writes_what_it_should(flat_data, tmp_path)
     configuration = _configuration(
         flat_data, schedule=ScheduleConfiguration(steps=60, batch=4, warm_up=5, average=0.9),
     )  # fmt: skip
-    figures = train(FusedSystem(), configuration, tmp_path / "run", device="cpu", say=said.append)
+    figures = train(Training(), configuration, tmp_path / "run", device="cpu", say=said.append)
     lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     training = [line for line in lines if line["kind"] == "train"]
     assert training[-1]["loss"] < 0.8 * training[0]["loss"]
@@ -294,7 +294,7 @@ def test_training_lowers_the_loss_and_writes_what_it_should(flat_data, tmp_path)
 
 def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not(flat_data, tmp_path):
     configuration = _configuration(flat_data)
-    whole = train(FusedSystem(), configuration, tmp_path / "whole", device="cpu", say=_nothing)
+    whole = train(Training(), configuration, tmp_path / "whole", device="cpu", say=_nothing)
 
     half = replace(configuration, schedule=replace(configuration.schedule, steps=4))
     folder = tmp_path / "parts"
@@ -304,7 +304,7 @@ def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not(flat_data, tmp_path):
     train(system, half, folder, device="cpu", say=_nothing)
     assert torch.load(folder / "last.pt", weights_only=True)["step"] == 2
     said: list[str] = []
-    again = train(FusedSystem(), configuration, folder, device="cpu", say=said.append)
+    again = train(Training(), configuration, folder, device="cpu", say=said.append)
     assert said[0] == "goes on at step 2 of 4"
     assert again == pytest.approx(whole, rel=1e-4)
 
@@ -343,7 +343,7 @@ def _nothing(_: str) -> None:
     pass
 
 
-class _Stopping(FusedSystem):
+class _Stopping(Training):
     """Asks to stop after some batches, as somebody who creates the file "stop" does."""
 
     def __init__(self, folder: Path, after: int) -> None:
@@ -360,13 +360,13 @@ def test_a_run_of_another_network_is_not_gone_on_with(flat_data, tmp_path):
     short = replace(
         _configuration(flat_data), schedule=ScheduleConfiguration(steps=1, batch=2, warm_up=1)
     )
-    train(FusedSystem(), short, tmp_path, device="cpu", say=_nothing)
+    train(Training(), short, tmp_path, device="cpu", say=_nothing)
     other = replace(short, network=replace(short.network, bins=16))
     with pytest.raises(ConfigurationError, match="another network"):
-        train(FusedSystem(), other, tmp_path, device="cpu", say=_nothing)
+        train(Training(), other, tmp_path, device="cpu", say=_nothing)
     (tmp_path / "last.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(ModelError, match="cannot be read"):
-        train(FusedSystem(), short, tmp_path, device="cpu", say=_nothing)
+        train(Training(), short, tmp_path, device="cpu", say=_nothing)
 
 
 def test_a_configuration_comes_back_as_it_was():

@@ -42,11 +42,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     drive.add_argument(
         "--truth",
         default="depth",
-        help="truth images, of depth,instance,normal,albedo,shading,mirror",
+        help="truth images, of depth,instance,normal,albedo,shading,mirror (a data set always has"
+        " depth and labels, and knows no shading)",
     )
     drive.add_argument("--overwrite", action="store_true", help="replace the output bag")
     shards = parser.add_argument_group("a data set")
     shards.add_argument("--frames", type=int, default=1000, help="frame sets (default 1000)")
+    shards.add_argument("--sets-per-drive", type=int, default=6, metavar="N", help="default 6")
+    shards.add_argument(
+        "--spacing", type=float, default=2.5, metavar="S",
+        help="time between the sets of a drive (default 2.5; 0.25 for video)",
+    )  # fmt: skip
     shards.add_argument(
         "--workers", type=int, default=0, help="processes; 0: one a core, or one GPU"
     )
@@ -121,7 +127,9 @@ def _dataset(options: argparse.Namespace) -> int:
         write_dataset(
             options.dataset, frames=options.frames, workers=options.workers, seed=options.seed,
             width=options.width, height=options.height or 352,
-            rigs=(options.rig,) if options.rig else None,
+            rigs=(options.rig,) if options.rig else None, sets_per_drive=options.sets_per_drive,
+            truth=[name for name in options.truth.split(",") if name != "depth"],
+            spacing=options.spacing,
             progress=lambda done, _: bar.update(done - bar.n),
         )  # fmt: skip
     return 0

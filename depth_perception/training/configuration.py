@@ -17,9 +17,11 @@ class DataConfiguration:
     """Where images come from and what is done to them.
 
     Attributes:
-        folders: Data sets that `depth_perception world --dataset` made, relative to the place that
-            the command is run from.
+        folders: Data sets, see `sources.open_source`: folders that
+            `depth_perception world --dataset` made, relative to the place that the command is run
+            from, or drives of other formats.
         validation: Such a data set that is not trained on; empty: none.
+        tests: More such data, to be scored with the validation, such as real drives.
         sizes: (width, height) of training images, px, multiples of 32; drawn for each batch.
         crop: (least, most) share of an image's width that is kept.
         prior_drop: Share of images whose calibration is taken away.
@@ -34,6 +36,7 @@ class DataConfiguration:
 
     folders: tuple[str, ...] = ()
     validation: str = ""
+    tests: tuple[str, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ((288, 160),)
     crop: tuple[float, float] = (0.45, 1.0)
     prior_drop: float = 0.1
@@ -106,15 +109,21 @@ class ScheduleConfiguration:
 
 
 @dataclass(frozen=True)
+class NoOptions:
+    """Of a system without any."""
+
+
+@dataclass(frozen=True)
 class TrainingConfiguration:
     """A whole run.
 
     Attributes:
-        system: What is trained: a name in `systems.SYSTEMS`.
+        system: What is trained: a file in `systems`, or a module of one's own.
         seed: Of weights, order and changes.
         start: Checkpoint whose weights to start from; empty: none.
         save_every: Steps between checkpoints.
         validate_every: Steps between validations.
+        options: What only this system has; its `OPTIONS`.
     """
 
     system: str = "fused"
@@ -126,6 +135,7 @@ class TrainingConfiguration:
     data: DataConfiguration = field(default_factory=DataConfiguration)
     loss: LossConfiguration = field(default_factory=LossConfiguration)
     schedule: ScheduleConfiguration = field(default_factory=ScheduleConfiguration)
+    options: Any = field(default_factory=NoOptions)
 
 
 def _tuples(value: Any) -> Any:
@@ -162,12 +172,15 @@ def from_dict(values: dict[str, Any]) -> TrainingConfiguration:
     Raises:
         ConfigurationError: Names the value that is wrong.
     """
+    from .systems import find
+
     values = dict(values)
+    options = find(str(values.get("system", TrainingConfiguration.system))).OPTIONS
     parts: dict[str, Any] = {
         name: _built(kind, values.pop(name, {}), name)
         for name, kind in (
             ("data", DataConfiguration), ("loss", LossConfiguration),
-            ("schedule", ScheduleConfiguration),
+            ("schedule", ScheduleConfiguration), ("options", options),
         )
     }  # fmt: skip
     parts["network"] = NetworkConfiguration.from_dict(values.pop("network", {}))

@@ -32,7 +32,13 @@ Batch = dict[str, torch.Tensor]
 
 
 class System(Protocol):
-    """What is trained. `systems` finds one by its name."""
+    """What is trained. `systems` finds one by its name.
+
+    Attributes:
+        OPTIONS: Frozen dataclass of what only this system has, `TrainingConfiguration.options`.
+    """
+
+    OPTIONS: type
 
     def build(self, configuration: TrainingConfiguration) -> nn.Module:
         """Make what holds the weights."""
@@ -296,11 +302,11 @@ def _resume(
             f"checkpoint '{path}' cannot be read ({error})", fix="delete it to begin anew"
         ) from None
     now = to_dict(configuration)
-    for name in ("system", "network"):
-        if before[name] != now[name]:
+    for name in ("system", "network", "options"):
+        if before.get(name, {}) != now[name]:
             raise ConfigurationError(
                 f"'{folder}' holds a run with another {name}",
-                expected=str(before[name]), fix="name another folder, or delete this one",
+                expected=str(before.get(name)), fix="name another folder, or delete this one",
             )  # fmt: skip
     model.load_state_dict(state["model"])
     average.model.load_state_dict(state["average"])

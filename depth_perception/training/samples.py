@@ -5,7 +5,8 @@ In: frame sets of the synthetic world. Out: for each image, in a dict,
 - image (3, H, W) uint8 RGB; rays (3, H/4, W/4) and camera (5,) as `network.prior` wants them, of a
   calibration with drawn errors, or without any;
 - depth (H, W) float32, m, +Inf for the sky, NaN where it is not to be learnt; label (H, W) uint8,
-  places in `network.fused.CLASSES`, 255 where it is not known.
+  places in `network.fused.CLASSES`, 255 where it is not known;
+- layers of truth where they are stored, see `world.shards.TRUTH_LAYERS`.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ from depth_perception.geometry.ground_plane import GroundPlane, camera_height
 from depth_perception.network.fused import CLASSES
 from depth_perception.world import labels
 from depth_perception.world.augment import Augmentation
-from depth_perception.world.shards import ShardReader, TrueCamera
+from depth_perception.world.shards import TrueCamera
 
 from .configuration import DataConfiguration
+from .sources import open_source
 
 Request = tuple[int, int, int]
 """Place of an image, place of its size in `DataConfiguration.sizes`, seed of its changes."""
@@ -118,24 +120,14 @@ class TrainingImages(Dataset[dict[str, torch.Tensor]]):
         self, data: DataConfiguration, folders: tuple[str, ...] = (), change: bool = True
     ) -> None:
         self.data, self.change = data, change
-        self._readers = [ShardReader(folder) for folder in folders or data.folders]
+        self._readers = [open_source(folder) for folder in folders or data.folders]
         self._places = [
             (r, i, k)
             for r, reader in enumerate(self._readers)
-            for i, count in enumerate(_camera_counts(reader))
-            for k in range(count)
+            for i in range(len(reader))
+            for k in range(len(reader.cameras(i)))
         ]
-        crop = data.crop if change else (1.0, 1.0)
-        usual, a = Augmentation(), data.appearance
-        self._changes = [
-            replace(
-                usual, size=size, crop=crop, brightness=a * usual.brightness,
-                contrast=a * usual.contrast, saturation=a * usual.saturation, tint=a * usual.tint,
-                gamma=a * usual.gamma,
-            )
-            for size in data.sizes
-        ]  # fmt: skip
-        self._shapes = [Augmentation(size, 0.0, crop, 0, 0, 0, 0, 0) for size in data.sizes]
+        self._changes = changes_of(data, change)
 
     def __len__(self) -> int:
         """Count the images."""
@@ -147,36 +139,45 @@ class TrainingImages(Dataset[dict[str, torch.Tensor]]):
         reader, number, k = self._places[place]
         rng = np.random.default_rng([seed, 83])
         whole = self._readers[reader].read(number, lambda _: [k])
-        change = (self._changes if self.change else self._shapes)[size]
-        camera = change(whole, rng).cameras[0]
+        camera = self._changes[size](whole, rng).cameras[0]
         T = camera.T_base_calibrated
         ground: GroundPlane | None = NOMINAL
         if self.change:
-            camera = replace(camera, image=degraded(camera.image, rng))
-            T = with_errors(T, self.data, rng)
-            if rng.uniform() < self.data.prior_drop:
-                ground = None
-        return {name: torch.from_numpy(v) for name, v in _arrays(camera, T, ground).items()}
+            camera, T, ground = changed(camera, self.data, rng)
+        return {name: torch.from_numpy(v) for name, v in arrays(camera, T, ground).items()}
 
 
-def _camera_counts(reader: ShardReader) -> list[int]:
-    """Number of cameras of each set, from its description alone."""
-    counts: list[int] = []
+def changes_of(data: DataConfiguration, change: bool = True) -> list[Augmentation]:
+    """What is done to a frame set, for each size; without changes whole images at that size."""
+    if not change:
+        return [Augmentation(size, 0.0, (1.0, 1.0), 0, 0, 0, 0, 0) for size in data.sizes]
+    usual, a = Augmentation(), data.appearance
+    return [
+        replace(
+            usual, size=size, crop=data.crop, brightness=a * usual.brightness,
+            contrast=a * usual.contrast, saturation=a * usual.saturation, tint=a * usual.tint,
+            gamma=a * usual.gamma,
+        )
+        for size in data.sizes
+    ]  # fmt: skip
 
-    def none(count: int) -> list[int]:
-        counts.append(count)
-        return []
 
-    for number in range(len(reader)):
-        reader.read(number, none)
-    return counts
+def changed(
+    camera: TrueCamera, data: DataConfiguration, rng: np.random.Generator
+) -> tuple[TrueCamera, NDArray[np.float64], GroundPlane | None]:
+    """A camera with a worse picture, its mounting as wrongly calibrated, and the ground or None."""
+    camera = replace(camera, image=degraded(camera.image, rng))
+    T = with_errors(camera.T_base_calibrated, data, rng)
+    return camera, T, None if rng.uniform() < data.prior_drop else NOMINAL
 
 
-def _arrays(
+def arrays(
     camera: TrueCamera, T: NDArray[np.float64], ground: GroundPlane | None
 ) -> dict[str, NDArray[Any]]:
+    """One camera's sample, see the module's head; layers of truth as they are stored."""
     own = camera.label == labels.OWN_BODY
     return {
+        **camera.layers,
         "image": np.ascontiguousarray(camera.image[..., ::-1].transpose(2, 0, 1)),
         "rays": network_rays(camera.model, (camera.model.width, camera.model.height)),
         "camera": network_camera(camera.model, T, ground),

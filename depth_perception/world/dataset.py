@@ -57,7 +57,7 @@ def write_dataset(
     folder: str | Path, *, frames: int, workers: int = 0, seed: int = 0, width: int = 640,
     height: int = 352, sets_per_drive: int = 6, rigs: Sequence[str] | None = None,
     truth: Sequence[str] = (), samples: int = 1, miscalibration: float = 0.2,
-    progress: Progress | None = None,
+    spacing: float = 2.5, progress: Progress | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Make a data set, or go on with one that was begun with the same arguments.
 
@@ -76,6 +76,7 @@ def write_dataset(
         truth: Layers to store beside depth and label, some of `shards.TRUTH_LAYERS`.
         samples: Rays a pixel for the light.
         miscalibration: Typical error of the calibration, degrees.
+        spacing: Mean time between two sets of a drive, s.
         progress: Called with (finished, all) frame sets.
 
     Returns:
@@ -93,7 +94,7 @@ def write_dataset(
         )  # fmt: skip
     plan = DatasetPlan(
         seed, width, height, sets_per_drive, tuple(rigs if rigs is not None else RIGS),
-        tuple(truth), samples, miscalibration,
+        tuple(truth), samples, miscalibration, spacing,
     )  # fmt: skip
     folder = Path(folder)
     work = _Work(folder, plan, frames, progress)

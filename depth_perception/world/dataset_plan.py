@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 SETS_PER_SHARD = 48
 """About how many frame sets a shard has: whole drives only."""
-SPACING = 2.5
-"""Mean time between two sets of a drive, s."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,8 @@ class DatasetPlan:
         truth: Layers to store beside depth and label, see `shards.TRUTH_LAYERS`.
         samples: Rays a pixel for the light; truth is that of the pixel's centre.
         miscalibration: Typical error of the calibration, degrees.
+        spacing: Mean time between two sets of a drive, s: 2.5 for sets that differ, a quarter for
+            sets that look at the same things.
     """
 
     seed: int = 0
@@ -74,13 +74,14 @@ class DatasetPlan:
     truth: tuple[str, ...] = ()
     samples: int = 1
     miscalibration: float = 0.2
+    spacing: float = 2.5
 
     def __post_init__(self) -> None:
         """Refuse what cannot be made."""
         for name, value, least in (
             ("width", self.width, 32), ("height", self.height, 32), ("samples", self.samples, 1),
             ("sets_per_drive", self.sets_per_drive, 1), ("seed", self.seed, 0),
-            ("miscalibration", self.miscalibration, 0),
+            ("miscalibration", self.miscalibration, 0), ("spacing", self.spacing, 0.02),
         ):  # fmt: skip
             if value < least:
                 raise ConfigurationError(f"{name}={value}", expected=f"at least {least}")
@@ -106,8 +107,8 @@ class DatasetPlan:
         rig = self.rigs[int(rng.integers(len(self.rigs)))]
         miscalibration = self.miscalibration * abs(float(rng.normal()))
         places = np.arange(self.sets_per_drive) + rng.uniform(0.2, 0.8, self.sets_per_drive)
-        times = tuple(round(float(t), 3) for t in places * SPACING)
-        duration = SPACING * self.sets_per_drive
+        times = tuple(round(float(t), 3) for t in places * self.spacing)
+        duration = max(self.spacing * self.sets_per_drive, 1.0)
         return DrivePlan(number, seed, rig, rig_seed, miscalibration, times[:sets], duration)
 
 
@@ -148,7 +149,8 @@ def render_set(
     facts = {
         "rig": drive.rig, "rig_seed": drive.rig_seed, "miscalibration": drive.miscalibration,
         "seed": drive.seed, "setting": suite.drive.plan.setting, "weather": weather, "time": time,
-        "speed": suite.drive.speed,
+        "speed": suite.drive.speed, "drive": drive.number, "index": index,
+        "T_odom_base": suite.drive.ego_pose(time).tolist(),
     }  # fmt: skip
     key = f"{drive.number * plan.sets_per_drive + index:08d}"
     return TrueFrameSet(

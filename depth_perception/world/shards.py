@@ -20,6 +20,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -84,7 +85,8 @@ class TrueFrameSet:
         key: Unique in its data set.
         cameras: In the rig's order.
         ground: The true ground plane in base_link.
-        facts: What else is known: rig, rig_seed, seed, setting, weather, time, speed.
+        facts: What else is known: rig, rig_seed, seed, setting, weather, time, speed, drive (its
+            number), index (the set's place in it), T_odom_base (4 x 4, odometry).
     """
 
     key: str
@@ -310,6 +312,18 @@ class ShardReader:
         """Read one frame set, see `read`."""
         return self.read(place)
 
+    def cameras(self, place: int) -> list[str]:
+        """Name the cameras of a frame set, from its description alone."""
+        with self._opened(place) as members:
+            return [camera["name"] for camera in json.loads(members["json"])["cameras"]]
+
+    def neighbour(self, place: int, offset: int) -> int | None:
+        """Place of the set so many later in the same drive; None beyond its ends."""
+        per_drive = int(self.manifest["arguments"]["sets_per_drive"])
+        other = place + offset
+        together = 0 <= other < len(self) and other // per_drive == place // per_drive
+        return other if together else None
+
     def read(self, place: int, choose: Choose = range) -> TrueFrameSet:
         """Read one frame set.
 
@@ -321,6 +335,12 @@ class ShardReader:
             IndexError: There are not so many.
             DatasetError: The shard is damaged.
         """
+        with self._opened(place) as members:
+            where = f"'{self.folder}', set {place}"
+            return decode_set(members, where, choose)
+
+    @contextmanager
+    def _opened(self, place: int) -> Iterator[Mapping[str, bytes]]:
         if not 0 <= place < len(self):
             raise IndexError(f"frame set {place} of {len(self)}")
         number = int(np.searchsorted(self._ends, place, side="right"))
@@ -331,8 +351,7 @@ class ShardReader:
         if len(index) != count:
             raise _damaged(path, f"holds {len(index)} sets, the manifest says {count}")
         with path.open("rb") as file:
-            members = _Members(file, index[place - int(self._ends[number]) + count])
-            return decode_set(members, f"'{path}', set {place}", choose)
+            yield _Members(file, index[place - int(self._ends[number]) + count])
 
 
 class _Members(Mapping[str, bytes]):

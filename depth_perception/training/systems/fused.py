@@ -13,12 +13,15 @@ from torch.nn import functional
 from depth_perception.errors import ConfigurationError
 from depth_perception.network.checkpoint import load_checkpoint, save_checkpoint
 from depth_perception.network.fused import CLASSES, STRIDE, FusedSurround, Outputs
-
-from . import losses
-from .configuration import LossConfiguration, TrainingConfiguration
-from .fit import loader
-from .samples import Requests, TrainingImages
-from .style import StyleMix
+from depth_perception.training import losses
+from depth_perception.training.configuration import (
+    LossConfiguration,
+    NoOptions,
+    TrainingConfiguration,
+)
+from depth_perception.training.fit import loader
+from depth_perception.training.samples import Requests, TrainingImages
+from depth_perception.training.style import StyleMix
 
 FARTHEST = 200.0
 """Deeper truth is not learnt, m."""
@@ -28,8 +31,10 @@ _SKY_DEPTH = 5.0
 """Logarithm of the depth, m, that the sky is at least: 150 m."""
 
 
-class FusedSystem:
+class Training:
     """The fused network on images of the synthetic world; see `fit.System`."""
+
+    OPTIONS = NoOptions
 
     def build(self, configuration: TrainingConfiguration) -> nn.Module:
         """Make the network, with ImageNet's weights or those of `start`."""

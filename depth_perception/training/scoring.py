@@ -1,0 +1,157 @@
+"""Score any system's depth on held-out frame sets: dense truth of the world, or a drive's LiDAR.
+
+In: a function that predicts, and sources (`sources.open_source`). Out: figures by name. Definitions
+are those of `evaluation.metrics` and `evaluation.boundary`; means are over images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from depth_perception.evaluation.boundary import (
+    Boundary,
+    boundary_counts,
+    boundary_counts_at_points,
+    spacing,
+)
+from depth_perception.evaluation.metrics import depth_metrics, median_scale
+
+from .configuration import DataConfiguration
+from .samples import TrainingImages
+
+FARTHEST = 80.0
+MIRROR = 0.15
+"""Pixels that mirror more light than this are reflective."""
+_DENSE = 0.2
+"""Share of pixels with truth from which it is dense."""
+_LEAST = 10
+
+Predict = Callable[[dict[str, torch.Tensor]], torch.Tensor]
+"""Depth (N, 1, H, W), m or up to scale, of a batch of samples; it is brought to truth's size."""
+
+
+class Scores:
+    """Figures that grow image by image.
+
+    Without a suffix: as predicted, in metres; `_median`: after scaling by the medians' ratio, each
+    image; `_affine`: after a least-squares line in inverse depth, each image. `reflective` and
+    `matte`: pixels that mirror, and the others, where that is known; `edges_f1` by `boundary`.
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[float]] = {}
+        self._edges: list[NDArray[np.int64]] = []
+
+    def add(
+        self, depth: NDArray[np.floating], truth: NDArray[np.floating],
+        mirror: NDArray[np.floating] | None = None,
+    ) -> None:  # fmt: skip
+        """Take one image.
+
+        Args:
+            depth: (H, W) prediction.
+            truth: (H, W) m; NaN unknown, +Inf the sky.
+            mirror: (H, W) share of mirrored light, 0 to 1.
+        """
+        seen = np.isfinite(truth) & (truth > 0) & (truth < FARTHEST)
+        if seen.sum() < _LEAST:
+            return
+        d, t = depth[seen].astype(np.float64), truth[seen].astype(np.float64)
+        scale = median_scale(d, t)
+        for suffix, values in (
+            ("", d), ("_median", np.clip(d * scale, 1e-3, FARTHEST)), ("_affine", _affine(d, t)),
+        ):  # fmt: skip
+            m = depth_metrics(values, t)
+            self._keep(f"abs_rel{suffix}", m.abs_rel)
+            self._keep(f"delta1{suffix}", m.delta1)
+            self._keep(f"rmse{suffix}", m.rmse)
+            if mirror is not None:
+                shiny = mirror[seen] > MIRROR
+                for name, chosen in (("reflective", shiny), ("matte", ~shiny)):
+                    if chosen.sum() >= _LEAST:
+                        part = depth_metrics(values[chosen], t[chosen])
+                        self._keep(f"{name}_abs_rel{suffix}", part.abs_rel)
+        self._keep("scale", scale)
+        if seen.mean() > _DENSE:
+            whole = np.where(seen | np.isposinf(truth), truth, np.nan)
+            self._edges.append(boundary_counts(depth, whole, spacing(depth.shape[1])))
+        else:
+            v, u = np.nonzero(seen)
+            size = (depth.shape[1], depth.shape[0])
+            uv = np.stack([u, v], 1).astype(np.float64)
+            self._edges.append(boundary_counts_at_points(uv, d, t, size))
+
+    def _keep(self, name: str, value: float) -> None:
+        if np.isfinite(value):
+            self._values.setdefault(name, []).append(value)
+
+    def result(self) -> dict[str, float]:
+        """Means over images; edges pooled."""
+        out = {name: float(np.mean(values)) for name, values in self._values.items()}
+        edges = Boundary.of(self._edges)
+        if edges is not None:
+            out["edges_f1"] = edges.f1
+        return out
+
+
+def _affine(depth: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Depth after a least-squares fit of scale and shift in inverse depth, 1e-3 to 80 m."""
+    inverse = 1 / np.maximum(depth, 1e-6)
+    system = np.stack([inverse, np.ones_like(inverse)], 1)
+    (a, b), *_ = np.linalg.lstsq(system, 1 / truth, rcond=None)
+    return 1 / np.clip(a * inverse + b, 1 / FARTHEST, 1e3)
+
+
+@torch.inference_mode()
+def score(
+    predict: Predict, data: DataConfiguration, source: str, *, size: int = 0, most: int = 0,
+    batch: int = 4, device: torch.device | None = None,
+) -> dict[str, float]:  # fmt: skip
+    """Score on one source, whole images as calibrated.
+
+    Args:
+        predict: The system.
+        data: Of the run: sizes.
+        source: See `sources.open_source`.
+        size: Place in `data.sizes`.
+        most: Largest number of images, spread over the source; 0 for all.
+        batch: Images at a time.
+        device: Where samples go.
+    """
+    images, scores = TrainingImages(data, (source,), change=False), Scores()
+    places = np.arange(len(images))
+    if most and len(places) > most:
+        places = places[np.linspace(0, len(places) - 1, most).astype(int)]
+    for begin in range(0, len(places), batch):
+        items = [images[(int(i), size, 0)] for i in places[begin : begin + batch]]
+        alike = set.intersection(*(set(item) for item in items))
+        samples: dict[str, Any] = {
+            name: torch.stack([item[name] for item in items]).to(device) for name in alike
+        }
+        depth = predict(samples).float()
+        depth = torch.nn.functional.interpolate(
+            depth, items[0]["depth"].shape, mode="bilinear", align_corners=False
+        )
+        for item, one in zip(items, depth.cpu().numpy()[:, 0], strict=True):
+            mirror = item["mirror"].numpy() if "mirror" in item else None
+            scores.add(one, item["depth"].numpy(), mirror)
+    return scores.result()
+
+
+def score_all(
+    predict: Predict, data: DataConfiguration, sources: Iterable[str], *, most: int = 0,
+    device: torch.device | None = None,
+) -> dict[str, float]:  # fmt: skip
+    """Score on several sources; the first's figures keep their names, others get their folder's."""
+    figures: dict[str, float] = {}
+    for number, source in enumerate(sources):
+        prefix = f"{Path(source.partition(':')[2] or source).name}." if number else ""
+        found = score(predict, data, source, most=most, device=device)
+        figures.update({f"{prefix}{name}": value for name, value in found.items()})
+    return figures

@@ -1,0 +1,66 @@
+"""Systems that can be trained, one a file: a configuration names the file.
+
+A file here has a class `Training`, as `fit.System` wants it. A system of one's own need not be in
+this package: `system: my_package.my_system` names any module with such a class.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from depth_perception import __version__
+from depth_perception.errors import ConfigurationError
+from depth_perception.training.fit import System
+from depth_perception.yaml_mapping import nearest
+
+
+def names() -> list[str]:
+    """Systems that come with the package."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def find(name: str) -> System:
+    """Make the system of that name: a file here, or a module with its whole path.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    if "." not in name and name not in names():
+        raise ConfigurationError(f"system '{name}'", expected=nearest(name, names()))
+    path = name if "." in name else f"{__name__}.{name}"
+    try:
+        module = importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name is None or not path.startswith(error.name):
+            raise
+        raise ConfigurationError(
+            f"system '{name}': {error}", expected="a module that can be imported",
+            fix="put its folder on PYTHONPATH",
+        ) from None  # fmt: skip
+    if not hasattr(module, "Training"):
+        raise ConfigurationError(
+            f"system '{name}' has no class Training", expected="one as fit.System says"
+        )
+    made: System = module.Training()
+    return made
+
+
+def facts() -> dict[str, Any]:
+    """What code trains: version, and the commit where the package lies in a git checkout."""
+    return {"version": __version__, "commit": _commit()}
+
+
+def _commit() -> str:
+    folder = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()

@@ -1,0 +1,122 @@
+"""Training samples of one camera at three instants: for self-supervision.
+
+In: frame sets whose drives have neighbours. Out: for each request, in a dict,
+
+- image (3, 3, H, W) uint8 RGB: the frame, the one before, the one after; undistorted;
+- K (3, 3) float32, px; T (2, 4, 4) float32: from the frame's camera to the one before and after,
+  identity where `posed` is 0: the drive knows no odometry;
+- depth, label and layers of truth of the frame, rays and camera as in `samples`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from depth_perception.geometry.camera import rectification_maps, rectified_view
+from depth_perception.geometry.transforms import inverse
+from depth_perception.world.shards import TrueCamera, TrueFrameSet
+
+from .configuration import DataConfiguration
+from .samples import NOMINAL, Request, arrays, changes_of
+from .sources import FrameSource, open_source
+
+
+def undistorted(camera: TrueCamera) -> TrueCamera:
+    """The camera as a pinhole along the same axis; depth and labels take the nearest pixel."""
+    if camera.model.is_pinhole:
+        return camera
+    model = rectified_view(camera.model)
+    maps = rectification_maps(camera.model, model)
+
+    def brought(values: NDArray, how: int, outside: float) -> NDArray:
+        return cv2.remap(
+            values, *maps, how, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
+        )  # fmt: skip
+
+    return replace(
+        camera, model=model, image=brought(camera.image, cv2.INTER_LINEAR, 0),
+        depth=brought(camera.depth, cv2.INTER_NEAREST, float("nan")),
+        label=brought(camera.label, cv2.INTER_NEAREST, 255),
+        layers={
+            name: brought(values.astype(np.float32), cv2.INTER_NEAREST, 0).astype(values.dtype)
+            for name, values in camera.layers.items()
+        },
+    )  # fmt: skip
+
+
+class Triplets(Dataset[dict[str, torch.Tensor]]):
+    """Images with one before and one after, of every camera that can be undistorted.
+
+    Args:
+        data: Sizes, crops, changes of light and colour; folders unless given. Nothing is mirrored.
+        folders: Instead of those of `data`.
+        change: See `samples.TrainingImages`; errors of calibration are not added.
+        step: How many sets before and after.
+    """
+
+    def __init__(
+        self, data: DataConfiguration, folders: tuple[str, ...] = (), change: bool = True,
+        step: int = 1,
+    ) -> None:  # fmt: skip
+        self.step = step
+        self._sources: list[FrameSource] = [open_source(f) for f in folders or data.folders]
+        self._places = [
+            (s, i, name)
+            for s, source in enumerate(self._sources)
+            for i in range(len(source))
+            for name in self._common(source, i)
+        ]
+        self._changes = [replace(item, flip=0.0) for item in changes_of(data, change)]
+
+    def _common(self, source: FrameSource, place: int) -> list[str]:
+        around = [source.neighbour(place, offset) for offset in (-self.step, self.step)]
+        if None in around:
+            return []
+        names = [set(source.cameras(i)) for i in around if i is not None]
+        return [name for name in source.cameras(place) if all(name in n for n in names)]
+
+    def __len__(self) -> int:
+        """Count the triplets."""
+        return len(self._places)
+
+    def __getitem__(self, request: Request) -> dict[str, torch.Tensor]:
+        """Make one triplet."""
+        place, size, seed = request
+        number, middle, name = self._places[place]
+        source = self._sources[number]
+        views = []
+        for offset in (0, -self.step, self.step):
+            near = source.neighbour(middle, offset) if offset else middle
+            assert near is not None  # `_places` has only such
+            k = source.cameras(near).index(name)
+            whole = source.read(near, lambda _, k=k: [k])  # type: ignore[misc]
+            whole = replace(whole, cameras=(undistorted(whole.cameras[0]),))
+            # The same window and the same colours for all three.
+            views.append(self._changes[size](whole, np.random.default_rng([seed, 83])))
+        frame = views[0].cameras[0]
+        motions = [motion(views[0], view) for view in views[1:]]
+        posed = all(m is not None for m in motions)
+        T = np.stack([m if posed and m is not None else np.eye(4) for m in motions])
+        item = arrays(frame, frame.T_base_calibrated, NOMINAL)
+        images = [view.cameras[0].image[..., ::-1].transpose(2, 0, 1) for view in views]
+        item = {
+            **item, "image": np.stack(images), "K": frame.model.K.astype(np.float32),
+            "T": T.astype(np.float32), "posed": np.array(posed, np.float32),
+        }  # fmt: skip
+        return {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in item.items()}
+
+
+def motion(frame: TrueFrameSet, other: TrueFrameSet) -> NDArray[np.float64] | None:
+    """T_other_frame of the sets' first cameras; None without odometry."""
+    poses = []
+    for item in (frame, other):
+        if "T_odom_base" not in item.facts:
+            return None
+        poses.append(np.asarray(item.facts["T_odom_base"]) @ item.cameras[0].T_base_camera)
+    return np.asarray(inverse(poses[1]) @ poses[0])
