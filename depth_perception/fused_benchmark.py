@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from depth_perception.errors import ModelError
 from depth_perception.estimators.estimator import Scene
 from depth_perception.estimators.fused import FusedEstimator
 from depth_perception.frame_set import CameraFrame
@@ -57,7 +58,10 @@ def measure(repeats: int, timed: Timer, models: Mapping[str, str] | None = None)
             if path is None:
                 result[title] = {"left out": "no weights, and no PyTorch to make them"}
                 continue
-            result[title] = {"file": path.name, **_measure(path, providers, repeats, timed)}
+            try:
+                result[title] = {"file": path.name, **_measure(path, providers, repeats, timed)}
+            except ModelError as error:  # e.g. ONNX Runtime could use a GPU, and there is none
+                result[title] = {"left out": error.problem}
     return result
 
 

@@ -17,6 +17,7 @@ from depth_perception.inference.onnx_session import OnnxSession
 torch = pytest.importorskip("torch", reason="PyTorch makes the networks")
 onnx = pytest.importorskip("onnx", reason="onnx writes the model files")
 
+from depth_perception.network import deployed  # noqa: E402
 from depth_perception.network.checkpoint import save_checkpoint  # noqa: E402
 from depth_perception.network.deployed import DeployedSurround  # noqa: E402
 from depth_perception.network.export import (  # noqa: E402
@@ -112,6 +113,7 @@ def test_a_static_file_has_no_open_axis(network, tmp_path):
     assert check(network, path, options, [example_feed(options)])
     info = read_fused_model(path)
     assert (info.cameras, info.height, info.width) == (2, 60, 96)
+    assert info.network == (96, 64)
 
 
 def test_opset_and_operators_are_plain(files):
@@ -180,7 +182,10 @@ def test_damaged_and_absent_files_are_refused(files, tmp_path):
     with pytest.raises(ModelError, match="cannot be read"):
         read_fused_model(path)
     content = files["fp32"].read_bytes()
-    for damaged in (b"", b"no model at all", content[: len(content) // 2], b"\xff" * 64):
+    # Graph and metadata that are numbers, and an entry's key that is one, and a large one.
+    kinds = (b"\x38\x01", b"\x70\x01", b"\x72\x06\x08\xff\xff\xff\xff\x7f", b"\x3d\0\0\0\0")
+    cut = content[: len(content) // 2]
+    for damaged in (b"", b"no model at all", cut, b"\xff" * 64, *kinds):
         path.write_bytes(damaged)
         with pytest.raises(ModelError, match=r"no ONNX model|is not the fused"):
             read_fused_model(path)
@@ -198,6 +203,99 @@ def test_the_verb_exports_checks_and_explains(network, tmp_path, capsys):
     assert main(["export", str(tmp_path / "m.onnx"), "-o", str(tmp_path / "n.onnx")]) == 1
     assert "cannot be read" in capsys.readouterr().err
     assert not (tmp_path / "n.onnx").exists()
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(network, tmp_path, capsys):
+    save_checkpoint(tmp_path / "weights.pt", network, {})
+    for output in (tmp_path / "absent" / "m.onnx", tmp_path):
+        assert main(["export", str(tmp_path / "weights.pt"), "-o", str(output)]) == 1
+        assert "cannot be written" in capsys.readouterr().err
+    from depth_perception.network.export import export_model
+
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        export_model(network, {}, tmp_path / "absent" / "m.onnx")
+
+
+@pytest.mark.parametrize("sizes", [{"network": (0, 64)}, {"image": (0, 5)}, {"cameras": 0}])
+def test_sizes_of_nothing_are_refused(sizes):
+    with pytest.raises(ConfigurationError, match="multiples of 32"):
+        ExportOptions(**sizes)
+
+
+def test_an_engine_is_built_for_what_the_node_computes(files, monkeypatch, capsys, tmp_path):
+    from depth_perception.inference import onnx_session
+
+    built = []
+    monkeypatch.setattr(
+        onnx_session, "build_only", lambda path, axes, cache: built.append(axes) or tmp_path
+    )
+    model = str(files["fp16"])
+    assert main(["export", model, "--build-only", "--cameras", "5"]) == 0
+    assert "5 cameras, images 640x352, network 512x288" in capsys.readouterr().out
+    assert built.pop() == {
+        "cameras": 5, "image_height": 352, "image_width": 640, "rows": 72, "columns": 128,
+    }  # fmt: skip
+    wide = ["--image", "640x352", "--width", "640"]
+    assert main(["export", model, "--build-only", *wide]) == 0
+    assert (built[0]["rows"], built.pop()["columns"]) == (88, 160)
+    assert main(["export", model, "--build-only", "--size", "96x64"]) == 0
+    assert (built[0]["rows"], built.pop()["columns"]) == (16, 24)
+    for wrong in (["--size", "90x64"], ["--image", "0x0"], ["--size", "0x0"], ["--cameras", "0"]):
+        assert main(["export", model, "--build-only", *wrong]) == 1
+        assert "multiples of 32" in capsys.readouterr().err
+    assert not built
+
+
+@pytest.mark.parametrize("what", ["depth", "confidence", "road"])
+def test_a_file_that_gives_no_numbers_is_refused(network, files, monkeypatch, what):
+    run = OnnxSession.run
+
+    def broken(self, inputs, outputs=None):
+        found = run(self, inputs, outputs)
+        found[outputs.index(what)][0, 3, 3] = np.nan
+        return found
+
+    monkeypatch.setattr(OnnxSession, "run", broken)
+    with pytest.raises(ModelError, match=f"gives NaN for .* of {what}"):
+        check(network, files["fp32"], SMALL, [example_feed(SMALL)])
+
+
+def test_a_file_without_any_depth_is_compared_too(network, files, monkeypatch):
+    run = OnnxSession.run
+
+    def nothing(self, inputs, outputs=None):
+        found = run(self, inputs, outputs)
+        found[0][...] = np.inf
+        return found
+
+    monkeypatch.setattr(OnnxSession, "run", nothing)
+    with pytest.raises(ModelError, match="only where the network"):
+        check(network, files["fp32"], SMALL, [example_feed(SMALL)])
+    nowhere = dataclasses.replace(SMALL, farthest=1e-6)  # PyTorch's is beyond it everywhere
+    result = check(network, files["fp32"], nowhere, [example_feed(SMALL)])
+    assert result["largest relative difference of depth"] == 0
+
+
+def test_the_mean_over_bins_is_softmaxes(network):
+    torch.manual_seed(0)
+    centres = torch.linspace(0, 5.3, 32).expand(2, 32)
+    for spread in (1.0, 10.0, 300.0):
+        logits = spread * torch.randn(2, 32, 4, 6)
+        expected = (torch.softmax(logits, 1) * centres[:, :, None, None]).sum(1, keepdim=True)
+        found = deployed._narrow_expectation(logits, centres)[1]
+        assert torch.allclose(found, expected, atol=1e-4)
+        if spread < 5:
+            assert torch.allclose(deployed._expectation(logits, centres)[1], expected, atol=1e-4)
+        half = deployed._narrow_expectation(logits.half(), centres.half())[1]
+        exact = (torch.softmax(logits.half().double(), 1) * centres[:, :, None, None]).sum(1, True)
+        assert torch.isfinite(half).all() and torch.allclose(half.double(), exact, atol=0.02)
+    assert DeployedSurround(network, half=True).network.expectation is deployed._narrow_expectation
+    assert DeployedSurround(network).network.expectation is deployed._expectation
+
+
+def test_only_files_in_fp16_pay_for_the_safe_mean(files):
+    kinds = {p: {n.op_type for n in onnx.load(file).graph.node} for p, file in files.items()}
+    assert {p for p, names in kinds.items() if "ReduceMax" in names} == {"fp16"}
 
 
 def test_rays_that_are_no_numbers_count_as_none(network):

@@ -6,6 +6,8 @@ form, for every lens and calibration. The other has random weights.
 
 from __future__ import annotations
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,10 +18,21 @@ from tiny_drive import write_drive
 from depth_perception.cli.main import main
 from depth_perception.datasets.bag import BagReader
 from depth_perception.errors import ConfigurationError, ModelError
-from depth_perception.estimators.network_inputs import network_rays, network_size
+from depth_perception.estimators.network_inputs import (
+    AXES,
+    axis_sizes,
+    network_camera,
+    network_rays,
+    network_size,
+    tensor_shapes,
+    usual_width,
+    view_camera,
+)
 from depth_perception.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.camera_view import camera_view
 from depth_perception.geometry.embodied_depth import Level
+from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.geometry.surface import Surface
 from depth_perception.inference.onnx_session import CPU
@@ -181,6 +194,137 @@ def test_a_rig_that_grows_gets_room_and_one_that_shrinks_keeps_it(plane_model):
     np.testing.assert_allclose(first.depth, again.depth, rtol=1e-5)
 
 
+def counted(made) -> list[int]:
+    """Number of cameras of each session that a pipeline makes from now on."""
+    counts: list[int] = []
+    make = made.estimator._make
+
+    def counting(count, size, network):
+        counts.append(count)
+        return make(count, size, network)
+
+    made.estimator._make = counting
+    return counts
+
+
+def test_one_session_serves_all_configured_cameras_as_they_appear(plane_model):
+    cameras = [mounted(name, WIDE, pitch=p) for p, name in enumerate("abc")]
+    made = pipeline(plane_model, cameras=["a", "b", "c"])
+    counts = counted(made)
+    for number in (1, 2, 3, 2):
+        rig = rig_of(*cameras[:number])
+        result = made.process(images(rig), rig)
+        assert len(result.cameras) == number
+        assert all(off_the_plane(camera) < 0.02 for camera in result.cameras.values())
+    made.close()
+    assert counts == [3]
+
+
+def test_a_rig_of_two_sizes_computes_no_slot_that_nobody_takes(plane_model):
+    cameras = [mounted("a", WIDE), mounted("b", TALL), mounted("c", WIDE)]
+    made = pipeline(plane_model, cameras=["a", "b", "c"])
+    counts = counted(made)
+    for number in (1, 2, 3, 3):
+        rig = rig_of(*cameras[:number])
+        made.process(images(rig), rig)
+    assert sorted(batch.capacity for batch in made.estimator._batches.values()) == [1, 2]
+    made.close()
+    assert counts == [3, 2, 2, 1]
+
+
+@pytest.fixture(scope="module")
+def static_model(tmp_path_factory):
+    return tiny_fused.model(
+        tmp_path_factory.mktemp("static") / "static.onnx", tiny_fused.network(plane=True),
+        static=True, cameras=3, image=(80, 128), network=(64, 96),
+    )  # fmt: skip
+
+
+def test_a_static_file_says_sizes_and_serves_smaller_rigs(static_model):
+    made = pipeline(static_model)
+    assert made.estimator.grid((640, 360)) == (128, 80)
+    both = rig_of(mounted("a", WIDE), mounted("b", TALL, pitch=4.0))
+    result = made.process(images(both), both)
+    assert {camera.depth.shape for camera in result.cameras.values()} == {(80, 128)}
+    assert all(off_the_plane(camera) < 0.02 for camera in result.cameras.values())
+    one = rig_of(mounted("b", TALL, pitch=4.0))
+    alone = made.process(images(one), one).cameras["b"]
+    assert off_the_plane(alone) < 0.02
+    (batch,) = made.estimator._batches.values()
+    assert (batch.capacity, batch.network) == (3, (96, 64))
+    four = rig_of(*(mounted(name, WIDE) for name in "abcd"))
+    refused = made.process(images(four), four)
+    assert refused.cameras == {}
+    assert "is for 3 cameras, the rig has 4" in refused.missing["a"]
+    made.close()
+    with pytest.raises(ModelError, match="is for 3 cameras, the rig has 4"):
+        pipeline(static_model, cameras=list("abcd"))
+
+
+@pytest.mark.parametrize("shape", [(64, 128), (64, 128, 4), (64, 128, 1), (0, 128, 3)])
+def test_an_image_of_a_wrong_shape_concerns_its_camera_alone(plane_model, shape):
+    rig = rig_of(mounted("a", WIDE), mounted("b", WIDE))
+    frames = images(rig)
+    made = pipeline(plane_model)
+    frames.frames["a"] = CameraFrame(1, np.zeros(shape, np.uint8))
+    result = made.process(frames, rig)
+    made.close()
+    assert list(result.cameras) == ["b"] and off_the_plane(result.cameras["b"]) < 0.02
+    assert f"camera a: an image of the shape {list(shape)}" in result.missing["a"]
+
+
+def test_a_home_folder_in_names_is_found(plane_model, monkeypatch):
+    monkeypatch.setenv("HOME", str(plane_model.parent))
+    made = pipeline("~/plane.onnx", fused__tensorrt_cache="~/engines")
+    assert made.model == "other fp32 (plane.onnx)"
+    made.close()
+
+
+def test_the_provider_is_that_of_the_session_that_runs(plane_model):
+    made = pipeline(plane_model)
+    make = made.estimator._make
+
+    def elsewhere(*sizes):
+        session = make(*sizes)
+        session.provider = "another"
+        return session
+
+    made.estimator._make = elsewhere
+    rig = rig_of(mounted("a", WIDE))
+    assert made.provider == CPU
+    assert made.process(images(rig), rig).provider == "another"
+    made.close()
+
+
+def test_a_close_waits_for_what_is_under_way_and_nothing_is_made_after_it(plane_model):
+    made = pipeline(plane_model)
+    rig = rig_of(mounted("a", WIDE))
+    made.process(images(rig), rig)
+    estimator = made.estimator
+    (batch,) = estimator._batches.values()
+    run, begun, go = batch.session.run, threading.Event(), threading.Event()
+
+    def slow():
+        begun.set()
+        assert go.wait(20)
+        return run()
+
+    batch.session.run = slow
+    with ThreadPoolExecutor(2) as threads:
+        result = threads.submit(made.process, images(rig), rig)
+        assert begun.wait(20)
+        closing = threads.submit(estimator.close)
+        time.sleep(0.1)
+        assert not closing.done()
+        go.set()
+        assert off_the_plane(result.result(20).cameras["a"]) < 0.02
+        closing.result(20)
+    assert batch.session._binding is None
+    assert "closed" in made.process(images(rig), rig).missing["a"]
+    assert not estimator._batches
+    made.close()
+
+
 def test_own_body_and_what_no_lens_sees_has_no_depth(plane_model):
     mask = np.zeros((64, 128), bool)
     mask[50:] = True
@@ -242,6 +386,36 @@ def test_a_network_narrower_than_the_grid_is_enlarged(plane_model):
 )
 def test_the_networks_size_keeps_the_aspect(grid, width, size):
     assert network_size(grid, width) == size
+
+
+@pytest.mark.parametrize(
+    ("grid", "width"), [((640, 360), 512), ((640, 402), 512), ((640, 193), 699), ((320, 240), 512)]
+)
+def test_flat_images_get_as_many_pixels_as_others(grid, width):
+    assert usual_width(grid) == width
+
+
+def test_training_and_robot_tell_the_network_the_same_of_a_camera():
+    for pitch, height in ((0.0, 1.5), (12.0, 2.2), (3.0, 0.5)):
+        camera = mounted("a", WIDE, pitch, height)
+        ground = GroundPlane()
+        trained = network_camera(WIDE.resized(64, 32), camera.T_base_camera, ground)
+        view = camera_view(camera, ground, 0)
+        np.testing.assert_allclose(view_camera(view, (64, 32)), trained, rtol=1e-6)
+        assert trained[3] == pytest.approx(height)
+    low = mounted("a", WIDE, 0.0, 0.01).T_base_camera
+    assert network_camera(WIDE, low, GroundPlane())[3] == pytest.approx(0.05)
+    assert (network_camera(WIDE, np.eye(4), None) == [0, 0, 0, 0, 90]).all()
+
+
+def test_axes_and_shapes_are_those_of_the_file():
+    sizes = axis_sizes(3, (128, 80), (96, 64))
+    shapes = tensor_shapes(3, (128, 80), (96, 64))
+    assert shapes["rays"] == (3, 3, 16, 24) and shapes["depth"] == (3, 80, 128)
+    for name, axes in AXES.items():
+        assert {axis: shapes[name][place] for place, axis in axes.items()} == {
+            axis: sizes[axis] for axis in axes.values()
+        }
 
 
 def test_rays_are_those_of_pixels_at_stride_four():
@@ -307,3 +481,18 @@ def test_the_benchmark_tells_stages_and_what_is_left_out(plane_model):
     assert list(item["stages"])[1] == "network, 640x352 (x6)"
     text = "\n".join(table({**result, "base fp16 on the GPU": {"left out": "no weights"}}))
     assert "aim 100 ms in all" in text and "left out, no weights" in text
+
+
+def test_the_benchmark_goes_on_without_a_gpu(plane_model, monkeypatch):
+    import onnxruntime
+
+    from depth_perception.fused_benchmark import measure, table
+
+    # onnxruntime-gpu on a machine without one: it lists what it was built with.
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", CPU]
+    )
+    models = {"lite fp32", "lite int8", "base fp16"}
+    result = measure(1, lambda run, n: [0.001] * n, dict.fromkeys(models, str(plane_model)))
+    assert result["lite int8 on the CPU"]["provider"] == CPU
+    assert "base fp16 on the GPU: left out, model" in "\n".join(table(result))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,8 +13,9 @@ import tiny_fused
 from tiny_onnx import write_model
 
 from depth_perception.errors import ConfigurationError, ModelError
-from depth_perception.inference import onnx_session
+from depth_perception.inference import tensorrt
 from depth_perception.inference.onnx_session import CPU, OnnxSession, build_only
+from depth_perception.parameters import from_flat
 
 CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 
@@ -70,34 +72,56 @@ def test_what_each_provider_was_given_is_known(colours):
         assert session.assigned == {CPU: 1}
 
 
-def pretend(monkeypatch, given: dict[str, list[str]], listed: list[str]) -> list[Any]:
-    """Let ONNX Runtime have GPUs, and give parts of the graph to providers; returns the calls."""
+def pretend(
+    monkeypatch, given: dict[str, list[str]], listed: list[str], tells: bool = True
+) -> list[Any]:
+    """Let ONNX Runtime have GPUs, and give parts of the graph to providers.
+
+    Returns:
+        Of each session: its providers, their settings, what else it was told, and itself.
+    """
     calls: list[Any] = []
+
+    class Options:
+        def __init__(self):
+            self.entries = {}
+
+        def add_session_config_entry(self, key, value):
+            self.entries[key] = value
+
+        def add_free_dimension_override_by_name(self, name, size): ...
 
     class Session:
         def __init__(self, path, options, providers, settings):
-            calls.append((providers, settings))
+            self.may_fall_back = True
+            calls.append((providers, settings, options.entries, self))
+
+        def disable_fallback(self):
+            self.may_fall_back = False
 
         def get_providers(self):
             return listed
-
-        def get_provider_graph_assignment_info(self):
-            return [
-                SimpleNamespace(
-                    ep_name=name,
-                    get_nodes=lambda kinds=kinds: [SimpleNamespace(op_type=k) for k in kinds],
-                )
-                for name, kinds in given.items()
-            ]
 
         def get_inputs(self):
             return []
 
         get_outputs = get_inputs
 
+    def assignment(self):
+        return [
+            SimpleNamespace(
+                ep_name=name,
+                get_nodes=lambda kinds=kinds: [SimpleNamespace(op_type=k) for k in kinds],
+            )
+            for name, kinds in given.items()
+        ]
+
+    if tells:
+        Session.get_provider_graph_assignment_info = assignment
     import onnxruntime
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    monkeypatch.setattr(onnxruntime, "SessionOptions", Options)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [TENSORRT, CUDA, CPU])
     return calls
 
@@ -125,19 +149,116 @@ def test_require_gpu_refuses_a_machine_without_one(colours):
         OnnxSession(colours, ["cude"])
 
 
+def test_onnx_runtime_may_not_start_over_on_the_cpu(monkeypatch, colours):
+    calls = pretend(monkeypatch, {CUDA: ["Conv"]}, [CUDA, CPU])
+    OnnxSession(colours, ["cuda"])
+    assert not calls[0][3].may_fall_back
+
+
+def test_an_older_onnx_runtime_refuses_the_cpu_itself(monkeypatch, colours):
+    calls = pretend(monkeypatch, {}, [CUDA], tells=False)
+    sure = OnnxSession(colours, ["cuda", "cpu"], require_gpu=True)
+    assert (sure.provider, sure.reported, sure.assigned) == (CUDA, CUDA, {})
+    providers, _, entries, _ = calls.pop()
+    assert providers == [CUDA] and entries["session.disable_cpu_ep_fallback"] == "1"
+    unsure = OnnxSession(colours, ["cuda", "cpu"])
+    assert (unsure.provider, unsure.reported) == (CUDA, f"{CUDA}, unverified")
+    assert calls[0][0] == [CUDA, CPU]
+    assert "session.disable_cpu_ep_fallback" not in calls[0][2]
+    pretend(monkeypatch, {}, [CPU], tells=False)
+    assert OnnxSession(colours, ["cpu"]).reported == CPU
+    with pytest.raises(ModelError, match="require_gpu"):
+        OnnxSession(colours, ["cuda"], require_gpu=True)
+
+
+def labelled(path: Path, precision: str) -> Path:
+    """Write behind a model what precision it is in, as `network.export` does."""
+    pytest.importorskip("onnx", reason="onnx writes metadata")
+    import onnx
+
+    tail = onnx.ModelProto()
+    tail.metadata_props.add(key="depth_perception.precision", value=precision)
+    target = path.with_name(f"{precision}.onnx")
+    target.write_bytes(path.read_bytes() + tail.SerializeToString())
+    return target
+
+
 def test_engines_are_kept_in_the_cache(monkeypatch, colours, tmp_path):
     calls = pretend(monkeypatch, {TENSORRT: ["TRTKernel"]}, [TENSORRT, CPU])
-    assert build_only(colours, {"height": 4}, tmp_path / "engines") == tmp_path / "engines"
-    ((providers, settings),) = calls
+    folder = build_only(colours, {"height": 4}, tmp_path / "engines")
+    ((providers, settings, _, _),) = calls
     assert providers == [TENSORRT, CPU]
-    assert settings[0]["trt_engine_cache_path"] == str(tmp_path / "engines")
-    assert settings[0]["trt_engine_cache_enable"] == settings[0]["trt_fp16_enable"] == "1"
-    assert (tmp_path / "engines").is_dir()
+    assert folder.parent == tmp_path / "engines" and folder.is_dir()
+    assert settings[0]["trt_engine_cache_path"] == str(folder)
+    assert settings[0]["trt_engine_cache_enable"] == "1"
+    assert settings[0]["trt_timing_cache_path"] == str(tmp_path / "engines")
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match=r"tensorrt_cache"):
         OnnxSession(colours, ["tensorrt"], cache=tmp_path / "file" / "engines")
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
-    assert str(onnx_session.default_cache()) == "/cache/depth_perception/tensorrt"
+    assert str(tensorrt.default_cache()) == "/cache/depth_perception/tensorrt"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert OnnxSession(colours, ["tensorrt"], cache="~/at_home").engines.startswith(
+        str(tmp_path / "at_home")
+    )
+
+
+def test_an_engine_serves_the_same_model_size_and_version_only(monkeypatch, colours, tmp_path):
+    import onnxruntime
+
+    pretend(monkeypatch, {TENSORRT: ["TRTKernel"]}, [TENSORRT, CPU])
+
+    def engines(path=colours, axes=None) -> str:
+        return OnnxSession(path, ["tensorrt"], axes=axes, cache=tmp_path / "engines").engines
+
+    first = engines()
+    assert engines() == first == engines(axes={})
+    other = engines(axes={"height": 4}), engines(axes={"height": 5})
+    again = write_model(
+        tmp_path / "n.onnx", {"scores": (2 * np.eye(3)).tolist()}, ("height", "width")
+    )
+    found = {first, *other, engines(again), engines(labelled(colours, "fp16"))}
+    monkeypatch.setattr(onnxruntime, "__version__", "0.0")
+    assert len(found | {engines()}) == 6
+
+
+def test_tensorrt_has_16_bits_of_files_in_fp16_and_refuses_int8(monkeypatch, colours):
+    calls = pretend(monkeypatch, {TENSORRT: ["TRTKernel"]}, [TENSORRT, CPU])
+    for path, allowed in ((colours, "0"), (labelled(colours, "fp32"), "0")):
+        OnnxSession(path, ["tensorrt"])
+        assert calls.pop()[1][0]["trt_fp16_enable"] == allowed
+    OnnxSession(labelled(colours, "fp16"), ["tensorrt"])
+    assert calls.pop()[1][0]["trt_fp16_enable"] == "1"
+    int8 = labelled(colours, "int8")
+    with pytest.raises(ModelError, match=r"int8.*export WEIGHTS -o FILE --precision fp16"):
+        OnnxSession(int8, ["tensorrt", "cuda"])
+    assert OnnxSession(int8, ["cuda"]).engines == ""
+
+
+def test_the_fused_network_is_not_tried_on_tensorrt(monkeypatch, tmp_path):
+    from depth_perception.estimators import fused_model
+    from depth_perception.estimators.fused import FusedEstimator
+
+    asked = []
+
+    class Session(OnnxSession):
+        def __init__(self, path, providers, *arguments, **named):
+            asked.append(list(providers))
+            super().__init__(path, ["cpu"], *arguments, **named)
+
+    monkeypatch.setattr(fused_model, "OnnxSession", Session)
+    path = tiny_fused.model(tmp_path / "m.onnx", tiny_fused.network())
+    flat = {"estimator": "fused", "fused.model": str(path)}
+    wanted = ["tensorrt", "CUDAExecutionProvider", "cpu"]
+    made = FusedEstimator(from_flat({**flat, "fused.providers": wanted}), None)
+    made.close()
+    assert asked == [[CUDA, CUDA, CPU]]
+    int8 = tiny_fused.model(tmp_path / "int8.onnx", tiny_fused.network(), "int8")
+    monkeypatch.setattr(fused_model, "usable_providers", lambda names: names)
+    with pytest.raises(ModelError, match="--precision fp16"):
+        FusedEstimator(
+            from_flat({**flat, "fused.model": str(int8), "fused.providers": ["tensorrt"]}), None
+        )
 
 
 def test_build_only_says_when_there_is_no_tensorrt(colours, tmp_path):
@@ -172,6 +293,53 @@ def test_pytorch_runs_a_checkpoint_as_onnx_runtime_runs_its_file(tmp_path):
         assert same.mean() > 0.99
     with pytest.raises(ModelError, match="require_gpu"):
         TorchSession(tmp_path / "weights.pt", shapes, device="cpu", require_gpu=True)
+
+
+def test_a_checkpoint_runs_on_the_first_provider_that_pytorch_has(tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch", reason="PyTorch runs checkpoints")
+    from depth_perception.inference.torch_session import device_of
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert device_of([]) == device_of(["tensorrt", "cuda", "cpu"]) == "cuda"
+    assert device_of(["cpu", "cuda"]) == device_of(["CPUExecutionProvider"]) == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device_of([]) == device_of(["cuda"]) == device_of(["cuda", "cpu"]) == "cpu"
+    with pytest.raises(ConfigurationError, match="'cuda'"):
+        device_of(["cude"])
+
+    from depth_perception.estimators.fused import FusedEstimator
+    from depth_perception.network.checkpoint import save_checkpoint
+
+    save_checkpoint(tmp_path / "weights.pt", tiny_fused.network(), {})
+    settings = {"estimator": "fused", "fused.model": str(tmp_path / "weights.pt")}
+    with pytest.raises(ConfigurationError, match="'cuda'"):
+        FusedEstimator(from_flat({**settings, "fused.providers": ["cude"]}), None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    made = FusedEstimator(from_flat({**settings, "fused.providers": ["cpu", "cuda"]}), None)
+    assert made.provider == "torch cpu"
+    made.close()
+
+
+def test_a_device_without_memory_is_told_in_one_line(tmp_path):
+    torch = pytest.importorskip("torch", reason="PyTorch runs checkpoints")
+    from depth_perception.inference.torch_session import TorchSession
+    from depth_perception.network.checkpoint import save_checkpoint
+
+    save_checkpoint(tmp_path / "weights.pt", tiny_fused.network(), {})
+    shapes = {"image": (1, 32, 32, 3), "rays": (1, 3, 8, 8), "camera": (1, 5)}
+    session = TorchSession(tmp_path / "weights.pt", shapes, device="cpu")
+
+    def full(*inputs):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB")
+
+    session._model = full
+    with pytest.raises(ModelError, match=r"failed on torch cpu \(CUDA out of memory\.\)"):
+        session.run()
+    session.close()
+    with pytest.raises(ModelError, match="failed on torch cpu"):
+        TorchSession(
+            tmp_path / "weights.pt", {**shapes, "image": (1, 2**30, 2**30, 3)}, device="cpu"
+        )
 
 
 def test_a_checkpoint_without_pytorch_says_what_to_do(monkeypatch, tmp_path):

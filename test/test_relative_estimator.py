@@ -12,7 +12,7 @@ from tiny_onnx import write_model
 
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.estimators.relative_description import read_description
-from depth_perception.estimators.scale_fit import fit
+from depth_perception.estimators.scale_fit import Fit, fit, fit_depth
 from depth_perception.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.camera_view import camera_view
@@ -164,6 +164,75 @@ def test_kinds_of_output(grey):
     camera = run(pipeline(description(grey, "depth"), Everywhere()), a=image).cameras["a"]
     near = (camera.plane < 12) & (camera.plane > 2)
     assert np.abs(camera.depth[near] / camera.plane[near] - 1).max() < 0.05
+
+
+def test_depth_of_unknown_scale_and_shift_is_measured_by_its_road(grey):
+    # Z = 3 d + 2 m where d is what comes out: inverse depth of it is no line.
+    inverse = camera_view(mounted("a"), GroundPlane(), 0).inverse_plane
+    write_model(grey / "relative.onnx", {"blue": [[0.05, 0, 0]]}, (64, 64))
+    with np.errstate(divide="ignore"):
+        d = np.where(inverse > 0, (1 / inverse - 2) / 3, 12.7)
+    d[25:45, 20:35] = (4.0 - 2) / 3
+    image = np.repeat(np.clip(np.round(d / 0.05), 0, 255)[..., None], 3, axis=2).astype(np.uint8)
+    camera = run(pipeline(description(grey, "depth"), Everywhere()), a=image).cameras["a"]
+    near = (camera.plane < 30) & (camera.plane > 2.3)
+    near[20:50, 15:40] = False
+    assert np.abs(camera.depth[near] / camera.plane[near] - 1).max() < 0.05
+    assert np.median(camera.depth[28:42, 22:33]) == pytest.approx(4.0, rel=0.03)
+    # In numbers: the line itself, and what comes out behind the lens is unknown.
+    depth = np.linspace(3, 40, 1000)
+    found = fit_depth((depth - 2) / 3, 1 / depth)  # the estimator gives it 1 / d
+    assert found is None  # nearer comes out farther
+    found = fit_depth(3 / (depth - 2), 1 / depth)
+    assert (found.scale, found.shift) == pytest.approx((3, 2), rel=1e-5)
+    assert found.inverse_depth(np.array([0.0, 1.0], np.float32)) == pytest.approx([0, 0.2])
+    assert np.isnan(Fit(3.0, -2.0, 0.0, of_depth=True).inverse_depth(np.array([2.0])))
+
+
+@pytest.mark.parametrize("kind", ["metric", "depth"])
+def test_zeros_of_depth_are_unknown(grey, kind):
+    write_model(grey / "relative.onnx", {"blue": [[0.25, 0, 0]]}, (64, 64))
+    inverse = camera_view(mounted("a"), GroundPlane(), 0).inverse_plane
+    with np.errstate(divide="ignore"):
+        image = np.clip(np.round(4 / inverse), 0, 250)[..., None].repeat(3, axis=2)
+    image[40:50, 10:20] = 0
+    result = run(pipeline(description(grey, kind), Everywhere()), a=image.astype(np.uint8))
+    camera = result.cameras["a"]
+    assert np.isnan(camera.depth[40:50, 10:20]).all()
+    assert np.isnan(camera.depth).sum() <= 12 * 12
+    assert np.nanmin(camera.depth) > 1.5
+    assert (camera.confidence[40:50, 10:20] == 0).all()
+
+
+def test_a_wrong_kind_is_named_not_the_road(grey):
+    result = run(pipeline(description(grey, "depth"), Everywhere()), a=scene())
+    assert result.cameras == {}
+    assert "output.kind depth" in result.missing["a"]
+    assert "enough road" not in result.missing["a"]
+
+
+def test_a_camera_off_the_rigs_scale_says_so_in_its_confidence(grey):
+    # 7 % off: too little for a fit of its own, too much for the confidence of the others.
+    scenes = {"a": scene(), "b": scene(factor=1.07), "c": scene()}
+    result = run(pipeline(description(grey), Everywhere()), **scenes)
+    at = np.s_[44:48, 45:60]
+    assert result.cameras["b"].depth[at].mean() < 0.95 * result.cameras["a"].depth[at].mean()
+    assert result.cameras["a"].confidence[at].min() > 0.9
+    assert result.cameras["b"].confidence[at].max() < 0.75
+
+
+def test_an_image_of_a_wrong_shape_concerns_its_camera_alone(grey):
+    result = run(pipeline(description(grey), Everywhere()), a=scene(), b=scene()[..., 0])
+    assert list(result.cameras) == ["a"]
+    assert "an image of the shape [64, 64]" in result.missing["b"]
+
+
+def test_closing_twice_is_harmless_and_the_end(grey):
+    made = pipeline(description(grey), Everywhere())
+    made.estimator.close()
+    made.estimator.close()
+    assert made.provider == CPU
+    assert "closed" in run(made, a=scene()).missing["a"]
 
 
 def test_our_own_network_as_a_relative_one(tmp_path):

@@ -3,11 +3,13 @@ r"""Write a trained network to an ONNX file that a robot runs without PyTorch, a
     depth_perception export runs/lite/weights.pt -o lite_int8.onnx --precision int8 \
         --calibration data/validation
     depth_perception export runs/base/weights.pt -o rig.onnx --precision fp16 --static \
-        --cameras 6 --image 1600x900 --size 640x352
+        --cameras 6 --image 640x352 --size 512x288
+    depth_perception export base_fp16.onnx --build-only --cameras 6 --image 640x352
 
 One file serves every rig; with --static it serves one, and nothing in it is left open. The check
 compares it with PyTorch on the same inputs, and refuses fp32 beyond 0.1 % and fp16 beyond 1 %
-(median). --build-only builds TensorRT's engine of a file into the cache instead, on a GPU.
+(median). --build-only builds TensorRT's engine of a file into the cache instead, on a GPU, for
+depth images of the size --image.
 """
 
 from __future__ import annotations
@@ -15,10 +17,9 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    pass
+_DEFAULT = "640x352"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,10 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--static", action="store_true", help="fix all shapes")
     parser.add_argument("--cameras", type=int, default=6, help="how many (default 6)")
     parser.add_argument(
-        "--size", default="640x352", metavar="WxH", help="of the network's images (default 640x352)"
-    )
+        "--size", default="", metavar="WxH",
+        help="of the network's images (default 640x352; with --build-only what a node chooses)",
+    )  # fmt: skip
     parser.add_argument(
-        "--image", default="", metavar="WxH", help="of the cameras' (default: same)"
+        "--image", default="", metavar="WxH",
+        help="of the images and of depth (default: as --size; with --build-only 640x352)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--width", type=int, default=0, help="fused.width of the node, with --build-only"
     )
     parser.add_argument(
         "--calibration", default="", metavar="DIR",
@@ -66,14 +72,15 @@ def run(options: argparse.Namespace) -> int:
             fix="pip install -r requirements/training.txt",
         ) from None
     from depth_perception.network.checkpoint import load_checkpoint
-    from depth_perception.network.export import ExportOptions, export_model
+    from depth_perception.network.export import ExportOptions, check_folder, export_model
     from depth_perception.network.export_check import calibration_feeds, check, example_feeds
 
-    size = _size(options.size)
+    size = _size(options.size or _DEFAULT)
     chosen = ExportOptions(
         precision=options.precision, static=options.static, cameras=options.cameras, network=size,
         image=_size(options.image) if options.image else size,
     )  # fmt: skip
+    check_folder(options.output)
     network, facts = load_checkpoint(options.checkpoint)
     feeds: list[Any] = []
     if options.calibration:
@@ -86,16 +93,34 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
+    from depth_perception.estimators.network_inputs import (
+        axis_sizes,
+        check_sizes,
+        network_size,
+        usual_width,
+    )
+    from depth_perception.inference.model_file import read_fused_model
     from depth_perception.inference.onnx_session import build_only
 
-    size = _size(options.size)
-    image = _size(options.image) if options.image else size
-    axes = {
-        "cameras": options.cameras, "image_height": image[0], "image_width": image[1],
-        "rows": size[0] // 4, "columns": size[1] // 4,
-    }  # fmt: skip
-    print(f"engines are in {build_only(options.checkpoint, axes, options.cache or None)}")
+    image = _size(options.image or _DEFAULT)[::-1]
+    network = network_size(image, options.width or usual_width(image)) if min(image) > 0 else image
+    if options.size:
+        network = _size(options.size)[::-1]
+    check_sizes(options.cameras, image, network)
+    info = read_fused_model(options.checkpoint)
+    axes = {} if info.cameras else axis_sizes(options.cameras, image, network)
+    folder = build_only(options.checkpoint, axes, options.cache or None)
+    cameras, image = info.cameras or options.cameras, _fixed(info.width, info.height) or image
+    network = info.network or network
+    print(
+        f"engine in {folder}: {cameras} cameras, images {image[0]}x{image[1]},"
+        f" network {network[0]}x{network[1]}"
+    )
     return 0
+
+
+def _fixed(width: int | None, height: int | None) -> tuple[int, int] | None:
+    return None if width is None or height is None else (width, height)
 
 
 def _size(text: str) -> tuple[int, int]:

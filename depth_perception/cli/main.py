@@ -16,6 +16,8 @@ VERBS = {
     "replay": "compute depth for every frame set of a bag, without ROS",
     "evaluate": "score depth against the LiDAR or the exact depth in a bag",
     "ego-mask": "propose masks of the vehicle's own body from a drive",
+    "convert": "turn drives of a data set in its own folders into bags",
+    "targets": "compute what a foundation model says of a data set, once, for training",
     "train": "train a network on data sets of the synthetic world",
     "export": "write a trained network to an ONNX file, and check it",
     "world": "make a synthetic drive with exact truth, or a data set for training",

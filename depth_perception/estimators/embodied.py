@@ -14,7 +14,7 @@ from depth_perception.geometry.embodied_depth import (
 from depth_perception.parameters import EmbodiedParameters, Parameters
 from depth_perception.segmentation.sources import Segmentation, SurfaceSource
 
-from .estimator import CameraEstimate, Scene
+from .estimator import CameraEstimate, Scene, image_on_grid
 
 
 class EmbodiedEstimator:
@@ -54,7 +54,7 @@ class EmbodiedEstimator:
     ) -> CameraEstimate | DepthPerceptionError:
         """Compute one camera; what is wrong with it does not concern the others."""
         try:
-            image = view.image(frame.image)
+            image = image_on_grid(view, frame)
             segmentation = self._source.segment(view, frame, image)
             result = embodied_of(view, segmentation, self._parameters)
         except DepthPerceptionError as error:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_perception.errors import DepthPerceptionError
+from depth_perception.errors import DepthPerceptionError, MessageError
 from depth_perception.frame_set import CameraFrame
 from depth_perception.geometry.camera_view import CameraView
 from depth_perception.geometry.embodied_depth import Level
@@ -94,6 +94,21 @@ class Estimator(Protocol):
 
     def close(self) -> None:
         """Give back memory, the device's too."""
+
+
+def image_on_grid(view: CameraView, frame: CameraFrame) -> NDArray[np.uint8]:
+    """A camera's image on its working grid.
+
+    Raises:
+        MessageError: It is no BGR image.
+    """
+    shape, kind = frame.image.shape, frame.image.dtype
+    if len(shape) != 3 or shape[2] != 3 or min(shape) < 1 or kind != np.uint8:
+        raise MessageError(
+            f"an image of the shape {list(shape)}, {kind}",
+            expected="(height, width, 3), uint8, in BGR", fix="convert it before",
+        )  # fmt: skip
+    return view.image(frame.image)
 
 
 def levels_of(depth: NDArray[np.float32], surface: NDArray[np.uint8]) -> NDArray[np.uint8]:

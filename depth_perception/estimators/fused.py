@@ -7,10 +7,9 @@ What the network is told of a camera is uploaded when the rig changes, not with 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,25 +19,27 @@ from depth_perception.errors import DepthPerceptionError, ModelError
 from depth_perception.geometry.camera_view import CameraView
 from depth_perception.geometry.surface import Surface
 from depth_perception.inference.bound_session import FixedSession
-from depth_perception.inference.model_file import FusedModel, read_fused_model
-from depth_perception.inference.onnx_session import CPU, OnnxSession, default_providers
+from depth_perception.inference.onnx_session import CPU, default_providers, provider_name
 from depth_perception.parameters import Parameters
-from depth_perception.resources import WEIGHTS_FIX, weights_file
 from depth_perception.segmentation.sources import Segmentation, SurfaceSource
 
 from .embodied import embodied_of
-from .estimator import CameraEstimate, Scene, levels_of
-from .network_inputs import MULTIPLE, STRIDE, network_camera, network_rays, network_size
+from .estimator import CameraEstimate, Scene, image_on_grid, levels_of
+from .fused_model import Fixed, NetworkFile, network_file, tried
+from .network_inputs import (
+    MULTIPLE,
+    STRIDE,
+    Size,
+    network_rays,
+    network_size,
+    usual_width,
+    view_camera,
+)
 
 ROAD = 0.5
 """A pixel is road when the network says so with more than this probability."""
 _ALMOST = 0.06
 """A working grid whose aspect differs from the network's by less takes on the network's size."""
-_CHECKPOINT = ".pt"
-_WIDTH = 512
-"""Of the network's images, px, where the parameters leave it open: at that the shipped weights are
-most accurate on the whole (docs/inference.md)."""
-Size = tuple[int, int]
 MakeSession = Callable[[int, Size, Size], FixedSession]
 """Makes a session from number of cameras, (width, height) of the grid and of the network."""
 
@@ -49,6 +50,7 @@ class _Batch:
 
     session: FixedSession
     capacity: int
+    network: Size
     views: dict[str, CameraView] = field(default_factory=dict)
 
 
@@ -56,7 +58,7 @@ class FusedEstimator:
     """See `Estimator`.
 
     Attributes:
-        width: Of the network's images, px.
+        width: Of the network's images, px; 0: `network_inputs.usual_width`.
     """
 
     name = "fused"
@@ -80,20 +82,30 @@ class FusedEstimator:
         self._parameters = parameters
         self._source = source
         self._batches: dict[Size, _Batch] = {}
+        self._lock = threading.Lock()
+        self._closed = False
         self._model = ""
+        self._fixed: Fixed | None = None
+        self.width = parameters.fused.width
+        if make_session is not None:
+            self._make = make_session
+            small = make_session(1, (MULTIPLE, MULTIPLE), (MULTIPLE, MULTIPLE))
+            self._provider = tried(small, 1)
+            return
         # What cannot be loaded is to be known now, not with the first frame set.
-        gpu = (parameters.fused.providers or default_providers())[0] != "cpu"
-        self._make = make_session or self._session_maker(gpu)
-        self._provider = self._tried()
-        if gpu and not make_session and not parameters.fused.model and self._provider == CPU:
+        asked = parameters.fused.providers or default_providers()
+        gpu = provider_name(asked[0]) != CPU
+        file = network_file(parameters.fused, gpu)
+        self._provider = file.tried()
+        if gpu and not parameters.fused.model and self._provider == CPU:
             # ONNX Runtime could use a GPU, and there is none: the larger network is not for a CPU.
-            self._make = self._session_maker(False)
-            self._provider = self._tried()
-        self.width = parameters.fused.width or _WIDTH
+            file = network_file(parameters.fused, False)
+            self._provider = file.tried()
+        self._use(file)
 
     @property
     def provider(self) -> str:
-        """What the network runs on."""
+        """What the network runs on: until the first frame set, what it was tried on."""
         return self._provider
 
     @property
@@ -105,8 +117,11 @@ class FusedEstimator:
         """Return a size that the network can look at, where one is nearly ``size``.
 
         As wide as ``size``, whatever the network's own width: depth images are of one size on every
-        machine. Where the network is as wide, images are resized once, and depth need not be.
+        machine. Where the network is as wide, images are resized once, and depth need not be. A
+        file that was made for one size gets that.
         """
+        if self._fixed is not None:
+            return self._fixed.image
         if not self._parameters.output.image_width:
             return size  # the source's own pixels are asked for
         wanted = network_size(size, size[0])
@@ -115,6 +130,29 @@ class FusedEstimator:
 
     def estimate(self, scene: Scene) -> dict[str, CameraEstimate | DepthPerceptionError]:
         """Compute all cameras; see `Estimator`."""
+        with self._lock:
+            if self._closed:
+                raise ModelError("the estimator is closed", fix="make another")
+            return self._estimates(scene)
+
+    def set_parameters(self, parameters: Parameters) -> None:
+        """Take other live parameters."""
+        self._parameters = parameters
+
+    def close(self) -> None:
+        """Give back memory, the device's too; a frame set under way is finished first."""
+        with self._lock:
+            self._closed = True
+            for batch in self._batches.values():
+                batch.session.close()
+            self._batches.clear()
+
+    def _use(self, file: NetworkFile) -> None:
+        self._make, self._model, self._fixed = file.session, file.title, file.fixed
+        if self._fixed is not None and self._configured() > self._fixed.cameras:
+            raise self._too_many(self._configured())
+
+    def _estimates(self, scene: Scene) -> dict[str, CameraEstimate | DepthPerceptionError]:
         groups: dict[Size, dict[str, CameraView]] = {}
         for name, view in scene.views.items():
             groups.setdefault(view.size, {})[name] = view
@@ -123,42 +161,39 @@ class FusedEstimator:
         found: dict[str, CameraEstimate | DepthPerceptionError] = {}
         for size, views in groups.items():
             if any(name in scene.frames for name in views):
-                found.update(self._group(size, views, scene))
+                others = len(scene.views) - len(views)
+                found.update(self._group(size, views, others, scene))
         return {name: found[name] for name in scene.views if name in found}
 
-    def set_parameters(self, parameters: Parameters) -> None:
-        """Take other live parameters."""
-        self._parameters = parameters
-
-    def close(self) -> None:
-        """Give back memory, the device's too."""
-        for batch in self._batches.values():
-            batch.session.close()
-        self._batches.clear()
-
     def _group(
-        self, size: Size, views: dict[str, CameraView], scene: Scene
+        self, size: Size, views: dict[str, CameraView], others: int, scene: Scene
     ) -> Mapping[str, CameraEstimate | DepthPerceptionError]:
-        batch = self._batch(size, views)
+        batch = self._batch(size, views, others)
         slots = {name: slot for slot, name in enumerate(views)}
         present = [name for name in views if name in scene.frames]
         pixels = batch.session.buffer("image")
 
-        def bring(name: str) -> NDArray[np.uint8]:
-            image = views[name].image(scene.frames[name].image)
+        def bring(name: str) -> NDArray[np.uint8] | DepthPerceptionError:
+            try:
+                image = image_on_grid(views[name], scene.frames[name])
+            except DepthPerceptionError as error:
+                return error
             pixels[slots[name]] = image
             return image
 
         images = dict(zip(present, scene.pool.map(bring, present), strict=True))
-        for slot in range(batch.capacity):
-            if slot >= len(views) or list(views)[slot] not in images:
-                pixels[slot] = 0
+        seen = {slots[n] for n, item in images.items() if isinstance(item, np.ndarray)}
+        for slot in set(range(batch.capacity)) - seen:
+            pixels[slot] = 0
         outputs = batch.session.run()
 
         def read(name: str) -> CameraEstimate | DepthPerceptionError:
+            image = images[name]
+            if isinstance(image, DepthPerceptionError):
+                return image
             try:
                 maps = {key: value[slots[name]] for key, value in outputs.items()}
-                return self._estimate(views[name], scene, name, images[name], maps)
+                return self._estimate(views[name], scene, name, image, maps)
             except DepthPerceptionError as error:
                 return error
 
@@ -183,97 +218,68 @@ class FusedEstimator:
         level = levels_of(depth, segmentation.surface)
         return CameraEstimate(image, depth, confidence, level, embodied, segmentation.surface)
 
-    def _batch(self, size: Size, views: dict[str, CameraView]) -> _Batch:
+    def _batch(self, size: Size, views: dict[str, CameraView], others: int) -> _Batch:
         """Return the batch of a size, with what it needs to know of these cameras."""
-        network = network_size(size, self.width)
         batch = self._batches.get(size)
-        if batch is None or batch.capacity < len(views):
+        if batch is None or not self._fits(batch, len(views), others):
             if batch is not None:
                 batch.session.close()
                 del self._batches[size]
-            batch = _Batch(self._make(len(views), size, network), len(views))
-            self._batches[size] = batch
-            batch.session.set("camera", np.ones((batch.capacity, 5), np.float32))
-            batch.session.run()  # warm-up: a device chooses its algorithms now
+            batch = self._new_batch(size, len(views), others)
         same = list(batch.views) == list(views) and all(
             batch.views[name] is view for name, view in views.items()
         )
         if not same:
+            network = batch.network
             rays = np.zeros((batch.capacity, 3, network[1] // STRIDE, network[0] // STRIDE))
             cameras = np.zeros((batch.capacity, 5))
             cameras[:, 4] = 1.0  # the logarithm of an empty slot's focal length is a number
             for slot, view in enumerate(views.values()):
                 rays[slot] = network_rays(view.camera, network)
-                cameras[slot] = network_camera(view, network)
+                cameras[slot] = view_camera(view, network)
             batch.session.set("rays", rays.astype(np.float32))
             batch.session.set("camera", cameras.astype(np.float32))
             batch.views = dict(views)
         return batch
 
-    def _tried(self) -> str:
-        """Load the network for one small camera, run it, and return what it ran on."""
-        small = self._make(1, (MULTIPLE, MULTIPLE), (MULTIPLE, MULTIPLE))
-        small.set("camera", np.ones((1, 5), np.float32))
-        small.run()
-        small.close()
-        return small.provider
+    def _new_batch(self, size: Size, count: int, others: int) -> _Batch:
+        network = network_size(size, self.width or usual_width(size))
+        capacity = max(count, self._configured() - others)
+        if self._fixed is not None:
+            if size != self._fixed.image:
+                raise ModelError(
+                    f"model {self._model} is for images of {self._fixed.image}, these are {size}",
+                    expected="the model's size", fix="export it without --static",
+                )  # fmt: skip
+            if count > self._fixed.cameras:
+                raise self._too_many(count)
+            capacity, network = self._fixed.cameras, self._fixed.network
+        batch = _Batch(self._make(capacity, size, network), capacity, network)
+        self._batches[size] = batch
+        self._provider = batch.session.provider
+        batch.session.set("camera", np.ones((capacity, 5), np.float32))
+        batch.session.run()  # warm-up: a device chooses its algorithms now
+        return batch
 
-    def _session_maker(self, gpu: bool) -> MakeSession:
-        """Find the model that the parameters name, or the package's, and how it is run."""
-        settings = self._parameters.fused
-        providers = settings.providers or default_providers()
-        path = Path(settings.model) if settings.model else weights_file(gpu)
-        if path.suffix == _CHECKPOINT:
-            self._model = path.name
-            return lambda count, size, network: _torch_session(
-                path, _shapes(count, size, network), settings.require_gpu
-            )
-        try:
-            info = read_fused_model(path)
-        except ModelError as error:
-            fix = f"{error.fix}, or set estimator: embodied" if settings.model else WEIGHTS_FIX
-            raise ModelError(error.problem, expected=error.expected, fix=fix) from None
-        if info.output != "depth":
-            raise ModelError(
-                f"model '{path}' gives {info.output}", expected="depth",
-                fix="use it with estimator relative",
-            )  # fmt: skip
-        self._model = f"{info.name} ({path.name})"
+    def _fits(self, batch: _Batch, count: int, others: int) -> bool:
+        """Whether a batch has room enough, and no room that no camera will ever take."""
+        if self._fixed is not None:
+            return count <= batch.capacity
+        complete = 0 < self._configured() <= count + others
+        return count <= batch.capacity and not (complete and others and batch.capacity > count)
 
-        def make(count: int, size: Size, network: Size) -> FixedSession:
-            axes = _axes(info, count, size, network)
-            session = OnnxSession(
-                path, providers, settings.require_gpu, axes=axes,
-                cache=settings.tensorrt_cache or None,
-            )  # fmt: skip
-            return session.bind(_shapes(count, size, network))
+    def _configured(self) -> int:
+        """How many cameras the parameters name: they may appear one after the other."""
+        named = self._parameters
+        return max(len(named.cameras), len(named.image_topics), len(named.camera_info_topics))
 
-        return make
-
-
-def _torch_session(path: Path, shapes: Mapping[str, Any], require_gpu: bool) -> FixedSession:
-    from depth_perception.inference.torch_session import TorchSession
-
-    return TorchSession(path, shapes, require_gpu=require_gpu)
-
-
-def _axes(info: FusedModel, count: int, size: Size, network: Size) -> dict[str, int]:
-    """Sizes of the axes that the file leaves open."""
-    if info.cameras is not None:
-        return {}
-    return {
-        "cameras": count, "image_height": size[1], "image_width": size[0],
-        "rows": network[1] // STRIDE, "columns": network[0] // STRIDE,
-    }  # fmt: skip
-
-
-def _shapes(count: int, size: Size, network: Size) -> dict[str, tuple[int, ...]]:
-    rows, columns = network[1] // STRIDE, network[0] // STRIDE
-    return {
-        "image": (count, size[1], size[0], 3), "rays": (count, 3, rows, columns),
-        "camera": (count, 5), "depth": (count, size[1], size[0]),
-        "confidence": (count, rows, columns), "road": (count, rows, columns),
-    }  # fmt: skip
+    def _too_many(self, count: int) -> ModelError:
+        cameras = 0 if self._fixed is None else self._fixed.cameras
+        return ModelError(
+            f"model {self._model} is for {cameras} cameras, the rig has {count}",
+            expected=f"{cameras} cameras or fewer",
+            fix=f"export it with --static --cameras {count}, or without --static",
+        )
 
 
 def _enlarged(values: NDArray[np.float32], size: Size) -> NDArray[np.float32]:

@@ -10,16 +10,83 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_perception.errors import ConfigurationError
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.camera_view import CameraView
+from depth_perception.geometry.ground_plane import GroundPlane, camera_height
 
 MULTIPLE, STRIDE = 32, 4
 """As in `network.fused`: of the sizes of the network's images, and of its maps, px."""
-_LEAST_HEIGHT = 0.05
+LEAST_HEIGHT = 0.05
 """A camera is at least this high over the road for the network, m."""
+WIDTH = 512
+"""Of the network's images, px, where the parameters leave it open, see `usual_width`: at that the
+shipped weights are most accurate on the whole (docs/inference.md)."""
+_ASPECT = 16 / 9
+AXES = {
+    "image": {0: "cameras", 1: "image_height", 2: "image_width"},
+    "rays": {0: "cameras", 2: "rows", 3: "columns"},
+    "camera": {0: "cameras"},
+}
+"""Names of the axes that a model file leaves open, by input and place."""
+Size = tuple[int, int]
 
 
-def network_size(grid: tuple[int, int], width: int) -> tuple[int, int]:
+def check_sizes(count: int, image: Size, network: Size) -> None:
+    """Refuse sizes that no model file can have.
+
+    Args:
+        count: Of the cameras.
+        image: Sides of the images, px.
+        network: Sides of the network's images, px.
+
+    Raises:
+        ConfigurationError: One of them is impossible.
+    """
+    if count < 1 or min(image) < 1 or any(n < MULTIPLE or n % MULTIPLE for n in network):
+        raise ConfigurationError(
+            f"{count} cameras, images {image}, network {network}",
+            expected="one camera or more, images of a pixel or more, and multiples of"
+            f" {MULTIPLE} for the network",
+            fix="correct --cameras, --image and --size",
+        )
+
+
+def axis_sizes(count: int, image: Size, network: Size) -> dict[str, int]:
+    """Sizes of `AXES`.
+
+    Args:
+        count: Of the cameras.
+        image: (width, height) of the images and of depth, px.
+        network: (width, height) of the network's images, px.
+    """
+    return {
+        "cameras": count, "image_height": image[1], "image_width": image[0],
+        "rows": network[1] // STRIDE, "columns": network[0] // STRIDE,
+    }  # fmt: skip
+
+
+def tensor_shapes(count: int, image: Size, network: Size) -> dict[str, tuple[int, ...]]:
+    """Shapes of all inputs and outputs; see `axis_sizes`."""
+    size = axis_sizes(count, image, network)
+    images = (count, size["image_height"], size["image_width"])
+    maps = (count, size["rows"], size["columns"])
+    return {
+        "image": (*images, 3), "rays": (count, 3, *maps[1:]), "camera": (count, 5),
+        "depth": images, "confidence": maps, "road": maps,
+    }  # fmt: skip
+
+
+def usual_width(grid: Size) -> int:
+    """Width of the network's images, px, where the parameters leave it open.
+
+    `WIDTH` for pictures of 16:9 and higher ones; flatter ones are as many pixels wider, so that
+    they get as many in all.
+    """
+    return round(WIDTH * math.sqrt(max(1.0, grid[0] / grid[1] / _ASPECT)))
+
+
+def network_size(grid: Size, width: int) -> Size:
     """(width, height) of the network's images for a working grid of (width, height).
 
     Multiples of 32 about as wide as wished, but not wider than the grid; the height is the one
@@ -43,11 +110,24 @@ def network_rays(model: CameraModel, size: tuple[int, int]) -> NDArray[np.float3
     return np.ascontiguousarray(rays.transpose(2, 0, 1), dtype=np.float32)
 
 
-def network_camera(view: CameraView, size: tuple[int, int]) -> NDArray[np.float32]:
-    """The numbers (5,) of a camera: normal of the ground, height over it, focal length.
+def network_camera(
+    model: CameraModel, T_base_camera: NDArray[np.float64], ground: GroundPlane | None
+) -> NDArray[np.float32]:
+    """A camera's numbers (5,), see `network.prior.CAMERA`; without a ground, no calibration."""
+    if ground is None:
+        return _numbers(model, np.zeros(3), 0.0)
+    height = max(camera_height(ground, T_base_camera), LEAST_HEIGHT)
+    return _numbers(model, T_base_camera[:3, :3].T @ ground.normal, height)
 
-    All but the focal length 0 would stand for no calibration; a view always has one.
-    """
-    K = view.camera.resized(*size).K
-    focal = math.sqrt(abs(K[0, 0] * K[1, 1]))
-    return np.array([*view.normal, max(view.height, _LEAST_HEIGHT), focal], np.float32)
+
+def view_camera(view: CameraView, size: Size) -> NDArray[np.float32]:
+    """`network_camera` of a working grid, for the network's images of ``size``."""
+    return _numbers(view.camera.resized(*size), view.normal, max(view.height, LEAST_HEIGHT))
+
+
+def _numbers(
+    model: CameraModel, normal: NDArray[np.float64], height: float
+) -> NDArray[np.float32]:  # fmt: skip
+    """Normal of the ground, height over it, focal length."""
+    focal = math.sqrt(abs(model.K[0, 0] * model.K[1, 1]))
+    return np.array([*normal, height, focal], np.float32)

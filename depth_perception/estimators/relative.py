@@ -7,8 +7,10 @@ enough road. Confidence follows the error of the fit.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -24,9 +26,9 @@ from depth_perception.parameters import Parameters
 from depth_perception.segmentation.sources import Segmentation, SurfaceSource
 
 from .embodied import embodied_of
-from .estimator import CameraEstimate, Scene, levels_of
+from .estimator import CameraEstimate, Scene, image_on_grid, levels_of
 from .relative_description import read_description
-from .scale_fit import LEAST_PIXELS, Fit, error_of, fit
+from .scale_fit import LEAST_PIXELS, Fit, error_of, fit, fit_depth
 
 FARTHEST = 200.0
 """Deeper is +Inf, m."""
@@ -42,7 +44,10 @@ _SPREAD = 1.48
 
 @dataclass(frozen=True)
 class _Seen:
-    """One camera before the fit: its image, what the network says, and where its road is."""
+    """One camera before the fit: its image, what the network says, and where its road is.
+
+    What the network says is inverse depth, up to scale and shift of it or of depth; NaN unknown.
+    """
 
     image: NDArray[np.uint8]
     relative: NDArray[np.float32]
@@ -73,28 +78,33 @@ class RelativeEstimator:
             )
         self._parameters = parameters
         self._source = source
-        self._description = described = read_description(settings.model)
-        self._session = OnnxSession(
+        self._lock = threading.Lock()
+        path = Path(settings.model).expanduser()
+        self._description = described = read_description(path)
+        session = OnnxSession(
             described.model, settings.providers or default_providers(), settings.require_gpu
         )
-        names = [tensor.name for tensor in self._session.outputs]
+        self._session: OnnxSession | None = session
+        self._provider = session.reported
+        names = [tensor.name for tensor in session.outputs]
         which = described.which
         if isinstance(which, int):
             which = names[which] if which < len(names) else f"number {which}"
-        if which not in names or len(self._session.inputs) != 1:
+        if which not in names or len(session.inputs) != 1:
             raise ModelError(
                 f"relative depth '{described.path}': output {which} of a model with"
-                f" {len(self._session.inputs)} inputs",
+                f" {len(session.inputs)} inputs",
                 expected="one image in, and one of the outputs " + ", ".join(names),
                 fix="correct output.name",
             )
         self._output = which
-        self._relative(np.zeros((described.input.height, described.input.width, 3), np.uint8))
+        size = described.input.height, described.input.width
+        self._relative(session, np.zeros((*size, 3), np.uint8))
 
     @property
     def provider(self) -> str:
         """What the network runs on."""
-        return self._session.provider
+        return self._provider
 
     @property
     def model(self) -> str:
@@ -107,11 +117,28 @@ class RelativeEstimator:
 
     def estimate(self, scene: Scene) -> dict[str, CameraEstimate | DepthPerceptionError]:
         """Compute all cameras; see `Estimator`."""
+        with self._lock:
+            if self._session is None:
+                raise ModelError("the estimator is closed", fix="make another")
+            return self._estimates(self._session, scene)
+
+    def set_parameters(self, parameters: Parameters) -> None:
+        """Take other live parameters."""
+        self._parameters = parameters
+
+    def close(self) -> None:
+        """Give back memory, the device's too; a frame set under way is finished first."""
+        with self._lock:
+            self._session = None
+
+    def _estimates(
+        self, session: OnnxSession, scene: Scene
+    ) -> dict[str, CameraEstimate | DepthPerceptionError]:
         seen: dict[str, _Seen | DepthPerceptionError] = {}
         for name in scene.views:
             if name in scene.frames:
                 try:
-                    seen[name] = self._look(scene, name)
+                    seen[name] = self._look(session, scene, name)
                 except DepthPerceptionError as error:
                     seen[name] = error
         good = {name: item for name, item in seen.items() if isinstance(item, _Seen)}
@@ -123,26 +150,31 @@ class RelativeEstimator:
             elif name in fits:
                 results[name] = self._measured(scene.views[name], item, fits[name], scene)
             else:
-                results[name] = ModelError(
-                    "relative depth has no scale: no camera sees enough road to measure it by",
-                    expected=f"{LEAST_PIXELS} pixels of road within {_ROAD_RANGE:g} m",
-                    fix="look at segmentation.source, extrinsics and ego masks",
-                )
+                results[name] = self._without_scale(good)
         return results
 
-    def set_parameters(self, parameters: Parameters) -> None:
-        """Take other live parameters."""
-        self._parameters = parameters
+    def _without_scale(self, seen: Mapping[str, _Seen]) -> ModelError:
+        """Say why nothing could be fitted."""
+        pixels = sum(int(np.isfinite(item.on_road).sum()) for item in seen.values())
+        if pixels < LEAST_PIXELS:
+            return ModelError(
+                "relative depth has no scale: no camera sees enough road to measure it by",
+                expected=f"{LEAST_PIXELS} pixels of road within {_ROAD_RANGE:g} m, not {pixels}",
+                fix="look at segmentation.source, extrinsics and ego masks",
+            )
+        return ModelError(
+            f"relative depth has no scale: what the network says of {pixels} pixels of road does"
+            f" not go with their depth as output.kind {self._description.kind} says",
+            expected="greater to be nearer with inverse, farther with depth",
+            fix=f"correct output.kind in '{self._description.path}', or look at"
+            " segmentation.source and extrinsics",
+        )
 
-    def close(self) -> None:
-        """Give back memory, the device's too."""
-        del self._session
-
-    def _look(self, scene: Scene, name: str) -> _Seen:
+    def _look(self, session: OnnxSession, scene: Scene, name: str) -> _Seen:
         """Run the network on a camera, and find what can be measured of its road."""
         view, frame = scene.views[name], scene.frames[name]
-        image = view.image(frame.image)
-        relative = self._relative(image)
+        image = image_on_grid(view, frame)
+        relative = self._relative(session, image)
         segmentation = self._source.segment(view, frame, image)
         road = (segmentation.surface == Surface.ROAD) & ~view.ego
         road &= view.inverse_plane > 1 / _ROAD_RANGE
@@ -162,7 +194,8 @@ class RelativeEstimator:
             }
         if not seen:
             return {}
-        rig = fit(
+        fitted = fit_depth if self._description.kind == "depth" else fit
+        rig = fitted(
             np.concatenate([item.on_road for item in seen.values()]),
             np.concatenate([item.inverse for item in seen.values()]),
         )
@@ -172,8 +205,11 @@ class RelativeEstimator:
             if rig is not None:
                 error = error_of(rig.inverse_depth(item.on_road), item.inverse)
                 fits[name] = rig
+                if np.isfinite(error) and np.isfinite(item.on_road).sum() >= LEAST_PIXELS:
+                    # What its own road says of the rig's scale counts, where it says enough.
+                    fits[name] = replace(rig, error=max(rig.error, error))
             if error > _MISFIT:
-                own = fit(item.on_road, item.inverse)
+                own = fitted(item.on_road, item.inverse)
                 if own is not None and own.error < error:
                     fits[name] = own
         return fits
@@ -196,11 +232,13 @@ class RelativeEstimator:
             item.image, depth, confidence_of(sigma), levels_of(depth, surface), embodied, surface
         )
 
-    def _relative(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Inverse relative depth on the image's grid, (h, w)."""
+    def _relative(
+        self, session: OnnxSession, image: NDArray[np.uint8]
+    ) -> NDArray[np.float32]:  # fmt: skip
+        """Inverse relative depth on the image's grid, (h, w); NaN unknown."""
         described = self._description.input
         array = as_input(fitted_to(image, described), described)
-        found = self._session.run({self._session.inputs[0].name: array}, [self._output])[0]
+        found = session.run({session.inputs[0].name: array}, [self._output])[0]
         values: NDArray[np.float32] = np.squeeze(found).astype(np.float32)
         if values.ndim != 2 or min(values.shape) < 2:
             raise ModelError(
@@ -209,7 +247,8 @@ class RelativeEstimator:
                 expected="one value for each pixel", fix="choose another output",
             )  # fmt: skip
         if self._description.kind != "inverse":
-            values = np.divide(1, np.maximum(values, 1e-6), dtype=np.float32)
+            values = np.where(values > 0, values, np.float32(np.nan))
+            values = np.divide(1, values, dtype=np.float32)
         (x, y), (left, top) = placement(described, image.shape[1], image.shape[0])
         across, down = values.shape[1] / described.width, values.shape[0] / described.height
         # Centres of pixels are at integers, as in segmentation.onnx_segmenter.

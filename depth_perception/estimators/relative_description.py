@@ -10,8 +10,10 @@
       std: [0.229, 0.224, 0.225]
     output:
       name: predicted_depth   # or index: 0
-      kind: inverse           # inverse: greater is nearer; depth: greater is farther; both of
-                              # unknown scale and shift. metric: metres, used as they are
+      kind: inverse           # what is affine in what comes out, with unknown scale and shift:
+                              # inverse: 1/Z, greater is nearer; depth: Z, greater is farther.
+                              # metric: metres, used as they are. Of depth and metric, 0 and what
+                              # is below it is unknown
 """
 
 from __future__ import annotations

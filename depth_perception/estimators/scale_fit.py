@@ -1,12 +1,13 @@
 """Scale and shift that bring inverse relative depth to metres, from pixels whose depth is known.
 
-1/Z = scale * relative + shift, fitted so that outliers (things that stand on what was taken for
-road, edges) do not count. Plain functions of arrays; the same pixels give the same numbers.
+1/Z = scale * relative + shift, or for networks of depth Z = scale * relative + shift, fitted so
+that outliers (things that stand on what was taken for road, edges) do not count. Plain functions
+of arrays; the same pixels give the same numbers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,18 +23,36 @@ class Fit:
     """Scale and shift.
 
     Attributes:
-        scale: 1/m for each unit of relative inverse depth; above 0.
-        shift: 1/m.
+        scale: For each unit of what the network says, 1/m, or m of depth; above 0.
+        shift: 1/m, or m.
         error: Median relative error of the depth over the pixels of the fit.
+        of_depth: Scale and shift are those of depth, not of inverse depth.
     """
 
     scale: float
     shift: float
     error: float
+    of_depth: bool = False
 
     def inverse_depth(self, relative: NDArray[np.floating]) -> NDArray[np.float32]:
-        """1/Z of relative inverse depth, 1/m."""
-        return np.asarray(relative * np.float32(self.scale) + np.float32(self.shift), np.float32)
+        """1/Z of relative inverse depth, 1/m; NaN where depth came out behind the lens."""
+        if not self.of_depth:
+            return _line(relative, self.scale, self.shift)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            depth = _line(1 / np.asarray(relative), self.scale, self.shift)
+            return np.where(depth > 0, 1 / depth, np.float32(np.nan))
+
+
+def fit_depth(relative: NDArray[np.floating], inverse: NDArray[np.floating]) -> Fit | None:
+    """Fit scale and shift of depth; see `fit`, whose arguments these are, too."""
+    relative, inverse = np.asarray(relative, np.float64), np.asarray(inverse, np.float64)
+    good = np.isfinite(relative) & (relative > 0) & np.isfinite(inverse) & (inverse > 0)
+    relative, inverse = relative[good], inverse[good]
+    line = fit(1 / relative, 1 / inverse)
+    if line is None:
+        return None
+    found = Fit(line.scale, line.shift, 0.0, of_depth=True)
+    return replace(found, error=error_of(found.inverse_depth(relative), inverse))
 
 
 def fit(relative: NDArray[np.floating], inverse: NDArray[np.floating]) -> Fit | None:
@@ -75,7 +94,12 @@ def fit(relative: NDArray[np.floating], inverse: NDArray[np.floating]) -> Fit | 
 
 
 def error_of(found: NDArray[np.floating], inverse: NDArray[np.floating]) -> float:
-    """Median relative error of depth, from inverse depths; infinity where there are none."""
-    if not len(inverse):
+    """Median relative error of depth, from inverse depths; infinity where none are known."""
+    known = ~np.isnan(found)
+    if not known.any():
         return float("inf")
-    return float(np.median(np.abs(inverse / np.maximum(found, 1e-6) - 1)))
+    return float(np.median(np.abs(inverse[known] / np.maximum(found[known], 1e-6) - 1)))
+
+
+def _line(x: NDArray[np.floating], scale: float, shift: float) -> NDArray[np.float32]:
+    return np.asarray(x * np.float32(scale) + np.float32(shift), np.float32)

@@ -47,7 +47,7 @@ class BoundSession:
     """See `FixedSession`.
 
     Attributes:
-        provider: The execution provider really in use.
+        provider: The execution provider really in use; see `OnnxSession.reported`.
         device: Where the buffers are: ``cpu`` or ``cuda``.
     """
 
@@ -58,8 +58,8 @@ class BoundSession:
         """Make the buffers; see `OnnxSession.bind`."""
         import onnxruntime
 
-        self.provider = session.provider
-        self.device = device or ("cpu" if self.provider.startswith("CPU") else "cuda")
+        self.provider = session.reported
+        self.device = device or ("cpu" if session.provider.startswith("CPU") else "cuda")
         self._path = session.path
         self._inner: Any = inner
         self._value = onnxruntime.OrtValue

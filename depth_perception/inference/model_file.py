@@ -13,12 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from depth_perception.errors import ModelError
 
 FORMAT = "depth_perception fused"
 VERSION = 1
 PREFIX = "depth_perception."
 """Begins the key of each entry of the metadata that is ours."""
+INPUTS = {"image": np.uint8, "rays": np.float32, "camera": np.float32}
+OUTPUTS = ("depth", "confidence", "road")
+"""Of the fused network, in the graph's order."""
+STRIDE = 4
+"""As in `network.fused`: of the rays and of confidence and road, px of the network's images."""
 _GRAPH, _METADATA = 7, 14
 """Numbers of ModelProto's fields."""
 _LENGTH_DELIMITED = 2
@@ -53,6 +60,7 @@ class FusedModel:
         farthest: Deeper is +Inf, m.
         weights_hash: SHA-256 of the weights that it was exported from.
         cameras, height, width: Of the image, px, and how many; None where the file serves all.
+        network: (width, height) of the network's images, px; None as well.
         facts: How the weights were made: commit, command, figures.
     """
 
@@ -66,6 +74,7 @@ class FusedModel:
     cameras: int | None
     height: int | None
     width: int | None
+    network: tuple[int, int] | None
     facts: Mapping[str, Any]
 
 
@@ -90,10 +99,10 @@ def read_model_file(path: str | Path) -> ModelFile:
         for number, value in _fields(content):
             if number == _GRAPH:
                 found = True
-                graph.update(value)
+                graph.update(_content(value))
             elif number == _METADATA:
-                entry = dict(_fields(value))
-                metadata[bytes(entry.get(1, b"")).decode()] = bytes(entry.get(2, b"")).decode()
+                entry = dict(_fields(_content(value)))
+                metadata[_text(entry.get(1))] = _text(entry.get(2))
     except (ValueError, IndexError, UnicodeDecodeError):
         found = False
     if not found:
@@ -137,12 +146,16 @@ def read_fused_model(path: str | Path) -> FusedModel:
         cameras, height, width = (
             int(entries[key]) if entries[key] else None for key in ("cameras", "height", "width")
         )
+        network = None
+        if cameras:
+            rows, columns = json.loads(entries["inputs"])["rays"][2:]
+            network = STRIDE * int(columns), STRIDE * int(rows)
         return FusedModel(
             file.path, f"{size} {precision}", size, precision, entries["output"],
             float(entries["farthest"]), entries["weights_hash"], cameras, height, width,
-            json.loads(entries["facts"]),
+            network, json.loads(entries["facts"]),
         )  # fmt: skip
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"model '{file.path}': its metadata is incomplete ({error})",
             expected="what depth_perception export writes", fix=_EXPORT,
@@ -150,7 +163,11 @@ def read_fused_model(path: str | Path) -> FusedModel:
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
-    """Yield number and value of each field of a message; ValueError where it ends too soon."""
+    """Yield number and value of each field: bytes of one with a length, a number of the others.
+
+    Raises:
+        ValueError: The message ends too soon, or is none.
+    """
     place = 0
     while place < len(data):
         tag, place = _varint(data, place)
@@ -167,8 +184,20 @@ def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
             raise ValueError("no field of this kind")
         if number == 0 or place + size > len(data):
             raise ValueError("ends too soon")
-        yield number, data[place : place + size]
+        content = data[place : place + size]
+        yield number, content if kind == _LENGTH_DELIMITED else int.from_bytes(content, "little")
         place += size
+
+
+def _content(value: Any) -> memoryview:
+    """Return the bytes of a field that is to have a length."""
+    if not isinstance(value, memoryview):
+        raise ValueError("a field of another kind")
+    return value
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else bytes(_content(value)).decode()
 
 
 def _varint(data: memoryview, place: int) -> tuple[int, int]:

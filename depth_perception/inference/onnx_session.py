@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.errors import ConfigurationError, ModelError
+from depth_perception.inference.tensorrt import ENGINES, provider_options
 from depth_perception.yaml_mapping import nearest
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ _DTYPES = {
     "tensor(uint8)": np.uint8, "tensor(int8)": np.int8, "tensor(int32)": np.int32,
     "tensor(int64)": np.int64, "tensor(bool)": np.bool_,
 }  # fmt: skip
-
-
+_TELLS = "get_provider_graph_assignment_info"
+"""Of a session: what it gave to which provider. ONNX Runtime has it from 1.24 on."""
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "QLinearConv", "FusedConv")
 
 
@@ -61,8 +62,11 @@ class OnnxSession:
         outputs: In the graph's order.
         provider: The execution provider really in use, e.g. ``CPUExecutionProvider``: of those that
             were asked for, the first that was given a part of the graph.
+        reported: The same for status messages: ``unverified`` stands behind it where ONNX Runtime
+            is too old to tell what it gave to whom (before 1.24) and require_gpu is not set.
         assigned: How many nodes of the graph each provider was given; empty where ONNX Runtime is
-            too old to tell (before 1.24).
+            too old to tell.
+        engines: Folder of TensorRT's engines of this model; empty without TensorRT.
     """
 
     def __init__(
@@ -83,7 +87,7 @@ class OnnxSession:
             require_gpu: Refuse to run on the CPU, or layers of the model there.
             axes: Sizes of axes that the model leaves open, by name.
             cache: Folder for TensorRT's engines, which take minutes to build; made when it is not
-                there. None: `default_cache`.
+                there. None: `tensorrt.default_cache`.
 
         Raises:
             ModelError: The file is absent or no model, ONNX Runtime is not installed, or
@@ -97,7 +101,7 @@ class OnnxSession:
                 expected="an .onnx file",
                 fix="correct the path, or put the model there",
             )
-        wanted = [_provider(name) for name in providers or ["cpu"]]
+        wanted = list(dict.fromkeys(provider_name(name) for name in providers or ["cpu"]))
         try:
             import onnxruntime
         except ImportError as error:
@@ -116,18 +120,32 @@ class OnnxSession:
         for name, size in (axes or {}).items():
             options.add_free_dimension_override_by_name(name, size)
         asked = [*usable, *([CPU] * (CPU not in usable))]
-        settings = [_settings(name, cache) for name in asked]
+        gpus = [name for name in usable if name != CPU]
+        tells = hasattr(onnxruntime.InferenceSession, _TELLS)
+        if require_gpu and gpus and not tells:
+            # It cannot say afterwards what runs where; but it can refuse the CPU any node.
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+            asked = gpus
+        settings = [
+            _settings(name, self.path, axes, cache, onnxruntime.__version__) for name in asked
+        ]
         try:
             self._session = onnxruntime.InferenceSession(str(self.path), options, asked, settings)
         except Exception as error:  # onnxruntime raises classes of its own without a common base
             raise ModelError(
                 f"model '{self.path}' cannot be loaded ({' '.join(str(error).split())})",
-                expected=f"a whole ONNX model for ONNX Runtime {onnxruntime.__version__}",
+                expected=f"a whole ONNX model for ONNX Runtime {onnxruntime.__version__}"
+                + ", and no part of it on the CPU, as require_gpu says" * (asked is gpus),
                 fix="export or copy it again; a newer opset needs a newer ONNX Runtime",
             ) from None
+        # On an error of CUDA or TensorRT it would start over on the CPU, and say nothing.
+        self._session.disable_fallback()
+        self.engines = next((s[ENGINES] for s in settings if ENGINES in s), "")
         self.assigned, on_cpu = _assigned(self._session)
         in_use: list[str] = self._session.get_providers()
         self.provider = next((n for n in in_use if self.assigned.get(n)), in_use[0])
+        known = tells or self.provider == CPU or asked is gpus
+        self.reported = self.provider if known else f"{self.provider}, unverified"
         if require_gpu and (self.provider == CPU or on_cpu):
             where = f"runs on {self.provider}"
             if self.provider != CPU:
@@ -179,18 +197,17 @@ class OnnxSession:
 
 def default_providers() -> list[str]:
     """CUDA where ONNX Runtime has it, then the CPU."""
+    return ["cuda", "cpu"] if usable_providers([PROVIDERS["cuda"]]) else ["cpu"]
+
+
+def usable_providers(names: Sequence[str]) -> list[str]:
+    """Those of ONNX Runtime's names that it was built with on this machine."""
     try:
         import onnxruntime
     except ImportError:
-        return ["cpu"]
-    has_cuda = PROVIDERS["cuda"] in onnxruntime.get_available_providers()
-    return ["cuda", "cpu"] if has_cuda else ["cpu"]
-
-
-def default_cache() -> Path:
-    """Folder for TensorRT's engines when none is set."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "depth_perception" / "tensorrt"
+        return []
+    available = onnxruntime.get_available_providers()
+    return [name for name in names if name in available]
 
 
 def build_only(
@@ -199,13 +216,13 @@ def build_only(
     """Build TensorRT's engine of a model into the cache, and do not run it.
 
     Returns:
-        The folder of engines.
+        The folder of the engine: one of this model, these sizes and this ONNX Runtime.
 
     Raises:
-        ModelError: TensorRT is not there, or cannot build it.
+        ModelError: TensorRT is not there, or cannot build it, or the model is in int8.
     """
-    OnnxSession(path, ["tensorrt"], require_gpu=True, axes=axes, cache=cache)
-    return Path(cache or default_cache())
+    session = OnnxSession(path, ["tensorrt"], require_gpu=True, axes=axes, cache=cache)
+    return Path(session.engines)
 
 
 def available_cores() -> int:
@@ -215,7 +232,12 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _provider(name: str) -> str:
+def provider_name(name: str) -> str:
+    """ONNX Runtime's name of ``tensorrt``, ``cuda`` or ``cpu``.
+
+    Raises:
+        ConfigurationError: Nobody knows it.
+    """
     known = {**PROVIDERS, **{full.lower(): full for full in PROVIDERS.values()}}
     if name.lower() not in known:
         raise ConfigurationError(
@@ -226,35 +248,26 @@ def _provider(name: str) -> str:
     return known[name.lower()]
 
 
-def _settings(provider: str, cache: str | Path | None) -> dict[str, str]:
+def _settings(
+    provider: str, path: Path, axes: Mapping[str, int] | None, cache: str | Path | None,
+    version: str,
+) -> dict[str, str]:  # fmt: skip
     """Options of a provider, as ONNX Runtime names them."""
     if provider == PROVIDERS["cuda"]:
         # Searching all algorithms takes many times as long as it saves in an hour of driving.
         return {"cudnn_conv_algo_search": "HEURISTIC"}
     if provider != PROVIDERS["tensorrt"]:
         return {}
-    folder = Path(cache or default_cache())
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"the folder of TensorRT engines '{folder}' cannot be made ({error.strerror})",
-            expected="a folder that can be written", fix="set fused.tensorrt_cache",
-        ) from None  # fmt: skip
-    return {
-        "trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder),
-        "trt_timing_cache_enable": "1", "trt_timing_cache_path": str(folder),
-        "trt_fp16_enable": "1",
-    }  # fmt: skip
+    return provider_options(path, axes, cache, version)
 
 
 def _assigned(session: Any) -> tuple[dict[str, int], set[str]]:
     """Nodes of each provider, and what kinds of layers the CPU has beside another provider."""
-    if not hasattr(session, "get_provider_graph_assignment_info"):
+    if not hasattr(session, _TELLS):
         return {}, set()
     counts: dict[str, int] = {}
     layers: set[str] = set()
-    for part in session.get_provider_graph_assignment_info():
+    for part in getattr(session, _TELLS)():
         nodes = part.get_nodes()
         counts[part.ep_name] = counts.get(part.ep_name, 0) + len(nodes)
         if part.ep_name == CPU:

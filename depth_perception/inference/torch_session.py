@@ -5,7 +5,8 @@ Optional: only where PyTorch is installed. Everything else of this package needs
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,34 @@ from numpy.typing import NDArray
 
 from depth_perception.errors import ModelError
 
-INPUTS = {"image": np.uint8, "rays": np.float32, "camera": np.float32}
-OUTPUTS = ("depth", "confidence", "road")
+from .model_file import INPUTS, OUTPUTS
+from .onnx_session import PROVIDERS, provider_name
+
 _WARM_UP = 3
+
+
+def device_of(providers: Sequence[str]) -> str:
+    """``cuda`` or ``cpu``: the first of some providers that PyTorch has here.
+
+    Args:
+        providers: ``tensorrt``, ``cuda`` or ``cpu``, in order of preference. TensorRT, which
+            PyTorch does not run, is passed over. Empty: CUDA where there is one.
+
+    Raises:
+        ConfigurationError: A provider that nobody knows.
+        ModelError: PyTorch is missing.
+    """
+    names = [provider_name(name) for name in providers]
+    try:
+        import torch
+    except ImportError as error:
+        raise _without_torch(error) from None
+    for name in names or [PROVIDERS["cuda"]]:
+        if name == PROVIDERS["cpu"]:
+            break
+        if name == PROVIDERS["cuda"] and torch.cuda.is_available():
+            return "cuda"
+    return "cpu"
 
 
 class TorchSession:
@@ -46,13 +72,8 @@ class TorchSession:
             import torch
 
             from depth_perception.network.checkpoint import load_checkpoint
-            from depth_perception.network.deployed import DeployedSurround
-            from depth_perception.network.fused import expectation
         except ImportError as error:
-            raise ModelError(
-                f"checkpoint '{path}' needs PyTorch ({error})", expected="torch installed",
-                fix="pip install torch, or export it once: depth_perception export",
-            ) from None  # fmt: skip
+            raise _without_torch(error) from None
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         if require_gpu and device == "cpu":
             raise ModelError(
@@ -61,25 +82,41 @@ class TorchSession:
             )  # fmt: skip
         network, _ = load_checkpoint(path)
         self.provider = f"torch {device}"
+        self._path = path
         self._torch = torch
-        self._model: Any = DeployedSurround(network).to(device).eval()
-        self._model.network.expectation = expectation  # ONNX Runtime's form overflows 16 bits
         self._half = half and device == "cuda"
-        self._inputs = {
-            name: torch.zeros(
-                tuple(shapes[name]), device=device, dtype=getattr(torch, kind.__name__)
-            )
-            for name, kind in INPUTS.items()
-        }
-        self._hosts = {
-            name: torch.zeros(value.shape, dtype=value.dtype, pin_memory=device == "cuda")
-            for name, value in self._inputs.items()
-        }
         self._written: set[str] = set()
+        self._model: Any = None
         self._graph: Any = None
         self._outputs: Any = None
-        if device == "cuda":
-            self._record()
+        self._inputs: dict[str, Any] = {}
+        self._hosts: dict[str, Any] = {}
+        try:
+            self._load(network, device, shapes)
+        except ModelError:
+            self.close()  # what the device has taken so far
+            raise
+
+    def _load(self, network: Any, device: str, shapes: Mapping[str, Sequence[int]]) -> None:
+        torch = self._torch
+        from depth_perception.network.deployed import DeployedSurround
+        from depth_perception.network.fused import expectation
+
+        with self._failing():
+            self._model = DeployedSurround(network).to(device).eval()
+            self._model.network.expectation = expectation  # ONNX Runtime's form overflows 16 bits
+            self._inputs = {
+                name: torch.zeros(
+                    tuple(shapes[name]), device=device, dtype=getattr(torch, kind.__name__)
+                )
+                for name, kind in INPUTS.items()
+            }
+            self._hosts = {
+                name: torch.zeros(value.shape, dtype=value.dtype, pin_memory=device == "cuda")
+                for name, value in self._inputs.items()
+            }
+            if device == "cuda":
+                self._record()
 
     def buffer(self, name: str) -> NDArray[Any]:
         """Return an input to be written in place; see `FixedSession`."""
@@ -94,16 +131,17 @@ class TorchSession:
 
     def run(self) -> dict[str, NDArray[Any]]:
         """Run once; see `FixedSession`."""
-        for name in self._written:
-            self._inputs[name].copy_(self._hosts[name], non_blocking=True)
-        if self._graph is None:
-            self._outputs = self._forward()
-        else:
-            self._graph.replay()
-        return {
-            name: np.asarray(value.float().cpu().numpy())
-            for name, value in zip(OUTPUTS, self._outputs, strict=True)
-        }
+        with self._failing():
+            for name in self._written:
+                self._inputs[name].copy_(self._hosts[name], non_blocking=True)
+            if self._graph is None:
+                self._outputs = self._forward()
+            else:
+                self._graph.replay()
+            return {
+                name: np.asarray(value.float().cpu().numpy())
+                for name, value in zip(OUTPUTS, self._outputs, strict=True)
+            }
 
     def close(self) -> None:
         """Give back the memory; see `FixedSession`."""
@@ -112,6 +150,19 @@ class TorchSession:
         self._hosts.clear()
         if self.provider == "torch cuda":
             self._torch.cuda.empty_cache()
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Say in one line what PyTorch fails with, e.g. that the device has no memory left."""
+        try:
+            yield
+        except RuntimeError as error:  # of which `torch.OutOfMemoryError` is one
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise ModelError(
+                f"checkpoint '{self._path}' failed on {self.provider} ({lines[0]})",
+                expected="a device with enough free memory",
+                fix="look at what else runs on it, or choose another of fused.providers",
+            ) from None
 
     def _forward(self) -> Any:
         torch = self._torch
@@ -129,3 +180,10 @@ class TorchSession:
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
             self._outputs = self._forward()
+
+
+def _without_torch(error: ImportError) -> ModelError:
+    return ModelError(
+        f"a checkpoint needs PyTorch ({error})", expected="torch installed",
+        fix="pip install torch, or export it once: depth_perception export",
+    )  # fmt: skip

@@ -42,7 +42,7 @@ class NetworkConfiguration:
     nearest: float = 0.5
     farthest: float = 250.0
     focal: float = 500.0
-    doubt: float = 0.005
+    doubt: float = 0.012
     temperature: float = 1.0
     prior: bool = True
     cross_attention: bool = True

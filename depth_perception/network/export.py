@@ -22,20 +22,16 @@ import torch
 from numpy.typing import NDArray
 
 from depth_perception.errors import ConfigurationError, ModelError
+from depth_perception.estimators.network_inputs import AXES, check_sizes
 from depth_perception.inference import model_file
+from depth_perception.inference.model_file import INPUTS, OUTPUTS
 
 from .configuration import SIZES
 from .deployed import FARTHEST, DeployedSurround, RelativeDepth
-from .fused import MULTIPLE, STRIDE, FusedSurround
+from .fused import STRIDE, FusedSurround
 
 OPSET = 17
 PRECISIONS = ("fp32", "fp16", "int8")
-INPUTS, OUTPUTS = ("image", "rays", "camera"), ("depth", "confidence", "road")
-AXES = {
-    "image": {0: "cameras", 1: "image_height", 2: "image_width"},
-    "rays": {0: "cameras", 2: "rows", 3: "columns"},
-    "camera": {0: "cameras"},
-}
 Feed = Mapping[str, NDArray[Any]]
 """One array for each of `INPUTS`."""
 
@@ -68,11 +64,7 @@ class ExportOptions:
             raise ConfigurationError(
                 f"precision '{self.precision}'", expected="one of " + ", ".join(PRECISIONS)
             )
-        if self.cameras < 1 or min(self.image) < 1 or any(n % MULTIPLE for n in self.network):
-            raise ConfigurationError(
-                f"{self.cameras} cameras, images {self.image}, network {self.network}",
-                expected=f"one camera or more, and multiples of {MULTIPLE} for the network",
-            )
+        check_sizes(self.cameras, self.image, self.network)
 
 
 def export_model(
@@ -93,19 +85,22 @@ def export_model(
 
     Raises:
         ModelError: A package is missing.
-        ConfigurationError: int8 without calibration.
+        ConfigurationError: int8 without calibration, or no folder for the file.
     """
     options = options or ExportOptions()
+    check_folder(path)
     if options.precision == "int8" and not calibration:
         raise ConfigurationError(
             "int8 without calibration", expected="inputs to take the ranges of activations from",
             fix="give --calibration a data set of depth_perception world",
         )  # fmt: skip
-    model = _traced(DeployedSurround(network, options.farthest, options.at_image), options)
+    half = options.precision == "fp16"
+    deployed = DeployedSurround(network, options.farthest, options.at_image, half)
+    model = _traced(deployed, options)
     if options.precision != "fp32":
         from . import precision
 
-        if options.precision == "fp16":
+        if half:
             model = precision.to_fp16(model)
         else:
             model = precision.to_int8(model, calibration)
@@ -134,6 +129,18 @@ def export_relative(
             ["predicted_depth"], {"image": {0: "cameras"}, "predicted_depth": {0: "cameras"}},
         ), Path(path), {},
     )  # fmt: skip
+
+
+def check_folder(path: str | Path) -> None:
+    """Refuse a file that cannot be written, before there is something to write."""
+    path = Path(path)
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ConfigurationError(
+            f"'{path}' cannot be written: "
+            + ("it is a folder" if path.is_dir() else f"no folder '{path.parent}' to write to"),
+            expected="the .onnx file to write, in a folder that is there",
+            fix="make the folder, or correct --output",
+        )
 
 
 def weights_hash(network: FusedSurround) -> str:

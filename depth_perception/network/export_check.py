@@ -11,13 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from depth_perception.errors import ModelError
-from depth_perception.inference.model_file import read_fused_model
+from depth_perception.estimators.network_inputs import axis_sizes
+from depth_perception.inference.model_file import INPUTS, OUTPUTS, read_fused_model
 from depth_perception.inference.onnx_session import OnnxSession
 
 from .deployed import DeployedSurround
-from .export import INPUTS, ExportOptions, Feed, example_feed
+from .export import ExportOptions, Feed, example_feed
 from .fused import STRIDE, FusedSurround
 
+_REPORT = "report it with the versions of torch, onnx and onnxruntime"
 LARGEST = {"fp32": 1e-3, "fp16": 1e-2, "int8": float("inf")}
 """Relative difference of depth that is accepted: the largest of fp32, the median of others."""
 
@@ -32,7 +34,7 @@ def check(
         pixels where only one is; largest difference of confidence and road.
 
     Raises:
-        ModelError: The file is damaged, or differs by more than `LARGEST`.
+        ModelError: The file is damaged, or differs by more than `LARGEST`, or gives NaN.
     """
     info = read_fused_model(path)
     module = DeployedSurround(network, options.farthest, options.at_image)
@@ -42,13 +44,21 @@ def check(
     for feed in feeds:
         with torch.inference_mode():
             wanted = module(*(torch.from_numpy(feed[name]) for name in INPUTS))
-        found = session.run({name: feed[name] for name in INPUTS}, ["depth", "confidence", "road"])
+        found = session.run({name: feed[name] for name in INPUTS}, list(OUTPUTS))
+        _refuse_nan(path, found)
         depth, truth = found[0], wanted[0].numpy()
         both = np.isfinite(depth) & np.isfinite(truth)
         differences.append(np.abs(depth[both] / truth[both] - 1))
         apart.append(np.mean(np.isfinite(depth) != np.isfinite(truth)))
         others += [np.abs(a - b.numpy()).max() for a, b in zip(found[1:], wanted[1:], strict=True)]
     difference = np.concatenate(differences)
+    if not len(difference):
+        if any(apart):
+            raise ModelError(
+                f"'{path}' has a depth only where the network that it was made from has none",
+                expected="the same depths", fix=_REPORT,
+            )  # fmt: skip
+        difference = np.zeros(1)  # everything is beyond the range in both
     result = {
         "median relative difference of depth": float(np.median(difference)),
         "mean relative difference of depth": float(np.mean(difference)),
@@ -62,18 +72,26 @@ def check(
         raise ModelError(
             f"'{path}' differs from the network that it was made from: {kind} {value:.2g}",
             expected=f"at most {LARGEST[info.precision]:g} of depth",
-            fix="report it with the versions of torch, onnx and onnxruntime",
+            fix=_REPORT,
         )
     return result
 
 
+def _refuse_nan(path: str | Path, found: Sequence[NDArray[Any]]) -> None:
+    """Refuse a file that says what is no number: every input here has a depth or is beyond it."""
+    for name, values in zip(OUTPUTS, found, strict=True):
+        if np.isnan(values).any():
+            raise ModelError(
+                f"'{path}' gives NaN for {np.isnan(values).mean():.1%} of {name}",
+                expected="numbers everywhere", fix=_REPORT,
+            )  # fmt: skip
+
+
 def axes_of(feed: Feed) -> dict[str, int]:
     """Sizes of the named axes that inputs have."""
-    image, rays = feed["image"].shape, feed["rays"].shape
-    return {
-        "cameras": image[0], "image_height": image[1], "image_width": image[2], "rows": rays[2],
-        "columns": rays[3],
-    }  # fmt: skip
+    count, height, width = feed["image"].shape[:3]
+    rows, columns = feed["rays"].shape[2:]
+    return axis_sizes(count, (width, height), (columns * STRIDE, rows * STRIDE))
 
 
 def example_feeds(options: ExportOptions, count: int = 2) -> list[dict[str, NDArray[Any]]]:

@@ -76,7 +76,8 @@ class Processor:
             self._pipeline.close()
             raise
         try:
-            warm_up(self._pipeline)
+            if not _builds_engines(parameters):
+                warm_up(self._pipeline)
             self._publishers = ResultPublishers(node, parameters, self._mismatch)
         except BaseException:
             self._decoder.close()
@@ -243,3 +244,9 @@ class Processor:
 
     def _mismatch(self, topic: str, reason: str) -> None:
         self._complaints.add("", reason)
+
+
+def _builds_engines(parameters: Parameters) -> bool:
+    """Whether TensorRT would build an engine, for minutes, of a made-up image's size."""
+    names = [name.lower() for name in parameters.fused.providers]
+    return parameters.estimator == "fused" and any(name.startswith("tensorrt") for name in names)

@@ -6,6 +6,10 @@ are (N, 3, H, W) of 0 to 1, depth (N, 1, H, W) m, K (N, 3, 3) px, poses (N, 4, 4
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import torch
 from torch.nn import functional
 
@@ -14,8 +18,31 @@ from .losses import masked_mean
 _SSIM_SHARE = 0.85
 _C1, _C2 = 0.01**2, 0.03**2
 _NEAREST = 1e-3
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
+def exact(function: _Function) -> _Function:
+    """Let a function compute with at least 32 bits: in half precision pixel 1025 is pixel 1024.
+
+    Autocast is off inside of it, and arguments that are half become float.
+    """
+
+    @functools.wraps(function)
+    def outer(*given: Any, **named: Any) -> Any:
+        values = (*given, *named.values())
+        device = next(x.device.type for x in values if isinstance(x, torch.Tensor))
+        with torch.autocast(device, enabled=False):
+            return function(*map(_whole, given), **{k: _whole(v) for k, v in named.items()})
+
+    return outer  # type: ignore[return-value]
+
+
+def _whole(value: Any) -> Any:
+    half = isinstance(value, torch.Tensor) and value.dtype in (torch.float16, torch.bfloat16)
+    return value.float() if half else value
+
+
+@exact
 def transform_of(axis_angle: torch.Tensor, translation: torch.Tensor) -> torch.Tensor:
     """Rigid motion (N, 4, 4) of a rotation vector (N, 3), rad, and a translation (N, 3), m."""
     angle = axis_angle.norm(dim=1, keepdim=True).clamp(min=1e-7)
@@ -30,6 +57,14 @@ def transform_of(axis_angle: torch.Tensor, translation: torch.Tensor) -> torch.T
     return torch.cat([top, last.expand(len(top), 1, 4)], 1)
 
 
+@exact
+def inverse_of(T: torch.Tensor) -> torch.Tensor:
+    """Undo rigid motions (..., 4, 4), without a matrix inversion."""
+    turned = T[..., :3, :3].transpose(-1, -2)
+    moved = -turned @ T[..., :3, 3:]
+    return torch.cat([torch.cat([turned, moved], -1), T[..., 3:, :]], -2)
+
+
 def pixels(height: int, width: int, like: torch.Tensor) -> torch.Tensor:
     """Homogeneous pixels (3, H * W), centres at integers, row by row."""
     v, u = torch.meshgrid(
@@ -39,12 +74,14 @@ def pixels(height: int, width: int, like: torch.Tensor) -> torch.Tensor:
     return torch.stack([u, v, torch.ones_like(u)]).view(3, -1)
 
 
+@exact
 def points_of(depth: torch.Tensor, K: torch.Tensor) -> torch.Tensor:
     """Points (N, 3, H * W), m, in the camera's frame."""
     rays = torch.linalg.inv(K) @ pixels(depth.shape[2], depth.shape[3], depth)
     return rays * depth.flatten(2)
 
 
+@exact
 def projected(
     points: torch.Tensor, K: torch.Tensor, T_source_target: torch.Tensor, height: int, width: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -64,6 +101,7 @@ def projected(
     return grid, depth.view(-1, 1, height, width), inside.to(uv.dtype)
 
 
+@exact
 def warped(
     source: torch.Tensor, depth: torch.Tensor, K: torch.Tensor, T_source_target: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -89,6 +127,7 @@ def structural_difference(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return ((1 - ssim) / 2).clamp(0, 1)
 
 
+@exact
 def photometric_error(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """(N, 1, H, W): 0.85 (1 - SSIM) / 2 + 0.15 |a - b|, mean over the channels."""
     apart = (a - b).abs().mean(1, keepdim=True)

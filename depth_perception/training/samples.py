@@ -11,7 +11,6 @@ In: frame sets of the synthetic world. Out: for each image, in a dict,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -22,9 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
-from depth_perception.estimators.network_inputs import network_rays
-from depth_perception.geometry.camera import CameraModel
-from depth_perception.geometry.ground_plane import GroundPlane, camera_height
+from depth_perception.estimators.network_inputs import network_camera, network_rays
+from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.network.fused import CLASSES
 from depth_perception.world import labels
 from depth_perception.world.augment import Augmentation
@@ -36,7 +34,6 @@ from .sources import open_source
 Request = tuple[int, int, int]
 """Place of an image, place of its size in `DataConfiguration.sizes`, seed of its changes."""
 NOMINAL = GroundPlane()
-_LEAST_HEIGHT = 0.05
 _GROUPS = {
     "road": (labels.ROAD,), "flat": (labels.SIDEWALK, labels.TERRAIN),
     "building": (labels.BUILDING, labels.WALL, labels.FENCE),
@@ -57,18 +54,6 @@ def _table() -> NDArray[np.uint8]:
 
 
 _CLASS_OF = _table()
-
-
-def network_camera(
-    model: CameraModel, T_base_camera: NDArray[np.float64], ground: GroundPlane | None
-) -> NDArray[np.float32]:
-    """A camera's numbers (5,), see `network.prior.CAMERA`; without a ground, no calibration."""
-    focal = math.sqrt(abs(model.K[0, 0] * model.K[1, 1]))
-    if ground is None:
-        return np.array([0, 0, 0, 0, focal], np.float32)
-    normal = T_base_camera[:3, :3].T @ ground.normal
-    height = max(camera_height(ground, T_base_camera), _LEAST_HEIGHT)
-    return np.array([*normal, height, focal], np.float32)
 
 
 def with_errors(

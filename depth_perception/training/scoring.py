@@ -28,8 +28,8 @@ from .samples import TrainingImages
 FARTHEST = 80.0
 MIRROR = 0.15
 """Pixels that mirror more light than this are reflective."""
-_DENSE = 0.2
-"""Share of pixels with truth from which it is dense."""
+_DENSE = 0.5
+"""Share of pixels with truth, sky included, from which it is dense."""
 _LEAST = 10
 
 Predict = Callable[[dict[str, torch.Tensor]], torch.Tensor]
@@ -78,7 +78,7 @@ class Scores:
                         part = depth_metrics(values[chosen], t[chosen])
                         self._keep(f"{name}_abs_rel{suffix}", part.abs_rel)
         self._keep("scale", scale)
-        if seen.mean() > _DENSE:
+        if np.mean(~np.isnan(truth)) > _DENSE:
             whole = np.where(seen | np.isposinf(truth), truth, np.nan)
             self._edges.append(boundary_counts(depth, whole, spacing(depth.shape[1])))
         else:
@@ -101,10 +101,14 @@ class Scores:
 
 
 def _affine(depth: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Depth after a least-squares fit of scale and shift in inverse depth, 1e-3 to 80 m."""
+    """Depth after a least-squares fit of scale and shift in inverse depth, 1e-3 to 80 m.
+
+    What was not predicted (NaN) stays so.
+    """
     inverse = 1 / np.maximum(depth, 1e-6)
-    system = np.stack([inverse, np.ones_like(inverse)], 1)
-    (a, b), *_ = np.linalg.lstsq(system, 1 / truth, rcond=None)
+    known = np.isfinite(inverse)
+    system = np.stack([inverse[known], np.ones(int(known.sum()))], 1)
+    (a, b), *_ = np.linalg.lstsq(system, 1 / truth[known], rcond=None)
     return 1 / np.clip(a * inverse + b, 1 / FARTHEST, 1e3)
 
 
@@ -151,7 +155,12 @@ def score_all(
     """Score on several sources; the first's figures keep their names, others get their folder's."""
     figures: dict[str, float] = {}
     for number, source in enumerate(sources):
-        prefix = f"{Path(source.partition(':')[2] or source).name}." if number else ""
+        prefix = f"{name_of(source)}." if number else ""
         found = score(predict, data, source, most=most, device=device)
         figures.update({f"{prefix}{name}": value for name, value in found.items()})
     return figures
+
+
+def name_of(source: str) -> str:
+    """The last part of a source's folder, without kind and options."""
+    return Path((source.partition(":")[2] or source).partition("?")[0]).name

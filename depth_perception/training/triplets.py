@@ -18,8 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from depth_perception.geometry.camera import rectification_maps, rectified_view
+from depth_perception.geometry.camera import CameraModel, rectification_maps, rectified_view
 from depth_perception.geometry.transforms import inverse
+from depth_perception.world.augment import is_sparse
 from depth_perception.world.shards import TrueCamera, TrueFrameSet
 
 from .configuration import DataConfiguration
@@ -28,7 +29,10 @@ from .sources import FrameSource, open_source
 
 
 def undistorted(camera: TrueCamera) -> TrueCamera:
-    """The camera as a pinhole along the same axis; depth and labels take the nearest pixel."""
+    """The camera as a pinhole along the same axis; depth and labels take the nearest pixel.
+
+    Sparse depth keeps its points: each goes to its pixel, of several in one the nearest counts.
+    """
     if camera.model.is_pinhole:
         return camera
     model = rectified_view(camera.model)
@@ -41,13 +45,26 @@ def undistorted(camera: TrueCamera) -> TrueCamera:
 
     return replace(
         camera, model=model, image=brought(camera.image, cv2.INTER_LINEAR, 0),
-        depth=brought(camera.depth, cv2.INTER_NEAREST, float("nan")),
+        depth=points_seen_by(model, camera) if is_sparse(camera.depth)
+        else brought(camera.depth, cv2.INTER_NEAREST, float("nan")),
         label=brought(camera.label, cv2.INTER_NEAREST, 255),
         layers={
             name: brought(values.astype(np.float32), cv2.INTER_NEAREST, 0).astype(values.dtype)
             for name, values in camera.layers.items()
         },
     )  # fmt: skip
+
+
+def points_seen_by(model: CameraModel, camera: TrueCamera) -> NDArray[np.float32]:
+    """Sparse depth of a camera in the pixels of another lens at its place, (H, W) m, or NaN."""
+    v, u = np.nonzero(~np.isnan(camera.depth))
+    uv = model.project(camera.model.lift(np.stack([u, v], axis=-1).astype(np.float64)))
+    with np.errstate(invalid="ignore"):
+        inside = ((uv > -0.5) & (uv < np.array([model.width, model.height]) - 0.5)).all(axis=1)
+    column, row = np.rint(uv[inside]).astype(np.intp).T
+    out = np.full((model.height, model.width), np.nan, np.float32)
+    np.fmin.at(out, (row, column), camera.depth[v, u][inside])
+    return out
 
 
 class Triplets(Dataset[dict[str, torch.Tensor]]):

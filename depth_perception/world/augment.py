@@ -7,7 +7,8 @@ all of it; the functions do one thing each, exactly:
 - `mirrored`: the world left for right (y to -y in base_link), with every camera's lens;
 - `cropped`: a window of the images, then resized; K follows, half pixels included. Depth is
   interpolated on surfaces only (`evaluation.metrics.sample_depth`: in inverse depth, exact on
-  planes), and all else that is not a picture takes the nearest pixel;
+  planes), and all else that is not a picture takes the nearest pixel. Sparse depth, as a LiDAR's,
+  keeps its points: each goes to its pixel, of several in one the nearest counts;
 - `recoloured`: light and colour of the images.
 """
 
@@ -30,6 +31,8 @@ from .shards import TrueCamera, TrueFrameSet
 
 _MIRROR_BASE = np.diag([1.0, -1.0, 1.0, 1.0])
 _MIRROR_CAMERA = np.diag([-1.0, 1.0, 1.0, 1.0])
+_SPARSE = 0.2
+"""Share of known pixels below which depth is sparse."""
 _TANGENTIAL_X = 3
 """Place in D of the tangential coefficient that is odd in x."""
 
@@ -197,15 +200,35 @@ def cropped(
     u, v = _sources(size, (width, height))
     column, row = np.rint(u).astype(np.intp), np.rint(v).astype(np.intp)
     nearest = np.ix_(np.clip(row, 0, height - 1), np.clip(column, 0, width - 1))
-    # Of the whole image, so that the window's edges lie between pixels, too.
-    places = np.stack(np.meshgrid(u + x, v + y), axis=-1).reshape(-1, 2)
-    depth = sample_depth(camera.depth, places)
+    if is_sparse(camera.depth):
+        depth = resized_points(camera.depth[cut], size)
+    else:
+        # Of the whole image, so that the window's edges lie between pixels, too.
+        places = np.stack(np.meshgrid(u + x, v + y), axis=-1).reshape(-1, 2)
+        depth = sample_depth(camera.depth, places).reshape(size[1], size[0]).astype(np.float32)
     layers: Mapping[str, NDArray[Any]] = {k: w[cut][nearest] for k, w in camera.layers.items()}
     return replace(
         camera, model=model.resized(*size), image=np.asarray(image, np.uint8),
-        depth=depth.reshape(size[1], size[0]).astype(np.float32), label=camera.label[cut][nearest],
-        layers=layers,
+        depth=depth, label=camera.label[cut][nearest], layers=layers,
     )  # fmt: skip
+
+
+def is_sparse(depth: NDArray[np.floating]) -> bool:
+    """Tell a LiDAR's depth (H, W) from an image of surfaces: less than 20 % of it is known."""
+    return int(np.count_nonzero(~np.isnan(depth))) < _SPARSE * depth.size
+
+
+def resized_points(depth: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Resize sparse depth (h, w) to `size` (width, height): each point goes to its pixel.
+
+    Of several in a pixel the nearest counts; NaN where there is none. A larger image has as many.
+    """
+    height, width = depth.shape
+    row, column = np.nonzero(~np.isnan(depth))
+    u, v = (2 * column + 1) * size[0] // (2 * width), (2 * row + 1) * size[1] // (2 * height)
+    out = np.full((size[1], size[0]), np.nan, np.float32)
+    np.fmin.at(out, (v, u), depth[row, column])
+    return out
 
 
 def _sources(

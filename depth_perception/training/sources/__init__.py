@@ -1,8 +1,9 @@
 """Where training's frame sets come from: shards of the world, or drives in other formats.
 
-A source is named by a text: a folder of shards, or `KIND:FOLDER`, see `KINDS`. All of them give
-`TrueFrameSet`s. Of a real drive, depth is what the LiDAR measured and NaN everywhere else, labels
-are 255 (unknown), and `facts` has `T_odom_base` where odometry is known.
+A source is named by a text: a folder of shards, or `KIND:FOLDER`, see `KINDS`, maybe with options
+as in `bag:drives/monday?params=ddad`. All of them give `TrueFrameSet`s. Of a real drive, depth is
+what the LiDAR measured and NaN everywhere else, labels are `NOT_KNOWN` (255 on the own body, where
+a mask says so), and `facts` has `T_odom_base` where odometry is known; see `recorded`.
 """
 
 from __future__ import annotations
@@ -14,12 +15,22 @@ from depth_perception.errors import ConfigurationError
 from depth_perception.world.shards import Choose, ShardReader, TrueFrameSet
 from depth_perception.yaml_mapping import nearest
 
-KINDS: dict[str, str] = {}
+KINDS: dict[str, str] = {
+    "bag": "bag", "ddad": "ddad", "kitti_raw": "kitti", "nuscenes": "nuscenes",
+    "targets": "targets",
+}  # fmt: skip
 """Prefix: module here, whose function `open_source(folder)` opens such data."""
+
+NOT_KNOWN = 254
+"""Label of a pixel whose class nobody knows but whose depth may be known; 255 has no depth."""
 
 
 class FrameSource(Protocol):
-    """Frame sets at any place, in the order of their drives. Safe to hand to processes."""
+    """Frame sets at any place, in the order of their drives. Safe to hand to processes.
+
+    A source that a list of frames was chosen from has places beyond its length: frames that the
+    list does not name, which only `neighbour` leads to.
+    """
 
     def __len__(self) -> int:
         """Count the frame sets."""

@@ -1,0 +1,69 @@
+"""Turn drives of a data set in its own folders into rosbag2 bags.
+
+    depth_perception convert kitti_raw:/data/kitti --drives 2011_09_26_drive_0001_sync -o out/drive
+    depth_perception convert nuscenes:/data/nuscenes --output out/nuscenes
+
+SOURCE is as in training's data.folders: kitti_raw:, ddad:, nuscenes:, bag:, or a folder of the
+synthetic world's shards; docs/datasets.md says what each needs. One drive becomes the bag OUTPUT,
+several become OUTPUT/DRIVE. Images keep their bytes. What a source does not know is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("source", help="KIND:FOLDER, or a folder of shards")
+    parser.add_argument("--output", "-o", required=True, metavar="BAG", help="directory to write")
+    parser.add_argument(
+        "--drives", nargs="+", default=[], metavar="NAME", help="only these (default: all)"
+    )
+    parser.add_argument(
+        "--frames", type=int, default=0, metavar="N", help="at most N frame sets of each drive"
+    )
+    parser.add_argument(
+        "--storage", choices=("mcap", "sqlite3"), default="mcap", help="of the bags (default mcap)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace bags that are there")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb."""
+    from pathlib import Path
+
+    from tqdm import tqdm
+
+    from depth_perception.errors import ConfigurationError
+    from depth_perception.training.sources import open_source
+    from depth_perception.training.sources.bag_export import (
+        check_new,
+        drives_of,
+        recorded_at,
+        write_bag,
+    )
+    from depth_perception.yaml_mapping import nearest
+
+    if options.frames < 0:
+        raise ConfigurationError(f"--frames {options.frames}", expected="0 (all) or more")
+    source = open_source(options.source)
+    drives = drives_of(source)
+    for name in options.drives:
+        if name not in drives:
+            raise ConfigurationError(
+                f"--drives {name}", expected=nearest(name, drives), fix="name drives of the source"
+            )
+    chosen = options.drives or list(drives)
+    output = Path(options.output)
+    paths = {name: output / name if len(chosen) > 1 else output for name in chosen}
+    for path in paths.values():
+        check_new(path, options.overwrite)
+    for name, path in paths.items():
+        places = drives[name][: options.frames or None]
+        with tqdm(places, unit="set", disable=None, desc=str(path)) as bar:
+            sets = (recorded_at(source, place) for place in bar)
+            count = write_bag(path, sets, storage=options.storage, overwrite=options.overwrite)
+        print(f"{path}: {count} frame sets")
+    print(f"look at it: depth_perception inspect {paths[chosen[0]]}")
+    return 0

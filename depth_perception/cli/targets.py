@@ -1,0 +1,74 @@
+r"""Compute what a foundation model says of all images of a data set, once, for training.
+
+    depth_perception targets data/train --kind depth --output data/train_depth \
+        --model depth-anything/Depth-Anything-V2-Small-hf
+    depth_perception train CONFIG --output runs/one --set data.folders=[targets:data/train_depth]
+
+It may be stopped at any time; the same command goes on. docs/foundation.md lists models.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("source", help="folder of shards, or KIND:FOLDER of recorded data")
+    parser.add_argument("--model", required=True, help="name of the hub, or a local folder")
+    parser.add_argument(
+        "--kind", required=True, choices=("depth", "features", "captions"),
+        help="what is asked of it",
+    )  # fmt: skip
+    parser.add_argument("--output", "-o", required=True, metavar="DIR", help="where targets go")
+    parser.add_argument(
+        "--side", type=int, default=0, metavar="PX",
+        help="shorter side of the images that it sees, about (default: as it was trained)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--blocks", type=_numbers, default=(-1,), metavar="N,N",
+        help="blocks whose features are kept, from 0 on (default: the last)",
+    )  # fmt: skip
+    parser.add_argument("--batch", type=int, default=8, help="images at a time (default: 8)")
+    parser.add_argument("--device", default="", help="cpu or cuda (default: a GPU if there is one)")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb."""
+    from depth_perception.errors import ConfigurationError, ModelError
+
+    try:
+        import torch
+    except ImportError as error:
+        raise ModelError(
+            f"foundation models need PyTorch ({error})",
+            fix="pip install -r requirements/training.txt",
+        ) from None
+    from depth_perception.training import targets
+    from depth_perception.training.foundation.making import maker
+
+    if options.batch < 1 or options.side < 0:
+        raise ConfigurationError(
+            f"--batch {options.batch} --side {options.side}", expected="1 or more, 0 or more"
+        )
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigurationError("device cuda: torch finds no GPU", fix="--device cpu")
+    make, settings = maker(
+        options.kind, options.model, side=options.side, blocks=options.blocks, device=device
+    )
+    folder = targets.compute(
+        options.output, options.source, options.kind, make, model=options.model,
+        settings=settings, batch=options.batch, say=_say,
+    )  # fmt: skip
+    facts = targets.Targets(folder).manifest
+    print(f"targets of {facts['images']} images in {folder}; train with targets:{folder}")
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

@@ -1,0 +1,140 @@
+"""The fused network's file, and how it is run: with ONNX Runtime, or with PyTorch a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from depth_perception.errors import ModelError
+from depth_perception.inference.bound_session import FixedSession
+from depth_perception.inference.model_file import FusedModel, read_fused_model
+from depth_perception.inference.onnx_session import (
+    PROVIDERS,
+    OnnxSession,
+    default_providers,
+    provider_name,
+    usable_providers,
+)
+from depth_perception.inference.tensorrt import refuse_int8
+from depth_perception.parameters import FusedParameters
+from depth_perception.resources import WEIGHTS_FIX, weights_file
+
+from .network_inputs import MULTIPLE, Size, axis_sizes, tensor_shapes
+
+_CHECKPOINT = ".pt"
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """What a file that was made for one rig is fixed to.
+
+    Attributes:
+        cameras: How many, at most.
+        image: (width, height) of images and depth, px.
+        network: (width, height) of the network's images, px.
+    """
+
+    cameras: int
+    image: Size
+    network: Size
+
+
+@dataclass(frozen=True)
+class NetworkFile:
+    """A file of the fused network.
+
+    Attributes:
+        path: An ``.onnx`` file of `network.export`, or a checkpoint.
+        title: What it is, for status messages.
+        fixed: What it is fixed to; None where it serves every rig.
+        providers: What runs it, in order of preference; empty with a checkpoint: the best.
+        settings: How it is run.
+    """
+
+    path: Path
+    title: str
+    fixed: Fixed | None
+    providers: Sequence[str]
+    settings: FusedParameters
+
+    def session(self, count: int, image: Size, network: Size) -> FixedSession:
+        """Make a session for so many cameras; see `network_inputs.tensor_shapes`."""
+        return self._session(count, image, network, self.providers)
+
+    def tried(self) -> str:
+        """Load the network, run it once, and return what it ran on.
+
+        TensorRT builds an engine for each size, which takes minutes: CUDA, which it needs, stands
+        in for it here.
+        """
+        instead = {PROVIDERS["tensorrt"]: PROVIDERS["cuda"]}
+        names = [provider_name(name) for name in self.providers]
+        providers = [instead.get(name, name) for name in names]
+        count, image, network = 1, (MULTIPLE, MULTIPLE), (MULTIPLE, MULTIPLE)
+        if self.fixed is not None:
+            count, image, network = self.fixed.cameras, self.fixed.image, self.fixed.network
+        return tried(self._session(count, image, network, providers), count)
+
+    def _session(
+        self, count: int, image: Size, network: Size, providers: Sequence[str]
+    ) -> FixedSession:
+        shapes = tensor_shapes(count, image, network)
+        if self.path.suffix == _CHECKPOINT:
+            from depth_perception.inference.torch_session import TorchSession, device_of
+
+            gpu = self.settings.require_gpu
+            return TorchSession(self.path, shapes, device=device_of(providers), require_gpu=gpu)
+        session = OnnxSession(
+            self.path, providers, self.settings.require_gpu,
+            axes={} if self.fixed else axis_sizes(count, image, network),
+            cache=self.settings.tensorrt_cache or None,
+        )  # fmt: skip
+        return session.bind(shapes)
+
+
+def tried(session: FixedSession, count: int) -> str:
+    """Run a session once, close it, and return what it ran on."""
+    session.set("camera", np.ones((count, 5), np.float32))
+    session.run()
+    session.close()
+    return session.provider
+
+
+def network_file(settings: FusedParameters, gpu: bool) -> NetworkFile:
+    """Find the file that the parameters name, or the package's.
+
+    Args:
+        settings: The parameters.
+        gpu: Of the package's, that for a GPU.
+
+    Raises:
+        ModelError: It is absent, damaged or of another kind, or in int8 for TensorRT.
+        ConfigurationError: A provider that nobody knows.
+    """
+    names = [provider_name(name) for name in settings.providers]
+    path = Path(settings.model).expanduser() if settings.model else weights_file(gpu)
+    if path.suffix == _CHECKPOINT:
+        return NetworkFile(path, path.name, None, settings.providers, settings)
+    try:
+        info = read_fused_model(path)
+    except ModelError as error:
+        fix = f"{error.fix}, or set estimator: embodied" if settings.model else WEIGHTS_FIX
+        raise ModelError(error.problem, expected=error.expected, fix=fix) from None
+    if info.output != "depth":
+        raise ModelError(
+            f"model '{path}' gives {info.output}", expected="depth",
+            fix="use it with estimator relative",
+        )  # fmt: skip
+    if PROVIDERS["tensorrt"] in usable_providers(names):
+        refuse_int8(path)
+    providers = settings.providers or default_providers()
+    return NetworkFile(path, f"{info.name} ({path.name})", _fixed(info), providers, settings)
+
+
+def _fixed(info: FusedModel) -> Fixed | None:
+    if info.cameras is None or info.width is None or info.height is None or info.network is None:
+        return None
+    return Fixed(info.cameras, (info.width, info.height), info.network)

@@ -1,0 +1,164 @@
+"""Embodied scene depth of a training image: what calibration and classes say, never its depth.
+
+In: one camera of a frame set, its mounting as calibrated, the ground plane. Out: `EmbodiedDepth` up
+to level scene, and the same as maps at stride 4 that a network looks at. Classes are those of the
+data set, or of the fused network where a data set has none (a drive with LiDAR alone).
+
+Source: methods.md 3.1, after Vision-Language Embodiment (CVPR 2025, arXiv 2503.16535).
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from depth_perception.errors import ModelError
+from depth_perception.estimators.network_inputs import network_camera, network_rays
+from depth_perception.geometry.camera_view import camera_view
+from depth_perception.geometry.embodied_depth import (
+    EmbodiedDepth,
+    Level,
+    confidence_of,
+    embodied_depth,
+)
+from depth_perception.geometry.ground_plane import GroundPlane, camera_height
+from depth_perception.geometry.rig import RigCamera
+from depth_perception.geometry.surface import Surface
+from depth_perception.network.checkpoint import load_checkpoint
+from depth_perception.network.fused import CLASSES, STRIDE, FusedSurround
+from depth_perception.segmentation.classes import class_map
+from depth_perception.world import labels
+from depth_perception.world.shards import TrueCamera
+
+from .sources import NOT_KNOWN
+
+CHANNELS = 4
+"""Of the maps, see `scene_maps`."""
+FOCAL = 300.0
+"""Logarithms of depth are those for this focal length, px: depth times this over the real one."""
+LOG_DEPTH = 2.54
+"""Usual logarithm of depth, m (methods.md 3.3, KITTI)."""
+_LEAST_HEIGHT = 0.05
+_IDS = {
+    "road": labels.ROAD, "flat": labels.SIDEWALK, "building": labels.BUILDING,
+    "thin": labels.POLE, "vegetation": labels.VEGETATION, "sky": labels.SKY,
+    "person": labels.PERSON, "vehicle": labels.CAR,
+}  # fmt: skip
+"""What a class of the fused network is taken for, as it tells no finer ones apart."""
+
+
+def focal_length(camera: TrueCamera) -> float:
+    """Mean focal length of a camera, px."""
+    return math.sqrt(abs(camera.model.K[0, 0] * camera.model.K[1, 1]))
+
+
+def surfaces(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`Surface` of each pixel of a label image (h, w) of Cityscapes' train ids, 255 own body."""
+    surface = class_map("cityscapes").apply(label)
+    surface[label == labels.OWN_BODY] = Surface.EGO
+    return surface
+
+
+def scene_depth(
+    camera: TrueCamera, T_base_camera: NDArray[np.float64], ground: GroundPlane | None,
+    max_range: float = 80.0,
+) -> EmbodiedDepth | None:  # fmt: skip
+    """Embodied depth to scene level, of the size of the camera's image.
+
+    Args:
+        camera: Its lens, classes and, where stored, instances count; its depth does not.
+        T_base_camera: 4x4, as calibrated.
+        ground: The ground plane that is assumed; None: no calibration.
+        max_range: Farther is +Inf, m.
+
+    Returns:
+        None without a calibration, without a camera above the ground, or without classes.
+    """
+    known = bool((camera.label < NOT_KNOWN).any())
+    if ground is None or not known or camera_height(ground, T_base_camera) <= _LEAST_HEIGHT:
+        return None
+    source = RigCamera(camera.name, camera.model, T_base_camera, camera.name, camera.model)
+    instances = camera.layers.get("instance")
+    if instances is not None:  # pixels of one number but two classes are two things
+        instances = instances.astype(np.int64) * 256 + camera.label
+    return embodied_depth(
+        camera_view(source, ground, 0), surfaces(camera.label),
+        instances=camera.label if instances is None else instances, level=Level.SCENE,
+        max_range=max_range,
+    )  # fmt: skip
+
+
+def scene_maps(
+    embodied: EmbodiedDepth | None, size: tuple[int, int], focal: float
+) -> NDArray[np.float32]:
+    """Embodied depth as a network looks at it; all 0 where there is none.
+
+    Args:
+        embodied: Of an image of `size`.
+        size: (width, height), px, multiples of 4.
+        focal: Focal length, px.
+
+    Returns:
+        (`CHANNELS`, height / 4, width / 4): logarithm of depth for a focal length of `FOCAL`, less
+        its usual value; 1 where depth is known; probability that it is right to 10 %; 1 for the
+        sky and what is beyond range.
+    """
+    width, height = size[0] // STRIDE, size[1] // STRIDE
+    if embodied is None:
+        return np.zeros((CHANNELS, height, width), np.float32)
+    middle = slice(STRIDE // 2, None, STRIDE)
+    depth, sigma = embodied.depth[middle, middle], embodied.sigma[middle, middle]
+    known = np.isfinite(depth) & (depth > 0)
+    log_depth = np.log(np.where(known, depth, 1)) + math.log(FOCAL / focal) - LOG_DEPTH
+    trust = confidence_of(np.where(known, sigma, np.nan))
+    return np.stack([log_depth * known, known, trust, np.isposinf(depth)]).astype(np.float32)
+
+
+class Classes:
+    """Train ids of an image: as they are stored, or as the fused network sees them.
+
+    Args:
+        source: "labels", or a checkpoint of the fused network; it is read when it is first needed,
+            so that this can be handed to processes.
+    """
+
+    def __init__(self, source: str = "labels") -> None:
+        self.source = source
+        self._network: FusedSurround | None = None
+        if source != "labels" and not Path(source).is_file():
+            raise ModelError(
+                f"options.segments '{source}' does not exist",
+                expected="labels, or a checkpoint of the fused network",
+                fix="correct the path; the package's own is depth_perception/weights/lite.pt",
+            )  # fmt: skip
+
+    def __call__(
+        self, camera: TrueCamera, T_base_camera: NDArray[np.float64], ground: GroundPlane | None
+    ) -> NDArray[np.uint8]:
+        """(H, W) train ids, 255 on the own body, `sources.NOT_KNOWN` where nobody knows."""
+        if self.source == "labels":
+            return camera.label
+        if self._network is None:
+            self._network, _ = load_checkpoint(self.source)
+        size = (camera.model.width, camera.model.height)
+        image = np.ascontiguousarray(camera.image[..., ::-1].transpose(2, 0, 1))
+        with torch.inference_mode():
+            out = self._network(
+                torch.from_numpy(image)[None],
+                torch.from_numpy(network_rays(camera.model, size))[None],
+                torch.from_numpy(network_camera(camera.model, T_base_camera, ground))[None],
+            )
+            semantics, road, sky = (
+                functional.interpolate(item, size[::-1], mode="bilinear", align_corners=False)[0]
+                for item in (out.semantics, out.road, out.sky)
+            )
+        ids = np.array([_IDS[name] for name in CLASSES], np.uint8)[semantics.argmax(0).numpy()]
+        ids[road[0].numpy() > 0] = labels.ROAD
+        ids[sky[0].numpy() > 0] = labels.SKY
+        ids[camera.label == labels.OWN_BODY] = labels.OWN_BODY
+        return ids

@@ -1,0 +1,58 @@
+"""Foundation models by name: CLIP, DINOv2, SAM, Depth Anything and BLIP, frozen, as plain modules.
+
+In: a name, which is one of
+
+- a local folder that `transformers` can read (`config.json`, weights, tokenizer);
+- a name of the Hugging Face hub, such as ``facebook/dinov2-base``: looked for in the folders of
+  ``DEPTH_PERCEPTION_MODELS``, in the hub's cache, then on the network;
+- one of `TINY`: the same architecture at tiny size with random weights, without any file.
+
+Out: modules that take RGB images (N, 3, H, W) of 0 to 255 or texts, and do their own normalisation
+and tokenizing. Weights that were not freed by `unfreeze` do not learn, are neither in a state dict
+nor in a checkpoint, and are shared by copies: see `frozen`. `docs/foundation.md` lists models.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from .captions import Captioner
+from .depth import DepthModel
+from .frozen import Frozen
+from .image import ImageEncoder
+from .pictures import fitted
+from .text import TextEncoder
+from .tiny import TINY
+
+__all__ = [
+    "TINY", "Captioner", "DepthModel", "Frozen", "ImageEncoder", "TextEncoder", "captioner",
+    "depth_model", "fitted", "image_encoder", "text_encoder",
+]  # fmt: skip
+
+
+def text_encoder(name: str, device: torch.device | str = "cpu") -> TextEncoder:
+    """The text tower of a CLIP model.
+
+    Args:
+        name: See the module's head.
+        device: Where its weights go.
+
+    Raises:
+        ModelError: It is nowhere, is no CLIP model, or does not load.
+    """
+    return TextEncoder.open(name).to(device)
+
+
+def image_encoder(name: str, device: torch.device | str = "cpu") -> ImageEncoder:
+    """The image tower of a CLIP model, DINOv2, or SAM's image encoder; see `text_encoder`."""
+    return ImageEncoder.open(name).to(device)
+
+
+def depth_model(name: str, device: torch.device | str = "cpu") -> DepthModel:
+    """A Depth Anything model, V1 or V2; see `text_encoder`."""
+    return DepthModel.open(name).to(device)
+
+
+def captioner(name: str, device: torch.device | str = "cpu") -> Captioner:
+    """A BLIP model that says what is in an image; see `text_encoder`."""
+    return Captioner.open(name).to(device)

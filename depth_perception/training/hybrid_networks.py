@@ -1,0 +1,414 @@
+"""The networks of Hybrid-depth: what its options say, put together, and in a file.
+
+In: `Options`. Out: a single-frame pipeline (depth and pose network), a multi-frame one (with a cost
+volume and a teacher), or stage 1's encoder; each is one module, so that processes can share its
+gradients. Parts are in `hybrid_encoder`, `self_supervised` and `cost_volume`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from depth_perception.errors import ConfigurationError, ModelError
+from depth_perception.yaml_mapping import nearest
+
+from . import foundation, ranking
+from .cost_volume import (
+    STRIDE,
+    CostPyramid,
+    DepthRange,
+    Matching,
+    agreement,
+    cost_volume,
+    draw_blindness,
+    intrinsics_at,
+    matched_depth,
+)
+from .hybrid_encoder import (
+    TEMPLATE,
+    DepthHead,
+    HybridEncoder,
+    LanguageBranch,
+    TrunkEncoder,
+    text_matrix,
+)
+from .self_supervised import DisparityDecoder, PoseNetwork, depth_of, disparity_of, motions
+
+FORMAT = "depth_perception hybrid_depth"
+VERSION = 1
+_CHOICES = {
+    "stage": ("depth", "ranking"), "encoder": ("hybrid", "dino", "convolutional"),
+    "pipeline": ("single", "multi_frame"),
+}  # fmt: skip
+_START_DEPTH = 15.0
+"""Of a metric network before any training, m."""
+_TOKEN_SPREAD = 0.02
+
+
+@dataclass(frozen=True)
+class Options:
+    """What only Hybrid-depth has.
+
+    Attributes:
+        stage: "depth" (stage 2) or "ranking" (stage 1).
+        encoder: "hybrid": CLIP and DINO; "dino" alone; "convolutional": EfficientNet-Lite.
+        pipeline: "single": of one image; "multi_frame": with a cost volume of the frame before.
+        language: The decoder sees how much each place is like learned depth tokens.
+        tokens: How many depth tokens.
+        token_words: They begin between the words of stage 1, from near to far, and not anywhere.
+        clip: CLIP, see `foundation.image_encoder`.
+        dino: DINOv2, likewise.
+        trunk: EfficientNet-Lite of the convolutional encoder, of poses and of matching.
+        pretrained: It begins with ImageNet's weights.
+        start_encoder: weights.pt of a stage 1 run with the same encoder; empty: none.
+        start_teacher: For multi_frame: weights.pt of a single-frame run with the same encoder,
+            whose networks begin as its and whose teacher and poses stay; empty: all learn together.
+        posed: The camera's motion is odometry's, and depth metric; else a network finds it.
+        step: How many frame sets lie between one frame of a triplet and the next.
+        smoothness: Weight of the disparity's smoothness.
+        nearest: Nearest depth, m or unit of the scale.
+        farthest: Farthest depth.
+        planes: Of the cost volume.
+        head_width: Of the head of encoders other than the convolutional one.
+        lanes: Of stage 1, for each image.
+        most: Largest number of images to validate on, of each source; 0 for all.
+    """
+
+    stage: str = "depth"
+    encoder: str = "hybrid"
+    pipeline: str = "single"
+    language: bool = True
+    tokens: int = 256
+    token_words: bool = False
+    clip: str = "openai/clip-vit-base-patch16"
+    dino: str = "facebook/dinov2-base"
+    trunk: str = "lite0"
+    pretrained: bool = True
+    start_encoder: str = ""
+    start_teacher: str = ""
+    posed: bool = False
+    step: int = 1
+    smoothness: float = 1e-3
+    nearest: float = 0.1
+    farthest: float = 100.0
+    planes: int = 48
+    head_width: int = 256
+    lanes: int = 4
+    most: int = 200
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built."""
+        for name, known in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in known:
+                raise ConfigurationError(
+                    f"options.{name} '{value}'", expected=nearest(value, known)
+                )
+        for name, least in (
+            ("tokens", 1), ("step", 1), ("planes", 2), ("head_width", 8), ("lanes", 1), ("most", 0),
+            ("smoothness", 0),
+        ):  # fmt: skip
+            if getattr(self, name) < least:
+                raise ConfigurationError(
+                    f"options.{name} {getattr(self, name)}", expected=f"{least} or more"
+                )
+        if not 0 < self.nearest < self.farthest:
+            raise ConfigurationError(
+                f"options.nearest {self.nearest}, options.farthest {self.farthest}",
+                expected="0 < nearest < farthest, m",
+            )
+        if self.start_teacher and self.pipeline != "multi_frame":
+            raise ConfigurationError(
+                "options.start_teacher without a teacher", expected="pipeline: multi_frame",
+                fix="a whole single-frame run is gone on with by the same command",
+            )  # fmt: skip
+
+
+def encoder_of(o: Options) -> nn.Module:
+    """The encoder that the options name; of CLIP and DINO what the stage trains learns."""
+    if o.encoder == "convolutional":
+        return TrunkEncoder(o.trunk, o.pretrained)
+    dino = foundation.image_encoder(o.dino)
+    clip = foundation.image_encoder(o.clip) if o.encoder == "hybrid" else None
+    return HybridEncoder(dino, clip, fine=o.stage == "depth")
+
+
+class DepthNetwork(nn.Module):
+    """Encoder, language branch and decoder: disparity of one image.
+
+    Args:
+        options: What it is made of.
+        text: CLIP's text encoder, for the language branch; None where a checkpoint follows.
+        tokens: (M, width) and the width of the text's vectors; None without language.
+        planes: Of a cost volume that comes in; 0: none does.
+    """
+
+    def __init__(
+        self, options: Options, text: Any, tokens: tuple[torch.Tensor, int] | None, planes: int = 0
+    ) -> None:
+        super().__init__()
+        o = options
+        self.encoder = encoder_of(o)
+        channels: tuple[int, ...] = self.encoder.channels  # type: ignore[assignment]
+        self.cost = CostPyramid(planes, channels) if planes else None
+        self.language = LanguageBranch(text, *tokens) if tokens else None
+        more = self.language.count if self.language else 0
+        wide = tuple(c + more for c in channels)
+        start = disparity_of(_START_DEPTH, o.nearest, o.farthest) if o.posed else 0.5
+        self.decoder = (
+            DisparityDecoder(wide, start=start)
+            if o.encoder == "convolutional"
+            else DepthHead(wide, o.head_width, start)
+        )
+
+    def forward(self, image: torch.Tensor, cost: torch.Tensor | None = None) -> torch.Tensor:
+        """Disparity (N, 1, H, W), 0 to 1, of images (N, 3, H, W), 0 to 255."""
+        features = self.encoder(image)
+        if self.cost is not None and cost is not None:
+            features = self.cost(features, cost)
+        if self.language is not None:
+            features = self.language(features)
+        found: torch.Tensor = self.decoder(features, image.shape[-2:])
+        return found
+
+
+@dataclass
+class Views:
+    """What a depth network says of triplets.
+
+    Attributes:
+        disparity: (N, 1, H, W), 0 to 1: the result.
+        T: (N, 2, 4, 4) from the frame's camera to the ones before and after.
+        teacher: Disparity of the single-frame teacher; None in the single-frame pipeline.
+        trust: (N, 1, H, W), 1 where matching agrees with the teacher; None likewise.
+    """
+
+    disparity: torch.Tensor
+    T: torch.Tensor
+    teacher: torch.Tensor | None = None
+    trust: torch.Tensor | None = None
+
+
+class SingleFrame(nn.Module):
+    """Monodepth2-type: a depth network of one image, and a pose network of two."""
+
+    def __init__(
+        self, options: Options, text: Any, tokens: tuple[torch.Tensor, int] | None
+    ) -> None:
+        super().__init__()
+        self.options = options
+        self.depth = DepthNetwork(options, text, tokens)
+        self.pose = None if options.posed else PoseNetwork(options.trunk, options.pretrained)
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> Views:
+        """Look at triplets."""
+        images = batch["image"].float()
+        return Views(self.depth(images[:, 0]), motions(self.pose, images, batch))
+
+
+class MultiFrame(nn.Module):
+    """ManyDepth-type: with a cost volume of the frame before, and a single-frame teacher."""
+
+    def __init__(
+        self, options: Options, text: Any, tokens: tuple[torch.Tensor, int] | None
+    ) -> None:
+        super().__init__()
+        self.options = options
+        self.single = SingleFrame(options, text, tokens)
+        self.depth = DepthNetwork(options, text, tokens, options.planes)
+        self.matching = Matching(options.trunk, options.pretrained)
+        self.range = DepthRange(options.nearest, options.farthest)
+        if options.start_teacher:
+            self.single.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> MultiFrame:
+        """Put all into that mode, but a teacher that stays."""
+        super().train(mode)
+        if self.options.start_teacher:
+            self.single.eval()
+        return self
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> Views:
+        """Look at triplets; while training, some see no motion or no cost volume."""
+        o, images = self.options, batch["image"].float()
+        frame, before = images[:, 0], images[:, 1]
+        views: Views = self.single(batch)
+        teacher = depth_of(views.disparity.detach(), o.nearest, o.farthest)
+        still = blind = torch.zeros(len(frame), dtype=torch.bool)
+        if self.training:
+            self.range.follow(teacher)
+            still, blind = draw_blindness(len(frame))
+        still, blind = (x.to(frame.device)[:, None, None, None] for x in (still, blind))
+        planes = self.range.planes(o.planes)
+        cost, seen = cost_volume(
+            self.matching(frame), self.matching(torch.where(still, frame, before)),
+            intrinsics_at(batch["K"], STRIDE), views.T[:, 0].detach(), planes,
+        )  # fmt: skip
+        cost = torch.where(blind, torch.zeros_like(cost), cost)
+        matched, seen = (
+            functional.interpolate(x, frame.shape[-2:], mode="nearest")
+            for x in (matched_depth(cost, planes), seen)
+        )
+        trust = agreement(matched, teacher) * seen * (~still & ~blind).to(seen.dtype)
+        return Views(self.depth(frame, cost), views.T, views.disparity, trust)
+
+
+class Ranking(nn.Module):
+    """Stage 1: an encoder, and the vectors of depth words, which stay."""
+
+    def __init__(self, options: Options, text: Any = None, width: int = 0) -> None:
+        super().__init__()
+        self.options = options
+        self.encoder = encoder_of(options)
+        self.vectors: torch.Tensor
+        self.register_buffer("vectors", torch.zeros(ranking.POINTS, width or text.width))
+        if text is not None:
+            with torch.no_grad():
+                self.vectors.copy_(text([TEMPLATE.format(word) for word in ranking.WORDS]))
+
+    def forward(self, image: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+        """Features (N, L, P, width) of points (N, L, P, 2) in images (N, 3, H, W), 0 to 255."""
+        features = self.encoder(image.float())
+        return ranking.point_features(features, points, self.vectors.shape[1])
+
+    def logits(self, features: torch.Tensor) -> torch.Tensor:
+        """Lanes' logits (B, P, P) of features (B, P, width)."""
+        return ranking.lane_logits(features, text_matrix(self.vectors))
+
+
+def built(o: Options) -> nn.Module:
+    """Make the networks that the options name, with the weights that they begin with.
+
+    Raises:
+        ModelError: A foundation model or a checkpoint is absent or does not fit.
+    """
+    speaks = o.stage == "ranking" or o.language
+    text = foundation.text_encoder(o.clip) if speaks else None
+    if o.stage == "ranking":
+        model: Any = Ranking(o, text)
+    else:
+        tokens = None if text is None else (first_tokens(o, text), text.width)
+        model = _PIPELINES[o.pipeline](o, text, tokens)
+    if o.start_teacher:
+        _take(model.single, "", o.start_teacher)
+        _take(model.depth, "depth.", o.start_teacher)
+    if o.start_encoder:
+        networks = (m for m in model.modules() if isinstance(m, (DepthNetwork, Ranking)))
+        for network in networks:
+            _take(network.encoder, "encoder.", o.start_encoder)
+    made: nn.Module = model
+    return made
+
+
+_PIPELINES: dict[str, type[SingleFrame] | type[MultiFrame]] = {
+    "single": SingleFrame, "multi_frame": MultiFrame,
+}  # fmt: skip
+
+
+def first_tokens(o: Options, text: Any) -> torch.Tensor:
+    """Depth tokens (M, width) to begin with: random, or between the words, from near to far."""
+    if not o.token_words:
+        return _TOKEN_SPREAD * torch.randn(o.tokens, text.token_width)
+    words = torch.stack([word.mean(0) for word in text.embed_tokens(ranking.WORDS)])
+    between = functional.interpolate(words.T[None], o.tokens, mode="linear", align_corners=True)
+    return between[0].T
+
+
+def save(path: Path, model: nn.Module, facts: dict[str, Any]) -> None:
+    """Write a checkpoint that `load` reads: without what is frozen of CLIP and DINO."""
+    o: Any = model.options
+    content = {
+        "format": FORMAT, "version": VERSION, "system": "hybrid_depth", "facts": facts,
+        "options": dataclasses.asdict(o), "state": model.state_dict(),
+    }  # fmt: skip
+    part = path.with_name(path.name + ".part")
+    torch.save(content, part)
+    os.replace(part, path)
+
+
+def _content(path: str | Path) -> dict[str, Any]:
+    if not Path(path).is_file():
+        raise ModelError(
+            f"checkpoint '{path}' does not exist", expected="weights.pt of a hybrid_depth run",
+            fix="correct the path, or train with depth_perception train",
+        )  # fmt: skip
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises anything for a damaged file
+        raise ModelError(
+            f"checkpoint '{path}' cannot be read ({' '.join(str(error).split())})",
+            expected="a whole file of depth_perception train", fix="copy it again",
+        ) from None  # fmt: skip
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ModelError(
+            f"'{path}' is no checkpoint of hybrid_depth", expected=f"format '{FORMAT}'",
+            fix="give it weights.pt of such a run",
+        )  # fmt: skip
+    if content.get("version") != VERSION:
+        raise ModelError(
+            f"checkpoint '{path}' has version {content.get('version')}", expected=str(VERSION),
+            fix="use the release of depth_perception that wrote it",
+        )  # fmt: skip
+    return content
+
+
+def _own(key: str) -> bool:
+    """A cost pyramid, or DINO's last block, which stage 1 has frozen."""
+    return key.startswith("cost.") or ".dino." in f".{key}"
+
+
+def _take(network: nn.Module, prefix: str, path: str) -> None:
+    """Load a part of another run into a network; what only it has, or only it trains, stays."""
+    content = _content(path)
+    state = {k.removeprefix(prefix): v for k, v in content["state"].items() if k.startswith(prefix)}
+    try:
+        left = network.load_state_dict(state, strict=False)
+        odd = [k for k in left.missing_keys if not _own(k)] + left.unexpected_keys
+    except RuntimeError as error:
+        odd = [" ".join(str(error).split())]
+    if odd:
+        theirs = content["options"]
+        named = {k: theirs.get(k) for k in ("stage", "encoder", "pipeline", "language", "trunk")}
+        raise ModelError(
+            f"'{path}' holds another network, {named}: {odd[0]}",
+            expected="a run with the same encoder", fix="correct the options or the path",
+        )  # fmt: skip
+
+
+def load(path: str | Path) -> tuple[nn.Module, Options, dict[str, Any]]:
+    """Read a network that a run stored: its pipeline ready to be used, its options, its facts.
+
+    CLIP and DINO are made as the options name them, then get the run's weights.
+
+    Raises:
+        ModelError: Absent, damaged, of another kind or version, or weights that do not fit.
+    """
+    content = _content(path)
+    try:
+        o, state = Options(**content["options"]), content["state"]
+        bare = dataclasses.replace(o, pretrained=False)
+        if o.stage == "ranking":
+            model: nn.Module = Ranking(bare, width=state["vectors"].shape[1])
+        else:
+            speech = None
+            if o.language:
+                tokens, vectors = (state[f"depth.language.{k}"] for k in ("tokens", "vectors"))
+                speech = (tokens, vectors.shape[1])
+            model = _PIPELINES[o.pipeline](bare, None, speech)
+        model.load_state_dict(state)
+    except (KeyError, RuntimeError, TypeError, ConfigurationError) as error:
+        raise ModelError(
+            f"checkpoint '{path}' does not fit ({' '.join(str(error).split())})",
+            expected="weights of the networks that its options name",
+            fix="use the release of depth_perception that wrote it",
+        ) from None
+    model.options = o  # type: ignore[assignment]
+    return model.eval(), o, dict(content["facts"])
