@@ -137,6 +137,7 @@ def fused_loss(
     above, above_known = losses.shares(label, SKY, STRIDE)
     flat = (label == ROAD) | (label == FLAT)
     on_plane = seen * flat.float()[:, None] * batch["camera"][:, 3, None, None, None].gt(0)
+    classes = label[:, 4::8, 4::8].long()  # of a real drive none is known
     parts = {
         "depth": losses.masked_mean((result - truth).abs() * far, seen)
         + 0.2 * losses.masked_mean((_SKY_DEPTH - result).clamp(min=0.0), sky),
@@ -149,9 +150,9 @@ def fused_loss(
         "road": _cross_entropy(out.road, road, road_known),
         "sky": _cross_entropy(out.sky, above, above_known),
         "semantics": functional.cross_entropy(
-            functional.interpolate(out.semantics, scale_factor=2.0, mode="bilinear"),
-            label[:, 4::8, 4::8].long(), ignore_index=255,
-        ),
+            functional.interpolate(out.semantics, scale_factor=2.0, mode="bilinear"), classes,
+            ignore_index=255, reduction="sum",
+        ) / (classes != 255).sum().clamp(min=1),
         "confidence": losses.laplace_error(
             out.log_depth - small_truth, out.confidence, small_seen
         ),
