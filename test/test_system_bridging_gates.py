@@ -23,7 +23,6 @@ from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
 from depth_perception.network.checkpoint import save_checkpoint
 from depth_perception.network.configuration import NetworkConfiguration
 from depth_perception.network.fused import FusedSurround
-from depth_perception.training import affine
 from depth_perception.training.bridging import Gate, coarse_grid, heads_for, on_grid, place_code
 from depth_perception.training.bridging_streams import OwnDepth
 from depth_perception.training.configuration import (
@@ -46,68 +45,7 @@ from depth_perception.world import labels
 from depth_perception.world.rigs import mounting
 from depth_perception.world.shards import TAR_END, TrueCamera, TrueFrameSet, encode_set
 
-
-def _map(*values: float) -> torch.Tensor:
-    return torch.tensor(values).view(1, 1, 1, -1)
-
-
 # Losses.
-
-
-def test_the_fit_and_both_losses_by_hand():
-    """Means 1.5 and 0.5, covariance 2/4, variance 5/4: s = 0.4, t = -0.1."""
-    prediction, truth, mask = _map(0.0, 1.0, 2.0, 3.0), _map(0.0, 0.0, 1.0, 1.0), torch.ones(4)
-    mask = mask.view(1, 1, 1, 4)
-    scale, shift = affine.affine_fit(prediction, truth, mask)
-    assert scale.item() == pytest.approx(0.4) and shift.item() == pytest.approx(-0.1)
-    # Errors -0.1, 0.3, -0.3, 0.1, and their steps 0.4, -0.6, 0.4.
-    assert affine.affine_error(prediction, truth, mask).item() == pytest.approx(0.2)
-    steps = affine.affine_gradient_error(prediction, truth, mask)
-    assert steps.item() == pytest.approx(1.4 / 3)
-
-
-@pytest.mark.parametrize(
-    ("scale", "shift"), [(3.0, 0.0), (1.0, -5.0), (-0.7, 2.0), (-40.0, -7.0), (1e-3, 1e-2)]
-)
-def test_scale_and_shift_of_a_prediction_cost_nothing(scale, shift):
-    generator = torch.Generator().manual_seed(0)
-    prediction = torch.rand(2, 1, 6, 7, generator=generator)
-    truth = torch.rand(2, 1, 6, 7, generator=generator)
-    mask = (torch.rand(2, 1, 6, 7, generator=generator) < 0.7).float()
-    other = prediction.clone()
-    other[1] = other[1] * scale + shift  # each image has its own
-    for loss in (affine.affine_error, affine.affine_gradient_error):
-        wanted = loss(prediction, truth, mask)
-        assert wanted > 0.05
-        torch.testing.assert_close(loss(other, truth, mask), wanted, rtol=1e-4, atol=0)
-
-
-def test_the_loss_wishes_for_no_scale_and_no_shift():
-    """Its gradient has no part along the prediction, nor along a constant."""
-    generator = torch.Generator().manual_seed(1)
-    prediction = torch.rand(1, 1, 5, 5, generator=generator, requires_grad=True)
-    truth = torch.rand(1, 1, 5, 5, generator=generator)
-    affine.affine_error(prediction, truth, torch.ones_like(truth)).backward()
-    found = prediction.grad
-    assert found is not None and found.abs().max() > 1e-3
-    assert found.sum().item() == pytest.approx(0.0, abs=1e-6)
-    assert (found * prediction).sum().item() == pytest.approx(0.0, abs=1e-6)
-
-
-def test_a_constant_prediction_gets_the_mean_and_finite_gradients():
-    prediction = torch.full((1, 1, 1, 4), 0.3, requires_grad=True)
-    loss = affine.affine_error(prediction, _map(0.0, 0.0, 1.0, 1.0), torch.ones(1, 1, 1, 4))
-    loss.backward()
-    assert loss.item() == pytest.approx(0.5)
-    assert prediction.grad is not None and torch.isfinite(prediction.grad).all()
-
-
-def test_inverse_truth_goes_from_the_sky_to_what_is_nearest():
-    depth = torch.tensor([[2.0, 4.0, math.inf, math.nan, 300.0, 0.1], [5.0] * 6])[:, None, None]
-    inverse, mask = affine.inverse_truth(depth, 0.3, 200.0)
-    assert inverse[0, 0, 0].tolist() == [1.0, 0.5, 0.0, 0.0, 0.0, 0.0]
-    assert mask[0, 0, 0].tolist() == [1, 1, 1, 0, 0, 0]
-    assert not mask[1].any()  # one depth alone has no scale
 
 
 def test_the_gradient_term_is_for_dense_truth():
@@ -128,8 +66,12 @@ def test_a_prediction_right_up_to_scale_and_shift_is_right():
     depth = torch.linspace(2, 60, 96).view(1, 1, 8, 12)
     depth[..., 0, 0] = math.inf
     inverse = 1 - 3 / depth
-    total, _ = relative_loss(inverse, depth, Options())
-    assert total.item() == pytest.approx(0.0, abs=1e-5)
+    for space in ("inverse", "log"):
+        total, _ = relative_loss(inverse, depth, Options(space=space))
+        assert total.item() == pytest.approx(0.0, abs=1e-4)
+        wrong, _ = relative_loss(inverse.flip(3), depth, Options(space=space))
+        other, _ = relative_loss(2 - 5 * inverse.flip(3), depth, Options(space=space))
+        assert wrong > 0.1 and other.item() == pytest.approx(wrong.item(), rel=1e-4)
     found = aligned_depth(inverse, depth)
     torch.testing.assert_close(found[depth < 100], depth[depth < 100], rtol=1e-3, atol=0)
     assert found[0, 0, 0, 0] == pytest.approx(200.0)
@@ -464,6 +406,7 @@ def test_the_shipped_network_can_be_the_depth_stream():
     [
         ({"gates": False, "fusion": False}, "something to learn"), ({"temperature": 0.0}, "above"),
         ({"temperatures": (2.0, -1.0)}, "-1.0"), ({"gradient": -1.0}, "gradient -1.0"),
+        ({"space": "linear"}, "one of inverse, log"),
     ],
 )  # fmt: skip
 def test_options_that_cannot_be_are_named(options, named):

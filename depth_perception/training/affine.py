@@ -8,6 +8,8 @@ wish for any scale or shift.
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from . import losses
@@ -96,6 +98,36 @@ def affine_gradient_error(
         scales: Pixels 1, 2, 4, ... apart.
     """
     return losses.gradient_error(aligned(prediction, truth, mask), truth, mask, scales)
+
+
+def log_inverse(inverse: torch.Tensor, least: float) -> torch.Tensor:
+    """Logarithm of inverse depth, that goes on as a line below the least: it may be negative."""
+    line = math.log(least) + inverse / least - 1
+    return torch.where(inverse > least, torch.log(inverse.clamp(min=least)), line)
+
+
+def aligned_logs(
+    prediction: torch.Tensor, depth: torch.Tensor, nearest: float, farthest: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Logarithms of inverse depth after the fit, which is made in inverse depth.
+
+    Errors of inverse depth are errors of what is near; those of its logarithm count alike near and
+    far, as figures of relative error and of edges do.
+
+    Args:
+        prediction: (N, 1, H, W) inverse depth of any scale and shift.
+        depth: (N, 1, H, W) m; NaN unknown, +Inf the sky, which is at `farthest` or beyond.
+        nearest: Nearer is not known, m.
+        farthest: Deeper is not known, m, but for the sky.
+
+    Returns:
+        Of the prediction, of truth, and the mask where truth is known: (N, 1, H, W) each.
+    """
+    seen, sky = (depth > nearest) & (depth < farthest), torch.isposinf(depth)
+    inverse = torch.where(seen, 1 / depth, torch.full_like(depth, 1 / farthest))
+    found = log_inverse(aligned(prediction, inverse, seen.to(depth.dtype)), 1 / farthest)
+    truth = torch.log(inverse)
+    return torch.where(sky, torch.maximum(found, truth), found), truth, (seen | sky).to(depth.dtype)
 
 
 def dense(mask: torch.Tensor, least: float) -> torch.Tensor:

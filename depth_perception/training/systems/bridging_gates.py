@@ -42,6 +42,7 @@ from depth_perception.training.fit import loader
 from depth_perception.training.samples import Requests, TrainingImages
 
 NAME = "bridging_gates"
+SPACES = ("inverse", "log")
 NEAREST, FARTHEST = 0.3, 200.0
 """What truth counts, m, beside the sky."""
 _DENSE = 0.2
@@ -63,6 +64,8 @@ class Options:
         heads: Attention heads of a gate, a divisor of its width; 0: about one for 48 channels.
         temperature: Divides the logits of the gates' attention in use; 1 in training.
         temperatures: More of them that are scored, as `*_t2`.
+        space: What the losses compare after the fit: "inverse", inverse depth from 0 to 1, as
+            published; "log", its logarithm, where far things count as much as near ones.
         gradient: Weight of the gradient term; 0: without.
         gradient_scales: Of it: steps of 1, 2, 4, ... px.
         depth_side: Shorter side of Depth Anything's images, px, about.
@@ -78,6 +81,7 @@ class Options:
     heads: int = 0
     temperature: float = 1.0
     temperatures: tuple[float, ...] = (2.0, 3.0)
+    space: str = "inverse"
     gradient: float = 2.0
     gradient_scales: int = 1
     depth_side: int = 518
@@ -95,6 +99,10 @@ class Options:
         for value in (self.temperature, *self.temperatures):
             if not (isinstance(value, (int, float)) and value > 0):
                 raise ConfigurationError(f"options: temperature {value!r}", expected="above zero")
+        if self.space not in SPACES:
+            raise ConfigurationError(
+                f"options.space '{self.space}'", expected="one of " + ", ".join(SPACES)
+            )
         if self.gradient < 0 or self.gradient_scales < 1 or self.heads < 0:
             raise ConfigurationError(
                 f"options: gradient {self.gradient}, gradient_scales {self.gradient_scales},"
@@ -204,10 +212,14 @@ def relative_loss(
     Args:
         inverse: (N, 1, h, w) predicted inverse depth, of any scale and shift.
         depth: (N, 1, H, W) truth, m; NaN unknown, +Inf the sky.
-        options: The gradient term's weight.
+        options: The space, and the gradient term's weight.
     """
-    truth, mask = affine.inverse_truth(depth, NEAREST, FARTHEST)
-    fitted = affine.aligned(_sized(inverse.float(), depth), truth, mask)
+    inverse = _sized(inverse.float(), depth)
+    if options.space == "log":
+        fitted, truth, mask = affine.aligned_logs(inverse, depth, NEAREST, FARTHEST)
+    else:
+        truth, mask = affine.inverse_truth(depth, NEAREST, FARTHEST)
+        fitted = affine.aligned(inverse, truth, mask)
     parts = {
         "affine": losses.masked_mean((fitted - truth).abs(), mask),
         "gradient": losses.gradient_error(
