@@ -515,7 +515,9 @@ def test_two_frames_begin_with_a_run_of_one_whose_teacher_stays(street, tmp_path
     _, parts = Training().loss(model.train(), batch, configuration)
     assert "teacher_reprojection" not in parts
     with pytest.raises(ModelError, match="another network"):
-        Training().build(_configuration(street, replace(options, posed=True, trunk="lite1")))
+        Training().build(
+            _configuration(street, replace(TINY, pipeline="multi_frame", start_teacher=path))
+        )
 
 
 def test_frames_without_neighbours_are_scored_one_by_one(street, tmp_path):
