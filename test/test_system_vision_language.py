@@ -22,6 +22,7 @@ from depth_perception.network.attention import TwoWayAttention
 from depth_perception.network.checkpoint import save_checkpoint
 from depth_perception.network.configuration import NetworkConfiguration
 from depth_perception.network.fused import FusedSurround
+from depth_perception.resources import WEIGHTS_FOLDER
 from depth_perception.training import targets
 from depth_perception.training.configuration import (
     DataConfiguration,
@@ -359,6 +360,9 @@ def test_classes_of_a_network_where_there_are_no_labels(tmp_path):
     item = described(unknown, seen, POSE, GroundPlane(), Description())
     assert np.isfinite(item["depth"]).any() and item["embodied"].any()
     assert Classes()(camera, POSE, None) is camera.label
+    # Without labels it is the package's own network that says.
+    own = Classes(str(WEIGHTS_FOLDER / "lite.pt"))(unknown, POSE, GroundPlane())
+    assert np.array_equal(Classes()(unknown, POSE, GroundPlane()), own)
     with pytest.raises(ModelError, match=r"nowhere\.pt"):
         Classes("nowhere.pt")
 

@@ -280,6 +280,9 @@ def test_figures_by_hand():
     assert result["road_abs_rel"] == pytest.approx(0.1, abs=1e-4)
     assert result["road_iou"] == pytest.approx(0.5)
     assert result["sky_accuracy"] == pytest.approx(1.0)
+    unlabelled = Figures()
+    unlabelled.add(out, {"depth": depth, "label": torch.full_like(label, 255)})
+    assert "abs_rel" in unlabelled.result() and "road_iou" not in unlabelled.result()
 
 
 def test_training_lowers_the_loss_and_writes_what_it_should(flat_data, tmp_path):

@@ -465,6 +465,24 @@ def test_a_score_is_of_as_many_images_as_asked_for(flat, monkeypatch):
     assert seen == [4]
 
 
+def test_a_source_is_scored_at_the_size_of_its_shape(flat, kitti):
+    """Sizes of the run: square, twice as wide as high, and four times."""
+    sizes = []
+
+    def predict(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        sizes.append(tuple(batch["image"].shape[:1:-1]))
+        return plane_of(batch)
+
+    data = replace(data_of(), sizes=((64, 64), (128, 64), (256, 64)))
+    shapes = []
+    for source in (str(flat), kitti):
+        model = TrainingImages(data, (source,))._readers[0].read(0).cameras[0].model
+        shapes.append(model.width / model.height)
+        score(predict, data, source, most=1)
+    nearest = [min((1, 2, 4), key=lambda x: abs(np.log(x / shape))) for shape in shapes]
+    assert sizes == [{1: (64, 64), 2: (128, 64), 4: (256, 64)}[x] for x in nearest]
+
+
 def test_names_of_sources():
     assert name_of("bag:/data/bags/kitti_drive?params=kitti") == "kitti_drive"
     assert name_of("data/val/") == "val" and name_of("nuscenes:/data/nuscenes") == "nuscenes"

@@ -46,8 +46,9 @@ class Description:
             sets are such (``targets:FOLDER``); or a folder with SOURCE/KEY.CAMERA.txt for every
             image, SOURCE being the last part of the data set's path.
         sentences: A sentence on each object's embodied depth and rank follows the caption.
-        segments: Whose classes embodied depth and sentences go by: "labels" of the data set, or a
-            checkpoint of the fused network, which drives without labels need.
+        segments: Whose classes embodied depth and sentences go by: "labels" of the data set, and of
+            drives without labels those that the package's own network sees; or a checkpoint of the
+            fused network.
         objects: Most objects that are spoken of, the largest.
         farthest: Embodied depth reaches so far, and deeper truth is not learnt, m.
     """

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from depth_perception.errors import ModelError
-from depth_perception.estimators.network_inputs import network_camera, network_rays
+from depth_perception.estimators.network_inputs import LEAST_HEIGHT, network_camera, network_rays
 from depth_perception.geometry.camera_view import camera_view
 from depth_perception.geometry.embodied_depth import (
     EmbodiedDepth,
@@ -31,6 +31,7 @@ from depth_perception.geometry.rig import RigCamera
 from depth_perception.geometry.surface import Surface
 from depth_perception.network.checkpoint import load_checkpoint
 from depth_perception.network.fused import CLASSES, STRIDE, FusedSurround
+from depth_perception.resources import WEIGHTS_FOLDER
 from depth_perception.segmentation.classes import class_map
 from depth_perception.world import labels
 from depth_perception.world.shards import TrueCamera
@@ -43,7 +44,8 @@ FOCAL = 300.0
 """Logarithms of depth are those for this focal length, px: depth times this over the real one."""
 LOG_DEPTH = 2.54
 """Usual logarithm of depth, m (methods.md 3.3, KITTI)."""
-_LEAST_HEIGHT = 0.05
+OWN = WEIGHTS_FOLDER / "lite.pt"
+"""Says the classes of drives without labels."""
 _IDS = {
     "road": labels.ROAD, "flat": labels.SIDEWALK, "building": labels.BUILDING,
     "thin": labels.POLE, "vegetation": labels.VEGETATION, "sky": labels.SKY,
@@ -80,7 +82,7 @@ def scene_depth(
         None without a calibration, without a camera above the ground, or without classes.
     """
     known = bool((camera.label < NOT_KNOWN).any())
-    if ground is None or not known or camera_height(ground, T_base_camera) <= _LEAST_HEIGHT:
+    if ground is None or not known or camera_height(ground, T_base_camera) <= LEAST_HEIGHT:
         return None
     source = RigCamera(camera.name, camera.model, T_base_camera, camera.name, camera.model)
     instances = camera.layers.get("instance")
@@ -123,8 +125,9 @@ class Classes:
     """Train ids of an image: as they are stored, or as the fused network sees them.
 
     Args:
-        source: "labels", or a checkpoint of the fused network; it is read when it is first needed,
-            so that this can be handed to processes.
+        source: "labels": those of the data set and, of images that have none, as the network that
+            comes with the package sees them; or a checkpoint of the fused network, for all images.
+            A network is read when it is first needed, so that this can be handed to processes.
     """
 
     def __init__(self, source: str = "labels") -> None:
@@ -141,10 +144,11 @@ class Classes:
         self, camera: TrueCamera, T_base_camera: NDArray[np.float64], ground: GroundPlane | None
     ) -> NDArray[np.uint8]:
         """(H, W) train ids, 255 on the own body, `sources.NOT_KNOWN` where nobody knows."""
-        if self.source == "labels":
+        labelled = self.source == "labels"
+        if labelled and bool((camera.label < NOT_KNOWN).any()):
             return camera.label
         if self._network is None:
-            self._network, _ = load_checkpoint(self.source)
+            self._network, _ = load_checkpoint(OWN if labelled else self.source)
         size = (camera.model.width, camera.model.height)
         image = np.ascontiguousarray(camera.image[..., ::-1].transpose(2, 0, 1))
         with torch.inference_mode():

@@ -118,6 +118,18 @@ class TrainingImages(Dataset[dict[str, torch.Tensor]]):
         """Count the images."""
         return len(self._places)
 
+    def nearest_size(self) -> int:
+        """Place in `data.sizes` of the size whose shape is most like the first image's.
+
+        A wide image at a high size would lose its sides.
+        """
+        if not self._places:
+            return 0
+        reader, number, k = self._places[0]
+        model = self._readers[reader].read(number, lambda _: [k]).cameras[0].model
+        shape = np.log(model.width / model.height)
+        return int(np.argmin([abs(np.log(w / h) - shape) for w, h in self.data.sizes]))
+
     def __getitem__(self, request: Request) -> dict[str, torch.Tensor]:
         """Make one image."""
         place, size, seed = request

@@ -114,21 +114,21 @@ def _affine(depth: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[n
 
 @torch.inference_mode()
 def score(
-    predict: Predict, data: DataConfiguration, source: str, *, size: int = 0, most: int = 0,
-    batch: int = 4, device: torch.device | None = None,
+    predict: Predict, data: DataConfiguration, source: str, *, most: int = 0, batch: int = 4,
+    device: torch.device | None = None,
 ) -> dict[str, float]:  # fmt: skip
     """Score on one source, whole images as calibrated.
 
     Args:
         predict: The system.
-        data: Of the run: sizes.
+        data: Of the run: sizes, of which the one most like the source's first image is taken.
         source: See `sources.open_source`.
-        size: Place in `data.sizes`.
         most: Largest number of images, spread over the source; 0 for all.
         batch: Images at a time.
         device: Where samples go.
     """
     images, scores = TrainingImages(data, (source,), change=False), Scores()
+    size = images.nearest_size()
     places = np.arange(len(images))
     if most and len(places) > most:
         places = places[np.linspace(0, len(places) - 1, most).astype(int)]

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from depth_perception.errors import ConfigurationError
+from depth_perception.estimators.network_inputs import LEAST_HEIGHT
 from depth_perception.network.checkpoint import load_checkpoint
 from depth_perception.network.configuration import NetworkConfiguration
 from depth_perception.network.fused import STRIDE, Outputs
@@ -29,7 +30,6 @@ _DENSE = 0.2
 """Share of pixels with truth from which a pixel without any is the own body, or no ray."""
 _SCALES = (0.1, 10.0)
 """Bounds of the factor on a relative teacher's normalised log depth."""
-_LEAST_HEIGHT = 0.05
 
 
 @dataclass
@@ -216,7 +216,7 @@ class Relative:
 def true_camera(batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """Numbers (N, 5) of cameras as `network.prior` wants them, from their true poses over z = 0."""
     pose, focal = batch["pose"], batch["camera"][:, 4:]
-    height = pose[:, 2, 3:].clamp(min=_LEAST_HEIGHT)
+    height = pose[:, 2, 3:].clamp(min=LEAST_HEIGHT)
     return torch.cat([pose[:, 2, :3], height, focal], 1).to(batch["camera"].dtype)
 
 

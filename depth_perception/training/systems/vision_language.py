@@ -256,11 +256,12 @@ def score_described(
         among drawn depths.
     """
     scores, by_text, spread = Scores(), Scores(), []
+    shape = images.nearest_size()
     places = np.arange(len(images))
     if most and len(places) > most:
         places = places[np.linspace(0, len(places) - 1, most).astype(int)]
     for begin in range(0, len(places), batch):
-        items = [images[(int(i), 0, 0)] for i in places[begin : begin + batch]]
+        items = [images[(int(i), shape, 0)] for i in places[begin : begin + batch]]
         alike = set.intersection(*(set(item) for item in items))
         b = {name: torch.stack([item[name] for item in items]).to(device) for name in alike}
         size, texts = b["image"].shape[-2:], decoded(b["text"])
