@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +17,7 @@ pytest.importorskip("torch", reason="PyTorch trains")
 pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's wheel")
 
 import torch
+import yaml
 
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.geometry.camera import CameraModel
@@ -601,6 +605,25 @@ def test_a_run_writes_weights_that_predict_the_same(data, tmp_path):
     other = replace(start, options=replace(start.options, embodied=False))
     with pytest.raises(ConfigurationError, match="another network"):
         Training().build(other)
+
+
+def test_two_processes_learn_by_turns(data, tmp_path):
+    """Each step leaves one side's weights without gradients: nobody waits for them."""
+    configuration = _configuration(data)
+    configuration = replace(configuration, data=replace(configuration.data, validation=""))
+    turns = [np.random.default_rng([configuration.seed, 61, k]).uniform() < 0.5 for k in range(4)]
+    assert len(set(turns)) == 2  # both ways come
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(to_dict(configuration)))
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",
+        "-m", "depth_perception.cli.main", "train", str(path), "-o", str(tmp_path / "run"),
+        "--device", "cpu",
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert load(tmp_path / "run/weights.pt")[1]["step"] == 4
 
 
 def test_a_plain_run_has_no_figures_of_text(data, tmp_path):

@@ -36,6 +36,9 @@ class System(Protocol):
 
     Attributes:
         OPTIONS: Frozen dataclass of what only this system has, `TrainingConfiguration.options`.
+
+    One whose steps leave some weights without gradients says so by ``PARTIAL = True``: several
+    processes would wait for them.
     """
 
     OPTIONS: type
@@ -135,8 +138,9 @@ def train(
     learner: nn.Module = model
     if ranks > 1:
         learner = nn.parallel.DistributedDataParallel(
-            model, device_ids=[place.index] if half else None
-        )
+            model, device_ids=[place.index] if half else None,
+            find_unused_parameters=bool(getattr(system, "PARTIAL", False)),
+        )  # fmt: skip
     if rank == 0:
         _write(folder / "configuration.yaml", yaml.safe_dump(to_dict(configuration)))
         with contextlib.suppress(OSError):

@@ -98,9 +98,10 @@ class Options(Description):
 
 
 class Training:
-    """The system; see `fit.System`."""
+    """The system; see `fit.System`. A step teaches the text's side or the image's, never both."""
 
     OPTIONS = Options
+    PARTIAL = True
 
     def build(self, configuration: TrainingConfiguration) -> nn.Module:
         """Make the network, with ImageNet's weights in its trunk or those of `start`."""
