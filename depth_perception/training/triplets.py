@@ -11,6 +11,7 @@ In: frame sets whose drives have neighbours. Out: for each request, in a dict,
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -35,8 +36,9 @@ def undistorted(camera: TrueCamera) -> TrueCamera:
     """
     if camera.model.is_pinhole:
         return camera
-    model = rectified_view(camera.model)
-    maps = rectification_maps(camera.model, model)
+    lens = camera.model
+    arrays_of = (np.asarray(a, np.float64).tobytes() for a in (lens.K, lens.D, lens.R))
+    model, maps = _rectification(lens.width, lens.height, lens.distortion_model, *arrays_of)
 
     def brought(values: NDArray, how: int, outside: float) -> NDArray:
         return cv2.remap(
@@ -53,6 +55,24 @@ def undistorted(camera: TrueCamera) -> TrueCamera:
             for name, values in camera.layers.items()
         },
     )  # fmt: skip
+
+
+@lru_cache(maxsize=4)
+def _rectification(
+    width: int, height: int, distortion_model: str, K: bytes, D: bytes, R: bytes
+) -> tuple[CameraModel, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """The pinhole of a lens, and its maps: of the three views of a triplet the lens is the same."""
+    K_, D_, R_ = (np.frombuffer(a) for a in (K, D, R))
+    lens = CameraModel(
+        width, height, K_.reshape(3, 3), D_, distortion_model, R_.reshape(3, 3)
+    )  # fmt: skip
+    view = rectified_view(lens)
+    return view, rectification_maps(lens, view)
+
+
+def image_alone(camera: TrueCamera) -> TrueCamera:
+    """The camera without depth and layers of truth, which take long to cut and to resize."""
+    return replace(camera, depth=np.full_like(camera.depth, np.nan), layers={})
 
 
 def points_seen_by(model: CameraModel, camera: TrueCamera) -> NDArray[np.float32]:
@@ -113,7 +133,8 @@ class Triplets(Dataset[dict[str, torch.Tensor]]):
             assert near is not None  # `_places` has only such
             k = source.cameras(near).index(name)
             whole = source.read(near, lambda _, k=k: [k])  # type: ignore[misc]
-            whole = replace(whole, cameras=(undistorted(whole.cameras[0]),))
+            camera = image_alone(whole.cameras[0]) if offset else whole.cameras[0]
+            whole = replace(whole, cameras=(undistorted(camera),))
             # The same window and the same colours for all three.
             views.append(self._changes[size](whole, np.random.default_rng([seed, 83])))
         frame = views[0].cameras[0]
