@@ -21,12 +21,14 @@ pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's whe
 import torch
 import yaml
 
+from depth_perception.cli.main import main
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
+from depth_perception.network.checkpoint import load_checkpoint
 from depth_perception.network.configuration import NetworkConfiguration
 from depth_perception.network.fused import CLASSES, FusedSurround
-from depth_perception.training import losses
+from depth_perception.training import losses, systems
 from depth_perception.training.configuration import (
     DataConfiguration,
     ScheduleConfiguration,
@@ -313,6 +315,31 @@ def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not(flat_data, tmp_path):
     again = train(Training(), configuration, folder, device="cpu", say=said.append)
     assert said[0] == "goes on at step 2 of 4"
     assert again == pytest.approx(whole, rel=1e-4)
+
+
+def test_the_sixth_system_of_the_docs_is_one_file_and_one_configuration(
+    flat_data, tmp_path, monkeypatch
+):
+    text = (Path(__file__).parents[1] / "docs/systems.md").read_text()
+    section = text[text.index("## Adding a sixth") :]
+    code, configuration = (
+        section.partition(f"```{kind}\n")[2].partition("```")[0] for kind in ("python", "yaml")
+    )
+    (tmp_path / "robust.py").write_text(code)
+    (tmp_path / "robust.yaml").write_text(configuration)
+    # As if the file lay beside the others.
+    monkeypatch.setattr(systems, "__path__", [*systems.__path__, str(tmp_path)])
+    folder = tmp_path / "run"
+    changes = {
+        "data.folders": f"[{flat_data}]", "data.validation": str(flat_data), "data.workers": 0,
+        "data.sizes": "[[128, 96]]", "schedule.steps": 3, "schedule.batch": 2,
+        "network.pretrained": "false", "options.scale": 0.2,
+    }  # fmt: skip
+    command = ["train", str(tmp_path / "robust.yaml"), "-o", str(folder), "--device", "cpu"]
+    assert main([*command, *(f"--set={k}={v}" for k, v in changes.items())]) == 0
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert lines[0]["robust"] > 0 and "abs_rel" in lines[-1]
+    assert load_checkpoint(folder / "weights.pt")[1]["training"]["options"] == {"scale": 0.2}
 
 
 def test_two_processes_stop_together(flat_data, tmp_path):
