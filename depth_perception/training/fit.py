@@ -212,7 +212,13 @@ def train(
                 sums, reported, begun = {}, step, time.monotonic()
             if step % configuration.validate_every == 0 or step == total:
                 paused = time.monotonic()
-                figures = system.validate(average.model, configuration, place) if not rank else {}
+                try:
+                    figures = (
+                        system.validate(average.model, configuration, place) if not rank else {}
+                    )
+                except BaseException:
+                    save()  # hours of training must not be lost with a figure
+                    raise
                 if figures:
                     _report(folder, board, step, figures, "validation", rank)
                     say("validation: " + ", ".join(f"{k} {v:.4f}" for k, v in figures.items()))

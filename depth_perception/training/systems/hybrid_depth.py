@@ -18,7 +18,7 @@ from torch import nn
 
 from depth_perception.errors import ConfigurationError
 from depth_perception.training import hybrid_networks, ranking, scoring
-from depth_perception.training.configuration import TrainingConfiguration
+from depth_perception.training.configuration import DataConfiguration, TrainingConfiguration
 from depth_perception.training.cost_volume import consistency
 from depth_perception.training.fit import loader
 from depth_perception.training.hybrid_networks import Options, Views
@@ -105,7 +105,8 @@ class Training:
         """Of stage 1 how well words rank; of stage 2 `scoring`'s figures and the reprojection.
 
         Depth is scored on frames that have one before and one after, so that both pipelines are
-        scored on the same; of a source without such frames the single-frame one on all.
+        scored on the same; of a source without such frames, or, with `posed`, without odometry, the
+        single-frame one on all, and the other not.
         """
         data, o = configuration.data, configuration.options
         figures: dict[str, float] = {}
@@ -162,10 +163,19 @@ def _score(
         network: Any = model
         return depth_of(network.depth(batch["image"].float()), o.nearest, o.farthest)
 
-    found = score_triplets(of_triplets, data, source, step=o.step, most=o.most, device=device)
-    if found or o.pipeline == "multi_frame":
-        return found
+    if not o.posed or _posed(data, source, o):
+        found = score_triplets(of_triplets, data, source, step=o.step, most=o.most, device=device)
+        if found:
+            return found
+    if o.pipeline == "multi_frame":  # it needs the frame before, and the motion
+        return {}
     return scoring.score(of_images, data, source, most=o.most, device=device)
+
+
+def _posed(data: DataConfiguration, source: str, o: Options) -> bool:
+    """Whether the camera's motion is known in a source."""
+    triplets = Triplets(data, (source,), change=False, step=o.step)
+    return len(triplets) > 0 and bool(triplets[(0, 0, 0)]["posed"] > 0)
 
 
 def _rank(
