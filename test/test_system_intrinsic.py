@@ -504,7 +504,7 @@ def test_weights_of_something_else_are_refused(tmp_path):
     with pytest.raises(ModelError, match="cannot be read"):
         load(path)
     torch.save({"system": "another"}, path)
-    with pytest.raises(ModelError, match="no checkpoint of system intrinsic"):
+    with pytest.raises(ModelError, match="no checkpoint of intrinsic"):
         load(path)
 
 

@@ -36,20 +36,30 @@ def save_checkpoint(
         "format": FORMAT, "version": VERSION, "configuration": network.configuration.to_dict(),
         "state": state, "facts": facts,
     }  # fmt: skip
+    write_file(path, content)
+
+
+def write_file(path: str | Path, content: dict[str, Any]) -> None:
+    """Store tensors and plain values; the file is replaced at once."""
     path = Path(path)
     part = path.with_name(path.name + ".part")
     torch.save(content, part)
     os.replace(part, path)
 
 
-def load_checkpoint(path: str | Path) -> tuple[FusedSurround, dict[str, Any]]:
-    """Read a network that `save_checkpoint` stored, ready to be used, and its facts.
+def read_file(path: str | Path, key: str, value: str, name: str) -> dict[str, Any]:
+    """Read what `write_file` stored: tensors on the CPU and plain values, nothing that runs.
+
+    Args:
+        path: The file.
+        key: Of the content, which says what it is.
+        value: That it must have.
+        name: Of what it shall be, for messages.
 
     Raises:
-        ModelError: Absent, damaged, of another kind or version, or weights that do not fit.
+        ModelError: Absent, damaged, or of another kind.
     """
-    path = Path(path)
-    if not path.is_file():
+    if not Path(path).is_file():
         raise ModelError(
             f"checkpoint '{path}' does not exist", expected="weights.pt of a training run",
             fix="correct the path, or train with depth_perception train",
@@ -61,11 +71,30 @@ def load_checkpoint(path: str | Path) -> tuple[FusedSurround, dict[str, Any]]:
             f"checkpoint '{path}' cannot be read ({' '.join(str(error).split())})",
             expected="a whole file of depth_perception train", fix="copy it again",
         ) from None  # fmt: skip
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get(key) != value:
         raise ModelError(
-            f"'{path}' is no checkpoint of the fused network", expected=f"format '{FORMAT}'",
-            fix="give it weights.pt of a training run",
+            f"'{path}' is no checkpoint of {name}", expected=f"{key} '{value}'",
+            fix="give it weights.pt of such a training run",
         )  # fmt: skip
+    return content
+
+
+def misfit(path: str | Path, error: Exception) -> ModelError:
+    """Error of a checkpoint whose weights are not those of the network that it names."""
+    return ModelError(
+        f"checkpoint '{path}' does not fit ({' '.join(str(error).split())})",
+        expected="weights of the network that it names",
+        fix="use the release of depth_perception that wrote it",
+    )
+
+
+def load_checkpoint(path: str | Path) -> tuple[FusedSurround, dict[str, Any]]:
+    """Read a network that `save_checkpoint` stored, ready to be used, and its facts.
+
+    Raises:
+        ModelError: Absent, damaged, of another kind or version, or weights that do not fit.
+    """
+    content = read_file(path, "format", FORMAT, "the fused network")
     if content.get("version") != VERSION:
         raise ModelError(
             f"checkpoint '{path}' has version {content.get('version')}", expected=str(VERSION),
@@ -78,10 +107,6 @@ def load_checkpoint(path: str | Path) -> tuple[FusedSurround, dict[str, Any]]:
         network.load_state_dict(content["state"])
         facts = dict(content["facts"])
     except (KeyError, RuntimeError, TypeError, DepthPerceptionError) as error:
-        raise ModelError(
-            f"checkpoint '{path}' does not fit ({' '.join(str(error).split())})",
-            expected="weights of the network that its configuration names",
-            fix="use the release of depth_perception that wrote it",
-        ) from None
+        raise misfit(path, error) from None
     network.set_temperature(network.configuration.temperature)
     return network.eval(), facts

@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader
 from depth_perception.errors import ConfigurationError, ModelError
 
 from .configuration import TrainingConfiguration, to_dict
+from .samples import Requests
 
 REPORT_EVERY = 50
 Batch = dict[str, torch.Tensor]
@@ -231,6 +232,42 @@ def train(
     if ranks > 1:
         torch.distributed.destroy_process_group()
     return figures
+
+
+def batches_of(
+    samples: Any, configuration: TrainingConfiguration, first: int, rank: int, ranks: int
+) -> Iterator[Batch]:
+    """Batches of a map-style data set that takes a `samples.Request`, of all sizes, without end.
+
+    Args:
+        samples: The data set.
+        configuration: Its `data.sizes`, `data.workers`, `schedule.batch` and `seed` count.
+        first: Step to begin with.
+        rank: This process.
+        ranks: How many there are.
+    """
+    data, batch = configuration.data, configuration.schedule.batch
+    requests = Requests(
+        len(samples), len(data.sizes), batch, configuration.seed, first, rank, ranks
+    )
+    return loader(samples, requests, data.workers)
+
+
+def checked_folders(
+    configuration: TrainingConfiguration,
+    fix: str = "make one: depth_perception world --dataset DIR --frames 1000",
+) -> tuple[str, ...]:
+    """`data.folders`.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    folders = configuration.data.folders
+    if not folders:
+        raise ConfigurationError(
+            "data.folders is empty", expected="data sets to train on", fix=fix
+        )  # fmt: skip
+    return folders
 
 
 def loader(dataset: Any, sampler: Any, workers: int) -> Iterator[Batch]:

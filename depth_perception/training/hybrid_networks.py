@@ -8,7 +8,6 @@ gradients. Parts are in `hybrid_encoder`, `self_supervised` and `cost_volume`.
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from depth_perception.errors import ConfigurationError, ModelError
+from depth_perception.network.checkpoint import misfit, read_file, write_file
 from depth_perception.yaml_mapping import nearest
 
 from . import foundation, ranking
@@ -42,8 +42,7 @@ from .hybrid_encoder import (
 )
 from .self_supervised import DisparityDecoder, PoseNetwork, depth_of, disparity_of, motions
 
-FORMAT = "depth_perception hybrid_depth"
-VERSION = 1
+NAME = "hybrid_depth"
 _CHOICES = {
     "stage": ("depth", "ranking"), "encoder": ("hybrid", "dino", "convolutional"),
     "pipeline": ("single", "multi_frame"),
@@ -326,38 +325,14 @@ def save(path: Path, model: nn.Module, facts: dict[str, Any]) -> None:
     """Write a checkpoint that `load` reads: without what is frozen of CLIP and DINO."""
     o: Any = model.options
     content = {
-        "format": FORMAT, "version": VERSION, "system": "hybrid_depth", "facts": facts,
-        "options": dataclasses.asdict(o), "state": model.state_dict(),
+        "system": NAME, "facts": facts, "options": dataclasses.asdict(o),
+        "state": model.state_dict(),
     }  # fmt: skip
-    part = path.with_name(path.name + ".part")
-    torch.save(content, part)
-    os.replace(part, path)
+    write_file(path, content)
 
 
 def _content(path: str | Path) -> dict[str, Any]:
-    if not Path(path).is_file():
-        raise ModelError(
-            f"checkpoint '{path}' does not exist", expected="weights.pt of a hybrid_depth run",
-            fix="correct the path, or train with depth_perception train",
-        )  # fmt: skip
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises anything for a damaged file
-        raise ModelError(
-            f"checkpoint '{path}' cannot be read ({' '.join(str(error).split())})",
-            expected="a whole file of depth_perception train", fix="copy it again",
-        ) from None  # fmt: skip
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ModelError(
-            f"'{path}' is no checkpoint of hybrid_depth", expected=f"format '{FORMAT}'",
-            fix="give it weights.pt of such a run",
-        )  # fmt: skip
-    if content.get("version") != VERSION:
-        raise ModelError(
-            f"checkpoint '{path}' has version {content.get('version')}", expected=str(VERSION),
-            fix="use the release of depth_perception that wrote it",
-        )  # fmt: skip
-    return content
+    return read_file(path, "system", NAME, NAME)
 
 
 def _own(key: str) -> bool:
@@ -389,7 +364,7 @@ def load(path: str | Path) -> tuple[nn.Module, Options, dict[str, Any]]:
     CLIP and DINO are made as the options name them, then get the run's weights.
 
     Raises:
-        ModelError: Absent, damaged, of another kind or version, or weights that do not fit.
+        ModelError: Absent, damaged, of another system, or weights that do not fit.
     """
     content = _content(path)
     try:
@@ -405,10 +380,6 @@ def load(path: str | Path) -> tuple[nn.Module, Options, dict[str, Any]]:
             model = _PIPELINES[o.pipeline](bare, None, speech)
         model.load_state_dict(state)
     except (KeyError, RuntimeError, TypeError, ConfigurationError) as error:
-        raise ModelError(
-            f"checkpoint '{path}' does not fit ({' '.join(str(error).split())})",
-            expected="weights of the networks that its options name",
-            fix="use the release of depth_perception that wrote it",
-        ) from None
+        raise misfit(path, error) from None
     model.options = o  # type: ignore[assignment]
     return model.eval(), o, dict(content["facts"])

@@ -28,6 +28,9 @@ from .configuration import DataConfiguration
 from .samples import NOMINAL, Request, arrays, changes_of
 from .sources import FrameSource, open_source
 
+DRIVES = "make drives: depth_perception world --dataset DIR --sets-per-drive 5 --spacing 0.25"
+"""Advice for who has none."""
+
 
 def undistorted(camera: TrueCamera) -> TrueCamera:
     """The camera as a pinhole along the same axis; depth and labels take the nearest pixel.

@@ -20,8 +20,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from depth_perception.errors import ConfigurationError, ModelError
-from depth_perception.network.checkpoint import load_checkpoint
+from depth_perception.errors import ConfigurationError
+from depth_perception.network.checkpoint import (
+    load_checkpoint,
+    misfit,
+    read_file,
+    write_file,
+)
 from depth_perception.network.configuration import TRUNKS, NetworkConfiguration
 from depth_perception.network.fused import FusedSurround
 from depth_perception.network.trunk import Trunk
@@ -38,8 +43,8 @@ from depth_perception.training.bridging_streams import (
     SelfSemantics,
 )
 from depth_perception.training.configuration import TrainingConfiguration
-from depth_perception.training.fit import loader
-from depth_perception.training.samples import Requests, TrainingImages
+from depth_perception.training.fit import batches_of, checked_folders
+from depth_perception.training.samples import TrainingImages
 
 NAME = "bridging_gates"
 SPACES = ("inverse", "log")
@@ -130,17 +135,9 @@ class Training:
     ) -> Iterator[dict[str, torch.Tensor]]:
         """Changed images of all sizes, without end."""
         data = configuration.data
-        if not data.folders:
-            raise ConfigurationError(
-                "data.folders is empty", expected="data sets to train on",
-                fix="make one: depth_perception world --dataset DIR --frames 1000",
-            )  # fmt: skip
+        checked_folders(configuration)
         images = TrainingImages(data)
-        requests = Requests(
-            len(images), len(data.sizes), configuration.schedule.batch, configuration.seed, first,
-            rank, ranks,
-        )  # fmt: skip
-        return loader(images, requests, data.workers)
+        return batches_of(images, configuration, first, rank, ranks)
 
     def groups(
         self, model: nn.Module, configuration: TrainingConfiguration
@@ -201,7 +198,7 @@ class Training:
         content = {
             "system": NAME, "facts": facts, **model.recipe, "state": model.state_dict(),
         }  # fmt: skip
-        torch.save(content, path)
+        write_file(path, content)
 
 
 def relative_loss(
@@ -346,38 +343,18 @@ def load(path: str | Path) -> tuple[Bridged, dict[str, Any]]:
         options = Options(**values)
         model = bridged(options, content["networks"])
     except (KeyError, TypeError, ConfigurationError) as error:
-        raise _unfit(path, error) from None
+        raise misfit(path, error) from None
     _fill(model, path, content)
     model.set_temperature(options.temperature)
     return model.eval(), dict(content["facts"])
 
 
 def _read(path: str | Path) -> dict[str, Any]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises anything for a damaged file
-        raise ModelError(
-            f"checkpoint '{path}' cannot be read ({' '.join(str(error).split())})",
-            expected="weights.pt of a run of bridging_gates", fix="correct the path, or copy again",
-        ) from None  # fmt: skip
-    if not isinstance(content, dict) or content.get("system") != NAME:
-        raise ModelError(
-            f"'{path}' is no checkpoint of {NAME}", expected="weights.pt of such a run",
-            fix="correct the path",
-        )  # fmt: skip
-    return content
+    return read_file(path, "system", NAME, NAME)
 
 
 def _fill(model: Bridged, path: str | Path, content: dict[str, Any]) -> None:
     try:
         model.load_state_dict(content["state"])
     except (KeyError, RuntimeError) as error:
-        raise _unfit(path, error) from None
-
-
-def _unfit(path: str | Path, error: Exception) -> ModelError:
-    return ModelError(
-        f"checkpoint '{path}' does not fit ({' '.join(str(error).split())})",
-        expected="weights of the streams and gates that its options name",
-        fix="use the same options.depth, semantics, gates and heads",
-    )
+        raise misfit(path, error) from None

@@ -19,8 +19,8 @@ from depth_perception.training.configuration import (
     NoOptions,
     TrainingConfiguration,
 )
-from depth_perception.training.fit import loader
-from depth_perception.training.samples import Requests, TrainingImages
+from depth_perception.training.fit import batches_of, checked_folders
+from depth_perception.training.samples import TrainingImages
 from depth_perception.training.style import StyleMix
 
 FARTHEST = 200.0
@@ -61,17 +61,9 @@ class Training:
     ) -> Iterator[dict[str, torch.Tensor]]:
         """Changed images of all sizes, without end."""
         data = configuration.data
-        if not data.folders:
-            raise ConfigurationError(
-                "data.folders is empty", expected="data sets to train on",
-                fix="make one: depth_perception world --dataset DIR --frames 1000",
-            )  # fmt: skip
+        checked_folders(configuration)
         images = TrainingImages(data)
-        requests = Requests(
-            len(images), len(data.sizes), configuration.schedule.batch, configuration.seed, first,
-            rank, ranks,
-        )  # fmt: skip
-        return loader(images, requests, data.workers)
+        return batches_of(images, configuration, first, rank, ranks)
 
     def groups(
         self, model: nn.Module, configuration: TrainingConfiguration

@@ -20,11 +20,11 @@ from depth_perception.errors import ConfigurationError
 from depth_perception.training import hybrid_networks, ranking, scoring
 from depth_perception.training.configuration import DataConfiguration, TrainingConfiguration
 from depth_perception.training.cost_volume import consistency
-from depth_perception.training.fit import loader
+from depth_perception.training.fit import batches_of, checked_folders
 from depth_perception.training.hybrid_networks import Options, Views
-from depth_perception.training.samples import Requests, TrainingImages
+from depth_perception.training.samples import TrainingImages
 from depth_perception.training.self_supervised import depth_of, score_triplets, view_loss
-from depth_perception.training.triplets import Triplets
+from depth_perception.training.triplets import DRIVES, Triplets
 
 load = hybrid_networks.load
 _OFFSETS = 4.0
@@ -45,11 +45,7 @@ class Training:
     ) -> Iterator[dict[str, torch.Tensor]]:
         """Triplets of all sizes, without end; for stage 1 images."""
         data, o = configuration.data, configuration.options
-        if not data.folders:
-            raise ConfigurationError(
-                "data.folders is empty", expected="data sets to train on",
-                fix="make one: depth_perception world --dataset DIR --help",
-            )  # fmt: skip
+        checked_folders(configuration, DRIVES)
         images: Any = TrainingImages(data) if o.stage == "ranking" else Triplets(data, step=o.step)
         if not len(images):
             raise ConfigurationError(
@@ -57,11 +53,7 @@ class Training:
                 expected=f"drives of {2 * o.step + 1} frame sets or more",
                 fix="make data of drives, or lower options.step",
             )  # fmt: skip
-        requests = Requests(
-            len(images), len(data.sizes), configuration.schedule.batch, configuration.seed, first,
-            rank, ranks,
-        )  # fmt: skip
-        return loader(images, requests, data.workers)
+        return batches_of(images, configuration, first, rank, ranks)
 
     def groups(
         self, model: nn.Module, configuration: TrainingConfiguration

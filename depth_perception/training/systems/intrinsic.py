@@ -14,7 +14,6 @@ Depth is in metres, because the motion is.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,19 +24,19 @@ import torch
 from torch import nn
 
 from depth_perception.errors import ConfigurationError, DepthPerceptionError, ModelError
+from depth_perception.network.checkpoint import misfit, read_file, write_file
 from depth_perception.network.configuration import NetworkConfiguration
 from depth_perception.training import intrinsic_losses as intrinsic
 from depth_perception.training.configuration import TrainingConfiguration
 from depth_perception.training.disparity import DisparityNetwork, Outputs
-from depth_perception.training.fit import loader
+from depth_perception.training.fit import batches_of, checked_folders
 from depth_perception.training.photometric import (
     least_reprojection,
     masked_reprojection,
     smoothness,
 )
-from depth_perception.training.samples import Requests
 from depth_perception.training.scoring import FARTHEST, MIRROR, score_all
-from depth_perception.training.triplets import Triplets
+from depth_perception.training.triplets import DRIVES, Triplets
 from depth_perception.world.shards import DatasetError
 
 NAME = "intrinsic"
@@ -169,11 +168,7 @@ class Training:
     ) -> Iterator[Batch]:
         """Triplets, with the number of the step."""
         data = configuration.data
-        if not data.folders:
-            raise ConfigurationError(
-                "data.folders is empty", expected="data sets whose drives have several sets each",
-                fix="make one: depth_perception world --dataset DIR, or name a drive",
-            )  # fmt: skip
+        checked_folders(configuration, DRIVES)
         triplets = Triplets(data, step=configuration.options.neighbour)
         if not len(triplets):
             raise DatasetError(
@@ -181,11 +176,9 @@ class Training:
                 f"{configuration.options.neighbour} sets before and after",
                 expected="drives of three sets or more",
             )
-        requests = Requests(
-            len(triplets), len(data.sizes), configuration.schedule.batch, configuration.seed,
-            first, rank, ranks,
-        )  # fmt: skip
-        for step, batch in enumerate(loader(triplets, requests, data.workers), first):
+        for step, batch in enumerate(
+            batches_of(triplets, configuration, first, rank, ranks), first
+        ):
             yield {**batch, "step": torch.tensor(step)}
 
     def groups(
@@ -263,9 +256,7 @@ class Training:
                 "residual_channels": model.residual_channels,
             },
         }  # fmt: skip
-        part = path.with_name(path.name + ".part")
-        torch.save(content, part)
-        os.replace(part, path)
+        write_file(path, content)
 
 
 def load(path: str | Path) -> tuple[DisparityNetwork, dict[str, Any]]:
@@ -274,24 +265,7 @@ def load(path: str | Path) -> tuple[DisparityNetwork, dict[str, Any]]:
     Raises:
         ModelError: Absent, damaged, or of another system.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ModelError(
-            f"checkpoint '{path}' does not exist", expected=f"weights.pt of system {NAME}",
-            fix="correct the path, or train it with config/training/intrinsic.yaml",
-        )  # fmt: skip
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises anything for a damaged file
-        raise ModelError(
-            f"checkpoint '{path}' cannot be read ({' '.join(str(error).split())})",
-            fix="copy it again",
-        ) from None
-    if not isinstance(content, dict) or content.get("system") != NAME:
-        raise ModelError(
-            f"'{path}' is no checkpoint of system {NAME}", expected=f"system: {NAME}",
-            fix="give it weights.pt of such a run",
-        )  # fmt: skip
+    content = read_file(path, "system", NAME, NAME)
     try:
         network = DisparityNetwork(
             NetworkConfiguration.from_dict(content["options"]["network"]),
@@ -300,10 +274,7 @@ def load(path: str | Path) -> tuple[DisparityNetwork, dict[str, Any]]:
         network.load_state_dict(content["state"])
         facts = dict(content["facts"])
     except (KeyError, RuntimeError, TypeError, DepthPerceptionError) as error:
-        raise ModelError(
-            f"checkpoint '{path}' does not fit ({' '.join(str(error).split())})",
-            fix="use the release of depth_perception that wrote it",
-        ) from None
+        raise misfit(path, error) from None
     return network.eval(), facts
 
 

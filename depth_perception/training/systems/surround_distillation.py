@@ -21,10 +21,9 @@ from depth_perception.network.checkpoint import load_checkpoint
 from depth_perception.network.fused import FusedSurround, Outputs
 from depth_perception.training import distillation, losses, scoring
 from depth_perception.training.configuration import TrainingConfiguration
-from depth_perception.training.fit import loader
+from depth_perception.training.fit import batches_of, checked_folders
 from depth_perception.training.overlap import overlap_error
 from depth_perception.training.rig_samples import RigSamples
-from depth_perception.training.samples import Requests
 from depth_perception.training.surround_teachers import (
     SLOTS,
     Lesson,
@@ -161,22 +160,14 @@ class Training(fused.Training):
     ) -> Iterator[dict[str, torch.Tensor]]:
         """Changed neighbourhoods of all sizes, without end: (R, C, ...)."""
         data, o = configuration.data, configuration.options
-        if not data.folders:
-            raise ConfigurationError(
-                "data.folders is empty", expected="data sets to train on",
-                fix="make one: depth_perception world --dataset DIR --frames 1000",
-            )  # fmt: skip
+        checked_folders(configuration)
         samples = WithTargets(RigSamples(data, o.cameras), data.folders)
         if not len(samples):
             raise ConfigurationError(
                 f"no frame set of data.folders has {o.cameras} cameras",
                 expected="rigs of so many", fix="lower options.cameras, or name other folders",
             )  # fmt: skip
-        requests = Requests(
-            len(samples), len(data.sizes), configuration.schedule.batch, configuration.seed, first,
-            rank, ranks,
-        )  # fmt: skip
-        return loader(samples, requests, data.workers)
+        return batches_of(samples, configuration, first, rank, ranks)
 
     def loss(
         self, model: nn.Module, batch: dict[str, torch.Tensor],

@@ -9,7 +9,6 @@ Source: Vision-Language Embodiment (CVPR 2025, arXiv 2503.16535), methods.md sec
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +19,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from depth_perception.errors import ConfigurationError, ModelError
+from depth_perception.errors import ConfigurationError
+from depth_perception.network.checkpoint import misfit, read_file, write_file
 from depth_perception.training import losses
 from depth_perception.training.configuration import TrainingConfiguration
 from depth_perception.training.described_images import DescribedImages, Description, decoded
 from depth_perception.training.embodied_scene import FOCAL
-from depth_perception.training.fit import loader
-from depth_perception.training.samples import Requests
+from depth_perception.training.fit import batches_of, checked_folders
 from depth_perception.training.scoring import Scores, name_of
 from depth_perception.training.text_depth import (
     STRIDE,
@@ -124,17 +123,9 @@ class Training:
         `from_text` is 1 for step A, alike on all ranks; `seed` is that of the drawn noise.
         """
         data, options = configuration.data, configuration.options
-        if not data.folders:
-            raise ConfigurationError(
-                "data.folders is empty", expected="data sets to train on",
-                fix="make one: depth_perception world --dataset DIR --frames 1000",
-            )  # fmt: skip
+        checked_folders(configuration)
         images = DescribedImages(data, options)
-        requests = Requests(
-            len(images), len(data.sizes), configuration.schedule.batch, configuration.seed, first,
-            rank, ranks,
-        )  # fmt: skip
-        for step, batch in enumerate(loader(images, requests, data.workers), first):
+        for step, batch in enumerate(batches_of(images, configuration, first, rank, ranks), first):
             drawn = np.random.default_rng([configuration.seed, 61, step])
             from_text = options.text_vae and drawn.uniform() < options.share
             seed = np.random.default_rng([configuration.seed, 67, step, rank]).integers(2**31)
@@ -204,9 +195,7 @@ class Training:
             "system": NAME, "facts": facts, "options": model.settings,
             "state": {k: v for k, v in model.state_dict().items() if not _is_foundation(k)},
         }  # fmt: skip
-        part = path.with_name(path.name + ".part")
-        torch.save(content, part)
-        os.replace(part, path)
+        write_file(path, content)
 
 
 def depth_errors(
@@ -336,23 +325,7 @@ def load(path: str | Path) -> tuple[TextDepthNetwork, dict[str, Any]]:
     Raises:
         ModelError: Absent, damaged, or of another system.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ModelError(
-            f"checkpoint '{path}' does not exist", expected="weights.pt of a training run",
-            fix="correct the path, or train with depth_perception train",
-        )  # fmt: skip
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises anything for a damaged file
-        raise ModelError(
-            f"checkpoint '{path}' cannot be read ({' '.join(str(error).split())})",
-            expected="a whole file of depth_perception train", fix="copy it again",
-        ) from None  # fmt: skip
-    if not isinstance(content, dict) or content.get("system") != NAME:
-        raise ModelError(
-            f"'{path}' is no checkpoint of {NAME}", expected=f"weights.pt of system {NAME}"
-        )
+    content = read_file(path, "system", NAME, NAME)
     try:
         model = TextDepthNetwork(**content["options"], pretrained=False)
         lacking, unknown = model.load_state_dict(content["state"], strict=False)
@@ -361,11 +334,7 @@ def load(path: str | Path) -> tuple[TextDepthNetwork, dict[str, Any]]:
             raise KeyError(", ".join([*unknown, *lacking][:3]))
         facts = dict(content["facts"])
     except (KeyError, RuntimeError, TypeError) as error:
-        raise ModelError(
-            f"checkpoint '{path}' does not fit ({' '.join(str(error).split())})",
-            expected="weights of the network that its options name",
-            fix="use the release of depth_perception that wrote it",
-        ) from None
+        raise misfit(path, error) from None
     return model.eval(), facts
 
 
