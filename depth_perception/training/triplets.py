@@ -28,7 +28,7 @@ from .configuration import DataConfiguration
 from .samples import NOMINAL, Request, arrays, changes_of
 from .sources import FrameSource, open_source
 
-DRIVES = "make drives: depth_perception world --dataset DIR --sets-per-drive 5 --spacing 0.25"
+DRIVES = "make drives: depth_perception world --dataset DIR --sets-per-drive 5 --spacing 0.1"
 """Advice for who has none."""
 
 
