@@ -438,15 +438,20 @@ def test_other_teachers_fill_what_a_lidar_leaves_open():
     label = torch.full((2, 8, 8), 255, dtype=torch.uint8)
     said = torch.full((2, 1, 2, 2), math.log(20.0))
     said[1, 0, 1, 1] = math.log(500.0)
-    found = surround_teachers.may_speak(said, {"depth": depth, "label": label})
+    batch = {"depth": depth, "label": label}
+    found = surround_teachers.may_speak(said, batch)
     assert found[0, 0].tolist() == [[1, 0], [0, 0]]
     assert found[1, 0].tolist() == [[1, 1], [1, 0]]
+    own = torch.zeros_like(label)
+    own[1, :4, :4] = 1  # an ego mask of a drive whose classes nobody knows
+    found = surround_teachers.may_speak(said, {**batch, "own": own})
+    assert found[1, 0].tolist() == [[0, 1], [1, 0]]
 
 
 class _RelativeModel:
     """As a foundation model: inverse depth to a power, of no scale, from the red channel."""
 
-    patch = 8
+    patch, side = 8, 64
 
     def features(self, images: torch.Tensor) -> list[torch.Tensor]:
         assert not any(n % self.patch for n in images.shape[-2:])
@@ -455,6 +460,50 @@ class _RelativeModel:
     def decode(self, features: list[torch.Tensor], size: tuple[int, int]) -> torch.Tensor:
         assert size == features[0].shape[-2:]
         return 3 * (features[0][:, :1] / 255) ** 0.7
+
+
+def test_of_a_lidars_points_the_nearest_in_a_block_counts():
+    """Two images of 8x8: few points, not at the blocks' middles; and surfaces everywhere."""
+    depth = torch.full((2, 8, 8), torch.nan)
+    depth[0, 0, 3], depth[0, 3, 1], depth[0, 7, 7] = 20.0, 12.0, 0.1
+    depth[1] = 30.0
+    depth[1, 0, 0] = 5.0
+    batch = {"depth": depth, "label": torch.full((2, 8, 8), 255, dtype=torch.uint8)}
+    log_depth, known = surround_teachers.small_truth(batch)
+    assert known[0, 0].tolist() == [[1, 0], [0, 0]]
+    assert torch.exp(log_depth[0, 0, 0, 0]).item() == pytest.approx(12.0)
+    assert torch.exp(log_depth[1]).flatten().tolist() == pytest.approx([30.0] * 4)
+
+
+def test_what_a_teacher_puts_infinitely_far_spoils_no_relation(rigs):
+    """With 16 bits, as on a GPU: places of the sky are no numbers there."""
+    flat = _flat(_batch(rigs, 1))
+    truth, known = surround_teachers.small_truth(flat)
+    assert (known == 0).any()
+    sky = torch.where(known > 0, truth, torch.full_like(truth, 13.0))
+    lesson = surround_teachers.Lesson(torch.zeros(0), torch.zeros(0), sky, known, None)
+    with torch.autocast("cpu", dtype=torch.float16):
+        found = teacher_relations(lesson, flat, 3, "place")
+    assert torch.isfinite(found).all()
+    # Relative depth itself ends at a kilometre.
+    inverse = torch.where(known > 0, torch.exp(-truth), torch.zeros_like(truth))
+    fitted = surround_teachers.metric_log_depth(inverse, torch.ones_like(known), truth, known, 3)
+    assert fitted.max() <= 7.0
+
+
+def test_whatever_the_teacher_the_student_begins_alike(rigs, student, tmp_path):
+    save_checkpoint(tmp_path / "teacher.pt", student, {})
+    starts = []
+    kinds: tuple[dict[str, object], ...] = (
+        {}, {"teacher": str(tmp_path / "teacher.pt")}, {"ckd": 0.0, "vrkd": 0.0, "chamfer": 0.0},
+    )  # fmt: skip
+    for options in kinds:
+        torch.manual_seed(5)
+        model = Training().build(_configuration(rigs, **options))
+        assert isinstance(model, Student)
+        starts.append(model.network.state_dict())
+    for other in starts[1:]:
+        assert all(torch.equal(value, other[name]) for name, value in starts[0].items())
 
 
 def test_a_relative_teacher_says_what_truth_would(rigs, student):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -55,6 +56,7 @@ from depth_perception.training.described_images import (
     Description,
     decoded,
     described,
+    other_side,
 )
 from depth_perception.training.embodied_scene import (
     FOCAL,
@@ -333,8 +335,13 @@ def test_captions_from_a_folder(data, tmp_path):
         images[(0, 0, 0)]
     folder = tmp_path / data.name
     folder.mkdir()
-    (folder / "00000000.front.txt").write_text("A lorry – on a road\n")
-    assert decoded(images[(0, 0, 0)]["text"][None]) == ["A lorry – on a road"]
+    (folder / "00000000.front.txt").write_text("A lorry – on the left of a road\n")
+    assert decoded(images[(0, 0, 0)]["text"][None]) == ["A lorry – on the left of a road."]
+    # A mirrored image has it on the right.
+    changing = DescribedImages(configuration, description)
+    changing._changes = [replace(item, flip=1.0) for item in changing._changes]
+    assert decoded(changing[(0, 0, 0)]["text"][None]) == ["A lorry – on the right of a road."]
+    assert other_side("Right, then left; leftover") == "Left, then right; leftover"
 
 
 def test_captions_among_targets(data, tmp_path):
@@ -345,10 +352,50 @@ def test_captions_among_targets(data, tmp_path):
     configuration = DataConfiguration(folders=(f"targets:{tmp_path}/told",), sizes=((96, 64),))
     description = Description(captions="targets")
     images = DescribedImages(configuration, description, change=False)
-    assert decoded(images[(1, 0, 0)]["text"][None])[0].startswith("what – is seen a truck is")
+    assert decoded(images[(1, 0, 0)]["text"][None])[0].startswith("what – is seen. a truck is")
     plain = DescribedImages(configuration, description, (str(data),), change=False)
     with pytest.raises(ConfigurationError, match=f"'{data.name}' has no captions"):
         plain[(0, 0, 0)]
+
+
+def test_captions_must_be_there_for_all_sources_before_training(data, tmp_path):
+    for options, named in (
+        ({"captions": "targets", "text": "own"}, "options.text 'own'"),
+        ({"captions": "targets", "text": "tiny-clip"}, f"'{data}' has no captions"),
+        ({"captions": str(tmp_path), "text": "tiny-clip"}, f"'{data}' has no captions"),
+    ):
+        with pytest.raises(ConfigurationError, match=re.escape(named)):
+            Training().build(_configuration(data, **options))
+    (tmp_path / data.name).mkdir()
+    Training().build(_configuration(data, captions=str(tmp_path), text="tiny-clip"))
+
+
+def test_who_finds_classes_by_a_network_sees_no_true_instances(tmp_path):
+    """Two cars that touch: apart by true instances, one thing by classes alone."""
+    camera = _camera()
+    label = np.full_like(camera.label, labels.ROAD)
+    label[40:80, 20:100] = labels.CAR
+    instance = np.zeros(label.shape, np.uint16)
+    instance[40:80, 20:60], instance[40:80, 60:100] = 1, 2
+    camera = replace(camera, label=label, layers={"instance": instance})
+    item = TrueFrameSet("0", (camera,), GroundPlane(), {"rig": "flat"})
+    folder = tmp_path / "set"
+    folder.mkdir()
+    payload = encode_set(item) + TAR_END
+    (folder / "0.tar").write_bytes(payload)
+    manifest = {
+        "format": "depth_perception world shards", "version": 1, "arguments": {},
+        "shards": [{"name": "0.tar", "sets": 1, "bytes": len(payload)}],
+    }  # fmt: skip
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    configuration = DataConfiguration(folders=(str(folder),), sizes=((128, 96),))
+    told = []
+    for found in (None, label.copy()):
+        images = DescribedImages(configuration, Description(captions="none"), change=False)
+        if found is not None:
+            images._classes = lambda *_, seen=found: seen  # type: ignore[assignment]
+        told.append(decoded(images[(0, 0, 0)]["text"][None])[0])
+    assert told[0].count("a car is") == 2 and told[1].count("a car is") == 1
 
 
 def test_classes_of_a_network_where_there_are_no_labels(tmp_path):

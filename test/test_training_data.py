@@ -34,6 +34,7 @@ from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
 from depth_perception.geometry.transforms import inverse
 from depth_perception.training import scoring
 from depth_perception.training.configuration import DataConfiguration
+from depth_perception.training.fit import loader
 from depth_perception.training.rig_samples import RigSamples, from_left_to_right
 from depth_perception.training.samples import TrainingImages
 from depth_perception.training.scoring import Scores, name_of, score, score_all
@@ -443,7 +444,7 @@ def plane_of(batch: dict[str, torch.Tensor]) -> torch.Tensor:
 
 def test_a_system_that_is_told_the_plane_scores_on_shards_and_drives(flat, kitti):
     data = data_of()
-    found = score_all(plane_of, data, (str(flat), kitti), most=3)
+    found = score_all(plane_of, replace(data, validation=str(flat), tests=(kitti,)), most=3)
     # Rays are of blocks of 4 px: linear interpolation of depth errs a little.
     assert found["abs_rel"] < 0.08 and found["reflective_abs_rel"] == found["abs_rel"]
     prefix = f"{name_of(kitti)}."
@@ -463,6 +464,21 @@ def test_a_score_is_of_as_many_images_as_asked_for(flat, monkeypatch):
     seen.clear()
     score(predict, data_of(), str(flat))
     assert seen == [4]
+
+
+def test_a_batch_has_what_all_its_samples_have(flat, kitti):
+    """Only one of the two has a layer of truth, and a LiDAR's drive none."""
+    samples = TrainingImages(replace(data_of(str(flat), kitti), workers=0))
+    layers = [set(samples[(k, 0, 0)]) for k in (0, len(samples) - 1)]
+    assert "mirror" in layers[0] - layers[1]
+    requests = [[(0, 0, 0), (len(samples) - 1, 0, 0)], [(len(samples) - 1, 0, 0), (0, 0, 0)]]
+    for batch in loader(samples, requests, 0):
+        assert set(batch) == layers[1] and batch["image"].shape[0] == 2
+
+
+def test_drives_are_scored_without_a_validation_set(flat):
+    found = score_all(plane_of, replace(data_of(), tests=(str(flat),)), most=2)
+    assert f"{flat.name}.abs_rel" in found and "abs_rel" not in found
 
 
 def test_a_source_is_scored_at_the_size_of_its_shape(flat, kitti):

@@ -10,6 +10,7 @@ In: frame sets. Out: for each image, in a dict,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,7 +103,8 @@ class DescribedImages(TrainingImages):
         number, index, k = self._places[place]
         rng = np.random.default_rng([seed, 83])
         whole = self._readers[number].read(index, lambda _: [k])
-        camera = self._changes[size](whole, rng).cameras[0]
+        changed_set = self._changes[size](whole, rng)
+        camera = changed_set.cameras[0]
         T = camera.T_base_calibrated
         ground: GroundPlane | None = NOMINAL
         if self.change:
@@ -115,7 +117,12 @@ class DescribedImages(TrainingImages):
         elif how.captions != "none":
             file = f"{self._names[number]}/{whole.key}.{whole.cameras[0].name}.txt"
             caption = _read_caption(Path(how.captions) / file)
+        if changed_set.facts.get("mirrored"):
+            caption = other_side(caption)
         classes = self._classes(camera, T, ground)
+        if classes is not camera.label:  # who sees no classes sees no instances
+            layers = {name: v for name, v in camera.layers.items() if name != "instance"}
+            camera = replace(camera, layers=layers)
         item = described(camera, classes, T, ground, how, caption, facts)
         if not self.change and "mirror" in camera.layers:
             item["mirror"] = np.ascontiguousarray(camera.layers["mirror"])
@@ -141,6 +148,9 @@ def described(
     truth = np.where(camera.label == labels.OWN_BODY, np.nan, camera.depth).astype(np.float32)
     blind = replace(camera, label=classes, depth=np.full_like(truth, np.nan))
     embodied = scene_depth(blind, T_base_camera, ground, description.farthest)
+    caption = caption.strip()
+    if caption and caption[-1] not in ".!?":
+        caption += "."  # sentences are told apart by it
     parts = [caption]
     if facts is not None or description.sentences:
         masks = masks_of(classes, camera.layers.get("instance"))
@@ -156,6 +166,12 @@ def described(
         "text": encode_text([" ".join(part for part in parts if part)], TEXT_BYTES)[0],
         "focal": np.array(focal, np.float32),
     }  # fmt: skip
+
+
+def other_side(caption: str) -> str:
+    """A caption of the mirrored image: left for right."""
+    other = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
+    return re.sub(r"\b([Ll]eft|[Rr]ight)\b", lambda found: other[found[0]], caption)
 
 
 def decoded(texts: torch.Tensor) -> list[str]:

@@ -271,13 +271,22 @@ def checked_folders(
 
 
 def loader(dataset: Any, sampler: Any, workers: int) -> Iterator[Batch]:
-    """Batches of a map-style data set, as the batch sampler asks, loaded ahead by processes."""
+    """Batches of a map-style data set, as the batch sampler asks, loaded ahead by processes.
+
+    What only some of a batch's samples have, such as a layer of truth, is left out.
+    """
     source = DataLoader(
         dataset, batch_sampler=sampler, num_workers=workers,
         multiprocessing_context="spawn" if workers else None, persistent_workers=False,
         prefetch_factor=4 if workers else None, worker_init_fn=_one_thread if workers else None,
+        collate_fn=_together,
     )  # fmt: skip
     return iter(source)
+
+
+def _together(items: list[Batch]) -> Batch:
+    alike = set.intersection(*(set(item) for item in items))
+    return {name: torch.stack([item[name] for item in items]) for name in sorted(alike)}
 
 
 def _one_thread(_: int) -> None:

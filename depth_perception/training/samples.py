@@ -5,7 +5,8 @@ In: frame sets of the synthetic world. Out: for each image, in a dict,
 - image (3, H, W) uint8 RGB; rays (3, H/4, W/4) and camera (5,) as `network.prior` wants them, of a
   calibration with drawn errors, or without any;
 - depth (H, W) float32, m, +Inf for the sky, NaN where it is not to be learnt; label (H, W) uint8,
-  places in `network.fused.CLASSES`, 255 where it is not known;
+  places in `network.fused.CLASSES`, 255 where it is not known; own (H, W) uint8, 1 on the
+  vehicle's own body;
 - layers of truth where they are stored, see `world.shards.TRUTH_LAYERS`.
 """
 
@@ -175,6 +176,7 @@ def arrays(
     own = camera.label == labels.OWN_BODY
     return {
         **camera.layers,
+        "own": own.astype(np.uint8),
         "image": np.ascontiguousarray(camera.image[..., ::-1].transpose(2, 0, 1)),
         "rays": network_rays(camera.model, (camera.model.width, camera.model.height)),
         "camera": network_camera(camera.model, T, ground),

@@ -6,7 +6,7 @@ are those of `evaluation.metrics` and `evaluation.boundary`; means are over imag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -149,16 +149,21 @@ def score(
 
 
 def score_all(
-    predict: Predict, data: DataConfiguration, sources: Iterable[str], *, most: int = 0,
+    predict: Predict, data: DataConfiguration, *, most: int = 0,
     device: torch.device | None = None,
 ) -> dict[str, float]:  # fmt: skip
-    """Score on several sources; the first's figures keep their names, others get their folder's."""
+    """Score on all `held_out` sources."""
     figures: dict[str, float] = {}
-    for number, source in enumerate(sources):
-        prefix = f"{name_of(source)}." if number else ""
+    for prefix, source in held_out(data):
         found = score(predict, data, source, most=most, device=device)
         figures.update({f"{prefix}{name}": value for name, value in found.items()})
     return figures
+
+
+def held_out(data: DataConfiguration) -> list[tuple[str, str]]:
+    """What stands before a source's figures, and the source: `validation` bare, `tests` named."""
+    first = [("", data.validation)] if data.validation else []
+    return [*first, *((f"{name_of(source)}.", source) for source in data.tests)]
 
 
 def name_of(source: str) -> str:

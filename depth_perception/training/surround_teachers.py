@@ -28,6 +28,8 @@ TARGET = "teacher"
 """Relative inverse depth (N, H, W) that was computed once, NaN where there is none."""
 _DENSE = 0.2
 """Share of pixels with truth from which a pixel without any is the own body, or no ray."""
+_LOG_RANGE = (-4.0, 7.0)
+"""Bounds of the logarithm of a relative teacher's depth, m: what has no disparity is 1 km away."""
 _SCALES = (0.1, 10.0)
 """Bounds of the factor on a relative teacher's normalised log depth."""
 
@@ -59,8 +61,16 @@ class Teacher(Protocol):
 
 
 def small_truth(batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log of true depth and where it is known, both (N, 1, h, w) at stride 4; no sky."""
-    depth = batch["depth"][:, None, 2::STRIDE, 2::STRIDE]
+    """Log of true depth and where it is known, both (N, 1, h, w) at stride 4; no sky.
+
+    Dense truth is that of the middle of each block of 4x4 pixels; of a LiDAR's points the nearest
+    in the block counts.
+    """
+    whole = batch["depth"][:, None]
+    hits = torch.where(whole > NEAREST, whole, torch.inf)  # NaN is not
+    nearest = -functional.max_pool2d(-hits, STRIDE)
+    sparse = torch.isnan(whole).float().mean((1, 2, 3), keepdim=True) > 1 - _DENSE
+    depth = torch.where(sparse, nearest, whole[..., 2::STRIDE, 2::STRIDE])
     sky = batch["label"][:, None, 2::STRIDE, 2::STRIDE] == SKY
     known = (depth > NEAREST) & (depth < FARTHEST) & ~sky  # NaN is neither
     return torch.log(torch.where(known, depth, torch.ones_like(depth))), known.float()
@@ -69,14 +79,16 @@ def small_truth(batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Ten
 def may_speak(log_depth: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """Where a teacher other than truth may speak, (N, 1, h, w): its depth is within the range.
 
-    The sky is left out as far as truth knows it, and so is the own body where truth is dense; of
-    a drive whose LiDAR hits a few pixels, the others are what the teacher is for.
+    The sky is left out as far as truth knows it, and so are the own body and, where truth is dense,
+    what has none; of a drive whose LiDAR hits a few pixels, the others are what the teacher is for.
     """
     depth = batch["depth"][:, None, 2::STRIDE, 2::STRIDE]
     label = batch["label"][:, None, 2::STRIDE, 2::STRIDE]
     unknown = torch.isnan(depth)
     dense = (~unknown).float().mean((1, 2, 3), keepdim=True) > _DENSE
     out = torch.isposinf(depth) | (depth >= FARTHEST) | (label == SKY) | (unknown & dense)
+    if "own" in batch:
+        out = out | (batch["own"][:, None, 2::STRIDE, 2::STRIDE] > 0)
     far = torch.log(torch.tensor([NEAREST, FARTHEST]))
     return ((log_depth > far[0]) & (log_depth < far[1]) & ~out).float()
 
@@ -165,12 +177,13 @@ class Relative:
         network: Of the student.
         slots: See `SLOTS`.
         spread: See `Oracle`.
+        side: Shorter side of the images that the model sees, px, about; 0: as it was trained.
     """
 
     def __init__(
-        self, model: Any, network: NetworkConfiguration, slots: str, spread: float
+        self, model: Any, network: NetworkConfiguration, slots: str, spread: float, side: int = 0
     ) -> None:
-        self.model = model
+        self.model, self.side = model, side
         self._by_depth = _ByDepth(network, slots, spread)
 
     @torch.no_grad()
@@ -203,10 +216,10 @@ class Relative:
                     fix="compute them: depth_perception targets DATA --kind depth --output FOLDER",
                 )  # fmt: skip
             return batch[TARGET][:, None], None
-        images = batch["image"].float()
-        patch = self.model.patch
-        size = [max(patch, round(n / patch) * patch) for n in images.shape[-2:]]
-        images = functional.interpolate(images, size, mode="bilinear", align_corners=False)
+        from .foundation import fitted
+
+        images = fitted(batch["image"], self.model.patch, self.side or self.model.side)
+        size = images.shape[-2:]
         if isinstance(self.model, nn.Module):
             self.model.to(images.device)
         features = self.model.features(images)
@@ -240,12 +253,13 @@ def metric_log_depth(
     x = distillation.normalised(-torch.log(torch.maximum(values, least)), have)
     scale, shift = distillation.robust_fit(x, truth, mask * have)
     scale = scale.clamp(*_SCALES)
-    return (scale[:, None] * x + shift[:, None]).view_as(inverse)
+    return (scale[:, None] * x + shift[:, None]).clamp(*_LOG_RANGE).view_as(inverse)
 
 
 def find(
-    name: str, network: NetworkConfiguration, slots: str, spread: float, device: torch.device
-) -> Teacher:
+    name: str, network: NetworkConfiguration, slots: str, spread: float, device: torch.device,
+    side: int = 0,
+) -> Teacher:  # fmt: skip
     """Make a teacher by its name: "oracle", "targets", a checkpoint's path, a depth model's name.
 
     Raises:
@@ -265,4 +279,4 @@ def find(
         return Network(name, network, slots)
     from .foundation import depth_model
 
-    return Relative(depth_model(name, device), network, slots, spread)
+    return Relative(depth_model(name, device), network, slots, spread, side)

@@ -94,7 +94,7 @@ def mirrored(sample: TrueFrameSet) -> TrueFrameSet:
     With M = diag(1, -1, 1) in the base frame and X = diag(-1, 1, 1) in the optical frame, a pose T
     becomes M T X, a rigid motion again, and a pixel (u, v) becomes (width - 1 - u, v). Each place
     of the rig, with its name, gets the mirrored camera that lies nearest: the left camera of a
-    symmetric rig becomes the right one.
+    symmetric rig becomes the right one. Its facts say ``mirrored: True``.
     """
     cameras = [_mirrored_camera(camera) for camera in sample.cameras]
     order = _nearest_places(
@@ -106,7 +106,10 @@ def mirrored(sample: TrueFrameSet) -> TrueFrameSet:
     )
     normal = sample.ground.normal * [1.0, -1.0, 1.0]
     ground = GroundPlane(normal, sample.ground.height, source=sample.ground.source)
-    return replace(sample, cameras=placed, ground=ground)
+    facts = {name: value for name, value in sample.facts.items() if name != "mirrored"}
+    if "mirrored" not in sample.facts:
+        facts["mirrored"] = True
+    return replace(sample, cameras=placed, ground=ground, facts=facts)
 
 
 def mirrored_model(model: CameraModel) -> CameraModel:

@@ -82,7 +82,7 @@ class Options:
     depth: str = "own"
     semantics: str = "lite2"
     gates: bool = True
-    fusion: bool = True
+    fusion: bool = False
     heads: int = 0
     temperature: float = 1.0
     temperatures: tuple[float, ...] = (2.0, 3.0)
@@ -165,7 +165,7 @@ class Training:
         """Figures after the fit of scale and shift: as used, at other temperatures, and frozen."""
         assert isinstance(model, Bridged)
         options: Options = configuration.options
-        if not configuration.data.validation:
+        if not scoring.held_out(configuration.data):
             return {}
         model.set_temperature(options.temperature)
         figures = _scores(model, configuration)
@@ -252,7 +252,7 @@ def _scores(model: Bridged, configuration: TrainingConfiguration) -> dict[str, f
         return aligned_depth(model(batch), batch["depth"][:, None])
 
     figures = scoring.score_all(
-        predict, data, (data.validation, *data.tests), most=configuration.options.most,
+        predict, data, most=configuration.options.most,
         device=next(model.parameters()).device,
     )  # fmt: skip
     return {

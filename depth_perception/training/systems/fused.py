@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch.nn import functional
 from depth_perception.errors import ConfigurationError
 from depth_perception.network.checkpoint import load_checkpoint, save_checkpoint
 from depth_perception.network.fused import CLASSES, STRIDE, FusedSurround, Outputs
-from depth_perception.training import losses
+from depth_perception.training import losses, scoring
 from depth_perception.training.configuration import (
     LossConfiguration,
     NoOptions,
@@ -27,6 +28,8 @@ FARTHEST = 200.0
 """Deeper truth is not learnt, m."""
 NEAREST = 0.3
 ROAD, FLAT, SKY = (CLASSES.index(name) for name in ("road", "flat", "sky"))
+_MOST_TESTS = 120
+"""Images of each of `data.tests` that are scored."""
 _SKY_DEPTH = 5.0
 """Logarithm of the depth, m, that the sky is at least: 150 m."""
 
@@ -87,16 +90,22 @@ class Training:
     def validate(
         self, model: nn.Module, configuration: TrainingConfiguration, device: torch.device
     ) -> dict[str, float]:
-        """Figures on held-out frame sets, whole images as calibrated."""
+        """Figures on held-out frame sets, whole images as calibrated; tests by `scoring`."""
         data = configuration.data
+
+        def predict(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+            return torch.exp(model(batch["image"], batch["rays"], batch["camera"]).log_depth)
+
+        tests = replace(data, validation="")
+        found = scoring.score_all(predict, tests, most=_MOST_TESTS, device=device)
         if not data.validation:
-            return {}
+            return found
         images, figures = TrainingImages(data, (data.validation,), change=False), Figures()
         for begin in range(0, len(images), 8):
             items = [images[(i, 0, 0)] for i in range(begin, min(begin + 8, len(images)))]
             batch = {name: torch.stack([x[name] for x in items]).to(device) for name in items[0]}
             figures.add(model(batch["image"], batch["rays"], batch["camera"]), batch)
-        return figures.result()
+        return {**figures.result(), **found}
 
     def save(self, model: nn.Module, path: Path, facts: dict[str, Any]) -> None:
         """Write a checkpoint that `network.checkpoint.load_checkpoint` reads."""

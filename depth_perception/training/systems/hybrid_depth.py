@@ -102,13 +102,11 @@ class Training:
         """
         data, o = configuration.data, configuration.options
         figures: dict[str, float] = {}
-        sources = (data.validation, *data.tests) if data.validation else ()
-        for number, source in enumerate(sources):
+        for prefix, source in scoring.held_out(data):
             if o.stage == "ranking":
                 found = _rank(model, configuration, source, device)
             else:
                 found = _score(model, configuration, source, device)
-            prefix = f"{scoring.name_of(source)}." if number else ""
             figures.update({f"{prefix}{key}": value for key, value in found.items()})
         return figures
 

@@ -232,17 +232,14 @@ class Training:
     ) -> dict[str, float]:
         """Figures of `scoring`, and of a decomposing network how well its mask finds mirrors."""
         data, options = configuration.data, configuration.options
-        if not data.validation:
-            return {}
         assert isinstance(model, DisparityNetwork)
 
         def predict(samples: Batch) -> torch.Tensor:
             depth: torch.Tensor = model(samples["image"], samples["camera"][:, 4]).depth
             return depth
 
-        sources = (data.validation, *data.tests)
-        figures = score_all(predict, data, sources, most=options.most, device=device)
-        if model.intrinsic is not None:
+        figures = score_all(predict, data, most=options.most, device=device)
+        if model.intrinsic is not None and data.validation:
             figures.update(_mask_figures(model, configuration, device))
         return figures
 

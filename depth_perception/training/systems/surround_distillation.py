@@ -45,6 +45,8 @@ class Options:
         teacher: "oracle": exact truth; a path of weights.pt of the fused network, of any size; or
             the name or folder of a depth foundation model, see `foundation.depth_model`; or
             "targets": what such a model said once, of `data.folders` of the kind targets:FOLDER.
+        teacher_side: Shorter side of the images that a depth foundation model sees, px, about; 0:
+            as it was trained.
         cameras: How many stand side by side in a sample; frame sets with fewer are left out.
             `schedule.batch` counts such neighbourhoods.
         ckd: Weight of cross-interaction distillation: divergence of the bins' probabilities, and
@@ -65,11 +67,12 @@ class Options:
     """
 
     teacher: str = "oracle"
+    teacher_side: int = 0
     cameras: int = 3
-    ckd: float = 1.0
-    vrkd: float = 0.5
+    ckd: float = 0.3
+    vrkd: float = 0.15
     mirror: float = 0.0
-    chamfer: float = 0.1
+    chamfer: float = 0.03
     slots: str = "teacher"
     relation: str = ""
     spread: float = 1.0
@@ -137,10 +140,12 @@ class Training(fused.Training):
     def build(self, configuration: TrainingConfiguration) -> nn.Module:
         """Make the student, see `fused.Training`, and find the teacher."""
         o = configuration.options
+        network = super().build(configuration)  # first: a teacher draws random numbers, too
         if o.taught:
             place = torch.device("cpu")  # it follows the images
-            self._teacher = find(o.teacher, configuration.network, o.slots, o.spread, place)
-        network = super().build(configuration)
+            self._teacher = find(
+                o.teacher, configuration.network, o.slots, o.spread, place, o.teacher_side
+            )
         assert isinstance(network, FusedSurround)
         return Student(network, o.vrkd > 0)
 
@@ -191,14 +196,13 @@ class Training(fused.Training):
     ) -> dict[str, float]:
         """Figures of `scoring` on all held-out sources, and `overlap`, see `overlap_error`."""
         data, o = configuration.data, configuration.options
-        if not data.validation:
-            return {}
 
         def predict(batch: dict[str, torch.Tensor]) -> torch.Tensor:
             return torch.exp(model(batch["image"], batch["rays"], batch["camera"]).log_depth)
 
-        sources = (data.validation, *data.tests)
-        figures = scoring.score_all(predict, data, sources, most=o.most, device=device)
+        figures = scoring.score_all(predict, data, most=o.most, device=device)
+        if not data.validation:
+            return figures
         apart = overlap_error(predict, data, data.validation, most=o.most_sets, device=device)
         return figures if apart is None else {**figures, "overlap": apart}
 
@@ -269,9 +273,11 @@ def teacher_relations(
         features = lesson.features if relation == "features" else lesson.probabilities
         assert features is not None
         return distillation.similarity(*distillation.tokens(features, lesson.known, cameras))
-    pose = batch["pose"]
-    points = batch["rays"].float() * torch.exp(lesson.log_depth)
+    pose = batch["pose"].float()
+    points = batch["rays"].float() * torch.exp(lesson.log_depth.float()) * lesson.known
     size = distillation.tokens(points.norm(dim=1, keepdim=True), lesson.known, cameras)[0]
-    points = torch.einsum("nij,njhw->nihw", pose[:, :3, :3], points) + pose[:, :3, 3, None, None]
+    with torch.autocast(points.device.type, enabled=False):  # 16 bits end at 65 km squared
+        points = torch.einsum("nij,njhw->nihw", pose[:, :3, :3], points)
+    points = points + pose[:, :3, 3, None, None]
     places = distillation.tokens(points, lesson.known, cameras)[0]
     return distillation.affinity(places, size[..., 0])

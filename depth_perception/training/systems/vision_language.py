@@ -26,7 +26,8 @@ from depth_perception.training.configuration import TrainingConfiguration
 from depth_perception.training.described_images import DescribedImages, Description, decoded
 from depth_perception.training.embodied_scene import FOCAL
 from depth_perception.training.fit import batches_of, checked_folders
-from depth_perception.training.scoring import Scores, name_of
+from depth_perception.training.scoring import Scores, held_out, name_of
+from depth_perception.training.targets import PREFIX
 from depth_perception.training.text_depth import (
     STRIDE,
     TextDepth,
@@ -104,6 +105,7 @@ class Training:
 
     def build(self, configuration: TrainingConfiguration) -> nn.Module:
         """Make the network, with ImageNet's weights in its trunk or those of `start`."""
+        _check_captions(configuration)
         settings = configuration.options.settings(configuration.network.trunk)
         if not configuration.start:
             return TextDepthNetwork(**settings, pretrained=configuration.network.pretrained)
@@ -181,9 +183,8 @@ class Training:
         assert isinstance(model, TextDepthNetwork)
         data, options = configuration.data, configuration.options
         figures: dict[str, float] = {}
-        for number, source in enumerate(s for s in (data.validation, *data.tests) if s):
+        for prefix, source in held_out(data):
             images = DescribedImages(data, options, (source,), change=False)
-            prefix = f"{name_of(source)}." if number else ""
             found = score_described(model, images, device, most=options.most)
             figures.update({f"{prefix}{name}": value for name, value in found.items()})
         return figures
@@ -196,6 +197,32 @@ class Training:
             "state": {k: v for k, v in model.state_dict().items() if not _is_foundation(k)},
         }  # fmt: skip
         write_file(path, content)
+
+
+def _check_captions(configuration: TrainingConfiguration) -> None:
+    """Refuse, before hours of training, sources whose captions a validation would not find."""
+    options, data = configuration.options, configuration.data
+    if options.captions in ("scene", "none") or not options.text_vae:
+        return
+    if options.text == "own":
+        raise ConfigurationError(
+            f"options.captions '{options.captions}' with options.text 'own'",
+            expected="a text encoder that knows the captioner's words",
+            fix="e.g. --set options.text=openai/clip-vit-base-patch16, or captions: scene",
+        )  # fmt: skip
+    for source in (*data.folders, data.validation, *data.tests):
+        if not source:
+            continue
+        if options.captions == "targets":
+            good = source.startswith(PREFIX)
+        else:
+            good = (Path(options.captions) / name_of(source)).is_dir()
+        if not good:
+            raise ConfigurationError(
+                f"'{source}' has no captions (options.captions: {options.captions})",
+                expected="captions of all of data.folders, data.validation and data.tests",
+                fix="depth_perception targets SOURCE --kind captions, or leave the source out",
+            )
 
 
 def depth_errors(
