@@ -224,7 +224,8 @@ def network(boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def _configuration(folder: Path, network: str, **options: Any) -> TrainingConfiguration:
     chosen: dict[str, Any] = {
-        "depth": network, "semantics": "lite0", "temperatures": (2.0,), "most": 2, **options,
+        "depth": network, "semantics": "lite0", "fusion": True, "temperatures": (2.0,), "most": 2,
+        **options,
     }  # fmt: skip
     return TrainingConfiguration(
         system="bridging_gates", options=Options(**chosen),
@@ -438,7 +439,9 @@ def test_heads_that_do_not_divide_and_checkpoints_that_do_not_fit(boxes, network
 
 def test_the_configuration_that_comes_with_the_package_is_read():
     path = Path(__file__).parents[1] / "config/training/bridging_gates.yaml"
-    found = read(path, {"options.temperatures": [1.5, 3.0], "options.gates": False})
+    found = read(
+        path, {"options.temperatures": [1.5, 3.0], "options.gates": False, "options.fusion": True}
+    )
     assert found.system == "bridging_gates"
     assert dataclasses.asdict(found.options)["temperatures"] == (1.5, 3.0)
     assert found.options.gates is False

@@ -520,6 +520,48 @@ def test_two_frames_begin_with_a_run_of_one_whose_teacher_stays(street, tmp_path
         )
 
 
+def test_a_run_begins_with_what_fits_it_alone(street, tmp_path):
+    single = _configuration(street, LIGHT)
+    path = tmp_path / "weights.pt"
+    Training().save(Training().build(single), path, {})
+    again: Any = Training().build(replace(single, start=str(path)))
+    stored = hybrid_depth.load(path)[0].state_dict()
+    assert all(torch.equal(value, stored[name]) for name, value in again.state_dict().items())
+    with pytest.raises(ModelError, match=r"options\.farthest is 100\.0"):
+        other = replace(single, start=str(path), options=replace(LIGHT, farthest=50.0))
+        Training().build(other)
+    multi = replace(LIGHT, pipeline="multi_frame", start_teacher=str(path))
+    with pytest.raises(ModelError, match=r"has depth from 0\.1 to 100\.0"):
+        Training().build(_configuration(street, replace(multi, nearest=1.0)))
+    with pytest.raises(ConfigurationError, match=r"start_teacher and options\.start_encoder"):
+        replace(multi, start_encoder=str(path))
+    # Of the first frame of a drive nothing matches: as in training, a cost volume of zeros.
+    model: Any = Training().build(_configuration(street, multi)).eval()
+    image = _batch(street)["image"][:, 0].float()
+    with torch.no_grad():
+        for p in model.depth.cost.parameters():
+            p.add_(0.05 * torch.randn_like(p))
+        blind = torch.zeros(len(image), LIGHT.planes, image.shape[2] // 4, image.shape[3] // 4)
+        assert torch.equal(model.depth(image), model.depth(image, blind))
+
+
+def test_a_metric_network_of_a_short_range_begins_with_numbers(street):
+    configuration = _configuration(street, replace(LIGHT, posed=True, farthest=10.0))
+    model: Any = Training().build(configuration)
+    with torch.no_grad():
+        assert torch.isfinite(model(_batch(street)).disparity).all()
+
+
+def test_poses_may_begin_straight_ahead(street):
+    torch.manual_seed(0)
+    model: Any = Training().build(_configuration(street, replace(LIGHT, ahead=True)))
+    with torch.no_grad():
+        T = model.eval()(_batch(street)).T
+    before, after = T[:, 0, :3, 3], T[:, 1, :3, 3]
+    for t, sign in ((before, 1.0), (after, -1.0)):  # what lies ahead was farther, and comes nearer
+        assert (sign * t[:, 2] > 5 * t[:, :2].norm(dim=1)).all()
+
+
 def test_frames_without_neighbours_are_scored_one_by_one(street, tmp_path):
     """Of a source whose drives have one frame each."""
     folder = tmp_path / "single"

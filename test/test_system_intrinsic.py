@@ -61,6 +61,12 @@ def _random(*shape: int) -> torch.Tensor:
 # Losses
 
 
+@pytest.mark.parametrize("name", ["spread", "margin", "smoothness", "contrast"])
+def test_weights_below_zero_are_refused(name):
+    with pytest.raises(ConfigurationError, match=rf"options\.{name} -1"):
+        IntrinsicOptions(**{name: -1.0})
+
+
 def test_reconstruction_is_zero_where_the_product_is_the_image():
     diffuse, residual = _random(2, 3, 4, 5) + 0.1, _random(2, 1, 4, 5) + 0.5
     image = diffuse * residual  # one channel of light for all colours

@@ -25,7 +25,7 @@ from depth_perception.cli.main import main
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
-from depth_perception.network.checkpoint import load_checkpoint
+from depth_perception.network.checkpoint import load_checkpoint, save_checkpoint
 from depth_perception.network.configuration import NetworkConfiguration
 from depth_perception.network.fused import CLASSES, FusedSurround
 from depth_perception.training import losses, systems
@@ -315,6 +315,36 @@ def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not(flat_data, tmp_path):
     again = train(Training(), configuration, folder, device="cpu", say=said.append)
     assert said[0] == "goes on at step 2 of 4"
     assert again == pytest.approx(whole, rel=1e-4)
+
+
+def test_a_start_may_be_given_more_gates_which_begin_as_the_identity(tmp_path):
+    torch.manual_seed(0)
+    small = NetworkConfiguration(widths=(8, 8, 16, 16), bins=8, pretrained=False)
+    network = FusedSurround(small)
+    with torch.no_grad():
+        for p in network.gate.parameters():
+            p.add_(torch.randn_like(p) * 0.1)
+    save_checkpoint(tmp_path / "start.pt", network, {})
+
+    def begun(**changes: object) -> FusedSurround:
+        wanted = replace(small, **changes)  # type: ignore[arg-type]
+        run = TrainingConfiguration(network=wanted, start=str(tmp_path / "start.pt"))
+        return Training().build(run).eval()
+
+    grown = begun(fine_gate=True, finest_gate=4)
+    assert set(grown.finer_gates) == {"8", "4"} and grown.fine_gate is not None
+    rays = torch.randn(1, 3, 24, 32) * 0.3
+    rays[:, 2] = 1
+    inputs = (torch.rand(1, 3, 96, 128) * 255, rays, torch.tensor([[0, -1, 0, 1.5, 70.0]]))
+    with torch.no_grad():
+        assert torch.equal(grown(*inputs).log_depth, network.eval()(*inputs).log_depth)
+        for p in grown.finer_gates["4"].parameters():
+            p.add_(torch.randn_like(p) * 0.1)
+        assert not torch.equal(grown(*inputs).log_depth, network(*inputs).log_depth)
+    with pytest.raises(ConfigurationError, match="another network"):
+        begun(bins=16)
+    with pytest.raises(ConfigurationError, match="finest_gate 5"):
+        NetworkConfiguration(fine_gate=True, finest_gate=5)
 
 
 def test_the_sixth_system_of_the_docs_is_one_file_and_one_configuration(

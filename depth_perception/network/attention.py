@@ -98,7 +98,7 @@ class BridgingGate(nn.Module):
         x = x + self.mlps[0](self.norms[2](x))
         own = _map_like(x, depth)
         if depth.shape[-2:] != semantic.shape[-2:]:
-            own = nn.functional.avg_pool2d(own, 2)
+            own = nn.functional.avg_pool2d(own, depth.shape[-1] // semantic.shape[-1])
         x = x + self.self_attention(self.norms[3](x), self.norms[3](_tokens(own)))
         x = x + self.mlps[1](self.norms[4](x))
         return _map_like(x, depth)

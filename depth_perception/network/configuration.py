@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ class NetworkConfiguration:
         bins: Depth bins.
         heads: Attention heads; divides the widths at strides 16 and 32.
         fine_gate: A bridging gate at stride 16, beside that at 32.
+        finest_gate: With `fine_gate`: 8 or 4 for gates at that stride, too.
         nearest: Near end of the bins, m, for a focal length of `focal`.
         farthest: Far end of the bins, m, for a focal length of `focal`.
         focal: Focal length that bins are for, px: depth scales with the real one over it.
@@ -39,6 +41,7 @@ class NetworkConfiguration:
     bins: int = 32
     heads: int = 2
     fine_gate: bool = False
+    finest_gate: int = 16
     nearest: float = 0.5
     farthest: float = 250.0
     focal: float = 500.0
@@ -63,6 +66,12 @@ class NetworkConfiguration:
                 f"heads {self.heads} with widths {self.widths}",
                 expected="a divisor of the last two widths",
             )
+        wide = self.widths[int(math.log2(self.finest_gate)) - 2 :] if self.finer_gates else ()
+        if any(width % self.heads for width in wide):
+            raise ConfigurationError(
+                f"heads {self.heads} with widths {self.widths}",
+                expected="a divisor of the widths of all gates",
+            )
         if self.bins < 2 or not 0 < self.nearest < self.farthest or not self.focal > 0:
             raise ConfigurationError(
                 f"{self.bins} bins from {self.nearest} to {self.farthest} m, focal {self.focal}",
@@ -72,6 +81,18 @@ class NetworkConfiguration:
             raise ConfigurationError(f"doubt {self.doubt}", expected="0 or more, rad")
         if not self.temperature > 0:
             raise ConfigurationError(f"temperature {self.temperature}", expected="above zero")
+
+    @property
+    def finer_gates(self) -> tuple[int, ...]:
+        """Strides of gates below 16, from coarse to fine.
+
+        Raises:
+            ConfigurationError: `finest_gate` is none of 16, 8 and 4.
+        """
+        if self.finest_gate not in (16, 8, 4):
+            raise ConfigurationError(f"finest_gate {self.finest_gate}", expected="16, 8 or 4")
+        on = self.gates and self.fine_gate
+        return tuple(stride for stride in (8, 4) if on and stride >= self.finest_gate)
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> NetworkConfiguration:

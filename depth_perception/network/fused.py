@@ -172,6 +172,10 @@ class FusedSurround(nn.Module):
         self.semantic_head = nn.Conv2d(w16, len(CLASSES), 1)
         self.gate = BridgingGate(w32, c.heads, w16) if c.gates else None
         self.fine_gate = BridgingGate(w16, c.heads, w16) if c.gates and c.fine_gate else None
+        widths = {8: w8, 4: w4}
+        self.finer_gates = nn.ModuleDict(
+            {str(s): BridgingGate(widths[s], c.heads, w16) for s in c.finer_gates}
+        )
         self.narrow = nn.ModuleList([_point(w32, w16), _point(w16, w8), _point(w8, w4)])
         self.decode = nn.ModuleList(
             nn.Sequential(convolution(w, w), _SeparableBlock(w)) for w in (w16, w8, w4)
@@ -192,8 +196,8 @@ class FusedSurround(nn.Module):
 
     def set_temperature(self, temperature: float) -> None:
         """Divide the gates' attention logits by this."""
-        for gate in (self.gate, self.fine_gate):
-            if gate is not None:
+        for gate in (self.gate, self.fine_gate, *self.finer_gates.values()):
+            if isinstance(gate, BridgingGate):
                 gate.cross.temperature = temperature
                 gate.self_attention.temperature = temperature
 
@@ -228,9 +232,13 @@ class FusedSurround(nn.Module):
         if self.fine_gate is not None:
             x16 = self.fine_gate(x16, coarse)
         x16 = self.decode[0](x16 + semantic)
-        x8 = self.decode[1](_wider(self.narrow[1](x16)) + f8)
-        x4 = self.decode[2](_wider(self.narrow[2](x8)) + f4)
+        x8 = self.decode[1](self._bridged(_wider(self.narrow[1](x16)) + f8, coarse, 8))
+        x4 = self.decode[2](self._bridged(_wider(self.narrow[2](x8)) + f4, coarse, 4))
         return self._read(prior, g32, self.semantic_head(semantic), x8, x4)
+
+    def _bridged(self, x: torch.Tensor, semantic: torch.Tensor, stride: int) -> torch.Tensor:
+        name = str(stride)
+        return self.finer_gates[name](x, semantic) if name in self.finer_gates else x
 
     def _read(
         self, prior: Prior, g32: torch.Tensor, semantics: torch.Tensor, x8: torch.Tensor,

@@ -184,6 +184,8 @@ def train(
                     step, total, configuration.schedule.warm_up
                 )
             learner.train()
+            # What a step draws is its own, also after a resume and of each process.
+            torch.manual_seed((configuration.seed * 1_000_003 + step) * 1024 + rank)
             with torch.autocast(place.type, enabled=half):
                 loss, parts = system.loss(learner, batch, configuration)
             if not torch.isfinite(loss):

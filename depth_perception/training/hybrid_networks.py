@@ -47,6 +47,8 @@ _CHOICES = {
     "stage": ("depth", "ranking"), "encoder": ("hybrid", "dino", "convolutional"),
     "pipeline": ("single", "multi_frame"),
 }  # fmt: skip
+_ALIKE = ("encoder", "trunk", "clip", "dino")
+"""Options in which a run and the one that it begins with agree."""
 _START_DEPTH = 15.0
 """Of a metric network before any training, m."""
 _TOKEN_SPREAD = 0.02
@@ -70,6 +72,8 @@ class Options:
         start_encoder: weights.pt of a stage 1 run with the same encoder; empty: none.
         start_teacher: For multi_frame: weights.pt of a single-frame run with the same encoder,
             whose networks begin as its and whose teacher and poses stay; empty: all learn together.
+        ahead: The pose network begins with a motion along the optical axis; for cameras that look
+            ahead.
         posed: The camera's motion is odometry's, and depth metric; else a network finds it.
         step: How many frame sets lie between one frame of a triplet and the next.
         smoothness: Weight of the disparity's smoothness.
@@ -93,6 +97,7 @@ class Options:
     pretrained: bool = True
     start_encoder: str = ""
     start_teacher: str = ""
+    ahead: bool = False
     posed: bool = False
     step: int = 1
     smoothness: float = 1e-3
@@ -124,6 +129,11 @@ class Options:
                 f"options.nearest {self.nearest}, options.farthest {self.farthest}",
                 expected="0 < nearest < farthest, m",
             )
+        if self.start_teacher and self.start_encoder:
+            raise ConfigurationError(
+                "options.start_teacher and options.start_encoder", expected="one of them",
+                fix="the teacher's run has the encoder already",
+            )  # fmt: skip
         if self.start_teacher and self.pipeline != "multi_frame":
             raise ConfigurationError(
                 "options.start_teacher without a teacher", expected="pipeline: multi_frame",
@@ -157,11 +167,13 @@ class DepthNetwork(nn.Module):
         o = options
         self.encoder = encoder_of(o)
         channels: tuple[int, ...] = self.encoder.channels  # type: ignore[assignment]
-        self.cost = CostPyramid(planes, channels) if planes else None
+        self.planes, self.cost = planes, CostPyramid(planes, channels) if planes else None
         self.language = LanguageBranch(text, *tokens) if tokens else None
         more = self.language.count if self.language else 0
         wide = tuple(c + more for c in channels)
-        start = disparity_of(_START_DEPTH, o.nearest, o.farthest) if o.posed else 0.5
+        start = 0.5
+        if o.posed:
+            start = min(max(disparity_of(_START_DEPTH, o.nearest, o.farthest), 1e-3), 1 - 1e-3)
         self.decoder = (
             DisparityDecoder(wide, start=start)
             if o.encoder == "convolutional"
@@ -171,7 +183,10 @@ class DepthNetwork(nn.Module):
     def forward(self, image: torch.Tensor, cost: torch.Tensor | None = None) -> torch.Tensor:
         """Disparity (N, 1, H, W), 0 to 1, of images (N, 3, H, W), 0 to 255."""
         features = self.encoder(image)
-        if self.cost is not None and cost is not None:
+        if self.cost is not None:
+            if cost is None:  # the first frame of a drive, as some images in training
+                height, width = image.shape[-2:]
+                cost = image.new_zeros(len(image), self.planes, height // STRIDE, width // STRIDE)
             features = self.cost(features, cost)
         if self.language is not None:
             features = self.language(features)
@@ -205,7 +220,8 @@ class SingleFrame(nn.Module):
         super().__init__()
         self.options = options
         self.depth = DepthNetwork(options, text, tokens)
-        self.pose = None if options.posed else PoseNetwork(options.trunk, options.pretrained)
+        o = options
+        self.pose = None if o.posed else PoseNetwork(o.trunk, o.pretrained, ahead=o.ahead)
 
     def forward(self, batch: dict[str, torch.Tensor]) -> Views:
         """Look at triplets."""
@@ -297,12 +313,19 @@ def built(o: Options) -> nn.Module:
         tokens = None if text is None else (first_tokens(o, text), text.width)
         model = _PIPELINES[o.pipeline](o, text, tokens)
     if o.start_teacher:
-        _take(model.single, "", o.start_teacher)
-        _take(model.depth, "depth.", o.start_teacher)
+        near, far = _limits(o.start_teacher)
+        if (near, far) != (o.nearest, o.farthest):
+            raise ModelError(
+                f"options.start_teacher '{o.start_teacher}' has depth from {near} to {far}",
+                expected=f"{o.nearest} to {o.farthest}, as this run has",
+                fix="set options.nearest and options.farthest as in its run",
+            )
+        _take(model.single, "", o.start_teacher, o)
+        _take(model.depth, "depth.", o.start_teacher, o)
     if o.start_encoder:
         networks = (m for m in model.modules() if isinstance(m, (DepthNetwork, Ranking)))
         for network in networks:
-            _take(network.encoder, "encoder.", o.start_encoder)
+            _take(network.encoder, "encoder.", o.start_encoder, o)
     made: nn.Module = model
     return made
 
@@ -310,6 +333,31 @@ def built(o: Options) -> nn.Module:
 _PIPELINES: dict[str, type[SingleFrame] | type[MultiFrame]] = {
     "single": SingleFrame, "multi_frame": MultiFrame,
 }  # fmt: skip
+
+
+def begun(model: nn.Module, options: Options, path: str) -> None:
+    """Give a whole run's weights to networks of the same options.
+
+    Raises:
+        ModelError: Absent, of another system, or of other options.
+    """
+    content = _content(path)
+    free = {"most", "step", "smoothness", "start_encoder", "start_teacher", "pretrained", "lanes"}
+    theirs = {k: v for k, v in content["options"].items() if k not in free}
+    ours = {k: v for k, v in dataclasses.asdict(options).items() if k not in free}
+    other = sorted(k for k in ours if theirs.get(k, _DEFAULTS.get(k)) != ours[k])
+    if other:
+        raise ModelError(
+            f"start '{path}' holds another network: options.{other[0]} is {theirs.get(other[0])}",
+            expected=f"{ours[other[0]]}, as this run has", fix="correct the option or the path",
+        )  # fmt: skip
+    try:
+        model.load_state_dict(content["state"])
+    except (KeyError, RuntimeError) as error:
+        raise misfit(path, error) from None
+
+
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(Options)}
 
 
 def first_tokens(o: Options, text: Any) -> torch.Tensor:
@@ -335,14 +383,27 @@ def _content(path: str | Path) -> dict[str, Any]:
     return read_file(path, "system", NAME, NAME)
 
 
+def _limits(path: str | Path) -> tuple[float, float]:
+    options = _content(path)["options"]
+    return float(options["nearest"]), float(options["farthest"])
+
+
 def _own(key: str) -> bool:
     """A cost pyramid, or DINO's last block, which stage 1 has frozen."""
     return key.startswith("cost.") or ".dino." in f".{key}"
 
 
-def _take(network: nn.Module, prefix: str, path: str) -> None:
+def _take(network: nn.Module, prefix: str, path: str, options: Options) -> None:
     """Load a part of another run into a network; what only it has, or only it trains, stays."""
     content = _content(path)
+    wanted: Any = content["options"]
+    for name in _ALIKE:
+        theirs, ours = wanted.get(name), getattr(options, name)
+        if theirs != ours and not (name in ("clip", "dino") and options.encoder == "convolutional"):
+            raise ModelError(
+                f"'{path}' holds another network: options.{name} is {theirs}",
+                expected=f"{ours}, as this run has", fix="correct the option or the path",
+            )  # fmt: skip
     state = {k.removeprefix(prefix): v for k, v in content["state"].items() if k.startswith(prefix)}
     try:
         left = network.load_state_dict(state, strict=False)

@@ -96,9 +96,13 @@ class PoseNetwork(nn.Module):
         trunk: EfficientNet-Lite, "lite0" to "lite2"; its first convolution takes both images.
         pretrained: With ImageNet's weights, halved in the first convolution.
         width: Of the convolutions after it.
+        ahead: It begins with a motion along the optical axis, as of a camera that looks ahead:
+            from few frames with little parallax it may else settle on any other direction.
     """
 
-    def __init__(self, trunk: str = "lite0", pretrained: bool = True, width: int = 128) -> None:
+    def __init__(
+        self, trunk: str = "lite0", pretrained: bool = True, width: int = 128, ahead: bool = False
+    ) -> None:
         super().__init__()
         self.trunk = Trunk(trunk, pretrained).requires_grad_(True)
         stem: Any = self.trunk.stem[0]
@@ -109,6 +113,12 @@ class PoseNetwork(nn.Module):
             nn.Conv2d(width, width, 3, padding=1), nn.ReLU(),
             nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, 6, 1),
         )  # fmt: skip
+        if ahead:
+            last: Any = self.head[-1]
+            with torch.no_grad():
+                last.weight.mul_(0.1)
+                # What lies ahead comes nearer: by a twentieth of the depth that is said at first.
+                last.bias.copy_(torch.tensor([0.0, 0, 0, 0, 0, -1]))
 
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """T_second_first (N, 4, 4) of images (N, 3, H, W), 0 to 255, in the order of time."""

@@ -38,7 +38,7 @@ def undistorted(camera: TrueCamera) -> TrueCamera:
     Sparse depth keeps its points: each goes to its pixel, of several in one the nearest counts.
     """
     if camera.model.is_pinhole:
-        return camera
+        return _along_its_axis(camera)
     lens = camera.model
     arrays_of = (np.asarray(a, np.float64).tobytes() for a in (lens.K, lens.D, lens.R))
     model, maps = _rectification(lens.width, lens.height, lens.distortion_model, *arrays_of)
@@ -57,6 +57,21 @@ def undistorted(camera: TrueCamera) -> TrueCamera:
             name: brought(values.astype(np.float32), cv2.INTER_NEAREST, 0).astype(values.dtype)
             for name, values in camera.layers.items()
         },
+    )  # fmt: skip
+
+
+def _along_its_axis(camera: TrueCamera) -> TrueCamera:
+    """A rectified image's camera, turned so that its optical frame is the rectified one."""
+    R = camera.model.R
+    if np.array_equal(R, np.eye(3)):
+        return camera
+    turn = np.eye(4)
+    turn[:3, :3] = R.T
+    depth = (camera.depth * (camera.model.rays() @ R[2])).astype(np.float32)
+    return replace(
+        camera, model=replace(camera.model, R=np.eye(3)), depth=depth,
+        T_base_camera=camera.T_base_camera @ turn,
+        T_base_calibrated=camera.T_base_calibrated @ turn,
     )  # fmt: skip
 
 

@@ -80,7 +80,7 @@ class Options:
     """
 
     depth: str = "own"
-    semantics: str = "lite2"
+    semantics: str = "own"
     gates: bool = True
     fusion: bool = False
     heads: int = 0

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from depth_perception.errors import ConfigurationError
 from depth_perception.network.checkpoint import load_checkpoint, save_checkpoint
+from depth_perception.network.configuration import NetworkConfiguration
 from depth_perception.network.fused import CLASSES, STRIDE, FusedSurround, Outputs
 from depth_perception.training import losses, scoring
 from depth_perception.training.configuration import (
@@ -52,12 +53,26 @@ class Training:
             return FusedSurround(configuration.network)
         network, _ = load_checkpoint(configuration.start)
         if network.configuration != configuration.network:
+            grown = self._with_gates(network, configuration.network)
+            if grown is not None:
+                return grown
             raise ConfigurationError(
                 f"start '{configuration.start}' holds another network",
                 expected=str(configuration.network), fix="correct network, or leave start empty",
             )  # fmt: skip
         network.set_temperature(1.0)
         return network
+
+    @staticmethod
+    def _with_gates(start: FusedSurround, wanted: NetworkConfiguration) -> FusedSurround | None:
+        """The network with more gates, which begin as the identity; None where more differs."""
+        had = start.configuration
+        bare = replace(had, fine_gate=wanted.fine_gate, finest_gate=wanted.finest_gate)
+        if replace(bare, gates=wanted.gates) != wanted:
+            return None
+        network = FusedSurround(wanted, pretrained=False)
+        left = network.load_state_dict(start.state_dict(), strict=False)
+        return None if left.unexpected_keys else network
 
     def batches(
         self, configuration: TrainingConfiguration, first: int, rank: int, ranks: int

@@ -38,7 +38,10 @@ class Training:
 
     def build(self, configuration: TrainingConfiguration) -> nn.Module:
         """Make the networks, with the weights that the options name."""
-        return hybrid_networks.built(configuration.options)
+        model = hybrid_networks.built(configuration.options)
+        if configuration.start:
+            hybrid_networks.begun(model, configuration.options, configuration.start)
+        return model
 
     def batches(
         self, configuration: TrainingConfiguration, first: int, rank: int, ranks: int

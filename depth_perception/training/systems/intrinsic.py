@@ -97,6 +97,11 @@ class IntrinsicOptions:
             raise ConfigurationError(
                 f"options.residual_channels {self.residual_channels}", expected="1 or 3"
             )
+        for name in ("reconstruction", "cross_view", "contrast", "margin", "smoothness", "spread"):
+            if not getattr(self, name) >= 0:
+                raise ConfigurationError(
+                    f"options.{name} {getattr(self, name)}", expected="0 or more"
+                )
         if self.neighbour < 1 or self.dilate < 0 or self.warm_up < 0 or self.most < 0:
             raise ConfigurationError(
                 f"options: neighbour {self.neighbour}, dilate {self.dilate}, "
@@ -136,7 +141,10 @@ class Training:
                     fix="correct network, or leave start empty",
                 )  # fmt: skip
             # The decoder that only one of the two has keeps its own start.
-            model.load_state_dict(before.state_dict(), strict=False)
+            try:
+                model.load_state_dict(before.state_dict(), strict=False)
+            except RuntimeError as error:
+                raise misfit(configuration.start, error) from None
         return model
 
     def _load_teachers(self, options: IntrinsicOptions) -> None:
