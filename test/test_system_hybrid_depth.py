@@ -29,6 +29,7 @@ from depth_perception.training.configuration import (
     TrainingConfiguration,
     from_dict,
 )
+from depth_perception.training.embodied_scene import Classes, anchor_error
 from depth_perception.training.fit import train
 from depth_perception.training.hybrid_networks import Options, first_tokens
 from depth_perception.training.systems import hybrid_depth
@@ -75,16 +76,19 @@ def _street(drive: int, index: int) -> TrueFrameSet:
 def street(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Two such drives."""
     folder = tmp_path_factory.mktemp("street")
-    sets = [encode_set(_street(d, i)) for d in range(2) for i in range(SETS)]
+    _write(folder, [encode_set(_street(d, i)) for d in range(2) for i in range(SETS)], SETS)
+    return str(folder)
+
+
+def _write(folder: Path, sets: list[bytes], per_drive: int) -> None:
     data = b"".join(sets) + TAR_END
     (folder / "0.tar").write_bytes(data)
     manifest = {
         "format": "depth_perception world shards", "version": 1,
-        "arguments": {"sets_per_drive": SETS},
+        "arguments": {"sets_per_drive": per_drive},
         "shards": [{"name": "0.tar", "sets": len(sets), "bytes": len(data)}],
     }  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    return str(folder)
 
 
 LIGHT = Options(encoder="convolutional", language=False, planes=8, most=4)
@@ -103,8 +107,10 @@ def _configuration(street: str, options: Options, **schedule: Any) -> TrainingCo
     )  # fmt: skip
 
 
-def _batch(street: str, count: int = 2) -> dict[str, torch.Tensor]:
-    triplets = Triplets(_configuration(street, LIGHT).data, change=False)
+def _batch(street: str, count: int = 2, classes: bool = False) -> dict[str, torch.Tensor]:
+    triplets = Triplets(
+        _configuration(street, LIGHT).data, change=False, classes=Classes() if classes else None
+    )
     items = [triplets[(k, 0, 0)] for k in range(count)]
     return {name: torch.stack([item[name] for item in items]) for name in items[0]}
 
@@ -469,6 +475,9 @@ def test_stage_one_ranks_and_stage_two_begins_with_its_encoder(street, tmp_path)
     batch = next(system.batches(one, 0, 0, 1))
     first, last, parts = _learn(start, batch, one, 25)
     assert last < 0.8 * first and set(parts) == {"ranking", "contrast", "lanes"}
+    after = start.state_dict()
+    still = {k for k in before if torch.equal(before[k], after[k])}
+    assert "vectors" in still and any("clip" in k for k in before.keys() - still)
     figures = train(system, one, tmp_path / "one", device="cpu", say=_nothing)
     assert set(figures) == {"ranked", "ordered"}
 
@@ -562,6 +571,94 @@ def test_poses_may_begin_straight_ahead(street):
         assert (sign * t[:, 2] > 5 * t[:, :2].norm(dim=1)).all()
 
 
+def test_the_pose_network_finds_the_motion_ahead(street):
+    """Nothing but images: motion and depth are found together, up to a common scale."""
+    configuration = _configuration(street, LIGHT)
+    torch.manual_seed(0)
+    model, batch = Training().build(configuration), _batch(street)
+    first, last, _ = _learn(model, batch, configuration, 40)
+    assert last < 0.4 * first
+    with torch.no_grad():
+        views = model.eval()(batch)
+    depth, truth = self_supervised.depth_of(views.disparity, 0.1, 100.0), batch["depth"][:, None]
+    scale = (truth / depth).median()
+    assert (depth * scale / truth - 1).abs().mean() < 0.25
+    for T, known in zip(views.T.flatten(0, 1), batch["T"].flatten(0, 1), strict=True):
+        t, wanted = T[:3, 3], known[:3, 3]
+        assert t @ wanted > 0.95 * t.norm() * wanted.norm()
+        assert (t.norm() * scale).item() == pytest.approx(STEP, rel=0.3)
+
+
+def test_embodied_depth_makes_depth_and_motion_metric(street):
+    o = replace(LIGHT, embodied=0.1, nearest=1.0)
+    configuration = _configuration(street, o, rate=5e-4)
+    torch.manual_seed(0)
+    model, batch = Training().build(configuration), _batch(street, classes=True)
+    first, last, parts = _learn(model, batch, configuration, 60)
+    assert last < 0.3 * first and "embodied" in parts
+    with torch.no_grad():
+        views = model.eval()(batch)
+    depth = self_supervised.depth_of(views.disparity, o.nearest, o.farthest)
+    assert (depth / batch["depth"][:, None] - 1).abs().mean() < 0.2
+    found = views.T[..., :3, 3].norm(dim=-1)
+    assert ((found - STEP).abs() < 0.3 * STEP).all()
+
+
+def test_what_embodied_depth_says_for_sure_by_hand(street):
+    batch = _batch(street, classes=True)
+    truth, given = batch["depth"][:, None], (batch["embodied"], batch["rays"], batch["camera"])
+
+    def error(depth: torch.Tensor) -> float:
+        return anchor_error(depth, *given).item()
+
+    assert error(truth) < 0.06  # the wall's foot is seen to a pixel
+    for factor in (0.5, 2.0):
+        assert error(factor * truth) == pytest.approx(math.log(2), abs=0.06)
+    # Nothing lies below the ground, whatever it is: the plane's depth at most, and any less.
+    given = (torch.zeros_like(batch["embodied"]), batch["rays"], batch["camera"])
+    assert error(truth) < 0.005 and error(truth / 2) == 0.0
+    prior = prior_of(batch["rays"], batch["camera"])
+    plane = (prior.height / prior.slope.clamp(min=1e-6)).repeat_interleave(4, 2)
+    plane = plane.repeat_interleave(4, 3)
+    assert error(plane * 0.99) == 0.0
+    assert error(plane * 3) == pytest.approx(math.log(3), abs=1e-4)
+    uncalibrated = batch["camera"] * torch.tensor([0, 0, 0, 0, 1.0])
+    nothing = torch.zeros_like(batch["embodied"]), batch["rays"], uncalibrated
+    assert anchor_error(truth, *nothing).item() == 0.0
+    sky = torch.zeros_like(batch["embodied"])
+    sky[:, 3] = 1
+    far = anchor_error(torch.full_like(truth, 20.0), sky, batch["rays"], nothing[2])
+    assert far.item() == pytest.approx(math.log(80 / 20), abs=1e-5)
+    assert anchor_error(torch.full_like(truth, 90.0), sky, batch["rays"], nothing[2]).item() == 0.0
+
+
+def test_with_known_motion_drives_without_odometry_are_scored_image_by_image(street, tmp_path):
+    """And of a drive that knows it in part, the part that does."""
+    for name, unknown in (("without", range(2 * SETS)), ("partly", range(2))):
+        folder = tmp_path / name
+        folder.mkdir()
+        sets = []
+        for place in range(2 * SETS):
+            item = _street(*divmod(place, SETS))
+            facts = {k: v for k, v in item.facts.items() if k != "T_odom_base"}
+            sets.append(encode_set(replace(item, facts=facts) if place in unknown else item))
+        _write(folder, sets, SETS)
+    tests = tuple(str(tmp_path / name) for name in ("without", "partly"))
+    configuration = _configuration(street, replace(LIGHT, posed=True, most=0))
+    configuration = replace(configuration, data=replace(configuration.data, tests=tests))
+    model = Training().build(configuration).eval()
+    figures = Training().validate(model, configuration, torch.device("cpu"))
+    assert figures["without.abs_rel"] > 0 and "without.reprojection" not in figures
+    # Of the six triplets the first two have a frame without odometry.
+    triplets = Triplets(configuration.data, (tests[1],), change=False)
+    assert [float(triplets[(k, 0, 0)]["posed"]) for k in range(6)] == [0, 0, 1, 1, 1, 1]
+    assert figures["partly.reprojection"] > 0
+    several = replace(configuration, options=replace(configuration.options, pipeline="multi_frame"))
+    model = Training().build(several).eval()
+    figures = Training().validate(model, several, torch.device("cpu"))
+    assert "without.abs_rel" not in figures and figures["partly.abs_rel"] > 0
+
+
 def test_frames_without_neighbours_are_scored_one_by_one(street, tmp_path):
     """Of a source whose drives have one frame each."""
     folder = tmp_path / "single"
@@ -588,7 +685,7 @@ def test_frames_without_neighbours_are_scored_one_by_one(street, tmp_path):
         ({"pipeline": "many"}, "options.pipeline"), ({"tokens": 0}, "options.tokens 0"),
         ({"nearest": 5.0, "farthest": 2.0}, "options.nearest 5.0"),
         ({"start_teacher": "weights.pt"}, "start_teacher"), ({"token": 3}, "options.token "),
-        ({"planes": 1}, "options.planes"),
+        ({"planes": 1}, "options.planes"), ({"embodied": -0.1}, "options.embodied -0.1"),
     ],
 )  # fmt: skip
 def test_wrong_options_are_named(options, named):

@@ -22,7 +22,7 @@ import torch
 import yaml
 
 from depth_perception.cli.main import main
-from depth_perception.errors import ConfigurationError, ModelError
+from depth_perception.errors import ConfigurationError, DepthPerceptionError, ModelError
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
 from depth_perception.network.checkpoint import load_checkpoint, save_checkpoint
@@ -317,6 +317,49 @@ def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not(flat_data, tmp_path):
     assert again == pytest.approx(whole, rel=1e-4)
 
 
+def test_what_a_step_draws_is_its_own_after_a_stop_and_of_each_process(
+    flat_data, tmp_path, monkeypatch
+):
+    configuration = _configuration(flat_data)
+
+    def drawn(folder: str, steps: int, rank: str = "0") -> list[float]:
+        monkeypatch.setenv("RANK", rank)
+        schedule = replace(configuration.schedule, steps=steps)
+        system = _Drawing()
+        train(
+            system, replace(configuration, schedule=schedule), tmp_path / folder, device="cpu",
+            say=_nothing,
+        )  # fmt: skip
+        return system.drawn
+
+    whole = drawn("whole", 4)
+    assert len(set(whole)) == 4
+    assert drawn("parts", 2) + drawn("parts", 4) == whole
+    assert not set(drawn("other", 4, rank="1")) & set(whole)
+
+
+def test_a_run_whose_figures_fail_keeps_its_weights(flat_data, tmp_path):
+    configuration = replace(_configuration(flat_data), save_every=1000)
+    with pytest.raises(ZeroDivisionError):
+        train(_Failing(), configuration, tmp_path, device="cpu", say=_nothing)
+    assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] == 4
+    assert load_checkpoint(tmp_path / "weights.pt")[1]["step"] == 4
+
+
+def test_held_out_data_that_cannot_be_read_are_named_before_the_first_step(flat_data, tmp_path):
+    configuration = _configuration(flat_data)
+    for name in ("validation", "tests"):
+        value: object = str(tmp_path / "none")
+        data = replace(configuration.data, **{name: value if name == "validation" else (value,)})
+        system = _Drawing()
+        with pytest.raises(DepthPerceptionError, match="none"):
+            train(
+                system, replace(configuration, data=data), tmp_path / name, device="cpu",
+                say=_nothing,
+            )  # fmt: skip
+        assert not system.drawn
+
+
 def test_a_start_may_be_given_more_gates_which_begin_as_the_identity(tmp_path):
     torch.manual_seed(0)
     small = NetworkConfiguration(widths=(8, 8, 16, 16), bins=8, pretrained=False)
@@ -404,6 +447,24 @@ def test_two_processes_stop_together(flat_data, tmp_path):
 
 def _nothing(_: str) -> None:
     pass
+
+
+class _Drawing(Training):
+    """Remembers one random number of each step."""
+
+    def __init__(self) -> None:
+        self.drawn: list[float] = []
+
+    def loss(self, model, batch, configuration):  # type: ignore[no-untyped-def]
+        self.drawn.append(float(torch.rand(())))
+        return super().loss(model, batch, configuration)
+
+
+class _Failing(Training):
+    """Trains, but has no figures."""
+
+    def validate(self, model, configuration, device):  # type: ignore[no-untyped-def]
+        raise ZeroDivisionError
 
 
 class _Stopping(Training):

@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -40,7 +41,13 @@ from depth_perception.training.samples import TrainingImages
 from depth_perception.training.scoring import Scores, name_of, score, score_all
 from depth_perception.training.triplets import Triplets, motion, undistorted
 from depth_perception.world.augment import cropped, is_sparse, mirrored, resized_points
-from depth_perception.world.shards import TAR_END, TrueCamera, TrueFrameSet, encode_set
+from depth_perception.world.shards import (
+    TAR_END,
+    DatasetError,
+    TrueCamera,
+    TrueFrameSet,
+    encode_set,
+)
 
 FRONT = mounted(0.0, 1.5, 0.0, HEIGHT)
 NAMES = {0.0: "CAMERA_01", 1.2: "CAMERA_05", -1.2: "CAMERA_06", math.pi: "CAMERA_09"}
@@ -274,6 +281,36 @@ def test_without_odometry_a_triplet_says_so(tmp_path):
     item = Triplets(data_of(f"kitti_raw:{tmp_path}"), change=False)[(0, 0, 0)]
     assert item["posed"] == 0.0
     assert torch.equal(item["T"], torch.eye(4).expand(2, 4, 4))
+
+
+def test_triplets_without_odometry_are_passed_over_where_it_is_needed(kitti, tmp_path):
+    write_kitti(tmp_path, plane_drive({"front": FRONT}, poses=False))
+    bare = f"kitti_raw:{tmp_path}"
+    mixed = Triplets(data_of(bare, kitti), change=False, posed=True)
+    first = len(Triplets(data_of(bare), change=False))
+    assert first > 0 and len(mixed) == first + 3
+    known = mixed[(first, 0, 0)]
+    for place in range(first):
+        item = mixed[(place, 0, 0)]
+        assert item["posed"] == 1.0 and torch.equal(item["image"], known["image"])
+    with pytest.raises(DatasetError, match=r"kitti_raw.* have odometry"):
+        Triplets(data_of(bare), change=False, posed=True)[(0, 0, 0)]
+
+
+def test_a_rectified_image_is_seen_along_its_own_axis():
+    """Whose R turns its optical frame against the camera's: the road stays where it is."""
+    R = cv2.Rodrigues(np.array([0.03, -0.05, 0.02]))[0]
+    model = CameraModel(128, 72, MODEL.K, R=R)
+    camera = picture_of(np.zeros((72, 128)), model=model)
+    camera = replace(camera, depth=plane_depth(model.rays(), FRONT, GroundPlane()))
+    after = undistorted(camera)
+    assert np.array_equal(after.model.R, np.eye(3)) and after.image is camera.image
+    for T in (after.T_base_camera, after.T_base_calibrated):
+        exact = plane_depth(after.model.rays(), T, GroundPlane())
+        near = np.isfinite(exact) & (exact < 50)
+        assert near.sum() > 1000
+        np.testing.assert_allclose(after.depth[near], exact[near], rtol=1e-4)
+    assert not np.allclose(after.depth[near], camera.depth[near], rtol=1e-3)
 
 
 BARREL = CameraModel(128, 72, MODEL.K, [-0.2, 0.03, 1e-3, -1e-3])

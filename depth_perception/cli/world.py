@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shards.add_argument("--sets-per-drive", type=int, default=6, metavar="N", help="default 6")
     shards.add_argument(
         "--spacing", type=float, default=2.5, metavar="S",
-        help="time between the sets of a drive (default 2.5; 0.25 for video)",
+        help="time between the sets of a drive (default 2.5; 0.1 for video)",
     )  # fmt: skip
     shards.add_argument(
         "--workers", type=int, default=0, help="processes; 0: one a core, or one GPU"

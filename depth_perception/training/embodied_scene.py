@@ -31,6 +31,7 @@ from depth_perception.geometry.rig import RigCamera
 from depth_perception.geometry.surface import Surface
 from depth_perception.network.checkpoint import load_checkpoint
 from depth_perception.network.fused import CLASSES, STRIDE, FusedSurround
+from depth_perception.network.prior import prior_of
 from depth_perception.resources import WEIGHTS_FOLDER
 from depth_perception.segmentation.classes import class_map
 from depth_perception.world import labels
@@ -38,12 +39,16 @@ from depth_perception.world.shards import TrueCamera
 
 from .sources import NOT_KNOWN
 
+COLUMN = 8
+"""px across in which what stands on the ground has one depth where instances are not known."""
 CHANNELS = 4
 """Of the maps, see `scene_maps`."""
 FOCAL = 300.0
 """Logarithms of depth are those for this focal length, px: depth times this over the real one."""
 LOG_DEPTH = 2.54
 """Usual logarithm of depth, m (methods.md 3.3, KITTI)."""
+BEYOND = 80.0
+"""Depth of what is beyond range at least, m."""
 OWN = WEIGHTS_FOLDER / "lite.pt"
 """Says the classes of drives without labels."""
 _IDS = {
@@ -68,15 +73,16 @@ def surfaces(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def scene_depth(
     camera: TrueCamera, T_base_camera: NDArray[np.float64], ground: GroundPlane | None,
-    max_range: float = 80.0,
+    max_range: float = BEYOND, level: Level = Level.SCENE,
 ) -> EmbodiedDepth | None:  # fmt: skip
-    """Embodied depth to scene level, of the size of the camera's image.
+    """Embodied depth, as a rule to scene level, of the size of the camera's image.
 
     Args:
         camera: Its lens, classes and, where stored, instances count; its depth does not.
         T_base_camera: 4x4, as calibrated.
         ground: The ground plane that is assumed; None: no calibration.
         max_range: Farther is +Inf, m.
+        level: Up to which.
 
     Returns:
         None without a calibration, without a camera above the ground, or without classes.
@@ -86,11 +92,12 @@ def scene_depth(
         return None
     source = RigCamera(camera.name, camera.model, T_base_camera, camera.name, camera.model)
     instances = camera.layers.get("instance")
-    if instances is not None:  # pixels of one number but two classes are two things
-        instances = instances.astype(np.int64) * 256 + camera.label
+    if instances is None:  # things that touch are not told apart, but each column has its foot
+        instances = np.broadcast_to(np.arange(camera.model.width) // COLUMN, camera.label.shape)
+    # Pixels of one number but two classes are two things.
     return embodied_depth(
         camera_view(source, ground, 0), surfaces(camera.label),
-        instances=camera.label if instances is None else instances, level=Level.SCENE,
+        instances=instances.astype(np.int64) * 256 + camera.label, level=level,
         max_range=max_range,
     )  # fmt: skip
 
@@ -119,6 +126,43 @@ def scene_maps(
     log_depth = np.log(np.where(known, depth, 1)) + math.log(FOCAL / focal) - LOG_DEPTH
     trust = confidence_of(np.where(known, sigma, np.nan))
     return np.stack([log_depth * known, known, trust, np.isposinf(depth)]).astype(np.float32)
+
+
+def anchor_error(
+    depth: torch.Tensor, maps: torch.Tensor, rays: torch.Tensor, camera: torch.Tensor
+) -> torch.Tensor:
+    """How far depth is from what embodied depth says of it.
+
+    Where the ground is seen, or the foot of what stands on it, that is a depth; of the sky, and
+    beyond range, at least `BEYOND`; and nothing that a camera sees lies below the ground: elsewhere
+    at most the plane's depth along each ray.
+
+    Args:
+        depth: (N, 1, H, W), m.
+        maps: (N, `CHANNELS`, H/4, W/4), see `scene_maps`, of embodied depth to extended level.
+        rays: (N, 3, H/4, W/4), see `network.prior.prior_of`.
+        camera: (N, `network.prior.CAMERA`).
+
+    Returns:
+        Mean over squares of 4 px, each as much as it is trusted, of the difference of log depth, or
+        of what it is outside of its bound; 0 where nothing is known.
+    """
+    prior = prior_of(rays, camera)
+    log_depth, known, trust, beyond = maps.float().split(1, 1)
+    log_depth = log_depth + LOG_DEPTH - torch.log(FOCAL / prior.focal)
+    plane = torch.log(prior.height / prior.slope.clamp(min=1e-6))
+    below = (plane < math.log(BEYOND)) * prior.known * (1 - known)
+    # A mean of inverse depth is that at the middle of a square, on planes exactly so.
+    found = -torch.log(functional.avg_pool2d(1 / depth.float(), STRIDE))
+    weight = torch.cat([known * trust, beyond * (1 - known) * (1 - below), below], 1)
+    apart = torch.cat(
+        [
+            (found - log_depth).abs(), (math.log(BEYOND) - found).clamp(min=0),
+            (found - plane).clamp(min=0),
+        ],
+        1,
+    )  # fmt: skip
+    return (apart * weight).sum() / weight.sum().clamp(min=1.0)
 
 
 class Classes:

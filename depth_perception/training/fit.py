@@ -26,7 +26,9 @@ from torch.utils.data import DataLoader
 from depth_perception.errors import ConfigurationError, ModelError
 
 from .configuration import TrainingConfiguration, to_dict
-from .samples import Requests
+from .samples import Requests, TrainingImages
+from .scoring import held_out
+from .sources import open_source
 
 REPORT_EVERY = 50
 Batch = dict[str, torch.Tensor]
@@ -117,9 +119,12 @@ def train(
 
     Raises:
         ConfigurationError: The folder holds a run of another configuration.
+        DatasetError: Held-out data that cannot be read.
         ModelError: Its checkpoint is damaged, or the loss is no number any more.
     """
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    for _, held in held_out(configuration.data):
+        open_source(held)  # what cannot be read is said now, not after hours
     place = _device(device, ranks)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -253,6 +258,14 @@ def batches_of(
         len(samples), len(data.sizes), batch, configuration.seed, first, rank, ranks
     )
     return loader(samples, requests, data.workers)
+
+
+def batches_of_images(
+    configuration: TrainingConfiguration, first: int, rank: int, ranks: int
+) -> Iterator[Batch]:
+    """Batches of `samples.TrainingImages`, see `batches_of`."""
+    checked_folders(configuration)
+    return batches_of(TrainingImages(configuration.data), configuration, first, rank, ranks)
 
 
 def checked_folders(

@@ -75,6 +75,10 @@ class Options:
         ahead: The pose network begins with a motion along the optical axis; for cameras that look
             ahead.
         posed: The camera's motion is odometry's, and depth metric; else a network finds it.
+        embodied: Weight of what calibration and classes say of depth for sure: the ground's, and
+            that nothing lies below it (`embodied_scene.anchor_error`). Depth is metric by it,
+            without odometry, and held where frames show little parallax.
+        segments: Whose classes embodied depth goes by, see `described_images.Description`.
         step: How many frame sets lie between one frame of a triplet and the next.
         smoothness: Weight of the disparity's smoothness.
         nearest: Nearest depth, m or unit of the scale.
@@ -99,6 +103,8 @@ class Options:
     start_teacher: str = ""
     ahead: bool = False
     posed: bool = False
+    embodied: float = 0.0
+    segments: str = "labels"
     step: int = 1
     smoothness: float = 1e-3
     nearest: float = 0.1
@@ -118,7 +124,7 @@ class Options:
                 )
         for name, least in (
             ("tokens", 1), ("step", 1), ("planes", 2), ("head_width", 8), ("lanes", 1), ("most", 0),
-            ("smoothness", 0),
+            ("smoothness", 0), ("embodied", 0),
         ):  # fmt: skip
             if getattr(self, name) < least:
                 raise ConfigurationError(
@@ -139,6 +145,11 @@ class Options:
                 "options.start_teacher without a teacher", expected="pipeline: multi_frame",
                 fix="a whole single-frame run is gone on with by the same command",
             )  # fmt: skip
+
+    @property
+    def metric(self) -> bool:
+        """Whether depth is in metres, by odometry or by embodied depth."""
+        return self.posed or self.embodied > 0
 
 
 def encoder_of(o: Options) -> nn.Module:
@@ -172,7 +183,7 @@ class DepthNetwork(nn.Module):
         more = self.language.count if self.language else 0
         wide = tuple(c + more for c in channels)
         start = 0.5
-        if o.posed:
+        if o.metric:
             start = min(max(disparity_of(_START_DEPTH, o.nearest, o.farthest), 1e-3), 1 - 1e-3)
         self.decoder = (
             DisparityDecoder(wide, start=start)
@@ -221,7 +232,12 @@ class SingleFrame(nn.Module):
         self.options = options
         self.depth = DepthNetwork(options, text, tokens)
         o = options
-        self.pose = None if o.posed else PoseNetwork(o.trunk, o.pretrained, ahead=o.ahead)
+        self.pose = (
+            None if o.posed
+            else PoseNetwork(
+                o.trunk, o.pretrained, ahead=o.ahead, unit=_START_DEPTH if o.metric else 1.0
+            )
+        )  # fmt: skip
 
     def forward(self, batch: dict[str, torch.Tensor]) -> Views:
         """Look at triplets."""
@@ -342,7 +358,10 @@ def begun(model: nn.Module, options: Options, path: str) -> None:
         ModelError: Absent, of another system, or of other options.
     """
     content = _content(path)
-    free = {"most", "step", "smoothness", "start_encoder", "start_teacher", "pretrained", "lanes"}
+    free = {
+        "most", "step", "smoothness", "start_encoder", "start_teacher", "pretrained", "lanes",
+        "segments",
+    }  # fmt: skip
     theirs = {k: v for k, v in content["options"].items() if k not in free}
     ours = {k: v for k, v in dataclasses.asdict(options).items() if k not in free}
     other = sorted(k for k in ours if theirs.get(k, _DEFAULTS.get(k)) != ours[k])

@@ -98,12 +98,15 @@ class PoseNetwork(nn.Module):
         width: Of the convolutions after it.
         ahead: It begins with a motion along the optical axis, as of a camera that looks ahead:
             from few frames with little parallax it may else settle on any other direction.
+        unit: Of its motions, in that of depth: larger where depth is metric.
     """
 
     def __init__(
-        self, trunk: str = "lite0", pretrained: bool = True, width: int = 128, ahead: bool = False
-    ) -> None:
+        self, trunk: str = "lite0", pretrained: bool = True, width: int = 128, ahead: bool = False,
+        unit: float = 1.0,
+    ) -> None:  # fmt: skip
         super().__init__()
+        self.unit = unit
         self.trunk = Trunk(trunk, pretrained).requires_grad_(True)
         stem: Any = self.trunk.stem[0]
         stem.weight = nn.Parameter(stem.weight.detach().repeat(1, 2, 1, 1) / 2)
@@ -124,7 +127,7 @@ class PoseNetwork(nn.Module):
         """T_second_first (N, 4, 4) of images (N, 3, H, W), 0 to 255, in the order of time."""
         features = self.trunk(torch.cat([first, second], 1))[-1]
         motion = _POSE_SCALE * self.head(features).float().mean((2, 3))
-        return photometric.transform_of(motion[:, :3], motion[:, 3:])
+        return photometric.transform_of(motion[:, :3], self.unit * motion[:, 3:])
 
 
 def motions(
@@ -212,7 +215,7 @@ Predict = Callable[[dict[str, torch.Tensor]], tuple[torch.Tensor, torch.Tensor]]
 @torch.inference_mode()
 def score_triplets(
     predict: Predict, data: DataConfiguration, source: str, *, step: int = 1, most: int = 0,
-    batch: int = 4, device: torch.device | None = None,
+    batch: int = 4, device: torch.device | None = None, posed: bool = False,
 ) -> dict[str, float]:  # fmt: skip
     """Score depth of the middle frames, as `scoring.score` does, and how well views agree.
 
@@ -224,9 +227,10 @@ def score_triplets(
         most: Largest number of triplets, spread over the source; 0 for all.
         batch: Triplets at a time.
         device: Where samples go.
+        posed: Triplets without odometry do not count.
 
     Returns:
-        Figures of `scoring.Scores`, and `reprojection`; none where no frame has neighbours.
+        Figures of `scoring.Scores`, and `reprojection`; none where no triplet counts.
     """
     triplets, scores = Triplets(data, (source,), change=False, step=step), Scores()
     places = np.arange(len(triplets))
@@ -235,6 +239,9 @@ def score_triplets(
     errors: list[float] = []
     for begin in range(0, len(places), batch):
         items = [triplets[(int(i), 0, 0)] for i in places[begin : begin + batch]]
+        items = [item for item in items if not posed or item["posed"] > 0]
+        if not items:
+            continue
         alike = set.intersection(*(set(item) for item in items))
         samples = {name: torch.stack([x[name] for x in items]).to(device) for name in alike}
         depth, T = predict(samples)

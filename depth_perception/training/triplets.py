@@ -5,7 +5,9 @@ In: frame sets whose drives have neighbours. Out: for each request, in a dict,
 - image (3, 3, H, W) uint8 RGB: the frame, the one before, the one after; undistorted;
 - K (3, 3) float32, px; T (2, 4, 4) float32: from the frame's camera to the one before and after,
   identity where `posed` is 0: the drive knows no odometry;
-- depth, label and layers of truth of the frame, rays and camera as in `samples`.
+- depth, label and layers of truth of the frame, rays and camera as in `samples`;
+- embodied (4, H/4, W/4) float32 of the frame, where it is asked for: `embodied_scene.scene_maps`
+  to extended level.
 """
 
 from __future__ import annotations
@@ -20,11 +22,13 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from depth_perception.geometry.camera import CameraModel, rectification_maps, rectified_view
+from depth_perception.geometry.embodied_depth import Level
 from depth_perception.geometry.transforms import inverse
 from depth_perception.world.augment import is_sparse
-from depth_perception.world.shards import TrueCamera, TrueFrameSet
+from depth_perception.world.shards import DatasetError, TrueCamera, TrueFrameSet
 
 from .configuration import DataConfiguration
+from .embodied_scene import Classes, scene_depth, scene_maps
 from .samples import NOMINAL, Request, arrays, changes_of
 from .sources import FrameSource, open_source
 
@@ -113,13 +117,17 @@ class Triplets(Dataset[dict[str, torch.Tensor]]):
         folders: Instead of those of `data`.
         change: See `samples.TrainingImages`; errors of calibration are not added.
         step: How many sets before and after.
+        classes: Of the frames, from which embodied depth is made; None: it is not made.
+        posed: A triplet without odometry is passed over, and the next one taken.
     """
 
     def __init__(
         self, data: DataConfiguration, folders: tuple[str, ...] = (), change: bool = True,
-        step: int = 1,
+        step: int = 1, classes: Classes | None = None, posed: bool = False,
     ) -> None:  # fmt: skip
-        self.step = step
+        self.step, self._classes, self._posed = step, classes, posed
+        self._without: set[int] = set()
+        self._names = folders or data.folders
         self._sources: list[FrameSource] = [open_source(f) for f in folders or data.folders]
         self._places = [
             (s, i, name)
@@ -141,8 +149,26 @@ class Triplets(Dataset[dict[str, torch.Tensor]]):
         return len(self._places)
 
     def __getitem__(self, request: Request) -> dict[str, torch.Tensor]:
-        """Make one triplet."""
-        place, size, seed = request
+        """Make one triplet.
+
+        Raises:
+            DatasetError: Odometry is asked for, and no triplet has any.
+        """
+        first, size, seed = request
+        for k in range(len(self)):
+            place = (first + k) % len(self)
+            if place not in self._without:
+                item = self._triplet(place, size, seed)
+                if not self._posed or item["posed"] > 0:
+                    return item
+                self._without.add(place)
+        raise DatasetError(
+            f"{', '.join(self._names)}: no three frames in a row have odometry",
+            expected="T_odom_base in their facts",
+            fix="add drives with odometry, or let a network find the motion (options.posed=false)",
+        )  # fmt: skip
+
+    def _triplet(self, place: int, size: int, seed: int) -> dict[str, torch.Tensor]:
         number, middle, name = self._places[place]
         source = self._sources[number]
         views = []
@@ -165,7 +191,21 @@ class Triplets(Dataset[dict[str, torch.Tensor]]):
             **item, "image": np.stack(images), "K": frame.model.K.astype(np.float32),
             "T": T.astype(np.float32), "posed": np.array(posed, np.float32),
         }  # fmt: skip
+        if self._classes is not None:
+            item["embodied"] = self._embodied(frame, float(item["camera"][4]))
         return {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in item.items()}
+
+    def _embodied(self, frame: TrueCamera, focal: float) -> NDArray[np.float32]:
+        assert self._classes is not None
+        T = frame.T_base_calibrated
+        seen = self._classes(frame, T, NOMINAL)
+        alike = seen is frame.label  # who sees no classes sees no instances
+        blind = replace(
+            frame, label=seen, depth=np.full_like(frame.depth, np.nan),
+            layers=frame.layers if alike else {},
+        )  # fmt: skip
+        size = (frame.model.width, frame.model.height)
+        return scene_maps(scene_depth(blind, T, NOMINAL, level=Level.EXTENDED), size, focal)
 
 
 def motion(frame: TrueFrameSet, other: TrueFrameSet) -> NDArray[np.float64] | None:

@@ -43,8 +43,7 @@ from depth_perception.training.bridging_streams import (
     SelfSemantics,
 )
 from depth_perception.training.configuration import TrainingConfiguration
-from depth_perception.training.fit import batches_of, checked_folders
-from depth_perception.training.samples import TrainingImages
+from depth_perception.training.fit import batches_of_images
 
 NAME = "bridging_gates"
 SPACES = ("inverse", "log")
@@ -134,10 +133,7 @@ class Training:
         self, configuration: TrainingConfiguration, first: int, rank: int, ranks: int
     ) -> Iterator[dict[str, torch.Tensor]]:
         """Changed images of all sizes, without end."""
-        data = configuration.data
-        checked_folders(configuration)
-        images = TrainingImages(data)
-        return batches_of(images, configuration, first, rank, ranks)
+        return batches_of_images(configuration, first, rank, ranks)
 
     def groups(
         self, model: nn.Module, configuration: TrainingConfiguration

@@ -4,7 +4,8 @@ Two stages, each a run: `options.stage: ranking` teaches the encoder which of tw
 is farther, with depth words; `options.stage: depth` learns depth from video, beginning with the
 encoder of the first (`options.start_encoder`), by a Monodepth2-type or ManyDepth-type pipeline.
 Source: ICCV 2025, arXiv 2510.09320, methods.md section 1; differences stand in `hybrid_encoder`,
-`self_supervised`, `cost_volume` and `ranking`. Depth is up to scale unless `options.posed`.
+`self_supervised`, `cost_volume` and `ranking`. Depth is up to scale unless `options.posed`
+or `options.embodied`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from torch import nn
 
 from depth_perception.errors import ConfigurationError
 from depth_perception.training import hybrid_networks, ranking, scoring
-from depth_perception.training.configuration import DataConfiguration, TrainingConfiguration
+from depth_perception.training.configuration import TrainingConfiguration
 from depth_perception.training.cost_volume import consistency
+from depth_perception.training.embodied_scene import Classes, anchor_error
 from depth_perception.training.fit import batches_of, checked_folders
 from depth_perception.training.hybrid_networks import Options, Views
 from depth_perception.training.samples import TrainingImages
@@ -49,7 +51,12 @@ class Training:
         """Triplets of all sizes, without end; for stage 1 images."""
         data, o = configuration.data, configuration.options
         checked_folders(configuration, DRIVES)
-        images: Any = TrainingImages(data) if o.stage == "ranking" else Triplets(data, step=o.step)
+        images: Any
+        if o.stage == "ranking":
+            images = TrainingImages(data)
+        else:
+            classes = Classes(o.segments) if o.embodied else None
+            images = Triplets(data, step=o.step, classes=classes, posed=o.posed)
         if not len(images):
             raise ConfigurationError(
                 f"data.folders {list(data.folders)} have no three frames in a row",
@@ -100,8 +107,8 @@ class Training:
         """Of stage 1 how well words rank; of stage 2 `scoring`'s figures and the reprojection.
 
         Depth is scored on frames that have one before and one after, so that both pipelines are
-        scored on the same; of a source without such frames, or, with `posed`, without odometry, the
-        single-frame one on all, and the other not.
+        scored on the same, with `posed` on those whose motion is known; of a source without any,
+        the single-frame one on all frames, and the other not.
         """
         data, o = configuration.data, configuration.options
         figures: dict[str, float] = {}
@@ -121,7 +128,24 @@ class Training:
 def depth_loss(
     views: Views, batch: dict[str, torch.Tensor], o: Options
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """View synthesis; of the multi-frame pipeline also the teacher's, and nearness to it."""
+    """View synthesis and nearness to embodied depth; of two frames also the teacher's."""
+    total, parts = _views_loss(views, batch, o)
+    if not o.embodied:
+        return total, parts
+    learners = [views.disparity]
+    if views.teacher is not None and not o.start_teacher:
+        learners.append(views.teacher)
+    for disparity in learners:
+        depth = depth_of(disparity, o.nearest, o.farthest)
+        near = anchor_error(depth, batch["embodied"], batch["rays"], batch["camera"])
+        total = total + o.embodied * near
+        parts.setdefault("embodied", near.detach())
+    return total, parts
+
+
+def _views_loss(
+    views: Views, batch: dict[str, torch.Tensor], o: Options
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     images, K = batch["image"].float() / 255, batch["K"]
 
     def depth(disparity: torch.Tensor) -> torch.Tensor:
@@ -156,19 +180,14 @@ def _score(
         network: Any = model
         return depth_of(network.depth(batch["image"].float()), o.nearest, o.farthest)
 
-    if not o.posed or _posed(data, source, o):
-        found = score_triplets(of_triplets, data, source, step=o.step, most=o.most, device=device)
-        if found:
-            return found
+    found = score_triplets(
+        of_triplets, data, source, step=o.step, most=o.most, device=device, posed=o.posed
+    )
+    if found:
+        return found
     if o.pipeline == "multi_frame":  # it needs the frame before, and the motion
         return {}
     return scoring.score(of_images, data, source, most=o.most, device=device)
-
-
-def _posed(data: DataConfiguration, source: str, o: Options) -> bool:
-    """Whether the camera's motion is known in a source."""
-    triplets = Triplets(data, (source,), change=False, step=o.step)
-    return len(triplets) > 0 and bool(triplets[(0, 0, 0)]["posed"] > 0)
 
 
 def _rank(

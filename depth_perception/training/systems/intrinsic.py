@@ -177,7 +177,7 @@ class Training:
         """Triplets, with the number of the step."""
         data = configuration.data
         checked_folders(configuration, DRIVES)
-        triplets = Triplets(data, step=configuration.options.neighbour)
+        triplets = Triplets(data, step=configuration.options.neighbour, posed=True)
         if not len(triplets):
             raise DatasetError(
                 f"{', '.join(data.folders)}: no frame set has neighbours "
