@@ -31,7 +31,7 @@ from depth_perception.training.configuration import (
 )
 from depth_perception.training.embodied_scene import Classes, anchor_error
 from depth_perception.training.fit import train
-from depth_perception.training.hybrid_networks import Options, first_tokens
+from depth_perception.training.hybrid_networks import Options, Ranking, first_tokens
 from depth_perception.training.systems import hybrid_depth
 from depth_perception.training.systems.hybrid_depth import Training
 from depth_perception.training.triplets import Triplets
@@ -552,6 +552,30 @@ def test_a_run_begins_with_what_fits_it_alone(street, tmp_path):
             p.add_(0.05 * torch.randn_like(p))
         blind = torch.zeros(len(image), LIGHT.planes, image.shape[2] // 4, image.shape[3] // 4)
         assert torch.equal(model.depth(image), model.depth(image, blind))
+
+
+def test_depth_of_an_image_with_and_without_the_frame_before(street):
+    batch = _batch(street)
+    image, before = batch["image"][:, 0], batch["image"][:, 1]
+    single = Training().build(_configuration(street, replace(LIGHT, posed=True))).eval()
+    with torch.no_grad():
+        wanted = self_supervised.depth_of(single(batch).disparity, 0.1, 100.0)
+    torch.testing.assert_close(hybrid_depth.predict(single, image), wanted)
+    for posed in (True, False):
+        options = replace(LIGHT, pipeline="multi_frame", posed=posed)
+        model: Any = Training().build(_configuration(street, options)).eval()
+        with torch.no_grad():
+            for p in model.depth.cost.parameters():
+                p.add_(0.05 * torch.randn_like(p))
+            wanted = self_supervised.depth_of(model(batch).disparity, 0.1, 100.0)
+        T = batch["T"][:, 0] if posed else None
+        both = hybrid_depth.predict(model, image, before, batch["K"], T)
+        torch.testing.assert_close(both, wanted)
+        assert not torch.allclose(hybrid_depth.predict(model, image), wanted)
+        with pytest.raises(ValueError, match="K is needed"):
+            hybrid_depth.predict(model, image, before)
+    with pytest.raises(ModelError, match="stage 1 has no depth"):
+        hybrid_depth.predict(Ranking(replace(LIGHT, stage="ranking"), width=8), image)
 
 
 def test_a_metric_network_of_a_short_range_begins_with_numbers(street):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -464,6 +465,17 @@ def test_command_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixtu
     (tmp_path / "there").mkdir()
     assert main(["world", "--output", str(tmp_path / "there")]) == 1
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_a_data_set_has_the_miscalibration_and_samples_that_are_asked_for(tmp_path: Path) -> None:
+    for number, (arguments, wanted) in enumerate(
+        (([], (0.2, 1)), (["--miscalibration", "0", "--samples", "3"], (0.0, 3)))
+    ):
+        folder = tmp_path / str(number)
+        size = ["--width", "64", "--height", "32", "--frames", "1", "--workers", "1"]
+        assert main(["world", "--dataset", str(folder), "--rig", "kitti", *size, *arguments]) == 0
+        found = json.loads((folder / "manifest.json").read_text())["arguments"]
+        assert (found["miscalibration"], found["samples"]) == wanted
 
 
 def test_a_rig_resized_sees_the_same(drive: Drive) -> None:

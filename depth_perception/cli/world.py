@@ -28,6 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", default="", help="cpu or cuda:0 (default: a GPU if there is one)"
     )
+    parser.add_argument(
+        "--miscalibration", type=float, metavar="DEG",
+        help="typical error of the extrinsics (default 0, of a data set 0.2)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--samples", type=int, help="rays a pixel (default 2, of a data set 1)"
+    )  # fmt: skip
     drive = parser.add_argument_group("a drive")
     drive.add_argument("--seconds", type=float, default=5.0, help="length (default 5)")
     drive.add_argument("--rate", type=float, default=0.0, help="frame sets a second")
@@ -35,10 +42,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     drive.add_argument("--weather", default="", help="clear, low_sun, cloudy, overcast, rain, ...")
     drive.add_argument("--speed", type=float, help="m/s")
     drive.add_argument("--vary-rig", action="store_true", help="draw a rig around the family's")
-    drive.add_argument(
-        "--miscalibration", type=float, default=0.0, metavar="DEG", help="error of the extrinsics"
-    )
-    drive.add_argument("--samples", type=int, default=2, help="rays a pixel (default 2)")
     drive.add_argument(
         "--truth",
         default="depth",
@@ -90,7 +93,8 @@ def _bag(options: argparse.Namespace) -> int:
         raise ConfigurationError(f"{path} exists", fix="give another --output, or --overwrite")
     rig = make_rig(
         options.rig or "nuscenes", width=options.width, height=options.height,
-        seed=options.seed if options.vary_rig else None, miscalibration=options.miscalibration,
+        seed=options.seed if options.vary_rig else None,
+        miscalibration=options.miscalibration or 0.0,
     )  # fmt: skip
     # A bag that was broken off must not pass for a whole one.
     part = path.with_name(path.name + ".part")
@@ -105,8 +109,8 @@ def _bag(options: argparse.Namespace) -> int:
         drive = write_drive_bag(
             part, seed=options.seed, rig=rig, seconds=options.seconds, rate=options.rate,
             setting=options.setting, weather=options.weather, speed=options.speed,
-            truth=tuple(t for t in options.truth.split(",") if t), samples=options.samples,
-            device=options.device, progress=progress,
+            truth=tuple(t for t in options.truth.split(",") if t), device=options.device,
+            samples=2 if options.samples is None else options.samples, progress=progress,
         )  # fmt: skip
     if path.exists():
         shutil.rmtree(path)
@@ -123,13 +127,17 @@ def _dataset(options: argparse.Namespace) -> int:
 
     from depth_perception.world.dataset import write_dataset
 
+    asked = {
+        name: value for name in ("miscalibration", "samples")
+        if (value := getattr(options, name)) is not None
+    }  # fmt: skip
     with tqdm(total=options.frames, unit="set", disable=None, desc=options.dataset) as bar:
         write_dataset(
             options.dataset, frames=options.frames, workers=options.workers, seed=options.seed,
             width=options.width, height=options.height or 352,
             rigs=(options.rig,) if options.rig else None, sets_per_drive=options.sets_per_drive,
             truth=[name for name in options.truth.split(",") if name != "depth"],
-            spacing=options.spacing,
+            spacing=options.spacing, **asked,
             progress=lambda done, _: bar.update(done - bar.n),
         )  # fmt: skip
     return 0

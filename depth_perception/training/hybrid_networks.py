@@ -463,3 +463,48 @@ def load(path: str | Path) -> tuple[nn.Module, Options, dict[str, Any]]:
         raise misfit(path, error) from None
     model.options = o  # type: ignore[assignment]
     return model.eval(), o, dict(content["facts"])
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module, image: torch.Tensor, before: torch.Tensor | None = None,
+    K: torch.Tensor | None = None, T_before_image: torch.Tensor | None = None,
+) -> torch.Tensor:  # fmt: skip
+    """Depth of images, by a network that `load` has read.
+
+    Args:
+        model: Of stage 2, either pipeline.
+        image: (N, 3, H, W) RGB, 0 to 255; undistorted, height and width multiples of 32.
+        before: The frames before, likewise: what the multi-frame pipeline looks at, too. Without
+            them it sees one image alone.
+        K: (N, 3, 3), px; needed with `before`.
+        T_before_image: (N, 4, 4) from the image's optical frame to the one before, m; needed with
+            `before` by a network with `posed`, others find it.
+
+    Returns:
+        (N, 1, H, W): m with `posed` or `embodied`, else up to scale.
+
+    Raises:
+        ModelError: A network of stage 1.
+        ValueError: `before` without K or motion.
+    """
+    if isinstance(model, Ranking):
+        raise ModelError(
+            "a network of stage 1 has no depth", expected="a run of options.stage: depth",
+            fix="train stage 2 with options.start_encoder",
+        )  # fmt: skip
+    network: Any = model
+    o: Options = network.options
+    if isinstance(model, SingleFrame) or before is None:
+        return depth_of(network.depth(image.float()), o.nearest, o.farthest)
+    if K is None or (o.posed and T_before_image is None):
+        raise ValueError("before: K is needed, and with options.posed T_before_image")
+    T = torch.eye(4, device=image.device).expand(len(image), 4, 4)
+    T = T if T_before_image is None else T_before_image
+    views: Views = network(
+        {
+            "image": torch.stack([image, before, before], 1), "K": K,
+            "T": torch.stack([T, T], 1), "posed": torch.ones(len(image)),
+        }
+    )  # fmt: skip
+    return depth_of(views.disparity, o.nearest, o.farthest)

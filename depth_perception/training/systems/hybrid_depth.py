@@ -29,6 +29,7 @@ from depth_perception.training.self_supervised import depth_of, score_triplets, 
 from depth_perception.training.triplets import DRIVES, Triplets
 
 load = hybrid_networks.load
+predict = hybrid_networks.predict
 _OFFSETS = 4.0
 """Lanes are drawn up to so far to both sides, m."""
 
