@@ -23,7 +23,8 @@ LITTLE = {"pretrained": False, "widths": [8, 8, 16, 16], "bins": 8}
 CONFIGURATIONS = {
     "fused": {"system": "fused", "network": LITTLE},
     "taught": {
-        "system": "surround_distillation", "network": LITTLE, "options": {"cameras": 1, "vrkd": 0, "most": 1},
+        "system": "surround_distillation", "network": LITTLE,
+        "options": {"cameras": 1, "vrkd": 0, "most": 1},
     },
     "bridged": {"system": "bridging_gates", "options": {"most": 1}},
     "intrinsic": {
