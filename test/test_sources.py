@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -499,6 +501,17 @@ def test_a_bag_is_read_at_any_place(tmp_path):
     # Road: depth f h / (v - c), to half a pixel.
     slope = 200 * tiny_drive.HEIGHT / front.depth[v, u]
     assert np.abs(slope - (v - 99.5)).max() <= 0.5 + 1e-3
+
+
+def test_a_program_that_has_read_a_bag_ends_quietly(tmp_path):
+    """Which keeps the source to its end, when nothing can be imported any more to close it."""
+    bag = tiny_drive.write_drive(tmp_path / "drive", frames=2)
+    program = (
+        "from depth_perception.training.sources import open_source\n"
+        f"source = open_source('bag:{bag}')\nsource.itself = source\nprint(len(source.read(0).cameras))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "") and int(done.stdout) > 0
 
 
 def test_parameters_of_a_bag_are_named_in_the_source(tmp_path):

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -174,6 +175,8 @@ class BagSource(RecordedSource):
         if self._opened is None or self._opened[0] != here:
             context = open_bag(self.path)
             self._opened = (here, context, context.__enter__())
+            # At the end of the process, too, while there is still something to close it with.
+            weakref.finalize(self, context.__exit__, None, None, None)
         return self._opened[2]
 
     def _index(self, reader: BagReader) -> None:
