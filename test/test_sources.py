@@ -508,7 +508,8 @@ def test_a_program_that_has_read_a_bag_ends_quietly(tmp_path):
     bag = tiny_drive.write_drive(tmp_path / "drive", frames=2)
     program = (
         "from depth_perception.training.sources import open_source\n"
-        f"source = open_source('bag:{bag}')\nsource.itself = source\nprint(len(source.read(0).cameras))"
+        f"source = open_source('bag:{bag}')\nsource.itself = source\n"
+        "print(len(source.read(0).cameras))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "") and int(done.stdout) > 0

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.training import hybrid_networks, ranking, scoring
+from depth_perception.training import hybrid_runs, ranking, scoring
 from depth_perception.training.configuration import TrainingConfiguration
 from depth_perception.training.cost_volume import consistency
 from depth_perception.training.embodied_scene import Classes, anchor_error
@@ -28,8 +28,8 @@ from depth_perception.training.samples import TrainingImages
 from depth_perception.training.self_supervised import depth_of, score_triplets, view_loss
 from depth_perception.training.triplets import DRIVES, Triplets
 
-load = hybrid_networks.load
-predict = hybrid_networks.predict
+load = hybrid_runs.load
+predict = hybrid_runs.predict
 _OFFSETS = 4.0
 """Lanes are drawn up to so far to both sides, m."""
 
@@ -41,9 +41,9 @@ class Training:
 
     def build(self, configuration: TrainingConfiguration) -> nn.Module:
         """Make the networks, with the weights that the options name."""
-        model = hybrid_networks.built(configuration.options)
+        model = hybrid_runs.built(configuration.options)
         if configuration.start:
-            hybrid_networks.begun(model, configuration.options, configuration.start)
+            hybrid_runs.begun(model, configuration.options, configuration.start)
         return model
 
     def batches(
@@ -123,7 +123,7 @@ class Training:
 
     def save(self, model: nn.Module, path: Path, facts: dict[str, Any]) -> None:
         """Write a checkpoint that `load` reads."""
-        hybrid_networks.save(path, model, facts)
+        hybrid_runs.save(path, model, facts)
 
 
 def depth_loss(
