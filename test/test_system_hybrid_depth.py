@@ -160,9 +160,11 @@ def test_what_is_not_trusted_does_not_count(street):
     images, depth = batch["image"].float() / 255, batch["depth"][:, None] * 2
     view = (images, 1 / depth, depth, batch["K"], batch["T"], 0.0)
     none, _ = self_supervised.view_loss(*view, trust=torch.zeros_like(depth))
-    every, _ = self_supervised.view_loss(*view, trust=torch.ones_like(depth))
-    assert none.item() == 0.0
-    assert every.item() == pytest.approx(self_supervised.view_loss(*view)[0].item(), rel=1e-4)
+    found = []
+    for trust in (torch.ones_like(depth), None):
+        torch.manual_seed(0)  # ties of the auto-mask are broken by chance
+        found.append(self_supervised.view_loss(*view, trust=trust)[0].item())
+    assert none.item() == 0.0 < found[0] == pytest.approx(found[1], rel=1e-5)
 
 
 def test_motions_are_those_of_odometry_or_of_the_pose_network(street):
