@@ -401,9 +401,11 @@ def test_the_cross_view_loss_teaches_depth_only_if_it_may(streets, dry):
     batch = _batch(streets)
     out = _exact(batch, _batch(dry))
     out.depth = out.depth.requires_grad_(True)
+    torch.manual_seed(0)  # ties of the auto-mask are broken by chance
     plain, _ = depth_loss(out, batch, IntrinsicOptions(mask=False))
     (without,) = torch.autograd.grad(plain, out.depth)
     for moves in (True, False):
+        torch.manual_seed(0)
         total, parts = depth_loss(out, batch, IntrinsicOptions(moves_depth=moves, warm_up=99))
         (gradient,) = torch.autograd.grad(total, out.depth)
         assert parts["cross_view"] > 0
