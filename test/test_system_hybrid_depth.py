@@ -22,14 +22,14 @@ from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.network.prior import prior_of
 from depth_perception.training import cost_volume as cv
 from depth_perception.training import hybrid_encoder as he
-from depth_perception.training import ranking, self_supervised
+from depth_perception.training import hybrid_runs, ranking, self_supervised
 from depth_perception.training.configuration import (
     DataConfiguration,
     ScheduleConfiguration,
     TrainingConfiguration,
     from_dict,
 )
-from depth_perception.training.embodied_scene import Classes, anchor_error
+from depth_perception.training.embodied_scene import OWN, Classes, anchor_error
 from depth_perception.training.fit import train
 from depth_perception.training.hybrid_networks import Options, Ranking, first_tokens
 from depth_perception.training.systems import hybrid_depth
@@ -107,10 +107,11 @@ def _configuration(street: str, options: Options, **schedule: Any) -> TrainingCo
     )  # fmt: skip
 
 
-def _batch(street: str, count: int = 2, classes: bool = False) -> dict[str, torch.Tensor]:
+def _batch(street: str, count: int = 2, classes: str = "") -> dict[str, torch.Tensor]:
     triplets = Triplets(
-        _configuration(street, LIGHT).data, change=False, classes=Classes() if classes else None
-    )
+        _configuration(street, LIGHT).data, change=False,
+        classes=Classes(classes) if classes else None,
+    )  # fmt: skip
     items = [triplets[(k, 0, 0)] for k in range(count)]
     return {name: torch.stack([item[name] for item in items]) for name in items[0]}
 
@@ -531,6 +532,20 @@ def test_two_frames_begin_with_a_run_of_one_whose_teacher_stays(street, tmp_path
         )
 
 
+def test_motions_in_metres_are_not_taken_for_motions_up_to_scale(street, tmp_path):
+    metric = replace(LIGHT, embodied=0.3)
+    path = tmp_path / "weights.pt"
+    hybrid_runs.save(path, Training().build(_configuration(street, metric)), {})
+    several = replace(LIGHT, pipeline="multi_frame", start_teacher=str(path))
+    for options, start in ((several, ""), (LIGHT, str(path))):
+        configuration = replace(_configuration(street, options), start=start)
+        with pytest.raises(ModelError, match="is metric, and this run is not"):
+            Training().build(configuration)
+    Training().build(_configuration(street, replace(several, embodied=0.3)))
+    lighter = replace(_configuration(street, replace(metric, embodied=0.1)), start=str(path))
+    Training().build(lighter)  # another weight of the same
+
+
 def test_a_run_begins_with_what_fits_it_alone(street, tmp_path):
     single = _configuration(street, LIGHT)
     path = tmp_path / "weights.pt"
@@ -619,7 +634,7 @@ def test_embodied_depth_makes_depth_and_motion_metric(street):
     o = replace(LIGHT, embodied=0.1, nearest=1.0)
     configuration = _configuration(street, o, rate=5e-4)
     torch.manual_seed(0)
-    model, batch = Training().build(configuration), _batch(street, classes=True)
+    model, batch = Training().build(configuration), _batch(street, classes="labels")
     first, last, parts = _learn(model, batch, configuration, 60)
     assert last < 0.3 * first and "embodied" in parts
     with torch.no_grad():
@@ -631,13 +646,16 @@ def test_embodied_depth_makes_depth_and_motion_metric(street):
 
 
 def test_what_embodied_depth_says_for_sure_by_hand(street):
-    batch = _batch(street, classes=True)
+    batch = _batch(street, classes="labels")
     truth, given = batch["depth"][:, None], (batch["embodied"], batch["rays"], batch["camera"])
 
     def error(depth: torch.Tensor) -> float:
         return anchor_error(depth, *given).item()
 
     assert error(truth) < 0.06  # the wall's foot is seen to a pixel
+    ground = batch["embodied"].clone()
+    ground[:, :, :8] = 0  # down to the wall's foot
+    assert anchor_error(truth, ground, *given[1:]).item() < 0.003
     for factor in (0.5, 2.0):
         assert error(factor * truth) == pytest.approx(math.log(2), abs=0.06)
     # Nothing lies below the ground, whatever it is: the plane's depth at most, and any less.
@@ -651,11 +669,39 @@ def test_what_embodied_depth_says_for_sure_by_hand(street):
     uncalibrated = batch["camera"] * torch.tensor([0, 0, 0, 0, 1.0])
     nothing = torch.zeros_like(batch["embodied"]), batch["rays"], uncalibrated
     assert anchor_error(truth, *nothing).item() == 0.0
+    buried = batch["camera"].clone()
+    buried[:, 3] = 0.05  # what is left of a height of 0 or less
+    assert anchor_error(truth, nothing[0], batch["rays"], buried).item() == 0.0
     sky = torch.zeros_like(batch["embodied"])
     sky[:, 3] = 1
     far = anchor_error(torch.full_like(truth, 20.0), sky, batch["rays"], nothing[2])
     assert far.item() == pytest.approx(math.log(80 / 20), abs=1e-5)
     assert anchor_error(torch.full_like(truth, 90.0), sky, batch["rays"], nothing[2]).item() == 0.0
+    near = anchor_error(torch.full_like(truth, 20.0), sky, batch["rays"], nothing[2], farthest=20.0)
+    assert near.item() == pytest.approx(0.0, abs=1e-5)  # a network whose range ends there
+
+
+def test_embodied_depth_holds_both_networks_of_two_frames(street):
+    """By the classes that the package's own network sees, as a drive without labels has it."""
+    options = replace(LIGHT, pipeline="multi_frame", embodied=0.3, nearest=1.0)
+    batch = _batch(street, classes=str(OWN))
+    assert batch["embodied"][:, 1].mean() > 0.2
+    losses = {}
+    for weight in (0.0, 0.3):
+        o = replace(options, embodied=weight)
+        torch.manual_seed(0)
+        model = Training().build(_configuration(street, replace(options, posed=True))).eval()
+        views = model(batch)
+        torch.manual_seed(0)
+        losses[weight], parts = hybrid_depth.depth_loss(views, batch, o)
+    given = (batch["embodied"], batch["rays"], batch["camera"])
+    both = [
+        anchor_error(self_supervised.depth_of(d, 1.0, 100.0), *given)
+        for d in (views.disparity, views.teacher)
+    ]
+    assert parts["embodied"].item() == pytest.approx(both[0].item(), rel=1e-5)
+    added = (losses[0.3] - losses[0.0]).item()
+    assert added == pytest.approx(0.3 * (both[0] + both[1]).item(), rel=1e-3)
 
 
 def test_with_known_motion_drives_without_odometry_are_scored_image_by_image(street, tmp_path):
@@ -670,7 +716,7 @@ def test_with_known_motion_drives_without_odometry_are_scored_image_by_image(str
             sets.append(encode_set(replace(item, facts=facts) if place in unknown else item))
         _write(folder, sets, SETS)
     tests = tuple(str(tmp_path / name) for name in ("without", "partly"))
-    configuration = _configuration(street, replace(LIGHT, posed=True, most=0))
+    configuration = _configuration(street, replace(LIGHT, posed=True, most=1))
     configuration = replace(configuration, data=replace(configuration.data, tests=tests))
     model = Training().build(configuration).eval()
     figures = Training().validate(model, configuration, torch.device("cpu"))

@@ -22,6 +22,7 @@ import yaml
 
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.embodied_depth import Level
 from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
 from depth_perception.network.attention import TwoWayAttention
 from depth_perception.network.checkpoint import save_checkpoint
@@ -290,6 +291,23 @@ def test_maps_say_the_depth_of_the_road_for_the_usual_focal_length():
     ):
         assert nothing is None
     assert not scene_maps(None, (128, 96), 70.0).any()
+
+
+def test_things_that_touch_have_a_depth_for_each_column_of_their_feet_if_asked_for():
+    """Two cars side by side, seen as one, whose feet are at rows 60 and 82."""
+    label = np.full((96, 128), labels.ROAD, np.uint8)
+    label[50:61, 32:64] = labels.CAR
+    label[50:83, 64:96] = labels.CAR
+    camera = replace(_camera(), label=label, layers={})
+    together, apart = (
+        scene_depth(camera, POSE, GroundPlane(), level=Level.EXTENDED, columns=columns)
+        for columns in (False, True)
+    )
+    assert together is not None and apart is not None
+    assert together.depth[55, 40] == pytest.approx(together.depth[55, 88])
+    # 1/Z = (v - 47.5) / (70 * 1.5), at the first row of the road below.
+    assert apart.depth[55, 40] == pytest.approx(105 / 13.5, rel=0.08)
+    assert apart.depth[55, 88] == pytest.approx(105 / 35.5, rel=0.04)
 
 
 def test_nothing_but_the_truth_changes_with_the_depth():

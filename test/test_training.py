@@ -480,6 +480,22 @@ class _Stopping(Training):
         return super().loss(model, batch, configuration)
 
 
+def test_a_run_from_before_an_option_existed_is_gone_on_with(flat_data, tmp_path):
+    configuration = _configuration(flat_data)
+    half = replace(configuration, schedule=replace(configuration.schedule, steps=2))
+    train(Training(), half, tmp_path, device="cpu", say=_nothing)
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    for name in ("fine_gate", "finest_gate"):  # both as usual
+        del state["configuration"]["network"][name]
+    torch.save(state, tmp_path / "last.pt")
+    said: list[str] = []
+    train(Training(), configuration, tmp_path, device="cpu", say=said.append)
+    assert said[0] == "goes on at step 2 of 4"
+    other = replace(configuration, network=replace(configuration.network, fine_gate=True))
+    with pytest.raises(ConfigurationError, match="another network"):
+        train(Training(), other, tmp_path, device="cpu", say=_nothing)
+
+
 def test_a_run_of_another_network_is_not_gone_on_with(flat_data, tmp_path):
     short = replace(
         _configuration(flat_data), schedule=ScheduleConfiguration(steps=1, batch=2, warm_up=1)

@@ -289,10 +289,14 @@ def test_triplets_without_odometry_are_passed_over_where_it_is_needed(kitti, tmp
     mixed = Triplets(data_of(bare, kitti), change=False, posed=True)
     first = len(Triplets(data_of(bare), change=False))
     assert first > 0 and len(mixed) == first + 3
-    known = mixed[(first, 0, 0)]
-    for place in range(first):
-        item = mixed[(place, 0, 0)]
-        assert item["posed"] == 1.0 and torch.equal(item["image"], known["image"])
+    taken: list[list[int]] = [[], []]
+    for seed in range(12):
+        known = [mixed[(first + k, 0, seed)]["image"] for k in range(3)]
+        for again in taken:
+            item = mixed[(0, 0, seed)]
+            assert item["posed"] == 1.0
+            again.append([torch.equal(item["image"], image) for image in known].index(True))
+    assert taken[0] == taken[1] and set(taken[0]) == {0, 1, 2}  # any, by the request's seed
     with pytest.raises(DatasetError, match=r"kitti_raw.* have odometry"):
         Triplets(data_of(bare), change=False, posed=True)[(0, 0, 0)]
 

@@ -26,7 +26,11 @@ from depth_perception.geometry.embodied_depth import (
     confidence_of,
     embodied_depth,
 )
-from depth_perception.geometry.ground_plane import GroundPlane, camera_height
+from depth_perception.geometry.ground_plane import (
+    DEFAULT_PITCH_STD,
+    GroundPlane,
+    camera_height,
+)
 from depth_perception.geometry.rig import RigCamera
 from depth_perception.geometry.surface import Surface
 from depth_perception.network.checkpoint import load_checkpoint
@@ -40,7 +44,7 @@ from depth_perception.world.shards import TrueCamera
 from .sources import NOT_KNOWN
 
 COLUMN = 8
-"""px across in which what stands on the ground has one depth where instances are not known."""
+"""px across in which what stands on the ground has one depth, see `scene_depth`."""
 CHANNELS = 4
 """Of the maps, see `scene_maps`."""
 FOCAL = 300.0
@@ -49,6 +53,7 @@ LOG_DEPTH = 2.54
 """Usual logarithm of depth, m (methods.md 3.3, KITTI)."""
 BEYOND = 80.0
 """Depth of what is beyond range at least, m."""
+_TOLERANCE = 0.10
 OWN = WEIGHTS_FOLDER / "lite.pt"
 """Says the classes of drives without labels."""
 _IDS = {
@@ -73,7 +78,7 @@ def surfaces(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def scene_depth(
     camera: TrueCamera, T_base_camera: NDArray[np.float64], ground: GroundPlane | None,
-    max_range: float = BEYOND, level: Level = Level.SCENE,
+    max_range: float = BEYOND, level: Level = Level.SCENE, columns: bool = False,
 ) -> EmbodiedDepth | None:  # fmt: skip
     """Embodied depth, as a rule to scene level, of the size of the camera's image.
 
@@ -83,6 +88,8 @@ def scene_depth(
         ground: The ground plane that is assumed; None: no calibration.
         max_range: Farther is +Inf, m.
         level: Up to which.
+        columns: Where no instances are stored, things that touch have a depth for each `COLUMN` of
+            their feet; else one depth together, as one thing.
 
     Returns:
         None without a calibration, without a camera above the ground, or without classes.
@@ -92,12 +99,13 @@ def scene_depth(
         return None
     source = RigCamera(camera.name, camera.model, T_base_camera, camera.name, camera.model)
     instances = camera.layers.get("instance")
-    if instances is None:  # things that touch are not told apart, but each column has its foot
+    if instances is None and columns:
         instances = np.broadcast_to(np.arange(camera.model.width) // COLUMN, camera.label.shape)
-    # Pixels of one number but two classes are two things.
+    if instances is not None:  # pixels of one number but two classes are two things
+        instances = instances.astype(np.int64) * 256 + camera.label
     return embodied_depth(
         camera_view(source, ground, 0), surfaces(camera.label),
-        instances=instances.astype(np.int64) * 256 + camera.label, level=level,
+        instances=camera.label if instances is None else instances, level=level,
         max_range=max_range,
     )  # fmt: skip
 
@@ -129,12 +137,13 @@ def scene_maps(
 
 
 def anchor_error(
-    depth: torch.Tensor, maps: torch.Tensor, rays: torch.Tensor, camera: torch.Tensor
-) -> torch.Tensor:
+    depth: torch.Tensor, maps: torch.Tensor, rays: torch.Tensor, camera: torch.Tensor,
+    farthest: float = BEYOND,
+) -> torch.Tensor:  # fmt: skip
     """How far depth is from what embodied depth says of it.
 
     Where the ground is seen, or the foot of what stands on it, that is a depth; of the sky, and
-    beyond range, at least `BEYOND`; and nothing that a camera sees lies below the ground: elsewhere
+    beyond range, at least `BEYOND`; and what a camera sees does not lie below the ground: elsewhere
     at most the plane's depth along each ray.
 
     Args:
@@ -142,23 +151,32 @@ def anchor_error(
         maps: (N, `CHANNELS`, H/4, W/4), see `scene_maps`, of embodied depth to extended level.
         rays: (N, 3, H/4, W/4), see `network.prior.prior_of`.
         camera: (N, `network.prior.CAMERA`).
+        farthest: That depth can be, m: no more is asked of the sky.
 
     Returns:
         Mean over squares of 4 px, each as much as it is trusted, of the difference of log depth, or
-        of what it is outside of its bound; 0 where nothing is known.
+        of what it is outside of its bound; 0 where nothing is known. The plane is trusted as far as
+        its pitch is right (`DEFAULT_PITCH_STD`), the sky's place wholly.
     """
     prior = prior_of(rays, camera)
     log_depth, known, trust, beyond = maps.float().split(1, 1)
     log_depth = log_depth + LOG_DEPTH - torch.log(FOCAL / prior.focal)
-    plane = torch.log(prior.height / prior.slope.clamp(min=1e-6))
-    below = (plane < math.log(BEYOND)) * prior.known * (1 - known)
-    # A mean of inverse depth is that at the middle of a square, on planes exactly so.
-    found = -torch.log(functional.avg_pool2d(1 / depth.float(), STRIDE))
-    weight = torch.cat([known * trust, beyond * (1 - known) * (1 - below), below], 1)
+    plane = prior.height / prior.slope.clamp(min=1e-6)
+    sigma = (DEFAULT_PITCH_STD * plane / prior.height).clamp(min=1e-6)
+    above = (prior.known > 0) & (prior.height > LEAST_HEIGHT) & (plane < BEYOND)
+    below = torch.erf(_TOLERANCE / math.sqrt(2) / sigma) * above * (1 - known)
+    sky = beyond * (1 - known) * ~above
+    # A mean of inverse depth is that at the middle of a square, on planes exactly so. Rays are of
+    # the middles of 4 px; the maps are of the pixel at `STRIDE` / 2, the middle of 3 px.
+    inverse = 1 / depth.float()
+    whole = -torch.log(functional.avg_pool2d(inverse, STRIDE))
+    inner = -torch.log(functional.avg_pool2d(inverse[..., 1:, 1:], STRIDE - 1, STRIDE))
+    far = math.log(min(BEYOND, farthest))
+    weight = torch.cat([known * trust, sky, below], 1)
     apart = torch.cat(
         [
-            (found - log_depth).abs(), (math.log(BEYOND) - found).clamp(min=0),
-            (found - plane).clamp(min=0),
+            (inner - log_depth).abs(), (far - whole).clamp(min=0),
+            (whole - torch.log(plane)).clamp(min=0),
         ],
         1,
     )  # fmt: skip

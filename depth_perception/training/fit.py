@@ -15,6 +15,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -118,7 +119,8 @@ def train(
         The last validation's figures.
 
     Raises:
-        ConfigurationError: The folder holds a run of another configuration.
+        ConfigurationError: The folder holds a run of another configuration, or a held-out source's
+            kind or option does not exist.
         DatasetError: Held-out data that cannot be read.
         ModelError: Its checkpoint is damaged, or the loss is no number any more.
     """
@@ -374,7 +376,10 @@ def _resume(
         ) from None
     now = to_dict(configuration)
     for name in ("system", "network", "options"):
-        if before.get(name, {}) != now[name]:
+        theirs = before.get(name, {})
+        if name != "system":
+            theirs = _as_begun(getattr(configuration, name), theirs)
+        if theirs != now[name]:
             raise ConfigurationError(
                 f"'{folder}' holds a run with another {name}",
                 expected=str(before.get(name)), fix="name another folder, or delete this one",
@@ -387,6 +392,13 @@ def _resume(
     for group, top in zip(optimizer.param_groups, tops, strict=True):
         group["top"] = top
     return int(state["step"])
+
+
+def _as_begun(part: Any, before: dict[str, Any]) -> dict[str, Any]:
+    """Stored values of a part; what could not be named yet when the run began is as usual."""
+    usual = {field.name: field.default for field in fields(part)} if is_dataclass(part) else {}
+    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in usual.items()}
+    return {**plain, **before}
 
 
 def _board(folder: Path) -> Any:

@@ -69,9 +69,10 @@ class Options:
         ahead: The pose network begins with a motion along the optical axis; for cameras that look
             ahead.
         posed: The camera's motion is odometry's, and depth metric; else a network finds it.
-        embodied: Weight of what calibration and classes say of depth for sure: the ground's, and
-            that nothing lies below it (`embodied_scene.anchor_error`). Depth is metric by it,
-            without odometry, and held where frames show little parallax.
+        embodied: Weight of what calibration and classes say of depth: the ground's, that of things
+            by their feet, that the sky is far, and that nothing lies below the ground
+            (`embodied_scene.anchor_error`). Depth is metric by it, without odometry, and held
+            where frames show little parallax.
         segments: Whose classes embodied depth goes by, see `described_images.Description`.
         step: How many frame sets lie between one frame of a triplet and the next.
         smoothness: Weight of the disparity's smoothness.

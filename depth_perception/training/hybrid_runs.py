@@ -54,6 +54,7 @@ def built(o: Options) -> nn.Module:
                 expected=f"{o.nearest} to {o.farthest}, as this run has",
                 fix="set options.nearest and options.farthest as in its run",
             )
+        _same_unit("options.start_teacher", o.start_teacher, _content(o.start_teacher), o)
         _take(model.single, "", o.start_teacher, o)
         _take(model.depth, "depth.", o.start_teacher, o)
     if o.start_encoder:
@@ -73,8 +74,9 @@ def begun(model: nn.Module, options: Options, path: str) -> None:
     content = _content(path)
     free = {
         "most", "step", "smoothness", "start_encoder", "start_teacher", "pretrained", "lanes",
-        "segments",
+        "segments", "embodied",
     }  # fmt: skip
+    _same_unit("start", path, content, options)
     theirs = {k: v for k, v in content["options"].items() if k not in free}
     ours = {k: v for k, v in dataclasses.asdict(options).items() if k not in free}
     other = sorted(k for k in ours if theirs.get(k, _DEFAULTS.get(k)) != ours[k])
@@ -109,6 +111,18 @@ def _content(path: str | Path) -> dict[str, Any]:
 def _limits(path: str | Path) -> tuple[float, float]:
     options = _content(path)["options"]
     return float(options["nearest"]), float(options["farthest"])
+
+
+def _same_unit(name: str, path: str, content: dict[str, Any], ours: Options) -> None:
+    """Refuse motions of a network in metres for one up to scale, or the other way round."""
+    theirs = content["options"]
+    metric = bool(theirs.get("posed", False) or theirs.get("embodied", 0.0))
+    if metric != ours.metric:
+        raise ModelError(
+            f"{name} '{path}' is {'metric' if metric else 'up to scale'}, and this run is not",
+            expected="options.posed or options.embodied in both, or in neither",
+            fix="correct the option or the path",
+        )  # fmt: skip
 
 
 def _own(key: str) -> bool:
@@ -177,7 +191,7 @@ def predict(
     """Depth of images, by a network that `load` has read.
 
     Args:
-        model: Of stage 2, either pipeline.
+        model: Of stage 2, either pipeline, in evaluation mode, as `load` gives it.
         image: (N, 3, H, W) RGB, 0 to 255; undistorted, height and width multiples of 32.
         before: The frames before, likewise: what the multi-frame pipeline looks at, too. Without
             them it sees one image alone.

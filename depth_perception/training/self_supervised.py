@@ -9,7 +9,8 @@ metric where the motion is given by odometry.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,8 @@ class PoseNetwork(nn.Module):
             last: Any = self.head[-1]
             with torch.no_grad():
                 last.weight.mul_(0.1)
-                # What lies ahead comes nearer: by a twentieth of the depth that is said at first.
+                # What lies ahead comes nearer, by 0.01 units: a twentieth of the depth that is said
+                # at first, of a metric network a hundredth.
                 last.bias.copy_(torch.tensor([0.0, 0, 0, 0, 0, -1]))
 
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -233,15 +235,8 @@ def score_triplets(
         Figures of `scoring.Scores`, and `reprojection`; none where no triplet counts.
     """
     triplets, scores = Triplets(data, (source,), change=False, step=step), Scores()
-    places = np.arange(len(triplets))
-    if most and len(places) > most:
-        places = places[np.linspace(0, len(places) - 1, most).astype(int)]
-    errors: list[float] = []
-    for begin in range(0, len(places), batch):
-        items = [triplets[(int(i), 0, 0)] for i in places[begin : begin + batch]]
-        items = [item for item in items if not posed or item["posed"] > 0]
-        if not items:
-            continue
+    counted, errors = _to_score(triplets, most, posed), list[float]()
+    while items := list(itertools.islice(counted, batch)):
         alike = set.intersection(*(set(item) for item in items))
         samples = {name: torch.stack([x[name] for x in items]).to(device) for name in alike}
         depth, T = predict(samples)
@@ -252,3 +247,19 @@ def score_triplets(
             scores.add(one, item["depth"].numpy(), mirror)
     found = {"reprojection": float(np.mean(errors))} if errors else {}
     return {**scores.result(), **found}
+
+
+def _to_score(triplets: Triplets, most: int, posed: bool) -> Iterator[dict[str, torch.Tensor]]:
+    """So many that count: those spread over the source first, then others for those that do not."""
+    places = np.arange(len(triplets))
+    first = places
+    if most and len(places) > most:
+        first = places[np.linspace(0, len(places) - 1, most).astype(int)]
+    found = 0
+    for place in (*first.tolist(), *np.setdiff1d(places, first).tolist()):
+        if most and found == most:
+            return
+        item = triplets[(place, 0, 0)]
+        if not posed or item["posed"] > 0:
+            found += 1
+            yield item

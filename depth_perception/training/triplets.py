@@ -118,7 +118,7 @@ class Triplets(Dataset[dict[str, torch.Tensor]]):
         change: See `samples.TrainingImages`; errors of calibration are not added.
         step: How many sets before and after.
         classes: Of the frames, from which embodied depth is made; None: it is not made.
-        posed: A triplet without odometry is passed over, and the next one taken.
+        posed: A triplet without odometry is passed over, and any other one taken.
     """
 
     def __init__(
@@ -155,17 +155,19 @@ class Triplets(Dataset[dict[str, torch.Tensor]]):
             DatasetError: Odometry is asked for, and no triplet has any.
         """
         first, size, seed = request
-        for k in range(len(self)):
-            place = (first + k) % len(self)
+        if not self._posed:
+            return self._triplet(first, size, seed)
+        others = np.random.default_rng([seed, 101]).permutation(len(self))
+        for place in (first, *others.tolist()):
             if place not in self._without:
                 item = self._triplet(place, size, seed)
-                if not self._posed or item["posed"] > 0:
+                if item["posed"] > 0:
                     return item
                 self._without.add(place)
         raise DatasetError(
             f"{', '.join(self._names)}: no three frames in a row have odometry",
             expected="T_odom_base in their facts",
-            fix="add drives with odometry, or let a network find the motion (options.posed=false)",
+            fix="name drives with odometry; hybrid_depth also learns without (options.posed=false)",
         )  # fmt: skip
 
     def _triplet(self, place: int, size: int, seed: int) -> dict[str, torch.Tensor]:
@@ -205,7 +207,8 @@ class Triplets(Dataset[dict[str, torch.Tensor]]):
             layers=frame.layers if alike else {},
         )  # fmt: skip
         size = (frame.model.width, frame.model.height)
-        return scene_maps(scene_depth(blind, T, NOMINAL, level=Level.EXTENDED), size, focal)
+        depth = scene_depth(blind, T, NOMINAL, level=Level.EXTENDED, columns=True)
+        return scene_maps(depth, size, focal)
 
 
 def motion(frame: TrueFrameSet, other: TrueFrameSet) -> NDArray[np.float64] | None:

@@ -26,8 +26,8 @@ import os
 import threading
 import weakref
 from bisect import bisect_left
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -120,7 +120,7 @@ class BagSource(RecordedSource):
         self._scans: list[Message] = []
         self._scan_stamps: list[int] = []
         self._exact: dict[str, dict[int, Message]] = {}
-        self._opened: tuple[tuple[int, int], AbstractContextManager[AnyReader], AnyReader] | None
+        self._opened: tuple[tuple[int, int], Callable[[], Any], AnyReader] | None
         self._opened = None
         with _as_dataset_error(), BagReader(path, parameters) as reader:
             self._index(reader)
@@ -173,10 +173,13 @@ class BagSource(RecordedSource):
         """The file, open in this process and thread."""
         here = (os.getpid(), threading.get_ident())
         if self._opened is None or self._opened[0] != here:
+            if self._opened is not None and self._opened[0][0] == here[0]:
+                self._opened[1]()
             context = open_bag(self.path)
-            self._opened = (here, context, context.__enter__())
+            reader = context.__enter__()
             # At the end of the process, too, while there is still something to close it with.
-            weakref.finalize(self, context.__exit__, None, None, None)
+            close = weakref.finalize(self, context.__exit__, None, None, None)
+            self._opened = (here, close, reader)
         return self._opened[2]
 
     def _index(self, reader: BagReader) -> None:

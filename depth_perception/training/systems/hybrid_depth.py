@@ -138,7 +138,9 @@ def depth_loss(
         learners.append(views.teacher)
     for disparity in learners:
         depth = depth_of(disparity, o.nearest, o.farthest)
-        near = anchor_error(depth, batch["embodied"], batch["rays"], batch["camera"])
+        near = anchor_error(
+            depth, batch["embodied"], batch["rays"], batch["camera"], o.farthest
+        )  # fmt: skip
         total = total + o.embodied * near
         parts.setdefault("embodied", near.detach())
     return total, parts
