@@ -8,126 +8,43 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="PyTorch trains")
 pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's wheel")
 
 import torch
+from tiny_street import (
+    LIGHT,
+    STEP,
+    WALL,
+    batch_of,
+    configuration_of,
+    learn,
+    nothing,
+    write_street,
+)
 
 from depth_perception.errors import ConfigurationError, ModelError
-from depth_perception.geometry.camera import CameraModel
-from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.network.prior import prior_of
 from depth_perception.training import cost_volume as cv
 from depth_perception.training import hybrid_encoder as he
-from depth_perception.training import hybrid_runs, ranking, self_supervised
+from depth_perception.training import ranking, self_supervised
 from depth_perception.training.configuration import (
-    DataConfiguration,
-    ScheduleConfiguration,
-    TrainingConfiguration,
     from_dict,
 )
-from depth_perception.training.embodied_scene import OWN, Classes, anchor_error
 from depth_perception.training.fit import train
 from depth_perception.training.hybrid_networks import Options, Ranking, first_tokens
 from depth_perception.training.systems import hybrid_depth
 from depth_perception.training.systems.hybrid_depth import Training
-from depth_perception.training.triplets import Triplets
-from depth_perception.world import labels
-from depth_perception.world.rigs import mounting
-from depth_perception.world.shards import TAR_END, TrueCamera, TrueFrameSet, encode_set
 
-# A street in closed form: a road with a pattern on it, a wall 14 m ahead, no sky in sight.
-MODEL = CameraModel(96, 64, np.array([[50.0, 0, 47.5], [0, 50.0, 25.5], [0, 0, 1]]))
-POSE = mounting(0.0, 0.0, 1.5, 0.0, 0.0, 0.0)
-WALL, STEP, SETS = 14.0, 0.4, 5
-
-
-def _pattern(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    waves = [np.sin(2.2 * a + k) * np.cos(1.7 * b - k) for k in range(3)]
-    return np.asarray(0.5 + 0.4 * np.stack(waves, -1))
-
-
-def _street(drive: int, index: int) -> TrueFrameSet:
-    ahead = STEP * index
-    rays = MODEL.rays() @ POSE[:3, :3].T  # (H, W, 3), x ahead
-    with np.errstate(divide="ignore"):
-        to_road = np.where(rays[..., 2] < 0, -POSE[2, 3] / rays[..., 2], np.inf)
-    to_wall = (WALL - ahead) / rays[..., 0]
-    far = np.minimum(to_road, to_wall)
-    hit = rays * far[..., None] + np.array([ahead, 0, POSE[2, 3]])
-    road = to_road < to_wall
-    x, y, z = np.moveaxis(hit, -1, 0)
-    image = np.where(road[..., None], _pattern(x + drive, y), _pattern(y, z + drive))
-    label = np.where(road, labels.ROAD, labels.BUILDING).astype(np.uint8)
-    T = np.eye(4)
-    T[0, 3] = ahead
-    camera = TrueCamera(
-        "front", MODEL, POSE, POSE, np.rint(image * 255).astype(np.uint8),
-        far.astype(np.float32), label,
-    )  # fmt: skip
-    facts = {"rig": "street", "drive": drive, "index": index, "T_odom_base": T.tolist()}
-    return TrueFrameSet(f"{drive:04d}{index:04d}", (camera,), GroundPlane(), facts)
+TINY = Options(clip="tiny-clip", dino="tiny-dinov2", tokens=8, head_width=16, planes=8, most=2)
 
 
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Two such drives."""
-    folder = tmp_path_factory.mktemp("street")
-    _write(folder, [encode_set(_street(d, i)) for d in range(2) for i in range(SETS)], SETS)
-    return str(folder)
-
-
-def _write(folder: Path, sets: list[bytes], per_drive: int) -> None:
-    data = b"".join(sets) + TAR_END
-    (folder / "0.tar").write_bytes(data)
-    manifest = {
-        "format": "depth_perception world shards", "version": 1,
-        "arguments": {"sets_per_drive": per_drive},
-        "shards": [{"name": "0.tar", "sets": len(sets), "bytes": len(data)}],
-    }  # fmt: skip
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-
-
-LIGHT = Options(encoder="convolutional", language=False, planes=8, most=4)
-TINY = Options(clip="tiny-clip", dino="tiny-dinov2", tokens=8, head_width=16, planes=8, most=2)
-
-
-def _configuration(street: str, options: Options, **schedule: Any) -> TrainingConfiguration:
-    data = DataConfiguration(
-        folders=(street,), validation=street, sizes=((96, 64),), crop=(1.0, 1.0), appearance=0.0,
-        prior_drop=0.0, pitch_error=0.0, large_share=0.0, height_error=0.0, workers=0,
-    )  # fmt: skip
-    usual = {"steps": 2, "batch": 2, "warm_up": 1, "average": 0.5, "rate": 1e-3}
-    return TrainingConfiguration(
-        system="hybrid_depth", data=data, options=options,
-        schedule=ScheduleConfiguration(**{**usual, **schedule}),
-    )  # fmt: skip
-
-
-def _batch(street: str, count: int = 2, classes: str = "") -> dict[str, torch.Tensor]:
-    triplets = Triplets(
-        _configuration(street, LIGHT).data, change=False,
-        classes=Classes(classes) if classes else None,
-    )  # fmt: skip
-    items = [triplets[(k, 0, 0)] for k in range(count)]
-    return {name: torch.stack([item[name] for item in items]) for name in items[0]}
-
-
-def _learn(model: Any, batch: dict[str, torch.Tensor], configuration: Any, steps: int) -> Any:
-    """Loss on one batch with the same chance before and after some steps on it."""
-    system, losses = Training(), []
-    optimizer = torch.optim.Adam(system.groups(model, configuration))
-    for _ in range(steps + 1):
-        torch.manual_seed(5)
-        loss, parts = system.loss(model.train(), batch, configuration)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss.detach()))
-    return losses[0], losses[-1], parts
+    """Two drives through `tiny_street`."""
+    return write_street(tmp_path_factory.mktemp("street"))
 
 
 # --- The single-frame pipeline.
@@ -143,7 +60,7 @@ def test_disparity_and_depth_at_the_ends_and_between():
 
 
 def test_the_view_is_best_where_depth_and_motion_are_true(street):
-    batch = _batch(street)
+    batch = batch_of(street)
     images, truth = batch["image"].float() / 255, batch["depth"][:, None]
     losses = {}
     for factor in (0.5, 0.9, 1.0, 1.1, 2.0):
@@ -157,7 +74,7 @@ def test_the_view_is_best_where_depth_and_motion_are_true(street):
 
 
 def test_what_is_not_trusted_does_not_count(street):
-    batch = _batch(street)
+    batch = batch_of(street)
     images, depth = batch["image"].float() / 255, batch["depth"][:, None] * 2
     view = (images, 1 / depth, depth, batch["K"], batch["T"], 0.0)
     none, _ = self_supervised.view_loss(*view, trust=torch.zeros_like(depth))
@@ -169,7 +86,7 @@ def test_what_is_not_trusted_does_not_count(street):
 
 
 def test_motions_are_those_of_odometry_or_of_the_pose_network(street):
-    batch = _batch(street)
+    batch = batch_of(street)
     images = batch["image"].float()
     given = self_supervised.motions(None, images, batch)
     # 0.4 m on, things ahead are nearer by as much: z of the camera.
@@ -190,9 +107,9 @@ def test_motions_are_those_of_odometry_or_of_the_pose_network(street):
 
 def test_depth_of_one_image_learns_from_its_neighbours(street):
     """Known motion, no depth given: the loss falls and depth comes nearer to the truth."""
-    configuration = _configuration(street, replace(LIGHT, posed=True))
+    configuration = configuration_of(street, replace(LIGHT, posed=True))
     torch.manual_seed(0)
-    model, batch = Training().build(configuration), _batch(street)
+    model, batch = Training().build(configuration), batch_of(street)
     truth = batch["depth"][:, None]
 
     def off() -> float:
@@ -201,7 +118,7 @@ def test_depth_of_one_image_learns_from_its_neighbours(street):
         return float((depth / truth - 1).abs().mean())
 
     before = off()
-    first, last, parts = _learn(model, batch, configuration, 40)
+    first, last, parts = learn(model, batch, configuration, 40)
     assert last < 0.7 * first
     assert off() < 0.7 * before
     assert set(parts) == {"photometric", "smoothness", "reprojection"}
@@ -287,11 +204,11 @@ def test_the_cost_pyramid_adds_nothing_to_begin_with_and_learns():
 
 def test_depth_of_two_images_learns(street):
     """Its teacher sees what a single-frame network sees; both losses fall."""
-    configuration = _configuration(street, replace(LIGHT, pipeline="multi_frame", posed=True))
+    configuration = configuration_of(street, replace(LIGHT, pipeline="multi_frame", posed=True))
     torch.manual_seed(0)
-    model, batch = Training().build(configuration), _batch(street)
+    model, batch = Training().build(configuration), batch_of(street)
     before = Training().loss(model.train(), batch, configuration)[1]
-    _, _, parts = _learn(model, batch, configuration, 25)
+    _, _, parts = learn(model, batch, configuration, 25)
     # Not the sum: it has the more parts the more pixels are trusted.
     for name in ("reprojection", "teacher_reprojection"):
         assert parts[name] < 0.95 * before[name]
@@ -433,7 +350,7 @@ def test_contrast_weighs_pairs_by_their_distance():
 
 
 def test_lanes_run_along_the_road_from_near_to_far(street):
-    batch = _batch(street)
+    batch = batch_of(street)
     offsets = torch.tensor([[-1.0, 0.5], [2.0, 90.0]])
     points, found = ranking.lane_points(batch["label"], batch["rays"], batch["camera"], offsets)
     assert found.tolist() == [[True, True], [True, False]]
@@ -468,7 +385,7 @@ def test_features_are_taken_where_the_points_are():
 
 def test_stage_one_ranks_and_stage_two_begins_with_its_encoder(street, tmp_path):
     pytest.importorskip("transformers", reason="foundation models")
-    one = _configuration(street, replace(TINY, stage="ranking"), steps=20, rate=3e-3)
+    one = configuration_of(street, replace(TINY, stage="ranking"), steps=20, rate=3e-3)
     one = replace(one, schedule=replace(one.schedule, trunk_rate=3e-3))
     system = Training()
     torch.manual_seed(0)
@@ -476,18 +393,18 @@ def test_stage_one_ranks_and_stage_two_begins_with_its_encoder(street, tmp_path)
     before = {k: v.clone() for k, v in start.state_dict().items()}
     assert all("clip" in k or "align" in k or k == "vectors" for k in before)  # DINO stays
     batch = next(system.batches(one, 0, 0, 1))
-    first, last, parts = _learn(start, batch, one, 25)
+    first, last, parts = learn(start, batch, one, 25)
     assert last < 0.8 * first and set(parts) == {"ranking", "contrast", "lanes"}
     after = start.state_dict()
     still = {k for k in before if torch.equal(before[k], after[k])}
     assert "vectors" in still and any("clip" in k for k in before.keys() - still)
-    figures = train(system, one, tmp_path / "one", device="cpu", say=_nothing)
+    figures = train(system, one, tmp_path / "one", device="cpu", say=nothing)
     assert set(figures) == {"ranked", "ordered"}
 
     path = tmp_path / "one/weights.pt"
     loaded, options, facts = hybrid_depth.load(path)
     assert options.stage == "ranking" and facts["step"] == 20
-    two = _configuration(street, replace(TINY, start_encoder=str(path)))
+    two = configuration_of(street, replace(TINY, start_encoder=str(path)))
     model: Any = system.build(two)
     mine, theirs = model.depth.encoder.state_dict(), loaded.encoder.state_dict()
     assert theirs and all(torch.equal(mine[k], v) for k, v in theirs.items())
@@ -499,8 +416,8 @@ def test_stage_one_ranks_and_stage_two_begins_with_its_encoder(street, tmp_path)
 @pytest.mark.parametrize("pipeline", ["single", "multi_frame"])
 def test_a_run_with_clip_and_dino_comes_back_as_it_was(street, tmp_path, pipeline):
     pytest.importorskip("transformers", reason="foundation models")
-    configuration = _configuration(street, replace(TINY, pipeline=pipeline))
-    figures = train(Training(), configuration, tmp_path, device="cpu", say=_nothing)
+    configuration = configuration_of(street, replace(TINY, pipeline=pipeline))
+    figures = train(Training(), configuration, tmp_path, device="cpu", say=nothing)
     assert {"abs_rel_median", "reprojection"} <= set(figures)
     model, options, _ = hybrid_depth.load(tmp_path / "weights.pt")
     assert options == configuration.options
@@ -509,13 +426,13 @@ def test_a_run_with_clip_and_dino_comes_back_as_it_was(street, tmp_path, pipelin
 
 
 def test_two_frames_begin_with_a_run_of_one_whose_teacher_stays(street, tmp_path):
-    single = _configuration(street, LIGHT)
-    train(Training(), single, tmp_path / "one", device="cpu", say=_nothing)
+    single = configuration_of(street, LIGHT)
+    train(Training(), single, tmp_path / "one", device="cpu", say=nothing)
     path = str(tmp_path / "one/weights.pt")
     options = replace(LIGHT, pipeline="multi_frame", start_teacher=path)
-    configuration = _configuration(street, options)
+    configuration = configuration_of(street, options)
     model: Any = Training().build(configuration)
-    batch = _batch(street)
+    batch = batch_of(street)
     loaded, _, _ = hybrid_depth.load(path)
     with torch.no_grad():
         views = model.eval()(batch)
@@ -528,26 +445,12 @@ def test_two_frames_begin_with_a_run_of_one_whose_teacher_stays(street, tmp_path
     assert "teacher_reprojection" not in parts
     with pytest.raises(ModelError, match="another network"):
         Training().build(
-            _configuration(street, replace(TINY, pipeline="multi_frame", start_teacher=path))
+            configuration_of(street, replace(TINY, pipeline="multi_frame", start_teacher=path))
         )
 
 
-def test_motions_in_metres_are_not_taken_for_motions_up_to_scale(street, tmp_path):
-    metric = replace(LIGHT, embodied=0.3)
-    path = tmp_path / "weights.pt"
-    hybrid_runs.save(path, Training().build(_configuration(street, metric)), {})
-    several = replace(LIGHT, pipeline="multi_frame", start_teacher=str(path))
-    for options, start in ((several, ""), (LIGHT, str(path))):
-        configuration = replace(_configuration(street, options), start=start)
-        with pytest.raises(ModelError, match="is metric, and this run is not"):
-            Training().build(configuration)
-    Training().build(_configuration(street, replace(several, embodied=0.3)))
-    lighter = replace(_configuration(street, replace(metric, embodied=0.1)), start=str(path))
-    Training().build(lighter)  # another weight of the same
-
-
 def test_a_run_begins_with_what_fits_it_alone(street, tmp_path):
-    single = _configuration(street, LIGHT)
+    single = configuration_of(street, LIGHT)
     path = tmp_path / "weights.pt"
     Training().save(Training().build(single), path, {})
     again: Any = Training().build(replace(single, start=str(path)))
@@ -558,12 +461,12 @@ def test_a_run_begins_with_what_fits_it_alone(street, tmp_path):
         Training().build(other)
     multi = replace(LIGHT, pipeline="multi_frame", start_teacher=str(path))
     with pytest.raises(ModelError, match=r"has depth from 0\.1 to 100\.0"):
-        Training().build(_configuration(street, replace(multi, nearest=1.0)))
+        Training().build(configuration_of(street, replace(multi, nearest=1.0)))
     with pytest.raises(ConfigurationError, match=r"start_teacher and options\.start_encoder"):
         replace(multi, start_encoder=str(path))
     # Of the first frame of a drive nothing matches: as in training, a cost volume of zeros.
-    model: Any = Training().build(_configuration(street, multi)).eval()
-    image = _batch(street)["image"][:, 0].float()
+    model: Any = Training().build(configuration_of(street, multi)).eval()
+    image = batch_of(street)["image"][:, 0].float()
     with torch.no_grad():
         for p in model.depth.cost.parameters():
             p.add_(0.05 * torch.randn_like(p))
@@ -572,15 +475,15 @@ def test_a_run_begins_with_what_fits_it_alone(street, tmp_path):
 
 
 def test_depth_of_an_image_with_and_without_the_frame_before(street):
-    batch = _batch(street)
+    batch = batch_of(street)
     image, before = batch["image"][:, 0], batch["image"][:, 1]
-    single = Training().build(_configuration(street, replace(LIGHT, posed=True))).eval()
+    single = Training().build(configuration_of(street, replace(LIGHT, posed=True))).eval()
     with torch.no_grad():
         wanted = self_supervised.depth_of(single(batch).disparity, 0.1, 100.0)
     torch.testing.assert_close(hybrid_depth.predict(single, image), wanted)
     for posed in (True, False):
         options = replace(LIGHT, pipeline="multi_frame", posed=posed)
-        model: Any = Training().build(_configuration(street, options)).eval()
+        model: Any = Training().build(configuration_of(street, options)).eval()
         with torch.no_grad():
             for p in model.depth.cost.parameters():
                 p.add_(0.05 * torch.randn_like(p))
@@ -595,142 +498,6 @@ def test_depth_of_an_image_with_and_without_the_frame_before(street):
         hybrid_depth.predict(Ranking(replace(LIGHT, stage="ranking"), width=8), image)
 
 
-def test_a_metric_network_of_a_short_range_begins_with_numbers(street):
-    configuration = _configuration(street, replace(LIGHT, posed=True, farthest=10.0))
-    model: Any = Training().build(configuration)
-    with torch.no_grad():
-        assert torch.isfinite(model(_batch(street)).disparity).all()
-
-
-def test_poses_may_begin_straight_ahead(street):
-    torch.manual_seed(0)
-    model: Any = Training().build(_configuration(street, replace(LIGHT, ahead=True)))
-    with torch.no_grad():
-        T = model.eval()(_batch(street)).T
-    before, after = T[:, 0, :3, 3], T[:, 1, :3, 3]
-    for t, sign in ((before, 1.0), (after, -1.0)):  # what lies ahead was farther, and comes nearer
-        assert (sign * t[:, 2] > 5 * t[:, :2].norm(dim=1)).all()
-
-
-def test_the_pose_network_finds_the_motion_ahead(street):
-    """Nothing but images: motion and depth are found together, up to a common scale."""
-    configuration = _configuration(street, LIGHT)
-    torch.manual_seed(0)
-    model, batch = Training().build(configuration), _batch(street)
-    first, last, _ = _learn(model, batch, configuration, 40)
-    assert last < 0.4 * first
-    with torch.no_grad():
-        views = model.eval()(batch)
-    depth, truth = self_supervised.depth_of(views.disparity, 0.1, 100.0), batch["depth"][:, None]
-    scale = (truth / depth).median()
-    assert (depth * scale / truth - 1).abs().mean() < 0.25
-    for T, known in zip(views.T.flatten(0, 1), batch["T"].flatten(0, 1), strict=True):
-        t, wanted = T[:3, 3], known[:3, 3]
-        assert t @ wanted > 0.95 * t.norm() * wanted.norm()
-        assert (t.norm() * scale).item() == pytest.approx(STEP, rel=0.3)
-
-
-def test_embodied_depth_makes_depth_and_motion_metric(street):
-    o = replace(LIGHT, embodied=0.1, nearest=1.0)
-    configuration = _configuration(street, o, rate=5e-4)
-    torch.manual_seed(0)
-    model, batch = Training().build(configuration), _batch(street, classes="labels")
-    first, last, parts = _learn(model, batch, configuration, 60)
-    assert last < 0.3 * first and "embodied" in parts
-    with torch.no_grad():
-        views = model.eval()(batch)
-    depth = self_supervised.depth_of(views.disparity, o.nearest, o.farthest)
-    assert (depth / batch["depth"][:, None] - 1).abs().mean() < 0.2
-    found = views.T[..., :3, 3].norm(dim=-1)
-    assert ((found - STEP).abs() < 0.3 * STEP).all()
-
-
-def test_what_embodied_depth_says_for_sure_by_hand(street):
-    batch = _batch(street, classes="labels")
-    truth, given = batch["depth"][:, None], (batch["embodied"], batch["rays"], batch["camera"])
-
-    def error(depth: torch.Tensor) -> float:
-        return anchor_error(depth, *given).item()
-
-    assert error(truth) < 0.06  # the wall's foot is seen to a pixel
-    ground = batch["embodied"].clone()
-    ground[:, :, :8] = 0  # down to the wall's foot
-    assert anchor_error(truth, ground, *given[1:]).item() < 0.003
-    for factor in (0.5, 2.0):
-        assert error(factor * truth) == pytest.approx(math.log(2), abs=0.06)
-    # Nothing lies below the ground, whatever it is: the plane's depth at most, and any less.
-    given = (torch.zeros_like(batch["embodied"]), batch["rays"], batch["camera"])
-    assert error(truth) < 0.005 and error(truth / 2) == 0.0
-    prior = prior_of(batch["rays"], batch["camera"])
-    plane = (prior.height / prior.slope.clamp(min=1e-6)).repeat_interleave(4, 2)
-    plane = plane.repeat_interleave(4, 3)
-    assert error(plane * 0.99) == 0.0
-    assert error(plane * 3) == pytest.approx(math.log(3), abs=1e-4)
-    uncalibrated = batch["camera"] * torch.tensor([0, 0, 0, 0, 1.0])
-    nothing = torch.zeros_like(batch["embodied"]), batch["rays"], uncalibrated
-    assert anchor_error(truth, *nothing).item() == 0.0
-    buried = batch["camera"].clone()
-    buried[:, 3] = 0.05  # what is left of a height of 0 or less
-    assert anchor_error(truth, nothing[0], batch["rays"], buried).item() == 0.0
-    sky = torch.zeros_like(batch["embodied"])
-    sky[:, 3] = 1
-    far = anchor_error(torch.full_like(truth, 20.0), sky, batch["rays"], nothing[2])
-    assert far.item() == pytest.approx(math.log(80 / 20), abs=1e-5)
-    assert anchor_error(torch.full_like(truth, 90.0), sky, batch["rays"], nothing[2]).item() == 0.0
-    near = anchor_error(torch.full_like(truth, 20.0), sky, batch["rays"], nothing[2], farthest=20.0)
-    assert near.item() == pytest.approx(0.0, abs=1e-5)  # a network whose range ends there
-
-
-def test_embodied_depth_holds_both_networks_of_two_frames(street):
-    """By the classes that the package's own network sees, as a drive without labels has it."""
-    options = replace(LIGHT, pipeline="multi_frame", embodied=0.3, nearest=1.0)
-    batch = _batch(street, classes=str(OWN))
-    assert batch["embodied"][:, 1].mean() > 0.2
-    losses = {}
-    for weight in (0.0, 0.3):
-        o = replace(options, embodied=weight)
-        torch.manual_seed(0)
-        model = Training().build(_configuration(street, replace(options, posed=True))).eval()
-        views = model(batch)
-        torch.manual_seed(0)
-        losses[weight], parts = hybrid_depth.depth_loss(views, batch, o)
-    given = (batch["embodied"], batch["rays"], batch["camera"])
-    both = [
-        anchor_error(self_supervised.depth_of(d, 1.0, 100.0), *given)
-        for d in (views.disparity, views.teacher)
-    ]
-    assert parts["embodied"].item() == pytest.approx(both[0].item(), rel=1e-5)
-    added = (losses[0.3] - losses[0.0]).item()
-    assert added == pytest.approx(0.3 * (both[0] + both[1]).item(), rel=1e-3)
-
-
-def test_with_known_motion_drives_without_odometry_are_scored_image_by_image(street, tmp_path):
-    """And of a drive that knows it in part, the part that does."""
-    for name, unknown in (("without", range(2 * SETS)), ("partly", range(2))):
-        folder = tmp_path / name
-        folder.mkdir()
-        sets = []
-        for place in range(2 * SETS):
-            item = _street(*divmod(place, SETS))
-            facts = {k: v for k, v in item.facts.items() if k != "T_odom_base"}
-            sets.append(encode_set(replace(item, facts=facts) if place in unknown else item))
-        _write(folder, sets, SETS)
-    tests = tuple(str(tmp_path / name) for name in ("without", "partly"))
-    configuration = _configuration(street, replace(LIGHT, posed=True, most=1))
-    configuration = replace(configuration, data=replace(configuration.data, tests=tests))
-    model = Training().build(configuration).eval()
-    figures = Training().validate(model, configuration, torch.device("cpu"))
-    assert figures["without.abs_rel"] > 0 and "without.reprojection" not in figures
-    # Of the six triplets the first two have a frame without odometry.
-    triplets = Triplets(configuration.data, (tests[1],), change=False)
-    assert [float(triplets[(k, 0, 0)]["posed"]) for k in range(6)] == [0, 0, 1, 1, 1, 1]
-    assert figures["partly.reprojection"] > 0
-    several = replace(configuration, options=replace(configuration.options, pipeline="multi_frame"))
-    model = Training().build(several).eval()
-    figures = Training().validate(model, several, torch.device("cpu"))
-    assert "without.abs_rel" not in figures and figures["partly.abs_rel"] > 0
-
-
 def test_frames_without_neighbours_are_scored_one_by_one(street, tmp_path):
     """Of a source whose drives have one frame each."""
     folder = tmp_path / "single"
@@ -739,7 +506,7 @@ def test_frames_without_neighbours_are_scored_one_by_one(street, tmp_path):
     manifest["arguments"]["sets_per_drive"] = 1
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "0.tar").write_bytes((Path(street) / "0.tar").read_bytes())
-    configuration = _configuration(street, LIGHT)
+    configuration = configuration_of(street, LIGHT)
     configuration = replace(configuration, data=replace(configuration.data, tests=(str(folder),)))
     model = Training().build(configuration).eval()
     figures = Training().validate(model, configuration, torch.device("cpu"))
@@ -774,8 +541,4 @@ def test_a_checkpoint_that_is_none_is_named(street, tmp_path):
         hybrid_depth.load(path)
     torch.save({"format": "another"}, path)
     with pytest.raises(ModelError, match="no checkpoint of hybrid_depth"):
-        Training().build(_configuration(street, replace(LIGHT, start_encoder=str(path))))
-
-
-def _nothing(_: str) -> None:
-    pass
+        Training().build(configuration_of(street, replace(LIGHT, start_encoder=str(path))))
