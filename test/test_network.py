@@ -223,6 +223,25 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path):
         assert torch.equal(again(*_inputs()).log_depth, network(*_inputs()).log_depth)
 
 
+def test_sixteen_bits_keep_statistics_whole_and_weights_to_three_digits(tmp_path: Path):
+    network = _network()
+    norm = network.coarse_turn[0][1]
+    norm.running_var.fill_(2e5)  # more than 16 bits can say
+    save_checkpoint(tmp_path / "half.pt", network, {}, half=True)
+    again, _ = load_checkpoint(tmp_path / "half.pt")
+    other = again.state_dict()
+    assert torch.equal(other["coarse_turn.0.1.running_var"], norm.running_var)
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-6, msg=name)
+    save_checkpoint(tmp_path / "whole.pt", network, {})
+    sizes = [(tmp_path / f"{name}.pt").stat().st_size for name in ("half", "whole")]
+    assert sizes[0] < 0.75 * sizes[1]
+    norm.running_var[0] = torch.inf
+    save_checkpoint(tmp_path / "half.pt", network, {})
+    with pytest.raises(ModelError, match=r"coarse_turn\.0\.1\.running_var has values that are no"):
+        load_checkpoint(tmp_path / "half.pt")
+
+
 def test_a_bad_checkpoint_is_named(tmp_path: Path):
     path = tmp_path / "weights.pt"
     with pytest.raises(ModelError, match="does not exist"):

@@ -26,10 +26,11 @@ def save_checkpoint(
         path: The file; replaced at once, so that a reader never sees half of it.
         network: With its configuration.
         facts: Plain values: how the weights were made.
-        half: Store floating-point weights with 16 bits.
+        half: Store weights with 16 bits, but for vectors: statistics of a batch normalisation reach
+            beyond the range of 16 bits.
     """
     state = {
-        name: value.half() if half and value.dtype == torch.float32 else value
+        name: value.half() if half and value.dtype == torch.float32 and value.ndim > 1 else value
         for name, value in network.state_dict().items()
     }
     content = {
@@ -108,5 +109,11 @@ def load_checkpoint(path: str | Path) -> tuple[FusedSurround, dict[str, Any]]:
         facts = dict(content["facts"])
     except (KeyError, RuntimeError, TypeError, DepthPerceptionError) as error:
         raise misfit(path, error) from None
+    for name, value in network.state_dict().items():
+        if not torch.isfinite(value).all():
+            raise ModelError(
+                f"checkpoint '{path}': {name} has values that are no numbers",
+                expected="finite weights", fix="take the weights of an earlier step",
+            )  # fmt: skip
     network.set_temperature(network.configuration.temperature)
     return network.eval(), facts
