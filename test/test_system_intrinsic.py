@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ pytest.importorskip("torch", reason="PyTorch trains")
 pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's wheel")
 
 import torch
+from tiny_street import write_sets
 
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.geometry.camera import CameraModel
@@ -41,7 +41,6 @@ from depth_perception.training.systems.intrinsic import (
 from depth_perception.world import labels
 from depth_perception.world.rigs import mounting
 from depth_perception.world.shards import (
-    TAR_END,
     DatasetError,
     TrueCamera,
     TrueFrameSet,
@@ -271,14 +270,7 @@ def _street(drive: int, index: int, wet: bool = True) -> TrueFrameSet:
 
 
 def _written(folder: Path, sets: list[TrueFrameSet], per_drive: int) -> Path:
-    data = b"".join(encode_set(item) for item in sets) + TAR_END
-    (folder / "0.tar").write_bytes(data)
-    manifest = {
-        "format": "depth_perception world shards", "version": 1,
-        "arguments": {"sets_per_drive": per_drive},
-        "shards": [{"name": "0.tar", "sets": len(sets), "bytes": len(data)}],
-    }  # fmt: skip
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_sets(folder, [encode_set(item) for item in sets], per_drive)
     return folder
 
 

@@ -12,6 +12,7 @@ In: frame sets whose drives have neighbours. Out: for each request, in a dict,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 
@@ -157,8 +158,7 @@ class Triplets(Dataset[dict[str, torch.Tensor]]):
         first, size, seed = request
         if not self._posed:
             return self._triplet(first, size, seed)
-        others = np.random.default_rng([seed, 101]).permutation(len(self))
-        for place in (first, *others.tolist()):
+        for place in self._tried(first, seed):
             if place not in self._without:
                 item = self._triplet(place, size, seed)
                 if item["posed"] > 0:
@@ -169,6 +169,10 @@ class Triplets(Dataset[dict[str, torch.Tensor]]):
             expected="T_odom_base in their facts",
             fix="name drives with odometry; hybrid_depth also learns without (options.posed=false)",
         )  # fmt: skip
+
+    def _tried(self, first: int, seed: int) -> Iterator[int]:
+        yield first
+        yield from np.random.default_rng([seed, 101]).permutation(len(self)).tolist()
 
     def _triplet(self, place: int, size: int, seed: int) -> dict[str, torch.Tensor]:
         number, middle, name = self._places[place]
