@@ -43,9 +43,7 @@ WARM_UP = 3
 def surround_rig() -> Rig:
     """Make six cameras around a vehicle, 65 degrees wide, 1.5 m high."""
     model = CameraModel(
-        SOURCE_WIDTH,
-        SOURCE_HEIGHT,
-        np.array([[1256, 0, 799.5], [0, 1256, 439.5], [0, 0, 1]]),
+        SOURCE_WIDTH, SOURCE_HEIGHT, np.array([[1256, 0, 799.5], [0, 1256, 439.5], [0, 0, 1]])
     )
     cameras = {}
     for index in range(CAMERAS):

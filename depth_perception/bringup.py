@@ -80,25 +80,46 @@ ARGUMENTS = (
     Argument("start", "0.0", "Where in the bag to start, s."),
     Argument("duration", "0.0", "How much of the bag to play, s; 0 for all."),
     Argument("exit_after_bag", "false", "End everything after the bag.", ("true", "false")),
-    Argument("params_file", "", "ROS parameter file, or one of config/ by name, e.g. nuscenes;"
-             " empty: defaults."),
+    Argument(
+        "params_file",
+        "",
+        "ROS parameter file, or one of config/ by name, e.g. nuscenes; empty: defaults.",
+    ),
     Argument("cameras", "", "Camera names, with commas; empty: as the file says, or all."),
     Argument("base_frame", "", "Vehicle frame; empty: as the file says, or base_link."),
-    Argument("estimator", "", "How depth is computed; empty: as the file says, or fused.",
-             ("", *ESTIMATORS)),
-    Argument("queue_size", "", "Frame sets that wait while one is computed; empty: as the"
-             " file says."),
+    Argument(
+        "estimator",
+        "",
+        "How depth is computed; empty: as the file says, or fused.",
+        ("", *ESTIMATORS),
+    ),
+    Argument(
+        "queue_size", "", "Frame sets that wait while one is computed; empty: as the file says."
+    ),
     Argument("namespace", "", "Namespace of the nodes, and of the topics of the bag."),
-    Argument("autostart", "true", "Configure and activate surround_depth at once; false leaves that"
-             " to lifecycle transitions.", ("true", "false")),
-    Argument("use_sim_time", "auto", "Take time from /clock; auto: when a bag is played.",
-             ("auto", "true", "false")),
+    Argument(
+        "autostart",
+        "true",
+        "Configure and activate surround_depth at once; false leaves that"
+        " to lifecycle transitions.",
+        ("true", "false"),
+    ),
+    Argument(
+        "use_sim_time",
+        "auto",
+        "Take time from /clock; auto: when a bag is played.",
+        ("auto", "true", "false"),
+    ),
     Argument("rviz", "false", "Start RViz.", ("true", "false")),
     Argument("rviz_config", "", "RViz file; empty: config/surround.rviz."),
     Argument("log_level", "info", "Of all nodes.", LOG_LEVELS),
-    Argument("fastdds_profile", "auto", "Fast DDS profile; auto: config/fastdds.xml unless the"
-             " environment names one; none: its defaults, which lose large images."),
-)  # fmt: skip
+    Argument(
+        "fastdds_profile",
+        "auto",
+        "Fast DDS profile; auto: config/fastdds.xml unless the"
+        " environment names one; none: its defaults, which lose large images.",
+    ),
+)
 
 
 def resolve(values: Mapping[str, str]) -> dict[str, str]:
@@ -144,9 +165,10 @@ def processes(values: Mapping[str, str]) -> list[Process]:
         )
     if bag and not Path(bag).expanduser().exists():
         raise ConfigurationError(
-            f"bag:={bag} does not exist", expected="a rosbag2 directory, .mcap or .db3",
+            f"bag:={bag} does not exist",
+            expected="a rosbag2 directory, .mcap or .db3",
             fix="correct the path",
-        )  # fmt: skip
+        )
     parameters: dict[str, Any] = {"use_sim_time": sim_time}
     for name in ("base_frame", "estimator"):
         if args[name]:
@@ -165,10 +187,16 @@ def processes(values: Mapping[str, str]) -> list[Process]:
         parameters.update(_absolute_paths(path))
     out = [
         Process(
-            "surround_depth", PACKAGE, "surround_depth", parameters, files,
-            namespace=namespace, log_level=log_level, required=True,
+            "surround_depth",
+            PACKAGE,
+            "surround_depth",
+            parameters,
+            files,
+            namespace=namespace,
+            log_level=log_level,
+            required=True,
         )
-    ]  # fmt: skip
+    ]
     if bag:
         played: dict[str, Any] = {
             "bag": str(Path(bag).expanduser().resolve()),
@@ -181,19 +209,28 @@ def processes(values: Mapping[str, str]) -> list[Process]:
         }
         out.append(
             Process(
-                "bag_player", PACKAGE, "bag_player", played,
-                namespace=namespace, log_level=log_level,
+                "bag_player",
+                PACKAGE,
+                "bag_player",
+                played,
+                namespace=namespace,
+                log_level=log_level,
                 required=_is_true(args["exit_after_bag"]),
             )
-        )  # fmt: skip
+        )
     if _is_true(args["rviz"]):
         config = args["rviz_config"] or str(_rviz_file(bag, cameras, args["params_file"]))
         out.append(
             Process(
-                "rviz2", "rviz2", "rviz2", {"use_sim_time": sim_time},
-                arguments=("-d", config), namespace=namespace, log_level=log_level,
+                "rviz2",
+                "rviz2",
+                "rviz2",
+                {"use_sim_time": sim_time},
+                arguments=("-d", config),
+                namespace=namespace,
+                log_level=log_level,
             )
-        )  # fmt: skip
+        )
     return out
 
 

@@ -11,9 +11,7 @@ from depth_perception.parameters import Parameters
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 
-_IMAGE_NAMES = (
-    "image_rect_color", "image_rect", "image_color", "image_raw", "image", "image_mono",
-)  # fmt: skip
+_IMAGE_NAMES = ("image_rect_color", "image_rect", "image_color", "image_raw", "image", "image_mono")
 _NOT_IMAGES = (
     "depth",
     "label",

@@ -33,12 +33,17 @@ class Encoding:
 
 
 _CONVERSIONS = {
-    "bgr": (3, -1), "rgb": (3, cv2.COLOR_RGB2BGR), "bgra": (4, cv2.COLOR_BGRA2BGR),
-    "rgba": (4, cv2.COLOR_RGBA2BGR), "mono": (1, cv2.COLOR_GRAY2BGR),
+    "bgr": (3, -1),
+    "rgb": (3, cv2.COLOR_RGB2BGR),
+    "bgra": (4, cv2.COLOR_BGRA2BGR),
+    "rgba": (4, cv2.COLOR_RGBA2BGR),
+    "mono": (1, cv2.COLOR_GRAY2BGR),
     # OpenCV names a Bayer pattern after its second row.
-    "bayer_rggb": (1, cv2.COLOR_BayerBG2BGR), "bayer_bggr": (1, cv2.COLOR_BayerRG2BGR),
-    "bayer_gbrg": (1, cv2.COLOR_BayerGR2BGR), "bayer_grbg": (1, cv2.COLOR_BayerGB2BGR),
-}  # fmt: skip
+    "bayer_rggb": (1, cv2.COLOR_BayerBG2BGR),
+    "bayer_bggr": (1, cv2.COLOR_BayerRG2BGR),
+    "bayer_gbrg": (1, cv2.COLOR_BayerGR2BGR),
+    "bayer_grbg": (1, cv2.COLOR_BayerGB2BGR),
+}
 
 _BYTE = np.dtype(np.uint8)
 
@@ -59,9 +64,7 @@ _ENCODINGS = {
 }
 
 _GENERIC = re.compile(r"(8U|8S|16U|16S|32S|32F|64F)(?:C([1-9]\d{0,2}))?")
-_TYPES = {
-    "8U": "u1", "8S": "i1", "16U": "u2", "16S": "i2", "32S": "i4", "32F": "f4", "64F": "f8",
-}  # fmt: skip
+_TYPES = {"8U": "u1", "8S": "i1", "16U": "u2", "16S": "i2", "32S": "i4", "32F": "f4", "64F": "f8"}
 
 COLOURS = "bgr8, rgb8, bgra8, rgba8, mono8, mono16, bayer_*, yuv422 or nv12"
 

@@ -141,9 +141,12 @@ def measure(repeats: int) -> list[dict[str, Any]]:
         for scenario in SCENARIOS:
             sent = traffic(cameras, scenario)
             row: dict[str, Any] = {
-                "cameras": count, "scenario": scenario.name, "possible": sent.possible,
-                "complete_possible": sent.complete, "assemblers": {},
-            }  # fmt: skip
+                "cameras": count,
+                "scenario": scenario.name,
+                "possible": sent.possible,
+                "complete_possible": sent.complete,
+                "assemblers": {},
+            }
             rounds = [
                 {name: run(make, cameras, sent) for name, make in made.items()}
                 for _ in range(WARM_UP + repeats)

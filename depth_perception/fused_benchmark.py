@@ -84,10 +84,13 @@ def table(result: Mapping[str, Any]) -> list[str]:
 def _measure(path: Path, providers: list[str], repeats: int, timed: Timer) -> dict[str, Any]:
     parameters = from_flat(
         {
-            "estimator": "fused", "fused.model": str(path), "fused.providers": providers,
-            "fused.require_gpu": providers != ["cpu"], "fused.width": GRID,
+            "estimator": "fused",
+            "fused.model": str(path),
+            "fused.providers": providers,
+            "fused.require_gpu": providers != ["cpu"],
+            "fused.width": GRID,
         }
-    )  # fmt: skip
+    )
     estimator = FusedEstimator(parameters, None)
     size = estimator.grid((GRID, round(HEIGHT * GRID / WIDTH)))
     views = {
@@ -135,8 +138,10 @@ def _cameras() -> dict[str, RigCamera]:
         c, s = np.cos(index * np.pi / 3), np.sin(index * np.pi / 3)
         T = np.eye(4)
         T[:3, :3] = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ [
-            [0, 0, 1], [-1, 0, 0], [0, -1, 0],
-        ]  # fmt: skip
+            [0, 0, 1],
+            [-1, 0, 0],
+            [0, -1, 0],
+        ]
         T[:3, 3] = [0.8 + 0.7 * c, 0.5 * s, 1.5]
         cameras[f"camera_{index}"] = RigCamera(f"camera_{index}", model, T, "", model)
     return cameras

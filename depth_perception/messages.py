@@ -20,9 +20,15 @@ from depth_perception.errors import MessageError
 from depth_perception.geometry.transforms import Matrix, matrix_from
 
 _POINT_FIELD_TYPES = {
-    1: np.int8, 2: np.uint8, 3: np.int16, 4: np.uint16, 5: np.int32, 6: np.uint32,
-    7: np.float32, 8: np.float64,
-}  # fmt: skip
+    1: np.int8,
+    2: np.uint8,
+    3: np.int16,
+    4: np.uint16,
+    5: np.int32,
+    6: np.uint32,
+    7: np.float32,
+    8: np.float64,
+}
 _POINT_FIELD_NUMBERS = {np.dtype(dtype): number for number, dtype in _POINT_FIELD_TYPES.items()}
 
 LABEL_ENCODINGS = ("mono8", "8UC1", "mono16", "16UC1", "32SC1")
@@ -273,8 +279,12 @@ def camera_info_message(types: MessageTypes, stamp: int, frame_id: str, camera: 
     D[: min(count, camera.D.size)] = camera.D[:count]
     roi = types.new(
         "sensor_msgs/msg/RegionOfInterest",
-        x_offset=0, y_offset=0, height=0, width=0, do_rectify=False,
-    )  # fmt: skip
+        x_offset=0,
+        y_offset=0,
+        height=0,
+        width=0,
+        do_rectify=False,
+    )
     return types.new(
         "sensor_msgs/msg/CameraInfo",
         header=header(types, stamp, frame_id),
@@ -326,10 +336,12 @@ def occupancy_message(types: MessageTypes, stamp: int, frame_id: str, grid: Any)
         "geometry_msgs/msg/Pose",
         position=types.new(
             "geometry_msgs/msg/Point",
-            x=float(grid.origin[0]), y=float(grid.origin[1]), z=float(grid.origin[2]),
+            x=float(grid.origin[0]),
+            y=float(grid.origin[1]),
+            z=float(grid.origin[2]),
         ),
         orientation=types.new("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0),
-    )  # fmt: skip
+    )
     head = header(types, stamp, frame_id)
     info = types.new(
         "nav_msgs/msg/MapMetaData",
@@ -345,9 +357,14 @@ def occupancy_message(types: MessageTypes, stamp: int, frame_id: str, grid: Any)
 
 
 def ground_message(
-    types: MessageTypes, stamp: int, frame_id: str, normal: NDArray[np.float64], height: float,
-    covariance: NDArray[np.float64], source: int,
-) -> Any:  # fmt: skip
+    types: MessageTypes,
+    stamp: int,
+    frame_id: str,
+    normal: NDArray[np.float64],
+    height: float,
+    covariance: NDArray[np.float64],
+    source: int,
+) -> Any:
     """Build a ``depth_perception/GroundPlane``."""
     x, y, z = (float(value) for value in normal)
     return types.new(

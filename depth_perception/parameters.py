@@ -33,9 +33,12 @@ def _parameter(
 ) -> Any:
     """Declare one parameter; lists get a fresh copy per instance."""
     metadata = {
-        "description": description, "minimum": minimum, "maximum": maximum, "choices": choices,
+        "description": description,
+        "minimum": minimum,
+        "maximum": maximum,
+        "choices": choices,
         "live": live,
-    }  # fmt: skip
+    }
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -46,25 +49,35 @@ class SyncParameters:
     """How images become frame sets."""
 
     policy: str = _parameter(
-        "nearest", "nearest: sets of images around their mean stamp; anchor: around each image of"
+        "nearest",
+        "nearest: sets of images around their mean stamp; anchor: around each image of"
         " sync.anchor; approximate_time: complete sets only, by message_filters.",
         choices=("nearest", "anchor", "approximate_time"),
-    )  # fmt: skip
+    )
     anchor: str = _parameter(
         "", "Camera that sync.policy anchor centres sets on; empty: the first camera."
     )
     tolerance: float = _parameter(
-        0.05, "Images within this time of each other belong to one frame set, s.",
-        minimum=0.0, maximum=10.0, live=True,
-    )  # fmt: skip
+        0.05,
+        "Images within this time of each other belong to one frame set, s.",
+        minimum=0.0,
+        maximum=10.0,
+        live=True,
+    )
     timeout: float = _parameter(
-        0.2, "A set with cameras missing is used this long after its first image arrived, s; sooner"
-        " when the missing cannot come any more.", minimum=0.0, maximum=60.0, live=True,
-    )  # fmt: skip
+        0.2,
+        "A set with cameras missing is used this long after its first image arrived, s; sooner"
+        " when the missing cannot come any more.",
+        minimum=0.0,
+        maximum=60.0,
+        live=True,
+    )
     queue_size: int = _parameter(
-        1, "Frame sets that wait while one is computed; the oldest is dropped and counted.",
-        minimum=1, maximum=1000,
-    )  # fmt: skip
+        1,
+        "Frame sets that wait while one is computed; the oldest is dropped and counted.",
+        minimum=1,
+        maximum=1000,
+    )
 
     def anchor_of(self, cameras: Sequence[str]) -> str:
         """Return the camera that sets of these cameras are centred on; empty for none."""
@@ -76,16 +89,22 @@ class GroundParameters:
     """The nominal ground plane and how far it may be off."""
 
     height: float = _parameter(
-        0.0, "z of the road in the base frame, m (0 when base_frame lies on the road).",
-        minimum=-100.0, maximum=100.0, live=True,
-    )  # fmt: skip
+        0.0,
+        "z of the road in the base frame, m (0 when base_frame lies on the road).",
+        minimum=-100.0,
+        maximum=100.0,
+        live=True,
+    )
     roll: float = _parameter(
         0.0, "Roll of the road in the base frame, rad.", minimum=-0.5, maximum=0.5, live=True
     )
     pitch: float = _parameter(
-        0.0, "Pitch of the road in the base frame, rad; positive falls away ahead.",
-        minimum=-0.5, maximum=0.5, live=True,
-    )  # fmt: skip
+        0.0,
+        "Pitch of the road in the base frame, rad; positive falls away ahead.",
+        minimum=-0.5,
+        maximum=0.5,
+        live=True,
+    )
     roll_std: float = _parameter(
         0.007, "Standard deviation of roll, rad.", minimum=0.0, maximum=0.5, live=True
     )
@@ -97,9 +116,12 @@ class GroundParameters:
         live=True,
     )
     height_std: float = _parameter(
-        0.03, "Standard deviation of the cameras' height over the road, m.",
-        minimum=0.0, maximum=1.0, live=True,
-    )  # fmt: skip
+        0.03,
+        "Standard deviation of the cameras' height over the road, m.",
+        minimum=0.0,
+        maximum=1.0,
+        live=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -107,16 +129,23 @@ class EmbodiedParameters:
     """Depth from geometry."""
 
     level: str = _parameter(
-        "scene", "Levels that are filled: road; ground adds other flat surfaces; extended adds what"
-        " stands on them; scene fills the rest below the horizon.", choices=LEVELS, live=True,
-    )  # fmt: skip
+        "scene",
+        "Levels that are filled: road; ground adds other flat surfaces; extended adds what"
+        " stands on them; scene fills the rest below the horizon.",
+        choices=LEVELS,
+        live=True,
+    )
     max_range: float = _parameter(
         80.0, "Farther depths are +Inf, m.", minimum=1.0, maximum=1000.0, live=True
     )
     max_object_height: float = _parameter(
-        4.0, "Height above the ground up to which something of unknown class is assumed to stand"
-        " upright, m.", minimum=0.0, maximum=100.0, live=True,
-    )  # fmt: skip
+        4.0,
+        "Height above the ground up to which something of unknown class is assumed to stand"
+        " upright, m.",
+        minimum=0.0,
+        maximum=100.0,
+        live=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -124,26 +153,31 @@ class FusedParameters:
     """Depth from the fused network."""
 
     model: str = _parameter(
-        "", "Model file (.onnx of depth_perception export, or a .pt checkpoint where PyTorch is"
+        "",
+        "Model file (.onnx of depth_perception export, or a .pt checkpoint where PyTorch is"
         " installed); empty: the weights that come with the package.",
-    )  # fmt: skip
+    )
     width: int = _parameter(
-        0, "Width of the images that the network looks at, px, to a multiple of 32; the height"
+        0,
+        "Width of the images that the network looks at, px, to a multiple of 32; the height"
         " keeps the aspect. Narrower is faster. 0: 512, what the shipped weights are most"
         " accurate at.",
-        minimum=0, maximum=4096,
-    )  # fmt: skip
+        minimum=0,
+        maximum=4096,
+    )
     providers: list[str] = _parameter(
-        [], "What it runs on, in order of preference: tensorrt, cuda, cpu; empty: cuda where ONNX"
+        [],
+        "What it runs on, in order of preference: tensorrt, cuda, cpu; empty: cuda where ONNX"
         " Runtime has it, then cpu.",
-    )  # fmt: skip
+    )
     require_gpu: bool = _parameter(
         False, "Refuse to start when the network, or a part of it, ends up on the CPU."
     )
     tensorrt_cache: str = _parameter(
-        "", "Folder for TensorRT's engines, which take minutes to build; empty:"
+        "",
+        "Folder for TensorRT's engines, which take minutes to build; empty:"
         " ~/.cache/depth_perception/tensorrt.",
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -162,12 +196,13 @@ class SegmentationParameters:
     """Where the road is."""
 
     source: str = _parameter(
-        "auto", "onnx (segmentation.model), labels (topics or segmentation.labels_folder),"
+        "auto",
+        "onnx (segmentation.model), labels (topics or segmentation.labels_folder),"
         " geometric (a fixed region ahead of each camera), network (the road of the fused network),"
         " or auto: the first of onnx and labels that is configured, else network with estimator"
         " fused, else geometric.",
         choices=("auto", "onnx", "labels", "geometric", "network"),
-    )  # fmt: skip
+    )
     model: str = _parameter(
         "", "YAML file that describes an ONNX segmenter (see config/segmentation)."
     )
@@ -178,9 +213,10 @@ class SegmentationParameters:
         "", "Label image topic relative to each camera's camera_info topic, e.g. 'labels'."
     )
     classes: str = _parameter(
-        "cityscapes", "Class map of label images: cityscapes (train ids), cityscapes_ids (also"
-        " instance ids, class x 1000 + number), or a YAML file."
-    )  # fmt: skip
+        "cityscapes",
+        "Class map of label images: cityscapes (train ids), cityscapes_ids (also"
+        " instance ids, class x 1000 + number), or a YAML file.",
+    )
 
 
 @dataclass(frozen=True)
@@ -188,14 +224,13 @@ class OutputParameters:
     """What is published and how."""
 
     image_width: int = _parameter(
-        640, "Width of depth images, px; 0 for the source's. The height keeps the aspect.",
-        minimum=0, maximum=16384,
-    )  # fmt: skip
+        640,
+        "Width of depth images, px; 0 for the source's. The height keeps the aspect.",
+        minimum=0,
+        maximum=16384,
+    )
     depth_encoding: str = _parameter(
-        "32FC1",
-        "32FC1 (metres) or 16UC1 (millimetres).",
-        choices=("32FC1", "16UC1"),
-        live=True,
+        "32FC1", "32FC1 (metres) or 16UC1 (millimetres).", choices=("32FC1", "16UC1"), live=True
     )
 
 
@@ -211,21 +246,34 @@ class CloudParameters:
         live=True,
     )
     max_range: float = _parameter(
-        50.0, "Points farther from the base frame (in x and y) are left out, m.",
-        minimum=0.5, maximum=1000.0, live=True,
-    )  # fmt: skip
+        50.0,
+        "Points farther from the base frame (in x and y) are left out, m.",
+        minimum=0.5,
+        maximum=1000.0,
+        live=True,
+    )
     min_confidence: float = _parameter(
-        0.3, "Pixels below this confidence are left out; with estimator embodied the default leaves"
-        " out what was filled in from around it.", minimum=0.0, maximum=1.0, live=True,
-    )  # fmt: skip
+        0.3,
+        "Pixels below this confidence are left out; with estimator embodied the default leaves"
+        " out what was filled in from around it.",
+        minimum=0.0,
+        maximum=1.0,
+        live=True,
+    )
     obstacle_min_height: float = _parameter(
-        0.3, "Points at least this far above the ground are obstacles, m.",
-        minimum=-10.0, maximum=100.0, live=True,
-    )  # fmt: skip
+        0.3,
+        "Points at least this far above the ground are obstacles, m.",
+        minimum=-10.0,
+        maximum=100.0,
+        live=True,
+    )
     obstacle_max_height: float = _parameter(
-        3.0, "Points higher than this above the ground are in nobody's way, m.",
-        minimum=-10.0, maximum=100.0, live=True,
-    )  # fmt: skip
+        3.0,
+        "Points higher than this above the ground are in nobody's way, m.",
+        minimum=-10.0,
+        maximum=100.0,
+        live=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -252,17 +300,20 @@ class QosParameters:
     """Quality of service of the node's topics."""
 
     input: str = _parameter(
-        "sensor_data", "Of images: sensor_data (best effort, pairs with every publisher) or"
+        "sensor_data",
+        "Of images: sensor_data (best effort, pairs with every publisher) or"
         " reliable (asks for lost images again; needs reliable publishers).",
         choices=("sensor_data", "reliable"),
-    )  # fmt: skip
+    )
     input_depth: int = _parameter(
         5, "Images of each camera that wait to be taken.", minimum=1, maximum=1000
     )
     output: str = _parameter(
-        "reliable", "Of results: reliable (pairs with every subscriber) or sensor_data (best"
-        " effort; subscribers must ask for no more).", choices=("reliable", "sensor_data"),
-    )  # fmt: skip
+        "reliable",
+        "Of results: reliable (pairs with every subscriber) or sensor_data (best"
+        " effort; subscribers must ask for no more).",
+        choices=("reliable", "sensor_data"),
+    )
     output_depth: int = _parameter(
         2, "Results of each topic that wait to be sent.", minimum=1, maximum=1000
     )
@@ -273,13 +324,17 @@ class MonitorParameters:
     """What the node says of itself, and keeps for a report."""
 
     latency_budget: float = _parameter(
-        0.2, "/diagnostics warns when the 95th percentile of the latency is above this, s.",
-        minimum=0.0, maximum=60.0, live=True,
-    )  # fmt: skip
-    save_folder: str = _parameter(
-        "", "Where the service save_frame_set writes its bags; empty: ~/.ros/depth_perception.",
+        0.2,
+        "/diagnostics warns when the 95th percentile of the latency is above this, s.",
+        minimum=0.0,
+        maximum=60.0,
         live=True,
-    )  # fmt: skip
+    )
+    save_folder: str = _parameter(
+        "",
+        "Where the service save_frame_set writes its bags; empty: ~/.ros/depth_perception.",
+        live=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -300,11 +355,12 @@ class Parameters:
         True, "Configure and activate the node at once; false leaves that to lifecycle transitions."
     )
     estimator: str = _parameter(
-        "fused", "How depth is computed: fused, by a network that is told what geometry measures on"
+        "fused",
+        "How depth is computed: fused, by a network that is told what geometry measures on"
         " the road; embodied, by that geometry alone; relative, by any network of relative depth,"
         " scaled on the road.",
         choices=ESTIMATORS,
-    )  # fmt: skip
+    )
     rectify: bool = _parameter(
         True, "Rectify raw images before use; false computes on the distorted image grid."
     )
@@ -459,9 +515,13 @@ def load(path: str | Path | None, overrides: dict[str, Any] | None = None) -> Pa
 
 
 PATH_PARAMETERS = (
-    "ego_masks", "segmentation.model", "segmentation.labels_folder", "segmentation.classes",
-    "fused.model", "relative.model",
-)  # fmt: skip
+    "ego_masks",
+    "segmentation.model",
+    "segmentation.labels_folder",
+    "segmentation.classes",
+    "fused.model",
+    "relative.model",
+)
 
 
 _OUR_BLOCKS = ("**", "*", "surround_depth")

@@ -85,9 +85,14 @@ class SurroundPipeline:
         self._views.clear()
 
     def process(
-        self, frame_set: FrameSet, rig: Rig, *, clouds: bool = True, occupancy: bool = True,
+        self,
+        frame_set: FrameSet,
+        rig: Rig,
+        *,
+        clouds: bool = True,
+        occupancy: bool = True,
         embodied: bool = True,
-    ) -> SurroundResult:  # fmt: skip
+    ) -> SurroundResult:
         """Compute everything that is known about one frame set.
 
         Args:

@@ -72,12 +72,7 @@ class Counters:
 
 
 def outputs(
-    result: SurroundResult,
-    parameters: Parameters,
-    counters: Counters,
-    *,
-    now: int,
-    latency: float,
+    result: SurroundResult, parameters: Parameters, counters: Counters, *, now: int, latency: float
 ) -> Iterator[Output]:
     """Yield every output of one result.
 
@@ -108,10 +103,15 @@ def outputs(
         *topics["ground"],
         stamp,
         lambda types: messages.ground_message(
-            types, stamp, frame, ground.normal, ground.height, ground.covariance,
+            types,
+            stamp,
+            frame,
+            ground.normal,
+            ground.height,
+            ground.covariance,
             SOURCES.index(ground.source),
         ),
-    )  # fmt: skip
+    )
     yield Output(
         *topics["status"],
         stamp,

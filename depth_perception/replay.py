@@ -82,10 +82,7 @@ def write_mounting(reader: BagReader, writer: BagWriter) -> None:
             )
         )
     writer.write(
-        "/tf_static",
-        types.new("tf2_msgs/msg/TFMessage", transforms=transforms),
-        time,
-        latched=True,
+        "/tf_static", types.new("tf2_msgs/msg/TFMessage", transforms=transforms), time, latched=True
     )
 
 

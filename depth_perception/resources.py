@@ -56,9 +56,10 @@ def weights_file(gpu: bool) -> Path:
         if path.is_file():
             return path
     raise ModelError(
-        f"the package lacks its network, '{paths[-1]}'", expected="the fused network's weights",
+        f"the package lacks its network, '{paths[-1]}'",
+        expected="the fused network's weights",
         fix=WEIGHTS_FIX,
-    )  # fmt: skip
+    )
 
 
 def config_file(name: str) -> Path:

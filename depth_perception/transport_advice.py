@@ -17,10 +17,7 @@ from depth_perception.bringup import PROFILE_VARIABLES, SEGMENT_BYTES
 
 CYCLONE = "rmw_cyclonedds_cpp"
 SHARED_MEMORY = Path("/dev/shm")
-KERNEL = {
-    "net.core.rmem_max": 2**31 - 1,
-    "net.ipv4.ipfrag_high_thresh": 128 * 2**20,
-}
+KERNEL = {"net.core.rmem_max": 2**31 - 1, "net.ipv4.ipfrag_high_thresh": 128 * 2**20}
 """Kernel settings that large images over UDP need, and to what to set them."""
 ENOUGH = {"net.core.rmem_max": 64 * 2**20, "net.ipv4.ipfrag_high_thresh": 64 * 2**20}
 FRAGMENT_TIME_S = 3
@@ -55,13 +52,15 @@ def of_middleware(rmw: str) -> Finding:
         if uri:
             return Finding("middleware", f"{rmw} with CYCLONEDDS_URI={uri}")
         return Finding(
-            "middleware", f"{rmw} with its defaults: images go through UDP, in small sockets",
+            "middleware",
+            f"{rmw} with its defaults: images go through UDP, in small sockets",
             "set CYCLONEDDS_URI to a file as in docs/transport.md",
-        )  # fmt: skip
+        )
     return Finding(
-        "middleware", f"{rmw}, whose settings for large images are not known here; what counts is"
+        "middleware",
+        f"{rmw}, whose settings for large images are not known here; what counts is"
         " the share above",
-    )  # fmt: skip
+    )
 
 
 def of_profile(rmw: str, profile: str, set_bytes: int) -> Finding:
@@ -77,18 +76,20 @@ def of_profile(rmw: str, profile: str, set_bytes: int) -> Finding:
     variable = next((name for name in PROFILE_VARIABLES if os.environ.get(name)), "")
     if not profile:
         return Finding(
-            "Fast DDS profile", "none: its defaults lose large images",
+            "Fast DDS profile",
+            "none: its defaults lose large images",
             "leave fastdds_profile:=auto, and let /dev/shm have"
             f" {4 * SEGMENT_BYTES / 2**30:.0f} GiB free",
-        )  # fmt: skip
+        )
     seen = f"{profile} ({'from ' + variable if variable else 'applied by launch and by the nodes'})"
     try:
         root = ElementTree.parse(profile).getroot()
     except (OSError, ElementTree.ParseError) as error:
         return Finding(
-            "Fast DDS profile", f"{profile} cannot be read: {error}",
+            "Fast DDS profile",
+            f"{profile} cannot be read: {error}",
             f"correct {variable}, or unset it so that config/fastdds.xml applies",
-        )  # fmt: skip
+        )
     # Its tags have a namespace in one file and none in another.
     segment = max((_integer(e.text) for e in root.iter() if _tag(e) == "segment_size"), default=0)
     if segment < 2 * set_bytes:
@@ -109,9 +110,10 @@ def of_shared_memory(rmw: str, folder: Path = SHARED_MEMORY) -> Finding:
         held = sum(path.lstat().st_blocks * 512 for path in folder.glob("*fastrtps*"))
     except OSError as error:
         return Finding(
-            str(folder), f"cannot be read ({error.strerror})",
+            str(folder),
+            f"cannot be read ({error.strerror})",
             "mount a tmpfs there, or images go through UDP",
-        )  # fmt: skip
+        )
     seen = (
         f"{mebibytes(usage.total)}, {mebibytes(usage.free)} free, {mebibytes(held)} in use by"
         " Fast DDS"

@@ -59,13 +59,15 @@ class Load:
             raise ConfigurationError(
                 f"--cameras {self.cameras} --size {self.width}x{self.height}:"
                 f" {self.cameras * self.image_bytes / 2**30:.1f} GiB at every instant",
-                expected=f"at most {MOST_BYTES / 2**30:g} GiB", fix="take fewer, smaller images",
-            )  # fmt: skip
+                expected=f"at most {MOST_BYTES / 2**30:g} GiB",
+                fix="take fewer, smaller images",
+            )
         if self.instants < 1:
             raise ConfigurationError(
                 f"--rate {self.rate:g} --seconds {self.seconds:g}: not one image",
-                expected="rate times seconds of 1 or more", fix="measure longer",
-            )  # fmt: skip
+                expected="rate times seconds of 1 or more",
+                fix="measure longer",
+            )
 
     @property
     def image_bytes(self) -> int:

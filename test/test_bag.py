@@ -70,9 +70,11 @@ def test_cameras_can_be_chosen_and_topics_named(tmp_path):
     assert rig.names == ["rear"]
     assert [list(s.frames) for s in sets] == [["rear"]] * 3
     rig, _, _ = read(
-        path, cameras=["boot"], image_topics=["/rear/image_raw"],
+        path,
+        cameras=["boot"],
+        image_topics=["/rear/image_raw"],
         camera_info_topics=["/rear/camera_info"],
-    )  # fmt: skip
+    )
     assert rig.names == ["boot"]
 
 
@@ -306,8 +308,10 @@ def test_odometry_of_a_frame_that_base_is_fixed_to_moves_base(tmp_path):
             writer.write("/tf", message, START + index * PERIOD)
     with BagReader(moving, Parameters()) as reader:
         assert [T[:3, 3].tolist() for _, T in reader.odometry] == [
-            [0.0, 0.0, 0.3], [1.0, 0.0, 0.3], [2.0, 0.0, 0.3],
-        ]  # fmt: skip
+            [0.0, 0.0, 0.3],
+            [1.0, 0.0, 0.3],
+            [2.0, 0.0, 0.3],
+        ]
 
 
 def test_the_cloud_with_most_points_is_the_lidar(tmp_path):
@@ -341,11 +345,14 @@ def test_cameras_that_deliver_no_pictures_are_not_cameras(image, info, names):
 @pytest.mark.parametrize(
     ("topic", "rectified"),
     [
-        ("/a/image_rect", True), ("/a/image_rect_color/compressed", True),
-        ("/a/image_rectified", True), ("/a/image_rect_compressed", True),
-        ("/a/image_raw", False), ("/rect/image_raw", False),
+        ("/a/image_rect", True),
+        ("/a/image_rect_color/compressed", True),
+        ("/a/image_rectified", True),
+        ("/a/image_rect_compressed", True),
+        ("/a/image_raw", False),
+        ("/rect/image_raw", False),
     ],
-)  # fmt: skip
+)
 def test_rectified_images_are_told_by_the_topics_last_name(topic, rectified):
     assert is_rectified_topic(topic) == rectified
 

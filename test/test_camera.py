@@ -35,11 +35,17 @@ def camera(name: str) -> CameraModel:
 
 def info(**changes):
     fields = {
-        "width": 640, "height": 480, "distortion_model": "plumb_bob", "d": np.zeros(5),
-        "k": K.ravel(), "r": np.eye(3).ravel(),
-        "p": np.hstack([K, np.zeros((3, 1))]).ravel(), "binning_x": 0, "binning_y": 0,
+        "width": 640,
+        "height": 480,
+        "distortion_model": "plumb_bob",
+        "d": np.zeros(5),
+        "k": K.ravel(),
+        "r": np.eye(3).ravel(),
+        "p": np.hstack([K, np.zeros((3, 1))]).ravel(),
+        "binning_x": 0,
+        "binning_y": 0,
         "roi": SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0, do_rectify=False),
-    }  # fmt: skip
+    }
     return SimpleNamespace(**(fields | changes))
 
 

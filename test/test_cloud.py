@@ -81,9 +81,12 @@ def test_threads_change_no_bit():
     rng = np.random.default_rng(2)
     depths = [rng.uniform(1, 60, (6, 8)).astype(np.float32) for _ in range(5)]
     arguments = (
-        [CAMERA] * 5, [mounted(yaw=y) for y in range(5)], depths,
-        [np.zeros((6, 8, 3), np.uint8)] * 5, [np.ones((6, 8), np.float32)] * 5,
-    )  # fmt: skip
+        [CAMERA] * 5,
+        [mounted(yaw=y) for y in range(5)],
+        depths,
+        [np.zeros((6, 8, 3), np.uint8)] * 5,
+        [np.ones((6, 8), np.float32)] * 5,
+    )
     alone = back_project(*arguments, max_range=30)
     with ThreadPoolExecutor(3) as pool:
         assert back_project(*arguments, max_range=30, executor=pool).tobytes() == alone.tobytes()

@@ -43,11 +43,14 @@ def jpeg(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     "data",
     [
-        encode(".png"), encode(".jpg"), encode(".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
-        encode(".jpg", cv2.IMWRITE_JPEG_RST_INTERVAL, 2), encode(".jpg") + bytes(100),
+        encode(".png"),
+        encode(".jpg"),
+        encode(".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+        encode(".jpg", cv2.IMWRITE_JPEG_RST_INTERVAL, 2),
+        encode(".jpg") + bytes(100),
     ],
     ids=["png", "jpeg", "progressive", "restarts", "padded"],
-)  # fmt: skip
+)
 def test_whole_images_decode(data: bytes) -> None:
     assert declared_size(data) == (40, 30)
     pixels, reason = decompress(data, cv2.IMREAD_COLOR)
@@ -88,8 +91,9 @@ def test_what_promises_too_many_pixels_is_refused_before_anything_is_allocated(
     monkeypatch.setattr(cv2, "imdecode", lambda data, flags: pytest.fail("decoded"))
     assert callable(make)
     assert decompress(make(*size), cv2.IMREAD_COLOR) == (
-        None, f"{size[0]}x{size[1]} pixels promised",
-    )  # fmt: skip
+        None,
+        f"{size[0]}x{size[1]} pixels promised",
+    )
 
 
 def test_one_wrong_byte_of_a_png_is_noticed_before_opencv_sees_it(

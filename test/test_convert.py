@@ -37,8 +37,9 @@ from depth_perception.world.shards import TAR_END, TrueCamera, TrueFrameSet, enc
 KITTI = {"camera_color_left": mounted(0.0, 0.0, 0.06, HEIGHT)}
 DDAD = {"CAMERA_01": mounted(0.0, 1.5, 0.3, HEIGHT), "CAMERA_05": mounted(1.4, 1.4, 0.5, HEIGHT)}
 NUSCENES = {
-    "CAM_FRONT": mounted(0.0, 1.7, 0.0, HEIGHT), "CAM_FRONT_LEFT": mounted(1.2, 1.5, 0.5, HEIGHT),
-}  # fmt: skip
+    "CAM_FRONT": mounted(0.0, 1.7, 0.0, HEIGHT),
+    "CAM_FRONT_LEFT": mounted(1.2, 1.5, 0.5, HEIGHT),
+}
 LATE, SPREAD = 40_000_000, 7_000_000
 
 
@@ -210,19 +211,23 @@ def test_shards_of_the_world_keep_their_exact_truth(tmp_path):
     sets = []
     for i in range(4):
         facts = {
-            "rig": "robot", "drive": i // 2, "index": i % 2, "time": 0.25 * (i % 2),
+            "rig": "robot",
+            "drive": i // 2,
+            "index": i % 2,
+            "time": 0.25 * (i % 2),
             "T_odom_base": pose_at(i).tolist(),
-        }  # fmt: skip
+        }
         sets.append(TrueFrameSet(f"{i:08d}", (camera,), ground, facts))
     data = b"".join(map(encode_set, sets)) + TAR_END
     folder = tmp_path / "shards"
     folder.mkdir()
     (folder / "0.tar").write_bytes(data)
     manifest = {
-        "format": "depth_perception world shards", "version": 1,
+        "format": "depth_perception world shards",
+        "version": 1,
         "arguments": {"sets_per_drive": 2},
         "shards": [{"name": "0.tar", "sets": 4, "bytes": len(data)}],
-    }  # fmt: skip
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     source = open_source(str(folder))
     assert drives_of(source) == {"000000": [0, 1], "000001": [2, 3]}

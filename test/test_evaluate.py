@@ -62,17 +62,33 @@ class Pipeline:
             shape = view.plane.shape
             depth = (view.plane * self.scale).astype(np.float32)
             cameras[name] = CameraResult(
-                frame.stamp, name, view.camera, view.T_base_camera,
-                np.full((*shape, 3), 90, np.uint8), depth, np.ones(shape, np.float32),
+                frame.stamp,
+                name,
+                view.camera,
+                view.T_base_camera,
+                np.full((*shape, 3), 90, np.uint8),
+                depth,
+                np.ones(shape, np.float32),
                 np.where(np.isfinite(depth), 1, 5).astype(np.uint8),
-                view.plane.astype(np.float32), view.plane, np.ones(shape, np.uint8),
-            )  # fmt: skip
+                view.plane.astype(np.float32),
+                view.plane,
+                np.ones(shape, np.uint8),
+            )
         points = np.zeros(3, POINT_DTYPE)
         points["x"] = [5, 10, 20]
         return SurroundResult(
-            frame_set.stamp, cameras, {}, "base_link", self.ground, points, None, None,
-            self.parameters.estimator, "test", {"depth": 0.01},
-        )  # fmt: skip
+            frame_set.stamp,
+            cameras,
+            {},
+            "base_link",
+            self.ground,
+            points,
+            None,
+            None,
+            self.parameters.estimator,
+            "test",
+            {"depth": 0.01},
+        )
 
 
 class NetworkPipeline(Pipeline):
@@ -89,10 +105,17 @@ def drive(points, rig, offset=0.0, lidar_topics=("/lidar",)):
     tree.set("base_link", "lidar", np.eye(4))
     frames = {name: CameraFrame(stamp, image) for name in rig.names}
     reader = SimpleNamespace(
-        path="drive", name="drive", parameters=Parameters(), rig=rig, tree=tree, odometry=[],
-        lidar_topics=list(lidar_topics), topics={"/image": "sensor_msgs/msg/Image"}, problems=[],
+        path="drive",
+        name="drive",
+        parameters=Parameters(),
+        rig=rig,
+        tree=tree,
+        odometry=[],
+        lidar_topics=list(lidar_topics),
+        topics={"/image": "sensor_msgs/msg/Image"},
+        problems=[],
         frame_sets=lambda: iter([FrameSet(stamp, frames)]),
-    )  # fmt: skip
+    )
     scan = SimpleNamespace(
         stamp=stamp + round(offset * SECOND), frame_id="lidar", points=points.astype(np.float32)
     )

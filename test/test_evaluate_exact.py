@@ -193,9 +193,11 @@ def test_truth_of_another_type_is_a_note(tmp_path):
         if topic != DEPTH:
             return message
         return TYPES.new(
-            "sensor_msgs/msg/CompressedImage", header=message.header, format="png",
+            "sensor_msgs/msg/CompressedImage",
+            header=message.header,
+            format="png",
             data=np.zeros(4, np.uint8),
-        )  # fmt: skip
+        )
 
     e = score(write_drive(tmp_path / "drive", change=wrong))
     assert e.exact is None and e.points > 0
@@ -242,11 +244,12 @@ def test_neither_lidar_nor_usable_truth_is_an_error(tmp_path):
     with pytest.raises(BagError, match="no LiDAR"):
         score(bag)
     bag = write_drive(
-        tmp_path / "wrong", leave_out=(LIDAR,),
+        tmp_path / "wrong",
+        leave_out=(LIDAR,),
         change=on_depth(
             None, lambda m: messages.image_message(TYPES, START, "front", picture(0), "bgr8")
         ),
-    )  # fmt: skip
+    )
     with pytest.raises(BagError, match=rf"no image has exact truth.*{DEPTH}"):
         score(bag)
     bag = write_drive(tmp_path / "truth", leave_out=(LIDAR,))

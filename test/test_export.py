@@ -20,12 +20,7 @@ onnx = pytest.importorskip("onnx", reason="onnx writes the model files")
 from depth_perception.network import deployed  # noqa: E402
 from depth_perception.network.checkpoint import save_checkpoint  # noqa: E402
 from depth_perception.network.deployed import DeployedSurround  # noqa: E402
-from depth_perception.network.export import (  # noqa: E402
-    INPUTS,
-    ExportOptions,
-    example_feed,
-    weights_hash,
-)
+from depth_perception.network.export import INPUTS, ExportOptions, example_feed, weights_hash  # noqa: E402
 from depth_perception.network.export_check import axes_of, check  # noqa: E402
 
 SMALL = ExportOptions(cameras=2, image=(60, 96), network=(64, 96))
@@ -89,9 +84,10 @@ def test_int8_is_near_and_smaller(network, files):
     kinds = [node.op_type for node in onnx.load(files["int8"]).graph.node]
     assert kinds.count("QuantizeLinear") > 50
     assert {i.name: i.type.tensor_type.elem_type for i in onnx.load(files["int8"]).graph.input} == {
-        "image": onnx.TensorProto.UINT8, "rays": onnx.TensorProto.FLOAT,
+        "image": onnx.TensorProto.UINT8,
+        "rays": onnx.TensorProto.FLOAT,
         "camera": onnx.TensorProto.FLOAT,
-    }  # fmt: skip
+    }
 
 
 def test_int8_wants_calibration(network, tmp_path):
@@ -108,8 +104,13 @@ def test_a_static_file_has_no_open_axis(network, tmp_path):
     )
     session = OnnxSession(path)
     assert [t.shape for t in (*session.inputs, *session.outputs)] == [
-        (2, 60, 96, 3), (2, 3, 16, 24), (2, 5), (2, 60, 96), (2, 16, 24), (2, 16, 24),
-    ]  # fmt: skip
+        (2, 60, 96, 3),
+        (2, 3, 16, 24),
+        (2, 5),
+        (2, 60, 96),
+        (2, 16, 24),
+        (2, 16, 24),
+    ]
     assert check(network, path, options, [example_feed(options)])
     info = read_fused_model(path)
     assert (info.cameras, info.height, info.width) == (2, 60, 96)
@@ -233,8 +234,12 @@ def test_an_engine_is_built_for_what_the_node_computes(files, monkeypatch, capsy
     assert main(["export", model, "--build-only", "--cameras", "5"]) == 0
     assert "5 cameras, images 640x352, network 512x288" in capsys.readouterr().out
     assert built.pop() == {
-        "cameras": 5, "image_height": 352, "image_width": 640, "rows": 72, "columns": 128,
-    }  # fmt: skip
+        "cameras": 5,
+        "image_height": 352,
+        "image_width": 640,
+        "rows": 72,
+        "columns": 128,
+    }
     wide = ["--image", "640x352", "--width", "640"]
     assert main(["export", model, "--build-only", *wide]) == 0
     assert (built[0]["rows"], built.pop()["columns"]) == (88, 160)

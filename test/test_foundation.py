@@ -55,10 +55,13 @@ def test_normalisation_by_hand():
 @pytest.mark.parametrize(
     ("size", "side"),
     [
-        ({"shortest_edge": 256}, 256), ({"height": 518, "width": 518}, 518),
-        ({"longest_edge": 1024}, 1024), (384, 384), (None, 224),
+        ({"shortest_edge": 256}, 256),
+        ({"height": 518, "width": 518}, 518),
+        ({"longest_edge": 1024}, 1024),
+        (384, 384),
+        (None, 224),
     ],
-)  # fmt: skip
+)
 def test_a_preprocessor_says_how_a_model_wants_images(size, side):
     mean = [0.1, 0.2, 0.3]
     look = pictures.look_of({"image_mean": mean, "size": size}, pictures.IMAGENET)
@@ -290,8 +293,10 @@ def test_parts_of_a_decoder_can_be_freed():
     assert all(p.grad is not None for _, p in free)  # none is unused, as DDP wants it
     parts = {".".join(name.split(".")[1:5]) for name, _ in free}
     assert parts == {
-        "backbone.encoder.layer.3", "neck.fusion_stage.layers.0", "neck.fusion_stage.layers.3"
-    }  # fmt: skip
+        "backbone.encoder.layer.3",
+        "neck.fusion_stage.layers.0",
+        "neck.fusion_stage.layers.3",
+    }
     with pytest.raises(ConfigurationError, match="fusion block 4"):
         model.unfreeze(fusions=(4,))
 
@@ -376,9 +381,12 @@ def test_names_of_weights_that_the_hub_has_are_understood(folders, tmp_path):
 
     folder = _copied(folders["tiny-dinov2"], tmp_path)
     weights = load_file(folder / "model.safetensors")
-    older = {"attention.q_proj": "attention.attention.query", "attention.k_proj":
-             "attention.attention.key", "attention.v_proj": "attention.attention.value",
-             "attention.o_proj": "attention.output.dense"}  # fmt: skip
+    older = {
+        "attention.q_proj": "attention.attention.query",
+        "attention.k_proj": "attention.attention.key",
+        "attention.v_proj": "attention.attention.value",
+        "attention.o_proj": "attention.output.dense",
+    }
     renamed = {}
     for name, value in weights.items():
         for now, before in older.items():
@@ -519,8 +527,9 @@ def test_targets_are_what_the_models_say():
     out = make(images)
     assert settings == {"side": 56, "blocks": [2, 11]}
     assert {name: value.shape for name, value in out.items()} == {
-        "features_2": (2, 32, 4, 7), "features_11": (2, 32, 4, 7)
-    }  # fmt: skip
+        "features_2": (2, 32, 4, 7),
+        "features_11": (2, 32, 4, 7),
+    }
     make, _ = maker("captions", "tiny-blip")
     assert make(images)["caption"].shape == (2, 256)
     with pytest.raises(ConfigurationError, match="deptth"):

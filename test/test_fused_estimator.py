@@ -42,9 +42,12 @@ from depth_perception.pipeline import SurroundPipeline
 WIDE = CameraModel(128, 64, np.array([[90.0, 0, 63.5], [0, 90.0, 20.0], [0, 0, 1]]))
 TALL = CameraModel(96, 96, np.array([[80.0, 0, 47.5], [0, 80.0, 30.0], [0, 0, 1]]))
 FISHEYE = CameraModel(
-    128, 96, np.array([[50.0, 0, 63.5], [0, 50.0, 40.0], [0, 0, 1]]),
-    np.array([0.02, -0.01, 0.0, 0.0]), "equidistant",
-)  # fmt: skip
+    128,
+    96,
+    np.array([[50.0, 0, 63.5], [0, 50.0, 40.0], [0, 0, 1]]),
+    np.array([0.02, -0.01, 0.0, 0.0]),
+    "equidistant",
+)
 
 
 @pytest.fixture(scope="module")
@@ -167,8 +170,10 @@ def test_cameras_of_different_aspects_are_batches_of_their_own(plane_model):
     result = made.process(images(rig), rig)
     assert list(result.cameras) == ["a", "b", "c"]
     assert {n: c.depth.shape for n, c in result.cameras.items()} == {
-        "a": (64, 128), "b": (96, 96), "c": (64, 128),
-    }  # fmt: skip
+        "a": (64, 128),
+        "b": (96, 96),
+        "c": (64, 128),
+    }
     for camera in result.cameras.values():
         assert off_the_plane(camera) < 0.02
     sessions = [batch.session for batch in made.estimator._batches.values()]
@@ -235,9 +240,13 @@ def test_a_rig_of_two_sizes_computes_no_slot_that_nobody_takes(plane_model):
 @pytest.fixture(scope="module")
 def static_model(tmp_path_factory):
     return tiny_fused.model(
-        tmp_path_factory.mktemp("static") / "static.onnx", tiny_fused.network(plane=True),
-        static=True, cameras=3, image=(80, 128), network=(64, 96),
-    )  # fmt: skip
+        tmp_path_factory.mktemp("static") / "static.onnx",
+        tiny_fused.network(plane=True),
+        static=True,
+        cameras=3,
+        image=(80, 128),
+        network=(64, 96),
+    )
 
 
 def test_a_static_file_says_sizes_and_serves_smaller_rigs(static_model):
@@ -424,9 +433,8 @@ def test_rays_are_those_of_pixels_at_stride_four():
     # The first centre at stride 4 of a half-size image is pixel (3.5, 3.5) of the whole.
     assert rays[:, 0, 0] == pytest.approx([(3.5 - 63.5) / 90, (3.5 - 20) / 90, 1])
     blind = CameraModel(
-        128, 96, np.array([[20.0, 0, 63.5], [0, 20.0, 47.5], [0, 0, 1]]),
-        np.zeros(4), "equidistant",
-    )  # fmt: skip
+        128, 96, np.array([[20.0, 0, 63.5], [0, 20.0, 47.5], [0, 0, 1]]), np.zeros(4), "equidistant"
+    )
     rays = network_rays(blind, (128, 96))
     assert np.isfinite(rays).all() and (rays[:, 0, 0] == 0).all() and rays[2, 12, 16] == 1
 

@@ -43,9 +43,12 @@ FACTOR = int(os.environ.get("FUZZ", "1"))
 def cases(count: int) -> Any:
     """Run so many cases, the same ones on every run, without a database or a deadline."""
     return settings(
-        max_examples=count * FACTOR, deadline=None, derandomize=FACTOR == 1, database=None,
+        max_examples=count * FACTOR,
+        deadline=None,
+        derandomize=FACTOR == 1,
+        database=None,
         suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+    )
 
 
 UINT8 = st.sampled_from([0, 1, 2, 255]) | st.integers(0, 255)
@@ -105,9 +108,14 @@ def images(draw: Any) -> SimpleNamespace:
     size = min(step * height, 4096)
     data = draw(st.sampled_from([size, size + 1, max(0, size - 1)]).map(bytes) | DATA)
     return SimpleNamespace(
-        header=header(draw), width=width, height=height, encoding=encoding, step=step,
-        is_bigendian=draw(UINT8), data=array("B", data),
-    )  # fmt: skip
+        header=header(draw),
+        width=width,
+        height=height,
+        encoding=encoding,
+        step=step,
+        is_bigendian=draw(UINT8),
+        data=array("B", data),
+    )
 
 
 @st.composite
@@ -116,9 +124,10 @@ def compressed_images(draw: Any) -> SimpleNamespace:
         draw(st.sampled_from([".jpg", ".png"])), draw(st.booleans()), draw(st.sampled_from([8, 9]))
     )
     return SimpleNamespace(
-        header=header(draw), data=array("B", draw(mutated(whole) | DATA)),
+        header=header(draw),
+        data=array("B", draw(mutated(whole) | DATA)),
         format=draw(st.sampled_from(["jpeg", "png", "bgr8; jpeg compressed bgr8"]) | TEXT),
-    )  # fmt: skip
+    )
 
 
 def numbers(good: list[float]) -> Any:
@@ -139,17 +148,24 @@ def calibrations(draw: Any) -> SimpleNamespace:
     fixed = st.lists(DOUBLE, min_size=9, max_size=9)
     roi = SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0, do_rectify=draw(st.booleans()))
     info = SimpleNamespace(
-        header=header(draw), width=8, height=8, binning_x=0, binning_y=0, roi=roi,
+        header=header(draw),
+        width=8,
+        height=8,
+        binning_x=0,
+        binning_y=0,
+        roi=roi,
         distortion_model=draw(
             st.sampled_from(["plumb_bob", "rational_polynomial", "equidistant", ""]) | TEXT
         ),
         d=draw(numbers([0.1, -0.05, 0.001, 0.001, 0.01]) | numbers([]) | numbers([0.1] * 4)),
-        k=draw(numbers(K) | fixed), r=draw(numbers(np.eye(3).ravel().tolist()) | fixed),
+        k=draw(numbers(K) | fixed),
+        r=draw(numbers(np.eye(3).ravel().tolist()) | fixed),
         p=draw(numbers(P) | numbers([0.0] * 12)),
-    )  # fmt: skip
-    for target, names in ((info, ("width", "height", "binning_x", "binning_y")), (roi, (
-        "x_offset", "y_offset", "width", "height",
-    ))):  # fmt: skip
+    )
+    for target, names in (
+        (info, ("width", "height", "binning_x", "binning_y")),
+        (roi, ("x_offset", "y_offset", "width", "height")),
+    ):
         for name in draw(st.lists(st.sampled_from(names), max_size=2)):
             setattr(target, name, draw(SIZE))
     return info
@@ -160,12 +176,13 @@ def transforms(draw: Any) -> SimpleNamespace:
     x, y, z = draw(numbers([1.5, 0.0, 1.5]).filter(lambda v: len(v) == 3))
     qx, qy, qz, qw = draw(numbers([-0.5, 0.5, -0.5, 0.5]).filter(lambda v: len(v) == 4))
     return SimpleNamespace(
-        header=header(draw), child_frame_id=draw(TEXT),
+        header=header(draw),
+        child_frame_id=draw(TEXT),
         transform=SimpleNamespace(
             translation=SimpleNamespace(x=x, y=y, z=z),
             rotation=SimpleNamespace(x=qx, y=qy, z=qz, w=qw),
         ),
-    )  # fmt: skip
+    )
 
 
 @st.composite
@@ -181,11 +198,16 @@ def clouds(draw: Any) -> SimpleNamespace:
     row_step = draw(st.just(min(width * point_step, 2**32 - 1)) | SIZE)
     size = min(row_step * height, 4096)
     return SimpleNamespace(
-        header=header(draw), width=width, height=height, point_step=point_step, row_step=row_step,
+        header=header(draw),
+        width=width,
+        height=height,
+        point_step=point_step,
+        row_step=row_step,
         fields=[SimpleNamespace(name=n, offset=o, datatype=d, count=1) for n, o, d in fields],
-        is_bigendian=draw(st.booleans()), is_dense=draw(st.booleans()),
+        is_bigendian=draw(st.booleans()),
+        is_dense=draw(st.booleans()),
         data=array("B", draw(st.just(bytes(size)) | DATA)),
-    )  # fmt: skip
+    )
 
 
 def attempt(function: Any, *arguments: Any) -> Any:
@@ -253,9 +275,12 @@ def pipelines() -> Any:
 
 @cases(700)
 @given(
-    calibrations(), transforms(), st.booleans(), st.booleans(),
+    calibrations(),
+    transforms(),
+    st.booleans(),
+    st.booleans(),
     st.tuples(st.integers(1, 9), st.integers(1, 9)) | st.just((8, 8)),
-)  # fmt: skip
+)
 def test_rig_and_pipeline(
     info: Any, transform: Any, rectified: bool, rectify: bool, size: tuple[int, int]
 ) -> None:
@@ -270,9 +295,8 @@ def test_rig_and_network(info: Any, transform: Any, rectified: bool, rectify: bo
 
 
 def check_rig(
-    estimator: str, info: Any, transform: Any, rectified: bool, rectify: bool,
-    size: tuple[int, int],
-) -> None:  # fmt: skip
+    estimator: str, info: Any, transform: Any, rectified: bool, rectify: bool, size: tuple[int, int]
+) -> None:
     """One camera of any calibration and mounting beside a good one."""
     edge = attempt(messages.decode_transform, transform)
     T = mounting("front") if edge is None else edge[2]
@@ -299,10 +323,18 @@ def check_rig(
 def _info_of(camera: Any) -> SimpleNamespace:
     roi = SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0, do_rectify=False)
     return SimpleNamespace(
-        width=camera.width, height=camera.height, k=camera.K.ravel(), d=camera.D,
-        r=camera.R.ravel(), p=np.zeros(12), distortion_model="plumb_bob", binning_x=0, binning_y=0,
-        roi=roi, header=SimpleNamespace(frame_id="rear"),
-    )  # fmt: skip
+        width=camera.width,
+        height=camera.height,
+        k=camera.K.ravel(),
+        d=camera.D,
+        r=camera.R.ravel(),
+        p=np.zeros(12),
+        distortion_model="plumb_bob",
+        binning_x=0,
+        binning_y=0,
+        roi=roi,
+        header=SimpleNamespace(frame_id="rear"),
+    )
 
 
 @pytest.fixture(scope="module")

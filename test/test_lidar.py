@@ -113,9 +113,17 @@ def test_a_plane_moves_with_the_vehicle():
 
 def test_road_points_by_corridor_and_distance_from_the_plane():
     points = np.array(
-        [[20, 0, 0.19], [20, 0, 0.21], [20, 3.9, 0], [20, 4.1, 0], [39.9, 0, 0], [40.1, 0, 0],
-         [39.9, 3.9, 0], [-20, 0, -0.1]]
-    )  # fmt: skip
+        [
+            [20, 0, 0.19],
+            [20, 0, 0.21],
+            [20, 3.9, 0],
+            [20, 4.1, 0],
+            [39.9, 0, 0],
+            [40.1, 0, 0],
+            [39.9, 3.9, 0],
+            [-20, 0, -0.1],
+        ]
+    )
     np.testing.assert_array_equal(
         road_points(points, GroundPlane(), PROTOCOL),
         [True, False, True, False, True, False, False, True],

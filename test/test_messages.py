@@ -204,9 +204,12 @@ def test_transforms_must_be_rigid():
     st.sampled_from(
         ["bgr8", "mono8", "mono16", "yuv422", "nv12", "bayer_grbg8", "32FC1", "8UC7", ""]
     ),
-    st.integers(-2, 40), st.integers(-2, 40), st.integers(0, 200), st.binary(max_size=3000),
+    st.integers(-2, 40),
+    st.integers(-2, 40),
+    st.integers(0, 200),
+    st.binary(max_size=3000),
     st.integers(0, 2),
-)  # fmt: skip
+)
 def test_random_images_give_an_array_or_our_own_error(encoding, height, width, step, data, endian):
     message = SimpleNamespace(
         encoding=encoding, height=height, width=width, step=step, is_bigendian=endian, data=data
@@ -224,9 +227,10 @@ def test_random_images_give_an_array_or_our_own_error(encoding, height, width, s
 def test_compressed_bytes_that_are_no_image_are_refused_for_images_and_labels(data):
     message = TYPES.new(
         "sensor_msgs/msg/CompressedImage",
-        header=messages.header(TYPES, STAMP, "cam"), format="png",
+        header=messages.header(TYPES, STAMP, "cam"),
+        format="png",
         data=np.frombuffer(data, np.uint8),
-    )  # fmt: skip
+    )
     with pytest.raises(MessageError, match="/cam"):
         messages.decode_image(message, "/cam")
     with pytest.raises(MessageError, match="/cam/labels"):

@@ -90,8 +90,11 @@ def test_the_image_encoder_is_efficientnet_lite_with_its_batch_norms_folded():
         features = trunk(image)
     assert torch.allclose(features[-1], x, atol=1e-4)
     assert [tuple(f.shape[1:]) for f in features] == [
-        (24, 56, 56), (40, 28, 28), (112, 14, 14), (192, 7, 7)
-    ]  # fmt: skip
+        (24, 56, 56),
+        (40, 28, 28),
+        (112, 14, 14),
+        (192, 7, 7),
+    ]
     assert trunk.channels == (24, 40, 112, 192)
 
 
@@ -203,11 +206,15 @@ def test_every_part_can_be_taken_away(switch):
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        ({"size": "huge"}, "huge"), ({"trunk": "vgg"}, "vgg"), ({"depth": 3}, "depth"),
-        ({"heads": 5}, "heads 5"), ({"bins": 1}, "1 bins"), ({"temperature": 0.0}, "temperature"),
+        ({"size": "huge"}, "huge"),
+        ({"trunk": "vgg"}, "vgg"),
+        ({"depth": 3}, "depth"),
+        ({"heads": 5}, "heads 5"),
+        ({"bins": 1}, "1 bins"),
+        ({"temperature": 0.0}, "temperature"),
         ({"widths": [8, 8, 8]}, "widths"),
     ],
-)  # fmt: skip
+)
 def test_an_impossible_network_is_refused_by_name(values, named):
     with pytest.raises(ConfigurationError, match=named):
         NetworkConfiguration.from_dict(values)

@@ -156,8 +156,11 @@ def test_wheel_has_the_modules_and_the_shared_files_and_no_tests(tmp_path):
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
         env={k: v for k, v in os.environ.items() if k != "AMENT_PREFIX_PATH"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert str(prefix / "share" / "depth_perception") in done.stdout

@@ -45,8 +45,9 @@ def test_no_turn_is_the_identity_and_has_a_gradient():
 
 def test_the_inverse_undoes_a_motion():
     generator = torch.Generator().manual_seed(3)
-    T = ph.transform_of(torch.randn(5, 3, generator=generator),
-                        torch.randn(5, 3, generator=generator))  # fmt: skip
+    T = ph.transform_of(
+        torch.randn(5, 3, generator=generator), torch.randn(5, 3, generator=generator)
+    )
     together = ph.inverse_of(T) @ T
     torch.testing.assert_close(together, torch.eye(4).expand(5, 4, 4), atol=1e-5, rtol=0)
     T = T.view(1, 5, 4, 4)

@@ -159,9 +159,10 @@ def test_a_camera_that_fails_leaves_the_others(tmp_path, capsys):
     with open_bag(tmp_path / "out") as reader:
         topics = {c.topic: c.msgcount for c in reader.connections}
         status = [
-            reader.deserialize(raw, c.msgtype) for c, _, raw in reader.messages()
+            reader.deserialize(raw, c.msgtype)
+            for c, _, raw in reader.messages()
             if c.topic == "/surround_depth/status"
-        ]  # fmt: skip
+        ]
     assert topics["/surround_depth/front/depth/image_rect"] == 3
     assert "/surround_depth/rear/depth/image_rect" not in topics
     front, rear = status[0].cameras

@@ -39,9 +39,14 @@ def test_no_module_loads_what_can_run(path: Path) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "import pickle", "from joblib import load", "eval(x)", "yaml.load(f)", "torch.load(p)",
-        "np.load(p, allow_pickle=True)", "subprocess.run(c, shell=True)",
+        "import pickle",
+        "from joblib import load",
+        "eval(x)",
+        "yaml.load(f)",
+        "torch.load(p)",
+        "np.load(p, allow_pickle=True)",
+        "subprocess.run(c, shell=True)",
     ],
-)  # fmt: skip
+)
 def test_the_check_would_notice(code: str) -> None:
     assert unsafe(ast.parse(code))

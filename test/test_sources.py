@@ -58,8 +58,9 @@ KITTI = {"camera_color_left": mounted(0.0, 0.0, 0.06, HEIGHT)}
 STEREO = {**KITTI, "camera_color_right": mounted(0.0, 0.0, -0.48, HEIGHT)}
 DDAD = {"CAMERA_01": mounted(0.0, 1.5, 0.3, HEIGHT), "CAMERA_05": mounted(1.4, 1.4, 0.5, HEIGHT)}
 NUSCENES = {
-    "CAM_FRONT": mounted(0.0, 1.7, 0.0, HEIGHT), "CAM_FRONT_LEFT": mounted(1.2, 1.5, 0.5, HEIGHT),
-}  # fmt: skip
+    "CAM_FRONT": mounted(0.0, 1.7, 0.0, HEIGHT),
+    "CAM_FRONT_LEFT": mounted(1.2, 1.5, 0.5, HEIGHT),
+}
 LATE, SPREAD = 40_000_000, 7_000_000
 
 
@@ -88,9 +89,10 @@ def nuscenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def texts(kitti: Path, ddad: Path, nuscenes: Path) -> dict[str, str]:
     return {
-        "kitti": f"kitti_raw:{kitti}", "ddad": f"ddad:{ddad}?split=train&ego_masks=none",
+        "kitti": f"kitti_raw:{kitti}",
+        "ddad": f"ddad:{ddad}?split=train&ego_masks=none",
         "nuscenes": f"nuscenes:{nuscenes}?ego_masks=none",
-    }  # fmt: skip
+    }
 
 
 def expect_plane(sample: TrueFrameSet, names: list[str]) -> None:
@@ -145,8 +147,10 @@ def test_one_camera_brings_its_own_instant_and_pose(kind, kitti, ddad, nuscenes)
 @pytest.mark.parametrize("kind", ["kitti", "ddad", "nuscenes"])
 def test_neighbours_end_where_a_drive_ends(kind, kitti, ddad, nuscenes):
     text = {
-        "kitti": f"kitti_raw:{kitti}", "ddad": f"ddad:{ddad}", "nuscenes": f"nuscenes:{nuscenes}",
-    }[kind]  # fmt: skip
+        "kitti": f"kitti_raw:{kitti}",
+        "ddad": f"ddad:{ddad}",
+        "nuscenes": f"nuscenes:{nuscenes}",
+    }[kind]
     source = open_source(text)
     ends = {"kitti": [0, 3], "ddad": [0, 3, 5], "nuscenes": [0, 2, 5]}[kind]
     assert len(source) == ends[-1]
@@ -230,9 +234,10 @@ def test_both_forms_of_lists_are_read(tmp_path):
         " 2011_09_28_drive_0001_sync/proj_depth/groundtruth/image_02/0000000005.png 721.5377\n"
     )
     assert read_split(file) == [
-        ("2011_09_26_drive_0002_sync", 69, "l"), ("2011_09_26_drive_0022_sync", 473, "r"),
+        ("2011_09_26_drive_0002_sync", 69, "l"),
+        ("2011_09_26_drive_0022_sync", 473, "r"),
         ("2011_09_28_drive_0001_sync", 5, "l"),
-    ]  # fmt: skip
+    ]
     file.write_text("2011_09_26 5 l\n")
     with pytest.raises(ConfigurationError, match="line 1"):
         read_split(file)

@@ -196,9 +196,11 @@ def boxes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = b"".join(encode_set(_box_set(k)) for k in range(4)) + TAR_END
     (folder / "0.tar").write_bytes(data)
     manifest = {
-        "format": "depth_perception world shards", "version": 1, "arguments": {},
+        "format": "depth_perception world shards",
+        "version": 1,
+        "arguments": {},
         "shards": [{"name": "0.tar", "sets": 4, "bytes": len(data)}],
-    }  # fmt: skip
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
@@ -224,18 +226,23 @@ def network(boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def _configuration(folder: Path, network: str, **options: Any) -> TrainingConfiguration:
     chosen: dict[str, Any] = {
-        "depth": network, "semantics": "lite0", "fusion": True, "temperatures": (2.0,), "most": 2,
+        "depth": network,
+        "semantics": "lite0",
+        "fusion": True,
+        "temperatures": (2.0,),
+        "most": 2,
         **options,
-    }  # fmt: skip
+    }
     return TrainingConfiguration(
-        system="bridging_gates", options=Options(**chosen),
+        system="bridging_gates",
+        options=Options(**chosen),
         data=DataConfiguration(
             folders=(str(folder),), validation=str(folder), sizes=((96, 64),), workers=0
         ),
         schedule=ScheduleConfiguration(
             steps=4, batch=2, warm_up=2, average=0.5, rate=1e-2, trunk_rate=1e-2
         ),
-    )  # fmt: skip
+    )
 
 
 def _batch(configuration: TrainingConfiguration, count: int = 2) -> dict[str, torch.Tensor]:
@@ -405,11 +412,13 @@ def test_the_shipped_network_can_be_the_depth_stream():
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"gates": False, "fusion": False}, "something to learn"), ({"temperature": 0.0}, "above"),
-        ({"temperatures": (2.0, -1.0)}, "-1.0"), ({"gradient": -1.0}, "gradient -1.0"),
+        ({"gates": False, "fusion": False}, "something to learn"),
+        ({"temperature": 0.0}, "above"),
+        ({"temperatures": (2.0, -1.0)}, "-1.0"),
+        ({"gradient": -1.0}, "gradient -1.0"),
         ({"space": "linear"}, "one of inverse, log"),
     ],
-)  # fmt: skip
+)
 def test_options_that_cannot_be_are_named(options, named):
     with pytest.raises(ConfigurationError, match=named):
         Options(**options)

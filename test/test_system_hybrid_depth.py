@@ -14,25 +14,14 @@ pytest.importorskip("torch", reason="PyTorch trains")
 pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's wheel")
 
 import torch
-from tiny_street import (
-    LIGHT,
-    STEP,
-    WALL,
-    batch_of,
-    configuration_of,
-    learn,
-    nothing,
-    write_street,
-)
+from tiny_street import LIGHT, STEP, WALL, batch_of, configuration_of, learn, nothing, write_street
 
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.network.prior import prior_of
 from depth_perception.training import cost_volume as cv
 from depth_perception.training import hybrid_encoder as he
 from depth_perception.training import ranking, self_supervised
-from depth_perception.training.configuration import (
-    from_dict,
-)
+from depth_perception.training.configuration import from_dict
 from depth_perception.training.fit import train
 from depth_perception.training.hybrid_networks import Options, Ranking, first_tokens
 from depth_perception.training.systems import hybrid_depth
@@ -520,13 +509,17 @@ def test_frames_without_neighbours_are_scored_one_by_one(street, tmp_path):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"stage": "depht"}, "options.stage 'depht'"), ({"encoder": "clip"}, "encoder 'clip'"),
-        ({"pipeline": "many"}, "options.pipeline"), ({"tokens": 0}, "options.tokens 0"),
+        ({"stage": "depht"}, "options.stage 'depht'"),
+        ({"encoder": "clip"}, "encoder 'clip'"),
+        ({"pipeline": "many"}, "options.pipeline"),
+        ({"tokens": 0}, "options.tokens 0"),
         ({"nearest": 5.0, "farthest": 2.0}, "options.nearest 5.0"),
-        ({"start_teacher": "weights.pt"}, "start_teacher"), ({"token": 3}, "options.token "),
-        ({"planes": 1}, "options.planes"), ({"embodied": -0.1}, "options.embodied -0.1"),
+        ({"start_teacher": "weights.pt"}, "start_teacher"),
+        ({"token": 3}, "options.token "),
+        ({"planes": 1}, "options.planes"),
+        ({"embodied": -0.1}, "options.embodied -0.1"),
     ],
-)  # fmt: skip
+)
 def test_wrong_options_are_named(options, named):
     with pytest.raises(ConfigurationError, match=named):
         from_dict({"system": "hybrid_depth", "options": options})

@@ -40,12 +40,7 @@ from depth_perception.training.systems.intrinsic import (
 )
 from depth_perception.world import labels
 from depth_perception.world.rigs import mounting
-from depth_perception.world.shards import (
-    DatasetError,
-    TrueCamera,
-    TrueFrameSet,
-    encode_set,
-)
+from depth_perception.world.shards import DatasetError, TrueCamera, TrueFrameSet, encode_set
 
 CONFIG = Path(__file__).parents[1] / "config/training/intrinsic.yaml"
 NARROW = NetworkConfiguration(
@@ -237,8 +232,11 @@ POSE = mounting(0.0, 0.0, 1.5, 0.0, 4.0, 0.0)
 
 
 def _texture(x: np.ndarray, y: np.ndarray, phase: float) -> np.ndarray:
-    waves = [np.sin(2.7 * x + phase) * np.cos(2.3 * y), np.sin(1.6 * x - 1.9 * y + 2 * phase),
-             np.cos(3.9 * y + 1.5 * x)]  # fmt: skip
+    waves = [
+        np.sin(2.7 * x + phase) * np.cos(2.3 * y),
+        np.sin(1.6 * x - 1.9 * y + 2 * phase),
+        np.cos(3.9 * y + 1.5 * x),
+    ]
     return np.clip(0.45 + 0.15 * np.stack(waves, -1).cumsum(-1), 0, 1)
 
 
@@ -293,14 +291,19 @@ def dry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _configuration(folder: Path, steps: int = 2, **options: object) -> TrainingConfiguration:
     return TrainingConfiguration(
-        system="intrinsic", network=NARROW,
+        system="intrinsic",
+        network=NARROW,
         data=DataConfiguration(
-            folders=(str(folder),), validation=str(folder), sizes=((96, 64),), crop=(1.0, 1.0),
-            appearance=0.0, workers=0,
+            folders=(str(folder),),
+            validation=str(folder),
+            sizes=((96, 64),),
+            crop=(1.0, 1.0),
+            appearance=0.0,
+            workers=0,
         ),
         schedule=ScheduleConfiguration(steps=steps, batch=2, warm_up=2, average=0.5, rate=2e-3),
         options=IntrinsicOptions(**{"warm_up": 1, **options}),
-    )  # fmt: skip
+    )
 
 
 def _batch(folder: Path) -> dict[str, torch.Tensor]:
@@ -451,9 +454,11 @@ def test_the_loss_of_a_teacher_falls(streets, mask):
 
 def test_the_loss_of_a_student_falls(streets, teachers):
     configuration = _configuration(
-        streets, stage="student", teacher_plain=str(teachers["plain"]),
+        streets,
+        stage="student",
+        teacher_plain=str(teachers["plain"]),
         teacher_masked=str(teachers["masked"]),
-    )  # fmt: skip
+    )
     first, last = _falls(_nearer(configuration), 12)
     assert last < 0.8 * first
 
@@ -540,10 +545,11 @@ def test_data_that_will_not_do_are_named(streets, tmp_path):
     ("options", "named"),
     [
         ({"stage": "teacher"}, r"options\.stage 'teacher'"),
-        ({"residual_channels": 2}, "residual_channels 2"), ({"neighbour": 0}, "neighbour 0"),
+        ({"residual_channels": 2}, "residual_channels 2"),
+        ({"neighbour": 0}, "neighbour 0"),
         ({"magin": 4.0}, r"options\.magin does not exist"),
     ],
-)  # fmt: skip
+)
 def test_wrong_options_are_named(options, named):
     with pytest.raises(ConfigurationError, match=named):
         from_dict({"system": "intrinsic", "options": options})

@@ -269,9 +269,10 @@ def test_chamfer_by_hand():
     found = distillation.bin_chamfer(centres, depth, _row(1.0, 1.0, 0.0))
     assert found.item() == pytest.approx(2.25 / 2 + 0.25 / 2)
     both = distillation.bin_chamfer(
-        centres.repeat(2, 1), depth.repeat(2, 1, 1, 1),
+        centres.repeat(2, 1),
+        depth.repeat(2, 1, 1, 1),
         torch.cat([_row(1.0, 1.0, 0.0), _row(0.0, 0.0, 0.0)]),
-    )  # fmt: skip
+    )
     assert both.item() == pytest.approx(2.25 / 2 + 0.25 / 2)
 
 
@@ -305,9 +306,11 @@ def _stored(folder: Path, sets: list[TrueFrameSet]) -> Path:
     data = b"".join(encode_set(item) for item in sets) + TAR_END
     (folder / "0.tar").write_bytes(data)
     manifest = {
-        "format": "depth_perception world shards", "version": 1, "arguments": {},
+        "format": "depth_perception world shards",
+        "version": 1,
+        "arguments": {},
         "shards": [{"name": "0.tar", "sets": len(sets), "bytes": len(data)}],
-    }  # fmt: skip
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
@@ -326,10 +329,12 @@ def _data(folder: Path) -> DataConfiguration:
 
 def _configuration(folder: Path, **options: object) -> TrainingConfiguration:
     return TrainingConfiguration(
-        system="surround_distillation", network=NETWORK, data=_data(folder),
+        system="surround_distillation",
+        network=NETWORK,
+        data=_data(folder),
         schedule=ScheduleConfiguration(steps=24, batch=1, warm_up=4, average=0.5),
         options=Options(**options),  # type: ignore[arg-type]
-    )  # fmt: skip
+    )
 
 
 def _batch(folder: Path, count: int = 2) -> dict[str, torch.Tensor]:
@@ -495,8 +500,10 @@ def test_whatever_the_teacher_the_student_begins_alike(rigs, student, tmp_path):
     save_checkpoint(tmp_path / "teacher.pt", student, {})
     starts = []
     kinds: tuple[dict[str, object], ...] = (
-        {}, {"teacher": str(tmp_path / "teacher.pt")}, {"ckd": 0.0, "vrkd": 0.0, "chamfer": 0.0},
-    )  # fmt: skip
+        {},
+        {"teacher": str(tmp_path / "teacher.pt")},
+        {"ckd": 0.0, "vrkd": 0.0, "chamfer": 0.0},
+    )
     for options in kinds:
         torch.manual_seed(5)
         model = Training().build(_configuration(rigs, **options))
@@ -688,12 +695,15 @@ def test_training_lowers_all_terms_and_the_student_is_shipped(rigs, tmp_path):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"cameras": 0}, "options.cameras 0"), ({"cameras": 1}, "options.vrkd"),
-        ({"slots": "mine"}, "options.slots 'mine'"), ({"relation": "near"}, "options.relation"),
-        ({"ckd": -1.0}, "options.ckd"), ({"spread": 0.0}, "options.spread"),
+        ({"cameras": 0}, "options.cameras 0"),
+        ({"cameras": 1}, "options.vrkd"),
+        ({"slots": "mine"}, "options.slots 'mine'"),
+        ({"relation": "near"}, "options.relation"),
+        ({"ckd": -1.0}, "options.ckd"),
+        ({"spread": 0.0}, "options.spread"),
         ({"tutor": "oracle"}, "options.tutor does not exist"),
     ],
-)  # fmt: skip
+)
 def test_bad_options_are_named(options, named):
     with pytest.raises(ConfigurationError, match=named):
         from_dict({"system": "surround_distillation", "options": options})

@@ -132,9 +132,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     content = b"".join(encode_set(item) for item in sets) + TAR_END
     (folder / "0.tar").write_bytes(content)
     manifest = {
-        "format": "depth_perception world shards", "version": 1, "arguments": {},
+        "format": "depth_perception world shards",
+        "version": 1,
+        "arguments": {},
         "shards": [{"name": "0.tar", "sets": 4, "bytes": len(content)}],
-    }  # fmt: skip
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
@@ -210,8 +212,13 @@ def test_sentences_of_three_objects():
 
 def test_wording_of_depths():
     assert [spoken(d) for d in (0.52, 4.04, 9.94, 9.96, 32.4, 79.8)] == [
-        "0.5", "4.0", "9.9", "10", "32", "80",
-    ]  # fmt: skip
+        "0.5",
+        "4.0",
+        "9.9",
+        "10",
+        "32",
+        "80",
+    ]
     alone = sentence(SceneObject("traffic sign", 12.0, 1), 1)
     assert alone == "a traffic sign is 12 metres away, number 1 of 1 from the farthest."
 
@@ -228,8 +235,9 @@ def test_touching_cars_are_two_by_their_instances_and_one_without():
     instances[10:20, 8] = 0
     label[10:20, 8] = labels.POLE
     assert [(kind, int(m.sum())) for kind, m in masks_of(label, instances)] == [
-        (labels.CAR, 190), (labels.POLE, 10),
-    ]  # fmt: skip
+        (labels.CAR, 190),
+        (labels.POLE, 10),
+    ]
 
 
 def test_objects_without_depth_and_all_but_the_largest_are_left_out():
@@ -259,8 +267,13 @@ def test_caption_of_a_scene():
 def test_all_that_is_said_is_in_the_vocabulary():
     texts = [SENTENCES, *BACKGROUND.values(), *(w for pair in THINGS.values() for w in pair)]
     for setting in PLACES:
-        for rain, fog, cover, sun in ((1, 0, 1, 1), (0, 0.1, 1, 1), (0, 0, 1, 1), (0, 0, 0.7, 0.1),
-                                      (0, 0, 0.1, 0.3)):  # fmt: skip
+        for rain, fog, cover, sun in (
+            (1, 0, 1, 1),
+            (0, 0.1, 1, 1),
+            (0, 0, 1, 1),
+            (0, 0, 0.7, 0.1),
+            (0, 0, 0.1, 0.3),
+        ):
             weather = {"rain": rain, "fog": fog, "cover": cover, "sun": [0, 0, sun]}
             facts = {"setting": setting, "weather": weather}
             texts.append(scene_caption(facts, _camera().label, masks_of(_camera().label)))
@@ -333,8 +346,10 @@ def test_what_a_sample_says_follows_the_options(data):
 
     def text(**options: object) -> str:
         images = DescribedImages(
-            configuration, Description(**options), change=False  # type: ignore[arg-type]
-        )  # fmt: skip
+            configuration,
+            Description(**options),
+            change=False,  # type: ignore[arg-type]
+        )
         return decoded(images[(0, 0, 0)]["text"][None])[0]
 
     caption = "a rainy suburban street with a truck and a car and a person and sky."
@@ -402,9 +417,11 @@ def test_who_finds_classes_by_a_network_sees_no_true_instances(tmp_path):
     payload = encode_set(item) + TAR_END
     (folder / "0.tar").write_bytes(payload)
     manifest = {
-        "format": "depth_perception world shards", "version": 1, "arguments": {},
+        "format": "depth_perception world shards",
+        "version": 1,
+        "arguments": {},
         "shards": [{"name": "0.tar", "sets": 1, "bytes": len(payload)}],
-    }  # fmt: skip
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     configuration = DataConfiguration(folders=(str(folder),), sizes=((128, 96),))
     told = []
@@ -474,9 +491,16 @@ def test_no_noise_gives_the_mean_and_one_gives_a_deviation_more():
 def test_words_and_numbers_and_their_order_count():
     encoder = WordEncoder(16, 2).eval()
     near, far, again, other, unknown, swapped, empty = encoder(
-        ["a car is 5.0 metres away", "a car is 50 metres away", "A car is 5.00 metres away!",
-         "a xyz is 5.0 metres away", "a zyx is 5.0 metres away", "a car away is 5.0 metres", ""]
-    )  # fmt: skip
+        [
+            "a car is 5.0 metres away",
+            "a car is 50 metres away",
+            "A car is 5.00 metres away!",
+            "a xyz is 5.0 metres away",
+            "a zyx is 5.0 metres away",
+            "a car away is 5.0 metres",
+            "",
+        ]
+    )
     torch.testing.assert_close(near, again)
     torch.testing.assert_close(other, unknown)
     for different in (far, other, swapped, empty):
@@ -650,8 +674,10 @@ def test_a_text_alone_tells_near_from_far():
         loss.backward()
         optimizer.step()
     model.eval()
-    middle = [sample_depths(model, text, 4, size=(128, 96), focal=70.0)[..., :92, :].median()
-              for text in texts]  # fmt: skip
+    middle = [
+        sample_depths(model, text, 4, size=(128, 96), focal=70.0)[..., :92, :].median()
+        for text in texts
+    ]
     assert middle[0] > 1.5 * middle[1]
 
 
@@ -681,10 +707,21 @@ def test_two_processes_learn_by_turns(data, tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(to_dict(configuration)))
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",
-        "-m", "depth_perception.cli.main", "train", str(path), "-o", str(tmp_path / "run"),
-        "--device", "cpu",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--standalone",
+        "-m",
+        "depth_perception.cli.main",
+        "train",
+        str(path),
+        "-o",
+        str(tmp_path / "run"),
+        "--device",
+        "cpu",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -721,12 +758,17 @@ def test_a_wrong_checkpoint_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"latent": 30}, "latent 30"), ({"latent": 32, "heads": 3}, "heads 3"),
-        ({"layers": 0}, "layers 0"), ({"share": 1.0}, "share 1.0"), ({"objects": 0}, "objects 0"),
-        ({"captions": "nowhere"}, "nowhere"), ({"caption": "scene"}, "options.caption does not"),
-        ({"embodied": "yes"}, "options.embodied"), ({"farthest": 0.5}, "farthest 0.5"),
+        ({"latent": 30}, "latent 30"),
+        ({"latent": 32, "heads": 3}, "heads 3"),
+        ({"layers": 0}, "layers 0"),
+        ({"share": 1.0}, "share 1.0"),
+        ({"objects": 0}, "objects 0"),
+        ({"captions": "nowhere"}, "nowhere"),
+        ({"caption": "scene"}, "options.caption does not"),
+        ({"embodied": "yes"}, "options.embodied"),
+        ({"farthest": 0.5}, "farthest 0.5"),
     ],
-)  # fmt: skip
+)
 def test_wrong_options_are_named(options, named):
     with pytest.raises(ConfigurationError, match=named):
         from_dict({"system": "vision_language", "options": options})

@@ -70,10 +70,11 @@ def _source(folder: Path, cameras: int = 2, lens: bool = False, size: int = SETS
     folder.mkdir()
     (folder / "0.tar").write_bytes(data)
     manifest = {
-        "format": "depth_perception world shards", "version": 1,
+        "format": "depth_perception world shards",
+        "version": 1,
         "arguments": {"sets_per_drive": size},
         "shards": [{"name": "0.tar", "sets": size, "bytes": len(data)}],
-    }  # fmt: skip
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return str(folder)
 
@@ -89,9 +90,10 @@ def _make(images: torch.Tensor) -> Mapping[str, np.ndarray]:
     half = [_inverse(i, HEIGHT // 2, WIDTH // 2) for i in numbers]
     eighth = [_inverse(i, HEIGHT // 8, WIDTH // 8) for i in numbers]
     return {
-        "teacher": np.stack(half), "features": np.stack([[x, -x] for x in eighth]),
+        "teacher": np.stack(half),
+        "features": np.stack([[x, -x] for x in eighth]),
         "caption": encode_text([f"image {i}" for i in numbers], 16),
-    }  # fmt: skip
+    }
 
 
 def _compute(folder: Path, source: str, make: Callable[..., Any] = _make, **more: Any) -> str:
@@ -155,8 +157,9 @@ def test_rigs_of_cameras_and_triplets_have_targets_too(stored, tmp_path):
         for k in range(2):
             _check({name: item[name][k] for name in ("teacher", "features", "depth")})
         assert {decode_text(row) for row in item["caption"]} == {
-            f"image {2 * seed}", f"image {2 * seed + 1}"
-        }  # fmt: skip
+            f"image {2 * seed}",
+            f"image {2 * seed + 1}",
+        }
     bent = _compute(tmp_path / "targets", _source(tmp_path / "data", cameras=1, lens=True))
     triplets = WithTargets(Triplets(_data(bent)), (bent,))
     for seed in range(4):  # these are undistorted
@@ -243,17 +246,19 @@ def test_targets_of_another_model_or_source_are_not_mixed(stored, tmp_path):
     source = _source(tmp_path / "data", size=2)
     _compute(folder, source)
     for more, named in (
-        ({"model": "another"}, "model 'a plane'"), ({"settings": {"side": 3}}, "settings {}"),
-    ):  # fmt: skip
+        ({"model": "another"}, "model 'a plane'"),
+        ({"settings": {"side": 3}}, "settings {}"),
+    ):
         with pytest.raises(DatasetError, match=named):
             _compute(folder, source, **more)
     with pytest.raises(DatasetError, match="with source"):
         _compute(folder, _source(tmp_path / "more", size=2))
     manifest = json.loads((folder / "manifest.json").read_text())
     for change, named in (
-        ({"version": 99}, "format version 99"), ({"format": "x"}, "of another kind"),
+        ({"version": 99}, "format version 99"),
+        ({"format": "x"}, "of another kind"),
         ({"sets": 7}, "has 2 frame sets"),
-    ):  # fmt: skip
+    ):
         (folder / "manifest.json").write_text(json.dumps({**manifest, **change}))
         with pytest.raises(DatasetError, match=named):
             open_source(f"targets:{folder}")
@@ -304,10 +309,11 @@ def test_texts_come_back():
 @pytest.mark.parametrize(
     ("kind", "model", "name"),
     [
-        ("depth", "tiny-depth-anything", "teacher"), ("features", "tiny-dinov2", "features"),
+        ("depth", "tiny-depth-anything", "teacher"),
+        ("features", "tiny-dinov2", "features"),
         ("captions", "tiny-blip", "caption"),
     ],
-)  # fmt: skip
+)
 def test_the_command_computes_targets_that_training_takes(kind, model, name, tmp_path, capsys):
     pytest.importorskip("transformers", reason="foundation models come with it")
     source = _source(tmp_path / "data", cameras=1, size=2)

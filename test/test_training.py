@@ -38,11 +38,7 @@ from depth_perception.training.configuration import (
     to_dict,
 )
 from depth_perception.training.fit import learning_rate, train
-from depth_perception.training.samples import (
-    Requests,
-    TrainingImages,
-    with_errors,
-)
+from depth_perception.training.samples import Requests, TrainingImages, with_errors
 from depth_perception.training.style import StyleMix, mixed
 from depth_perception.training.systems.fused import Figures, Training, fused_loss
 from depth_perception.world import labels
@@ -83,8 +79,10 @@ def test_gradient_error_does_not_look_across_what_is_unknown():
 
 def test_the_best_scale_of_laplace_is_the_mean_error():
     error, mask = _map(0.1, -0.3), _map(1.0, 1.0)
-    scales = [losses.laplace_error(error, torch.full_like(error, s), mask).item()
-              for s in (math.log(0.2) - 0.1, math.log(0.2), math.log(0.2) + 0.1)]  # fmt: skip
+    scales = [
+        losses.laplace_error(error, torch.full_like(error, s), mask).item()
+        for s in (math.log(0.2) - 0.1, math.log(0.2), math.log(0.2) + 0.1)
+    ]
     assert scales[1] < scales[0] and scales[1] < scales[2]
     assert scales[1] == pytest.approx(1 + math.log(0.2), abs=1e-5)
 
@@ -156,9 +154,11 @@ def flat_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = b"".join(encode_set(_flat_set(k)) for k in range(6)) + TAR_END
     (folder / "0.tar").write_bytes(data)
     manifest = {
-        "format": "depth_perception world shards", "version": 1, "arguments": {},
+        "format": "depth_perception world shards",
+        "version": 1,
+        "arguments": {},
         "shards": [{"name": "0.tar", "sets": 6, "bytes": len(data)}],
-    }  # fmt: skip
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
@@ -180,9 +180,13 @@ def _configuration(folder: Path, **changes: object) -> TrainingConfiguration:
 def test_a_sample_agrees_with_itself(flat_data):
     """Whatever crop is drawn: truth is what the plane in closed form says of rays and camera."""
     data = DataConfiguration(
-        folders=(str(flat_data),), sizes=((96, 64),), prior_drop=0.0, pitch_error=0.0,
-        large_share=0.0, height_error=0.0,
-    )  # fmt: skip
+        folders=(str(flat_data),),
+        sizes=((96, 64),),
+        prior_drop=0.0,
+        pitch_error=0.0,
+        large_share=0.0,
+        height_error=0.0,
+    )
     images = TrainingImages(data)
     checked = 0
     for seed in range(6):
@@ -232,8 +236,9 @@ def test_requests_cover_all_images_once_an_epoch_and_go_on_where_they_were():
     assert all(len({size for _, size, _ in batch}) == 1 for batch in batches)
     assert len({seed for batch in batches for *_, seed in batch}) == 12
     assert first(3, first=3) == batches[3:]
-    both = [place for rank in (0, 1) for batch in first(3, rank=rank, ranks=2)
-            for place, _, _ in batch]  # fmt: skip
+    both = [
+        place for rank in (0, 1) for batch in first(3, rank=rank, ranks=2) for place, _, _ in batch
+    ]
     assert sorted(both) == list(range(12))
 
 
@@ -290,8 +295,8 @@ def test_figures_by_hand():
 def test_training_lowers_the_loss_and_writes_what_it_should(flat_data, tmp_path):
     said: list[str] = []
     configuration = _configuration(
-        flat_data, schedule=ScheduleConfiguration(steps=60, batch=4, warm_up=5, average=0.9),
-    )  # fmt: skip
+        flat_data, schedule=ScheduleConfiguration(steps=60, batch=4, warm_up=5, average=0.9)
+    )
     figures = train(Training(), configuration, tmp_path / "run", device="cpu", say=said.append)
     lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     training = [line for line in lines if line["kind"] == "train"]
@@ -327,9 +332,12 @@ def test_what_a_step_draws_is_its_own_after_a_stop_and_of_each_process(
         schedule = replace(configuration.schedule, steps=steps)
         system = _Drawing()
         train(
-            system, replace(configuration, schedule=schedule), tmp_path / folder, device="cpu",
+            system,
+            replace(configuration, schedule=schedule),
+            tmp_path / folder,
+            device="cpu",
             say=_nothing,
-        )  # fmt: skip
+        )
         return system.drawn
 
     whole = drawn("whole", 4)
@@ -354,9 +362,12 @@ def test_held_out_data_that_cannot_be_read_are_named_before_the_first_step(flat_
         system = _Drawing()
         with pytest.raises(DepthPerceptionError, match="none"):
             train(
-                system, replace(configuration, data=data), tmp_path / name, device="cpu",
+                system,
+                replace(configuration, data=data),
+                tmp_path / name,
+                device="cpu",
                 say=_nothing,
-            )  # fmt: skip
+            )
         assert not system.drawn
 
 
@@ -404,10 +415,15 @@ def test_the_sixth_system_of_the_docs_is_one_file_and_one_configuration(
     monkeypatch.setattr(systems, "__path__", [*systems.__path__, str(tmp_path)])
     folder = tmp_path / "run"
     changes = {
-        "data.folders": f"[{flat_data}]", "data.validation": str(flat_data), "data.workers": 0,
-        "data.sizes": "[[128, 96]]", "schedule.steps": 3, "schedule.batch": 2,
-        "network.pretrained": "false", "options.scale": 0.2,
-    }  # fmt: skip
+        "data.folders": f"[{flat_data}]",
+        "data.validation": str(flat_data),
+        "data.workers": 0,
+        "data.sizes": "[[128, 96]]",
+        "schedule.steps": 3,
+        "schedule.batch": 2,
+        "network.pretrained": "false",
+        "options.scale": 0.2,
+    }
     command = ["train", str(tmp_path / "robust.yaml"), "-o", str(folder), "--device", "cpu"]
     assert main([*command, *(f"--set={k}={v}" for k, v in changes.items())]) == 0
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
@@ -423,9 +439,21 @@ def test_two_processes_stop_together(flat_data, tmp_path):
     path, folder = tmp_path / "run.yaml", tmp_path / "run"
     path.write_text(yaml.safe_dump(to_dict(configuration)))
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",
-        "-m", "depth_perception.cli.main", "train", str(path), "-o", str(folder), "--device", "cpu",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--standalone",
+        "-m",
+        "depth_perception.cli.main",
+        "train",
+        str(path),
+        "-o",
+        str(folder),
+        "--device",
+        "cpu",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -518,11 +546,14 @@ def test_a_configuration_comes_back_as_it_was():
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("data: {sizes: [[100, 64]]}", "100x64"), ("data: {size: 3}", "data.size does not exist"),
-        ("schedule: {steps: many}", "schedule.steps"), ("losses: {}", "training.losses"),
-        ("schedule: 3", "schedule is 3"), ("network: {size: huge}", "huge"),
+        ("data: {sizes: [[100, 64]]}", "100x64"),
+        ("data: {size: 3}", "data.size does not exist"),
+        ("schedule: {steps: many}", "schedule.steps"),
+        ("losses: {}", "training.losses"),
+        ("schedule: 3", "schedule is 3"),
+        ("network: {size: huge}", "huge"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_configuration_names_the_value(tmp_path, text, named):
     path = tmp_path / "wrong.yaml"
     path.write_text(text)

@@ -79,9 +79,14 @@ def picture_of(depth: np.ndarray, **changes: object) -> TrueCamera:
     height, width = depth.shape
     model = CameraModel(width, height, [[50, 0, (width - 1) / 2], [0, 50, 1.0], [0, 0, 1]])
     camera = TrueCamera(
-        "front", model, FRONT, FRONT, np.zeros((height, width, 3), np.uint8),
-        depth.astype(np.float32), np.full((height, width), 254, np.uint8),
-    )  # fmt: skip
+        "front",
+        model,
+        FRONT,
+        FRONT,
+        np.zeros((height, width, 3), np.uint8),
+        depth.astype(np.float32),
+        np.full((height, width), 254, np.uint8),
+    )
     return replace(camera, **changes)  # type: ignore[arg-type]
 
 
@@ -469,10 +474,11 @@ def flat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = b"".join(map(encode_set, sets)) + TAR_END
     (folder / "0.tar").write_bytes(data)
     manifest = {
-        "format": "depth_perception world shards", "version": 1,
+        "format": "depth_perception world shards",
+        "version": 1,
         "arguments": {"sets_per_drive": 2},
         "shards": [{"name": "0.tar", "sets": 4, "bytes": len(data)}],
-    }  # fmt: skip
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 

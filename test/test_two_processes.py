@@ -23,13 +23,12 @@ LITTLE = {"pretrained": False, "widths": [8, 8, 16, 16], "bins": 8}
 CONFIGURATIONS = {
     "fused": {"system": "fused", "network": LITTLE},
     "taught": {
-        "system": "surround_distillation", "network": LITTLE,
+        "system": "surround_distillation",
+        "network": LITTLE,
         "options": {"cameras": 1, "vrkd": 0, "most": 1},
     },
     "bridged": {"system": "bridging_gates", "options": {"most": 1}},
-    "intrinsic": {
-        "system": "intrinsic", "network": LITTLE, "options": {"most": 1, "warm_up": 0},
-    },
+    "intrinsic": {"system": "intrinsic", "network": LITTLE, "options": {"most": 1, "warm_up": 0}},
     "single": {
         "system": "hybrid_depth",
         "options": {"encoder": "convolutional", "language": False, "pretrained": False, "most": 1},
@@ -37,11 +36,16 @@ CONFIGURATIONS = {
     "several": {
         "system": "hybrid_depth",
         "options": {
-            "encoder": "convolutional", "language": False, "pretrained": False, "most": 1,
-            "pipeline": "multi_frame", "posed": True, "planes": 8,
+            "encoder": "convolutional",
+            "language": False,
+            "pretrained": False,
+            "most": 1,
+            "pipeline": "multi_frame",
+            "posed": True,
+            "planes": 8,
         },
     },
-}  # fmt: skip
+}
 # Vision-Language Embodiment has a test of its own: its steps leave some weights without gradients.
 
 RUNS = """
@@ -84,13 +88,15 @@ def test_systems_train_in_two_processes(tmp_path):
         processes = [
             stack.enter_context(
                 subprocess.Popen(
-                    [sys.executable, str(script), str(tmp_path), *ports], text=True,
+                    [sys.executable, str(script), str(tmp_path), *ports],
+                    text=True,
                     env={**usual, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
                 )
             )
             for rank in range(2)
-        ]  # fmt: skip
+        ]
         try:
             for process in processes:
                 said, _ = process.communicate(timeout=400)

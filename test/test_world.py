@@ -87,8 +87,9 @@ def test_depth_of_a_flat_road_is_the_true_plane_in_closed_form(name: str) -> Non
 def test_a_slope_that_calibration_does_not_know_errs_as_the_error_model_says() -> None:
     """Relative error of depth is about Z d / h for a pitch error d (methods 3.1)."""
     grade = np.tan(np.radians(0.5))
-    slope = make_drive(1, duration=1.0, flat=True, empty=True, setting="city", weather="overcast",
-                       grade=grade)  # fmt: skip
+    slope = make_drive(
+        1, duration=1.0, flat=True, empty=True, setting="city", weather="overcast", grade=grade
+    )
     rig = make_rig("kitti", width=320)
     camera = rig.cameras[0]
     view = SensorSuite(slope, replace(rig, body=None)).view(camera, 0.0)
@@ -135,11 +136,17 @@ def test_lidar_agrees_with_depth_to_a_centimetre(suite: SensorSuite, views: Any)
         wide = np.stack(
             [inverse[i, j - 1], inverse[i, j + 2], inverse[i - 1, j], inverse[i + 2, j]]
         )
-        bend = np.abs(np.stack([
-            near[0] - near[1] - near[2] + near[3],
-            wide[0] - 2 * near[0] + near[1], wide[2] - 2 * near[0] + near[2],
-            wide[1] - 2 * near[1] + near[0], wide[3] - 2 * near[2] + near[0],
-        ])).max(0)  # fmt: skip
+        bend = np.abs(
+            np.stack(
+                [
+                    near[0] - near[1] - near[2] + near[3],
+                    wide[0] - 2 * near[0] + near[1],
+                    wide[2] - 2 * near[0] + near[2],
+                    wide[1] - 2 * near[1] + near[0],
+                    wide[3] - 2 * near[2] + near[0],
+                ]
+            )
+        ).max(0)
         flat = (near > 0).all(0) & (bend < 2e-4 * near.mean(0)) & (z < 40.0)
         weights = np.stack([(1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b])
         error = z[flat] - 1.0 / (weights * near).sum(0)[flat]
@@ -190,8 +197,9 @@ def test_warping_one_frame_into_the_next_by_truth_reproduces_it(drive: Drive) ->
     assert difference.mean() < 0.25 * unlike.mean()
 
 
-def test_objects_hold_the_pixels_of_their_instance(drive: Drive, suite: SensorSuite,
-                                                   views: dict[str, View]) -> None:  # fmt: skip
+def test_objects_hold_the_pixels_of_their_instance(
+    drive: Drive, suite: SensorSuite, views: dict[str, View]
+) -> None:
     objects = {o.instance: o for o in drive.objects(0.0)}
     checked = set()
     for camera in suite.rig.cameras:
@@ -303,9 +311,20 @@ def test_streets_show_every_class_that_matters() -> None:
         for camera in rig.cameras[:2]:
             for label in np.unique(suite.view(camera, 0.0).label):
                 seen[int(label)] = seen.get(int(label), 0) + 1
-    wanted = {labels.ROAD, labels.SIDEWALK, labels.BUILDING, labels.WALL, labels.FENCE, labels.POLE,
-              labels.SIGN, labels.VEGETATION, labels.TERRAIN, labels.SKY, labels.PERSON,
-              labels.CAR}  # fmt: skip
+    wanted = {
+        labels.ROAD,
+        labels.SIDEWALK,
+        labels.BUILDING,
+        labels.WALL,
+        labels.FENCE,
+        labels.POLE,
+        labels.SIGN,
+        labels.VEGETATION,
+        labels.TERRAIN,
+        labels.SKY,
+        labels.PERSON,
+        labels.CAR,
+    }
     assert wanted <= set(seen)
     assert seen[labels.ROAD] >= 10  # side cameras of a motorway may see none
 
@@ -349,9 +368,14 @@ def test_weather_is_what_was_asked_for() -> None:
 
 @pytest.mark.parametrize(
     "arguments, named",
-    [({"setting": "moon"}, "moon"), ({"weather": "hail"}, "hail"), ({"duration": 0.0}, "duration"),
-     ({"speed": -3.0}, "speed"), ({"speed": float("nan")}, "speed")],
-)  # fmt: skip
+    [
+        ({"setting": "moon"}, "moon"),
+        ({"weather": "hail"}, "hail"),
+        ({"duration": 0.0}, "duration"),
+        ({"speed": -3.0}, "speed"),
+        ({"speed": float("nan")}, "speed"),
+    ],
+)
 def test_impossible_drives_are_refused(arguments: Any, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         make_drive(0, **arguments)
@@ -402,9 +426,15 @@ def test_the_same_seed_gives_the_same_picture_and_another_seed_another() -> None
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("world") / "drive"
     write_drive_bag(
-        path, seed=3, seconds=0.4, rate=5.0, rig=make_rig("kitti", width=160), samples=1,
-        setting="suburb", truth=("depth", "instance", "normal", "albedo", "shading", "mirror"),
-    )  # fmt: skip
+        path,
+        seed=3,
+        seconds=0.4,
+        rate=5.0,
+        rig=make_rig("kitti", width=160),
+        samples=1,
+        setting="suburb",
+        truth=("depth", "instance", "normal", "albedo", "shading", "mirror"),
+    )
     return path
 
 
@@ -432,8 +462,9 @@ def test_odometry_moves_as_its_twist_says(bag: Path) -> None:
         chosen = [c for c in reader.connections if c.topic == "/odom"]
         poses = [reader.deserialize(raw, c.msgtype) for c, _, raw in reader.messages(chosen)]
     a, b = poses[3], poses[4]
-    step = np.array([getattr(b.pose.pose.position, k) - getattr(a.pose.pose.position, k)
-                     for k in "xyz"])  # fmt: skip
+    step = np.array(
+        [getattr(b.pose.pose.position, k) - getattr(a.pose.pose.position, k) for k in "xyz"]
+    )
     speed = np.linalg.norm(step) / 0.02
     assert speed == pytest.approx(a.twist.twist.linear.x, rel=0.02)
 
@@ -442,9 +473,14 @@ def test_bag_is_the_same_for_the_same_arguments(tmp_path: Path) -> None:
     def digest(name: str) -> str:
         path = tmp_path / name
         write_drive_bag(
-            path, seed=9, seconds=0.1, rate=10.0, rig=make_rig("robot", width=64), samples=1,
+            path,
+            seed=9,
+            seconds=0.1,
+            rate=10.0,
+            rig=make_rig("robot", width=64),
+            samples=1,
             setting="country",
-        )  # fmt: skip
+        )
         total = hashlib.sha256()
         with AnyReader([path]) as reader:
             for connection, stamp, raw in reader.messages():
@@ -456,9 +492,12 @@ def test_bag_is_the_same_for_the_same_arguments(tmp_path: Path) -> None:
 
 def test_command_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, named in (
-        (["--rig", "tank"], "tank"), (["--truth", "smell"], "smell"), (["--seconds", "-1"], "-1"),
-        (["--weather", "hail"], "hail"), (["--width", "3"], "3x"),
-    ):  # fmt: skip
+        (["--rig", "tank"], "tank"),
+        (["--truth", "smell"], "smell"),
+        (["--seconds", "-1"], "-1"),
+        (["--weather", "hail"], "hail"),
+        (["--width", "3"], "3x"),
+    ):
         assert main(["world", "--output", str(tmp_path / "x"), *arguments]) == 1
         assert named in capsys.readouterr().err
     assert not (tmp_path / "x").exists()

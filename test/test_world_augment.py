@@ -23,7 +23,7 @@ def frame_set(lens: str = "plain") -> TrueFrameSet:
         "barrel": ([-0.2, 0.03, 2e-3, -3e-3], "plumb_bob"),
         "rational": ([-0.2, 0.08, 1e-3, 2e-3, 0.005, 0.02, 0.01, 0.001], "rational_polynomial"),
         "fisheye": ([0.02, -0.01, 0.004, 0.001], "equidistant"),
-    }[lens]  # fmt: skip
+    }[lens]
     ground = GroundPlane(np.array([0.02, -0.03, 1.0]), -0.05, source="external")
     K = np.array([[50.0, 0.3, 33.0], [0, 52.0, 21.5], [0, 0, 1]])
     model = CameraModel(64, 48, K, np.array(numbers), model_name)
@@ -38,10 +38,16 @@ def frame_set(lens: str = "plain") -> TrueFrameSet:
         wrong[:3, 3] += [0.01, 0.02, 0.03]
         cameras.append(
             TrueCamera(
-                camera.name, model, T, wrong, image, depth, (u % 19).astype(np.uint8),
+                camera.name,
+                model,
+                T,
+                wrong,
+                image,
+                depth,
+                (u % 19).astype(np.uint8),
                 {"normal": np.ascontiguousarray(normal)},
             )
-        )  # fmt: skip
+        )
     return TrueFrameSet("00000000", tuple(cameras), ground, {"rig": "robot"})
 
 
@@ -59,9 +65,11 @@ def seen_at(camera: TrueCamera, points: np.ndarray) -> np.ndarray:
     fu, fv = (u - left)[:, None], (v - top)[:, None]
     image = camera.image.astype(float)
     return (
-        image[top, left] * (1 - fu) * (1 - fv) + image[top, left + 1] * fu * (1 - fv)
-        + image[top + 1, left] * (1 - fu) * fv + image[top + 1, left + 1] * fu * fv
-    )  # fmt: skip
+        image[top, left] * (1 - fu) * (1 - fv)
+        + image[top, left + 1] * fu * (1 - fv)
+        + image[top + 1, left] * (1 - fu) * fv
+        + image[top + 1, left + 1] * fu * fv
+    )
 
 
 def points_before(camera: TrueCamera, low: tuple[int, int], high: tuple[int, int]) -> np.ndarray:

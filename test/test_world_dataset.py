@@ -24,9 +24,14 @@ pytest.importorskip("warp", reason="NVIDIA Warp renders the world")
 
 # Three drives of two sets, the last one cut, in shards of two drives.
 ARGUMENTS: dict[str, Any] = {
-    "frames": 5, "seed": 26, "width": 64, "height": 48, "sets_per_drive": 2,
-    "rigs": ("kitti", "robot"), "truth": ("mirror", "albedo", "normal", "instance"),
-}  # fmt: skip
+    "frames": 5,
+    "seed": 26,
+    "width": 64,
+    "height": 48,
+    "sets_per_drive": 2,
+    "rigs": ("kitti", "robot"),
+    "truth": ("mirror", "albedo", "normal", "instance"),
+}
 SETS_PER_SHARD = 4
 
 
@@ -100,8 +105,10 @@ def test_the_manifest_tells_what_is_there(folder):
         assert len(data) == entry["bytes"]
         assert hashlib.sha256(data).hexdigest() == entry["sha256"]
     assert sorted(p.name for p in folder.iterdir()) == [
-        "manifest.json", "shard-000000.tar", "shard-000001.tar",
-    ]  # fmt: skip
+        "manifest.json",
+        "shard-000000.tar",
+        "shard-000001.tar",
+    ]
 
 
 def test_a_finished_data_set_is_left_as_it_is(folder):
@@ -252,11 +259,20 @@ def test_shards_as_tensors(folder):
     n = len(stored.cameras)
     shapes = {name: tuple(values.shape) for name, values in item.items()}
     assert shapes == {
-        "image": (n, 3, 48, 64), "depth": (n, 1, 48, 64), "label": (n, 48, 64), "K": (n, 3, 3),
-        "D": (n, 8), "lens": (n,), "T_base_camera": (n, 4, 4), "T_base_calibrated": (n, 4, 4),
-        "ground": (4,), "mirror": (n, 1, 48, 64), "albedo": (n, 3, 48, 64),
-        "normal": (n, 3, 48, 64), "instance": (n, 48, 64),
-    }  # fmt: skip
+        "image": (n, 3, 48, 64),
+        "depth": (n, 1, 48, 64),
+        "label": (n, 48, 64),
+        "K": (n, 3, 3),
+        "D": (n, 8),
+        "lens": (n,),
+        "T_base_camera": (n, 4, 4),
+        "T_base_calibrated": (n, 4, 4),
+        "ground": (4,),
+        "mirror": (n, 1, 48, 64),
+        "albedo": (n, 3, 48, 64),
+        "normal": (n, 3, 48, 64),
+        "instance": (n, 48, 64),
+    }
     assert (item["image"].dtype, item["label"].dtype) == (torch.uint8, torch.int64)
     last = stored.cameras[-1]
     assert item["image"][-1, 0].tolist() == last.image[..., 2].tolist()

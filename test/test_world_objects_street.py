@@ -38,19 +38,38 @@ THINGS: dict[str, tuple[Maker, tuple[float, float], tuple[float, float], int, se
     "billboard": (signals.billboard, (2, 7.6), (1.2, 5.6), 150, {POLE, FENCE}),
     "fence": (lambda rng: barriers.fence(rng, LENGTH), (0.7, 2.4), (9.9, 10.1), 600, {FENCE}),
     "guard_rail": (
-        lambda rng: barriers.guard_rail(rng, LENGTH), (0.7, 0.9), (9.9, 10.1), 300, {FENCE}
+        lambda rng: barriers.guard_rail(rng, LENGTH),
+        (0.7, 0.9),
+        (9.9, 10.1),
+        300,
+        {FENCE},
     ),
     "jersey_barrier": (
-        lambda rng: barriers.jersey_barrier(rng, LENGTH), (0.75, 1.1), (9.9, 10.1), 250, {WALL}
+        lambda rng: barriers.jersey_barrier(rng, LENGTH),
+        (0.75, 1.1),
+        (9.9, 10.1),
+        250,
+        {WALL},
     ),
     "water_barrier": (
-        lambda rng: barriers.water_barrier(rng, LENGTH), (0.7, 1.3), (9.8, 10.1), 600, {WALL}
+        lambda rng: barriers.water_barrier(rng, LENGTH),
+        (0.7, 1.3),
+        (9.8, 10.1),
+        600,
+        {WALL},
     ),
     "garden_wall": (
-        lambda rng: barriers.garden_wall(rng, LENGTH), (0.4, 2.3), (9.9, 10.3), 650, {WALL, FENCE}
+        lambda rng: barriers.garden_wall(rng, LENGTH),
+        (0.4, 2.3),
+        (9.9, 10.3),
+        650,
+        {WALL, FENCE},
     ),
     "retaining_wall": (
-        lambda rng: barriers.retaining_wall(rng, LENGTH, 3.0), (3, 4.3), (9.9, 10.1), 250,
+        lambda rng: barriers.retaining_wall(rng, LENGTH, 3.0),
+        (3, 4.3),
+        (9.9, 10.1),
+        250,
         {WALL, FENCE},
     ),
     "cone": (furniture.cone, (0.4, 0.95), (0.2, 0.55), 150, {FENCE}),
@@ -65,7 +84,7 @@ THINGS: dict[str, tuple[Maker, tuple[float, float], tuple[float, float], int, se
     "parking_meter": (furniture.parking_meter, (1.3, 2.1), (0.1, 0.5), 100, {POLE}),
     "planter": (furniture.planter, (0.6, 1.8), (0.5, 2.5), 450, {FENCE, VEGETATION}),
     "hydrant": (furniture.hydrant, (0.65, 1), (0.3, 0.6), 350, {FENCE}),
-}  # fmt: skip
+}
 each_thing = pytest.mark.parametrize("name", THINGS)
 SEEDS = range(15)
 

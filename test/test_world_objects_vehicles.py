@@ -41,8 +41,14 @@ SIZES: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, fl
     "articulated": ((15.7, 16.6), (2.5, 3.0), (3.6, 4.02)),
     "motorcycle": ((1.6, 2.4), (0.6, 1.1), (1.0, 1.4)),
 }
-LABELS = {"bus": BUS, "box_lorry": TRUCK, "tipper": TRUCK, "tanker": TRUCK, "articulated": TRUCK,
-          "motorcycle": MOTORCYCLE}  # fmt: skip
+LABELS = {
+    "bus": BUS,
+    "box_lorry": TRUCK,
+    "tipper": TRUCK,
+    "tanker": TRUCK,
+    "articulated": TRUCK,
+    "motorcycle": MOTORCYCLE,
+}
 PEOPLE: dict[str, tuple[Maker, set[int]]] = {
     "person": (person, {PERSON}),
     "cyclist": (cyclist, {RIDER, BICYCLE}),

@@ -28,8 +28,11 @@ PLACES = ("city", "suburb", "country", "motorway", "industrial")
 
 @pytest.fixture(scope="module")
 def plans() -> list[StreetPlan]:
-    return [draw_plan(np.random.default_rng([seed, 11]), -75.0, 200.0, setting=setting)
-            for seed in SEEDS for setting in PLACES]  # fmt: skip
+    return [
+        draw_plan(np.random.default_rng([seed, 11]), -75.0, 200.0, setting=setting)
+        for seed in SEEDS
+        for setting in PLACES
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -42,9 +42,10 @@ def vectors(values: Any) -> Any:
 def nearest(tracer: Tracer, origins: Any, directions: Any) -> tuple[Any, Any, Any]:
     n = len(directions)
     out = (
-        wp.empty(n, dtype=wp.float32, device="cpu"), wp.empty(n, dtype=wp.int32, device="cpu"),
+        wp.empty(n, dtype=wp.float32, device="cpu"),
+        wp.empty(n, dtype=wp.int32, device="cpu"),
         wp.zeros(n, dtype=wp.vec2, device="cpu"),
-    )  # fmt: skip
+    )
     tracer.nearest(vectors(origins), vectors(directions), *out)
     return out[0].numpy(), out[1].numpy(), out[2].numpy()
 
@@ -94,8 +95,12 @@ def test_only_what_is_within_reach_hides(name: str) -> None:
     ahead, none = [1, 0, 0], [np.nan] * 3
     assert occluded(tracer, origins, [ahead] * 5, 5.0).tolist() == [0, 1, 0, 0, 0]
     assert occluded(tracer, origins, [ahead, ahead, none, ahead, ahead], 50.0).tolist() == [
-        1, 1, 0, 0, 0
-    ]  # fmt: skip
+        1,
+        1,
+        0,
+        0,
+        0,
+    ]
 
 
 @pytest.mark.parametrize("name", BACK_ENDS)
@@ -158,9 +163,7 @@ def test_without_embree_warp_follows_the_rays(monkeypatch: pytest.MonkeyPatch) -
 
 
 @NEEDS_EMBREE
-def test_embree_is_the_choice_on_a_cpu_and_never_on_a_gpu(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_embree_is_the_choice_on_a_cpu_and_never_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DEPTH_PERCEPTION_WORLD_TRACER", raising=False)
     assert make_tracer(wp, "cpu").name == "embree"
     assert make_tracer(wp, "cuda:0").name == "warp"

@@ -78,9 +78,16 @@ def encoded(image: np.ndarray, kind: str = ".png") -> bytes:
 
 
 def plane_drive(
-    mountings: dict[str, np.ndarray], *, frames: int = 3, delay: int = 0, spread: int = 0,
-    kind: str = ".png", name: str = DRIVE, poses: bool = True, scans: bool = True,
-) -> list[RecordedSet]:  # fmt: skip
+    mountings: dict[str, np.ndarray],
+    *,
+    frames: int = 3,
+    delay: int = 0,
+    spread: int = 0,
+    kind: str = ".png",
+    name: str = DRIVE,
+    poses: bool = True,
+    scans: bool = True,
+) -> list[RecordedSet]:
     """Frame sets of cameras over the road z = 0, with LiDAR points at known pixels.
 
     Args:
@@ -117,12 +124,17 @@ def plane_drive(
         )
         images = tuple(
             RecordedImage(
-                camera, stamp + i * spread, MODEL, T, encoded(picture(7 * frame + i), kind),
-                f"{camera} {frame}", pose_at(stamp + i * spread) if poses else None,
+                camera,
+                stamp + i * spread,
+                MODEL,
+                T,
+                encoded(picture(7 * frame + i), kind),
+                f"{camera} {frame}",
+                pose_at(stamp + i * spread) if poses else None,
                 scan if scans else None,
             )
             for i, (camera, T) in enumerate(mountings.items())
-        )  # fmt: skip
+        )
         out.append(RecordedSet(f"{frame}", "plane", 0, name, frame, images))
     return out
 
@@ -256,9 +268,12 @@ def _write_scene(root: Path, name: str, sets: list[RecordedSet]) -> str:
             file = f"rgb/{image.name}/{image.stamp}.{extension(image.data)}"
             written(folder / file, image.data)
             datum = {
-                "filename": file, "pose": _pose_message(_base(image) @ image.T_base_camera),
-                "width": image.model.width, "height": image.model.height, "channels": 3,
-            }  # fmt: skip
+                "filename": file,
+                "pose": _pose_message(_base(image) @ image.T_base_camera),
+                "width": image.model.width,
+                "height": image.model.height,
+                "channels": 3,
+            }
             found.append((image.name, image.stamp, {"image": datum}))
         scan = item.images[0].scan
         if scan is not None:
@@ -295,47 +310,82 @@ def write_nuscenes(
     root: Path, drives: dict[str, list[RecordedSet]], version: str = "v1.0-mini"
 ) -> Path:
     """Write drives as nuScenes' tables and files, with a sweep between keyframes."""
-    tables: dict[str, list[dict]] = {name: [] for name in (
-        "scene", "sample", "sample_data", "calibrated_sensor", "ego_pose", "sensor", "log",
-    )}  # fmt: skip
+    tables: dict[str, list[dict]] = {
+        name: []
+        for name in (
+            "scene",
+            "sample",
+            "sample_data",
+            "calibrated_sensor",
+            "ego_pose",
+            "sensor",
+            "log",
+        )
+    }
     known: set[str] = set()
 
     def sensor(drive: str, name: str, T: np.ndarray, intrinsic: list) -> str:
         if name not in known:
             tables["sensor"].append(
-                {"token": f"s-{name}", "channel": name,
-                 "modality": "camera" if intrinsic else "lidar"}
-            )  # fmt: skip
+                {
+                    "token": f"s-{name}",
+                    "channel": name,
+                    "modality": "camera" if intrinsic else "lidar",
+                }
+            )
             known.add(name)
         token = f"c-{drive}-{name}"
         if token not in known:
             tables["calibrated_sensor"].append(
-                {"token": token, "sensor_token": f"s-{name}", **_place(T),
-                 "camera_intrinsic": intrinsic}
-            )  # fmt: skip
+                {
+                    "token": token,
+                    "sensor_token": f"s-{name}",
+                    **_place(T),
+                    "camera_intrinsic": intrinsic,
+                }
+            )
             known.add(token)
         return token
 
     def add(
-        item: RecordedImage | RecordedScan, sample: str, calibrated: str, file: str, key: bool,
+        item: RecordedImage | RecordedScan,
+        sample: str,
+        calibrated: str,
+        file: str,
+        key: bool,
         size: tuple[int, int],
-    ) -> None:  # fmt: skip
+    ) -> None:
         token = f"{'key' if key else 'sweep'}-{file}"
         stamp = item.stamp // 1000 + (0 if key else 50_000)
         tables["ego_pose"].append({"token": token, "timestamp": stamp, **_place(_base(item))})
         tables["sample_data"].append(
-            {"token": token, "sample_token": sample, "ego_pose_token": token,
-             "calibrated_sensor_token": calibrated, "timestamp": stamp, "is_key_frame": key,
-             "fileformat": file.rsplit(".", 1)[1], "width": size[0], "height": size[1],
-             "filename": file, "prev": "", "next": ""}
-        )  # fmt: skip
+            {
+                "token": token,
+                "sample_token": sample,
+                "ego_pose_token": token,
+                "calibrated_sensor_token": calibrated,
+                "timestamp": stamp,
+                "is_key_frame": key,
+                "fileformat": file.rsplit(".", 1)[1],
+                "width": size[0],
+                "height": size[1],
+                "filename": file,
+                "prev": "",
+                "next": "",
+            }
+        )
 
     for drive, sets in drives.items():
         tables["log"].append({"token": f"log-{drive}", "logfile": drive, "vehicle": "n015"})
         tables["scene"].append(
-            {"token": f"t-{drive}", "log_token": f"log-{drive}", "nbr_samples": len(sets),
-             "name": drive, "description": "a plane"}
-        )  # fmt: skip
+            {
+                "token": f"t-{drive}",
+                "log_token": f"log-{drive}",
+                "nbr_samples": len(sets),
+                "name": drive,
+                "description": "a plane",
+            }
+        )
         for item in reversed(sets):  # the tables are in no order
             sample = f"{drive}-{item.index}"
             stamp = item.images[0].stamp // 1000

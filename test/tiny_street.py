@@ -50,9 +50,14 @@ def street_set(drive: int, index: int) -> TrueFrameSet:
     T = np.eye(4)
     T[0, 3] = ahead
     camera = TrueCamera(
-        "front", MODEL, POSE, POSE, np.rint(image * 255).astype(np.uint8),
-        far.astype(np.float32), label,
-    )  # fmt: skip
+        "front",
+        MODEL,
+        POSE,
+        POSE,
+        np.rint(image * 255).astype(np.uint8),
+        far.astype(np.float32),
+        label,
+    )
     facts = {"rig": "street", "drive": drive, "index": index, "T_odom_base": T.tolist()}
     return TrueFrameSet(f"{drive:04d}{index:04d}", (camera,), GroundPlane(), facts)
 
@@ -62,10 +67,11 @@ def write_sets(folder: Path, sets: list[bytes], per_drive: int) -> None:
     data = b"".join(sets) + TAR_END
     (folder / "0.tar").write_bytes(data)
     manifest = {
-        "format": "depth_perception world shards", "version": 1,
+        "format": "depth_perception world shards",
+        "version": 1,
         "arguments": {"sets_per_drive": per_drive},
         "shards": [{"name": "0.tar", "sets": len(sets), "bytes": len(data)}],
-    }  # fmt: skip
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -81,22 +87,33 @@ LIGHT = Options(encoder="convolutional", language=False, planes=8, most=4)
 def configuration_of(street: str, options: Options, **schedule: Any) -> TrainingConfiguration:
     """A short run on these drives, with nothing changed."""
     data = DataConfiguration(
-        folders=(street,), validation=street, sizes=((96, 64),), crop=(1.0, 1.0), appearance=0.0,
-        prior_drop=0.0, pitch_error=0.0, large_share=0.0, height_error=0.0, workers=0,
-    )  # fmt: skip
+        folders=(street,),
+        validation=street,
+        sizes=((96, 64),),
+        crop=(1.0, 1.0),
+        appearance=0.0,
+        prior_drop=0.0,
+        pitch_error=0.0,
+        large_share=0.0,
+        height_error=0.0,
+        workers=0,
+    )
     usual = {"steps": 2, "batch": 2, "warm_up": 1, "average": 0.5, "rate": 1e-3}
     return TrainingConfiguration(
-        system="hybrid_depth", data=data, options=options,
+        system="hybrid_depth",
+        data=data,
+        options=options,
         schedule=ScheduleConfiguration(**{**usual, **schedule}),
-    )  # fmt: skip
+    )
 
 
 def batch_of(street: str, count: int = 2, classes: str = "") -> dict[str, torch.Tensor]:
     """The first triplets of a data set; with whose classes embodied depth is made, if at all."""
     triplets = Triplets(
-        configuration_of(street, LIGHT).data, change=False,
+        configuration_of(street, LIGHT).data,
+        change=False,
         classes=Classes(classes) if classes else None,
-    )  # fmt: skip
+    )
     items = [triplets[(k, 0, 0)] for k in range(count)]
     return {name: torch.stack([item[name] for item in items]) for name in items[0]}
 

@@ -22,9 +22,23 @@ from depth_perception.cli.arguments import add_parameter_arguments, parameters_f
 from depth_perception.errors import ConfigurationError, DepthPerceptionError
 
 DRIVE = (
-    "--seed", "4", "--rig", "nuscenes", "--width", "800", "--setting", "suburb",
-    "--weather", "clear", "--speed", "8", "--seconds", "2", "--rate", "5",
-)  # fmt: skip
+    "--seed",
+    "4",
+    "--rig",
+    "nuscenes",
+    "--width",
+    "800",
+    "--setting",
+    "suburb",
+    "--weather",
+    "clear",
+    "--speed",
+    "8",
+    "--seconds",
+    "2",
+    "--rate",
+    "5",
+)
 """The synthetic drive, as arguments of `depth_perception world`."""
 
 SILENCE_S = 15.0

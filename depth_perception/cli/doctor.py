@@ -39,16 +39,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=12.0, help="of each camera, Hz (12)")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long to send (10)")
     parser.add_argument(
-        "--input-depth", type=int, default=QosParameters.input_depth, metavar="N",
+        "--input-depth",
+        type=int,
+        default=QosParameters.input_depth,
+        metavar="N",
         help=f"of the subscriber, as qos.input_depth ({QosParameters.input_depth})",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--compare", action="store_true", help="also measure with the defaults of Fast DDS"
     )
     parser.add_argument(
-        "--fastdds-profile", metavar="FILE", default="auto",
+        "--fastdds-profile",
+        metavar="FILE",
+        default="auto",
         help="as launch's fastdds_profile: auto, none or a file (auto)",
-    )  # fmt: skip
+    )
     parser.add_argument("--json", metavar="FILE", help="also write it as JSON ('-' for stdout)")
 
 
@@ -119,9 +124,10 @@ def _check_writable(path: Path) -> None:
         path.open("a").close()
     except OSError as error:
         raise ConfigurationError(
-            f"--json {path}: {error.strerror}", expected="a file that can be written",
+            f"--json {path}: {error.strerror}",
+            expected="a file that can be written",
             fix="make its folder, or name another",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def _of_measurement(measured: Measurement) -> list[Finding]:
@@ -132,28 +138,31 @@ def _of_measurement(measured: Measurement) -> list[Finding]:
     if not measured.matched:
         out.append(
             Finding(
-                "discovery", "not every topic of the two processes was connected",
+                "discovery",
+                "not every topic of the two processes was connected",
                 "let multicast pass on the loopback interface, and look at ROS_* and the profile",
             )
-        )  # fmt: skip
+        )
     if measured.rate < SLOW * measured.load.rate:
         out.append(
             Finding(
-                "publisher", f"managed {measured.rate:g} Hz of {measured.load.rate:g}: this machine"
+                "publisher",
+                f"managed {measured.rate:g} Hz of {measured.load.rate:g}: this machine"
                 " is too slow, or busy",
                 "end what else runs, or measure with fewer, smaller images",
             )
-        )  # fmt: skip
+        )
     depth = measured.load.input_depth
     kept = depth / measured.load.rate
     if measured.total.share < ENOUGH and measured.subscriber_stall > kept:
         out.append(
             Finding(
-                "subscriber", f"stood still for {measured.subscriber_stall:.2f} s, longer than"
+                "subscriber",
+                f"stood still for {measured.subscriber_stall:.2f} s, longer than"
                 f" its queue of {depth} images lasts ({kept:.2f} s)",
                 "end what else runs on this machine, or raise qos.input_depth of surround_depth",
             )
-        )  # fmt: skip
+        )
     return out
 
 
@@ -169,9 +178,11 @@ def _print(
         _print_measurement(defaults)
         _print_comparison(measured, defaults)
     elif compare:
-        print("\nnothing to compare with: no Fast DDS profile applies, these are its defaults"
-              if "fastrtps" in measured.rmw else
-              f"\nnothing to compare with: {measured.rmw} has no Fast DDS profile")  # fmt: skip
+        print(
+            "\nnothing to compare with: no Fast DDS profile applies, these are its defaults"
+            if "fastrtps" in measured.rmw
+            else f"\nnothing to compare with: {measured.rmw} has no Fast DDS profile"
+        )
     print("\nsettings")
     for finding in findings:
         print(f"  {'!' if finding.fix else ' '} {finding}")

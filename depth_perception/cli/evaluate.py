@@ -148,9 +148,13 @@ def _table(title: str, first: str, *columns: str) -> Table:
     from rich.table import Table
 
     made = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0), header_style="dim",
-    )  # fmt: skip
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        header_style="dim",
+    )
     made.add_column(first, no_wrap=True)
     for column in columns:
         made.add_column(column, justify="right", no_wrap=True)
@@ -202,9 +206,19 @@ def _print_lidar(console: Console, e: Evaluation) -> None:
     console.print(road)
 
     levels = _table(
-        "Levels: by itself | with those before", "",
-        "cover", "A5", "A10", "AbsRel", "points", "| cover", "A5", "A10", "AbsRel", "points",
-    )  # fmt: skip
+        "Levels: by itself | with those before",
+        "",
+        "cover",
+        "A5",
+        "A10",
+        "AbsRel",
+        "points",
+        "| cover",
+        "A5",
+        "A10",
+        "AbsRel",
+        "points",
+    )
     for row in levels_shown(e):
         cells = []
         for m in (row.alone, row.cumulative):
@@ -217,9 +231,10 @@ def _print_lidar(console: Console, e: Evaluation) -> None:
     if e.plane is not None:
         plane = _table("Road under the LiDAR against nominal", "", "pitch °", "roll °", "height m")
         for name, (pitch, roll, height) in (
-            (f"mean of {e.plane.scans}", e.plane.mean), ("lowest", e.plane.low),
+            (f"mean of {e.plane.scans}", e.plane.mean),
+            ("lowest", e.plane.low),
             ("highest", e.plane.high),
-        ):  # fmt: skip
+        ):
             plane.add_row(name, f"{pitch:+.2f}", f"{roll:+.2f}", f"{height:+.3f}")
         console.print(plane)
     if e.overlap_all is not None:
@@ -227,8 +242,11 @@ def _print_lidar(console: Console, e: Evaluation) -> None:
         for pair in [e.overlap_all, *e.overlap]:
             overlap.add_row(
                 "all pairs" if pair is e.overlap_all else " - ".join(pair.cameras),
-                share(pair.median), share(pair.mean), share(pair.consistent), f"{pair.count}",
-            )  # fmt: skip
+                share(pair.median),
+                share(pair.mean),
+                share(pair.consistent),
+                f"{pair.count}",
+            )
         console.print(overlap)
 
 
@@ -267,9 +285,12 @@ def _print_exact(console: Console, exact: ExactScores) -> None:
     bins = [f"{row.low:.0f}-{row.high:.0f} m" for row in exact.all.road]
     check = exact.all.lidar is not None
     road = _table(
-        "Exact truth: road, A5/A10 % of pixels" + ("; |LiDAR - exact|, m" if check else ""), "",
-        *bins, *(("cover", "pixels") if bins else ()), *(("| median", "95 %") if check else ()),
-    )  # fmt: skip
+        "Exact truth: road, A5/A10 % of pixels" + ("; |LiDAR - exact|, m" if check else ""),
+        "",
+        *bins,
+        *(("cover", "pixels") if bins else ()),
+        *(("| median", "95 %") if check else ()),
+    )
     for name, item in [*rows, ("all", exact.all)]:
         if item is exact.all and rows:
             road.add_section()

@@ -32,20 +32,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--static", action="store_true", help="fix all shapes")
     parser.add_argument("--cameras", type=int, default=6, help="how many (default 6)")
     parser.add_argument(
-        "--size", default="", metavar="WxH",
+        "--size",
+        default="",
+        metavar="WxH",
         help="of the network's images (default 640x352; with --build-only what a node chooses)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--image", default="", metavar="WxH",
+        "--image",
+        default="",
+        metavar="WxH",
         help="of the images and of depth (default: as --size; with --build-only 640x352)",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--width", type=int, default=0, help="fused.width of the node, with --build-only"
     )
     parser.add_argument(
-        "--calibration", default="", metavar="DIR",
+        "--calibration",
+        default="",
+        metavar="DIR",
         help="data set of depth_perception world that int8 takes its ranges from",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--calibration-sets", type=int, default=8, metavar="N", help="batches of it (default 8)"
     )
@@ -77,9 +83,12 @@ def run(options: argparse.Namespace) -> int:
 
     size = _size(options.size or _DEFAULT)
     chosen = ExportOptions(
-        precision=options.precision, static=options.static, cameras=options.cameras, network=size,
+        precision=options.precision,
+        static=options.static,
+        cameras=options.cameras,
+        network=size,
         image=_size(options.image) if options.image else size,
-    )  # fmt: skip
+    )
     check_folder(options.output)
     network, facts = load_checkpoint(options.checkpoint)
     feeds: list[Any] = []

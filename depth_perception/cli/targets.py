@@ -17,18 +17,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", help="folder of shards, or KIND:FOLDER of recorded data")
     parser.add_argument("--model", required=True, help="name of the hub, or a local folder")
     parser.add_argument(
-        "--kind", required=True, choices=("depth", "features", "captions"),
+        "--kind",
+        required=True,
+        choices=("depth", "features", "captions"),
         help="what is asked of it",
-    )  # fmt: skip
+    )
     parser.add_argument("--output", "-o", required=True, metavar="DIR", help="where targets go")
     parser.add_argument(
-        "--side", type=int, default=0, metavar="PX",
+        "--side",
+        type=int,
+        default=0,
+        metavar="PX",
         help="shorter side of the images that it sees, about (default: as it was trained)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--blocks", type=_numbers, default=(-1,), metavar="N,N",
+        "--blocks",
+        type=_numbers,
+        default=(-1,),
+        metavar="N,N",
         help="blocks whose features are kept, from 0 on (default: the last)",
-    )  # fmt: skip
+    )
     parser.add_argument("--batch", type=int, default=8, help="images at a time (default: 8)")
     parser.add_argument("--device", default="", help="cpu or cuda (default: a GPU if there is one)")
 
@@ -62,9 +70,15 @@ def run(options: argparse.Namespace) -> int:
         options.kind, options.model, side=options.side, blocks=options.blocks, device=device
     )
     folder = targets.compute(
-        options.output, options.source, options.kind, make, model=options.model,
-        settings=settings, batch=options.batch, say=_say,
-    )  # fmt: skip
+        options.output,
+        options.source,
+        options.kind,
+        make,
+        model=options.model,
+        settings=settings,
+        batch=options.batch,
+        say=_say,
+    )
     facts = targets.Targets(folder).manifest
     print(f"targets of {facts['images']} images in {folder}; train with targets:{folder}")
     return 0

@@ -17,9 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="YAML file, see config/training")
     parser.add_argument("--output", "-o", required=True, metavar="DIR", help="folder of the run")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE",
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
         help="change a value, e.g. schedule.steps=100",
-    )  # fmt: skip
+    )
     parser.add_argument("--device", default="", help="cpu or cuda (default: a GPU if there is one)")
 
 
@@ -46,9 +49,13 @@ def run(options: argparse.Namespace) -> int:
         overrides[name] = yaml.safe_load(value)
     chosen = configuration.read(options.config, overrides)
     figures = train(
-        systems.find(chosen.system), chosen, options.output, device=options.device, say=_say,
+        systems.find(chosen.system),
+        chosen,
+        options.output,
+        device=options.device,
+        say=_say,
         facts=systems.facts(),
-    )  # fmt: skip
+    )
     for name, value in figures.items():
         print(f"{name}: {value:.4f}")
     print(f"weights: {options.output}/weights.pt")

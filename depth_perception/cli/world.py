@@ -29,12 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device", default="", help="cpu or cuda:0 (default: a GPU if there is one)"
     )
     parser.add_argument(
-        "--miscalibration", type=float, metavar="DEG",
+        "--miscalibration",
+        type=float,
+        metavar="DEG",
         help="typical error of the extrinsics (default 0, of a data set 0.2)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--samples", type=int, help="rays a pixel (default 2, of a data set 1)"
-    )  # fmt: skip
+    )
+    parser.add_argument("--samples", type=int, help="rays a pixel (default 2, of a data set 1)")
     drive = parser.add_argument_group("a drive")
     drive.add_argument("--seconds", type=float, default=5.0, help="length (default 5)")
     drive.add_argument("--rate", type=float, default=0.0, help="frame sets a second")
@@ -53,9 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shards.add_argument("--frames", type=int, default=1000, help="frame sets (default 1000)")
     shards.add_argument("--sets-per-drive", type=int, default=6, metavar="N", help="default 6")
     shards.add_argument(
-        "--spacing", type=float, default=2.5, metavar="S",
+        "--spacing",
+        type=float,
+        default=2.5,
+        metavar="S",
         help="time between the sets of a drive (default 2.5; 0.1 for video)",
-    )  # fmt: skip
+    )
     shards.add_argument(
         "--workers", type=int, default=0, help="processes; 0: one a core, or one GPU"
     )
@@ -92,10 +95,12 @@ def _bag(options: argparse.Namespace) -> int:
     if path.exists() and not options.overwrite:
         raise ConfigurationError(f"{path} exists", fix="give another --output, or --overwrite")
     rig = make_rig(
-        options.rig or "nuscenes", width=options.width, height=options.height,
+        options.rig or "nuscenes",
+        width=options.width,
+        height=options.height,
         seed=options.seed if options.vary_rig else None,
         miscalibration=options.miscalibration or 0.0,
-    )  # fmt: skip
+    )
     # A bag that was broken off must not pass for a whole one.
     part = path.with_name(path.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -107,11 +112,19 @@ def _bag(options: argparse.Namespace) -> int:
             bar.update(done - bar.n)
 
         drive = write_drive_bag(
-            part, seed=options.seed, rig=rig, seconds=options.seconds, rate=options.rate,
-            setting=options.setting, weather=options.weather, speed=options.speed,
-            truth=tuple(t for t in options.truth.split(",") if t), device=options.device,
-            samples=2 if options.samples is None else options.samples, progress=progress,
-        )  # fmt: skip
+            part,
+            seed=options.seed,
+            rig=rig,
+            seconds=options.seconds,
+            rate=options.rate,
+            setting=options.setting,
+            weather=options.weather,
+            speed=options.speed,
+            truth=tuple(t for t in options.truth.split(",") if t),
+            device=options.device,
+            samples=2 if options.samples is None else options.samples,
+            progress=progress,
+        )
     if path.exists():
         shutil.rmtree(path)
     part.rename(path)
@@ -128,16 +141,23 @@ def _dataset(options: argparse.Namespace) -> int:
     from depth_perception.world.dataset import write_dataset
 
     asked = {
-        name: value for name in ("miscalibration", "samples")
+        name: value
+        for name in ("miscalibration", "samples")
         if (value := getattr(options, name)) is not None
-    }  # fmt: skip
+    }
     with tqdm(total=options.frames, unit="set", disable=None, desc=options.dataset) as bar:
         write_dataset(
-            options.dataset, frames=options.frames, workers=options.workers, seed=options.seed,
-            width=options.width, height=options.height or 352,
-            rigs=(options.rig,) if options.rig else None, sets_per_drive=options.sets_per_drive,
+            options.dataset,
+            frames=options.frames,
+            workers=options.workers,
+            seed=options.seed,
+            width=options.width,
+            height=options.height or 352,
+            rigs=(options.rig,) if options.rig else None,
+            sets_per_drive=options.sets_per_drive,
             truth=[name for name in options.truth.split(",") if name != "depth"],
-            spacing=options.spacing, **asked,
+            spacing=options.spacing,
+            **asked,
             progress=lambda done, _: bar.update(done - bar.n),
-        )  # fmt: skip
+        )
     return 0

@@ -22,12 +22,7 @@ from rosbags.typesys.store import Typestore
 
 from depth_perception import messages
 from depth_perception.discovery import CameraTopics, find_cameras, why_no_camera
-from depth_perception.errors import (
-    BagError,
-    DepthPerceptionError,
-    MessageError,
-    TransformError,
-)
+from depth_perception.errors import BagError, DepthPerceptionError, MessageError, TransformError
 from depth_perception.frame_set import (
     DROP_REASONS,
     AssembledSet,
@@ -311,9 +306,12 @@ class BagReader:
         """
         rig = self.rig
         assembler: FrameSetAssembler[Any] = FrameSetAssembler(
-            rig.names, round(self.parameters.sync.tolerance * 1e9),
-            anchor=self.parameters.sync.anchor_of(rig.names), wait_for_all=True, max_open=8,
-        )  # fmt: skip
+            rig.names,
+            round(self.parameters.sync.tolerance * 1e9),
+            anchor=self.parameters.sync.anchor_of(rig.names),
+            wait_for_all=True,
+            max_open=8,
+        )
         by_image = {self.cameras[name].image: name for name in rig.names}
         by_info = {self.cameras[name].info: name for name in rig.names}
         by_labels = {
@@ -389,9 +387,16 @@ class BagReader:
         if name not in self._built or self._built[name][0] != key:
             T_base_camera = self.tree.lookup(self.parameters.base_frame, frame)
             camera = build_rig_camera(
-                name, info, size, topics.rectified, T_base_camera, frame, self.parameters,
-                self._ego_masks, topics.info,
-            )  # fmt: skip
+                name,
+                info,
+                size,
+                topics.rectified,
+                T_base_camera,
+                frame,
+                self.parameters,
+                self._ego_masks,
+                topics.info,
+            )
             self._built[name] = (key, camera)
         return self._built[name][1]
 

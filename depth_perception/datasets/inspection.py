@@ -160,11 +160,7 @@ def _field_of_view(camera: Any) -> tuple[float, float]:
 
 
 def _check_mounting(
-    camera: Any,
-    ground: GroundPlane,
-    entry: dict[str, Any],
-    problems: list[str],
-    notes: list[str],
+    camera: Any, ground: GroundPlane, entry: dict[str, Any], problems: list[str], notes: list[str]
 ) -> None:
     """Add what is impossible or odd about how a camera is mounted."""
     name = camera.name

@@ -60,9 +60,13 @@ class EmbodiedEstimator:
         except DepthPerceptionError as error:
             return error
         return CameraEstimate(
-            image, result.depth, confidence_of(result.sigma), result.level, result.depth,
+            image,
+            result.depth,
+            confidence_of(result.sigma),
+            result.level,
+            result.depth,
             segmentation.surface,
-        )  # fmt: skip
+        )
 
 
 def embodied_of(

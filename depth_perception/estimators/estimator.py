@@ -106,8 +106,9 @@ def image_on_grid(view: CameraView, frame: CameraFrame) -> NDArray[np.uint8]:
     if len(shape) != 3 or shape[2] != 3 or min(shape) < 1 or kind != np.uint8:
         raise MessageError(
             f"an image of the shape {list(shape)}, {kind}",
-            expected="(height, width, 3), uint8, in BGR", fix="convert it before",
-        )  # fmt: skip
+            expected="(height, width, 3), uint8, in BGR",
+            fix="convert it before",
+        )
     return view.image(frame.image)
 
 

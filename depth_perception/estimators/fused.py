@@ -64,9 +64,11 @@ class FusedEstimator:
     name = "fused"
 
     def __init__(
-        self, parameters: Parameters, source: SurfaceSource | None,
+        self,
+        parameters: Parameters,
+        source: SurfaceSource | None,
         make_session: MakeSession | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Check the model's file and load it once.
 
         Args:
@@ -200,9 +202,13 @@ class FusedEstimator:
         return dict(zip(present, scene.pool.map(read, present), strict=True))
 
     def _estimate(
-        self, view: CameraView, scene: Scene, name: str, image: NDArray[np.uint8],
+        self,
+        view: CameraView,
+        scene: Scene,
+        name: str,
+        image: NDArray[np.uint8],
         maps: Mapping[str, NDArray[np.float32]],
-    ) -> CameraEstimate:  # fmt: skip
+    ) -> CameraEstimate:
         depth = maps["depth"].copy()  # the session's memory is written to by the next frame set
         depth[view.ego | np.isnan(view.rays[..., 0])] = np.nan
         if self._source is not None:
@@ -249,8 +255,9 @@ class FusedEstimator:
             if size != self._fixed.image:
                 raise ModelError(
                     f"model {self._model} is for images of {self._fixed.image}, these are {size}",
-                    expected="the model's size", fix="export it without --static",
-                )  # fmt: skip
+                    expected="the model's size",
+                    fix="export it without --static",
+                )
             if count > self._fixed.cameras:
                 raise self._too_many(count)
             capacity, network = self._fixed.cameras, self._fixed.network

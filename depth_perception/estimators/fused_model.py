@@ -88,10 +88,12 @@ class NetworkFile:
             gpu = self.settings.require_gpu
             return TorchSession(self.path, shapes, device=device_of(providers), require_gpu=gpu)
         session = OnnxSession(
-            self.path, providers, self.settings.require_gpu,
+            self.path,
+            providers,
+            self.settings.require_gpu,
             axes={} if self.fixed else axis_sizes(count, image, network),
             cache=self.settings.tensorrt_cache or None,
-        )  # fmt: skip
+        )
         return session.bind(shapes)
 
 
@@ -125,9 +127,10 @@ def network_file(settings: FusedParameters, gpu: bool) -> NetworkFile:
         raise ModelError(error.problem, expected=error.expected, fix=fix) from None
     if info.output != "depth":
         raise ModelError(
-            f"model '{path}' gives {info.output}", expected="depth",
+            f"model '{path}' gives {info.output}",
+            expected="depth",
             fix="use it with estimator relative",
-        )  # fmt: skip
+        )
     if PROVIDERS["tensorrt"] in usable_providers(names):
         refuse_int8(path)
     providers = settings.providers or default_providers()

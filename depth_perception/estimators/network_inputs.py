@@ -61,9 +61,12 @@ def axis_sizes(count: int, image: Size, network: Size) -> dict[str, int]:
         network: (width, height) of the network's images, px.
     """
     return {
-        "cameras": count, "image_height": image[1], "image_width": image[0],
-        "rows": network[1] // STRIDE, "columns": network[0] // STRIDE,
-    }  # fmt: skip
+        "cameras": count,
+        "image_height": image[1],
+        "image_width": image[0],
+        "rows": network[1] // STRIDE,
+        "columns": network[0] // STRIDE,
+    }
 
 
 def tensor_shapes(count: int, image: Size, network: Size) -> dict[str, tuple[int, ...]]:
@@ -72,9 +75,13 @@ def tensor_shapes(count: int, image: Size, network: Size) -> dict[str, tuple[int
     images = (count, size["image_height"], size["image_width"])
     maps = (count, size["rows"], size["columns"])
     return {
-        "image": (*images, 3), "rays": (count, 3, *maps[1:]), "camera": (count, 5),
-        "depth": images, "confidence": maps, "road": maps,
-    }  # fmt: skip
+        "image": (*images, 3),
+        "rays": (count, 3, *maps[1:]),
+        "camera": (count, 5),
+        "depth": images,
+        "confidence": maps,
+        "road": maps,
+    }
 
 
 def usual_width(grid: Size) -> int:
@@ -125,9 +132,7 @@ def view_camera(view: CameraView, size: Size) -> NDArray[np.float32]:
     return _numbers(view.camera.resized(*size), view.normal, max(view.height, LEAST_HEIGHT))
 
 
-def _numbers(
-    model: CameraModel, normal: NDArray[np.float64], height: float
-) -> NDArray[np.float32]:  # fmt: skip
+def _numbers(model: CameraModel, normal: NDArray[np.float64], height: float) -> NDArray[np.float32]:
     """Normal of the ground, height over it, focal length."""
     focal = math.sqrt(abs(model.K[0, 0] * model.K[1, 1]))
     return np.array([*normal, height, focal], np.float32)

@@ -181,9 +181,12 @@ class RelativeEstimator:
         places = np.flatnonzero(road)
         places = places[:: max(1, len(places) // _MOST_PIXELS)]
         return _Seen(
-            image, relative, segmentation, relative.ravel()[places],
+            image,
+            relative,
+            segmentation,
+            relative.ravel()[places],
             view.inverse_plane.ravel()[places],
-        )  # fmt: skip
+        )
 
     def _fits(self, seen: Mapping[str, _Seen]) -> dict[str, Fit]:
         """Scale and shift of each camera: the rig's, or its own where the rig's does not fit."""
@@ -232,9 +235,7 @@ class RelativeEstimator:
             item.image, depth, confidence_of(sigma), levels_of(depth, surface), embodied, surface
         )
 
-    def _relative(
-        self, session: OnnxSession, image: NDArray[np.uint8]
-    ) -> NDArray[np.float32]:  # fmt: skip
+    def _relative(self, session: OnnxSession, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Inverse relative depth on the image's grid, (h, w); NaN unknown."""
         described = self._description.input
         array = as_input(fitted_to(image, described), described)
@@ -244,8 +245,9 @@ class RelativeEstimator:
             raise ModelError(
                 f"relative depth '{self._description.path}': {self._output} has the shape"
                 f" {list(found.shape)}",
-                expected="one value for each pixel", fix="choose another output",
-            )  # fmt: skip
+                expected="one value for each pixel",
+                fix="choose another output",
+            )
         if self._description.kind != "inverse":
             values = np.where(values > 0, values, np.float32(np.nan))
             values = np.divide(1, values, dtype=np.float32)
@@ -260,7 +262,11 @@ class RelativeEstimator:
         )
         return np.asarray(
             cv2.warpAffine(
-                values, to_values, (image.shape[1], image.shape[0]),
-                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
-            ), np.float32,
-        )  # fmt: skip
+                values,
+                to_values,
+                (image.shape[1], image.shape[0]),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REPLICATE,
+            ),
+            np.float32,
+        )

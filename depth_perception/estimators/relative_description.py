@@ -69,20 +69,24 @@ def read_description(path: str | Path) -> RelativeDescription:
         if not isinstance(content.get(key), kind) or not content[key]:
             raise ConfigurationError(
                 f"{where}: {key} is {content.get(key)!r}",
-                expected="a file" if kind is str else "a mapping", fix=_SEE,
-            )  # fmt: skip
+                expected="a file" if kind is str else "a mapping",
+                fix=_SEE,
+            )
     output = content["output"]
     check_keys(output, ("name", "index", "kind"), f"{where}, output")
     if ("name" in output) == ("index" in output):
         raise ConfigurationError(
             f"{where}: output has neither name nor index, or both",
-            expected="the output's name in the model, or its index", fix=_SEE,
-        )  # fmt: skip
+            expected="the output's name in the model, or its index",
+            fix=_SEE,
+        )
     which: str | int = str(output.get("name", ""))
     if "index" in output:
         which = int(number(output["index"], f"{where}: output.index", "0 or more", 0, 999, int))
     return RelativeDescription(
-        path, find_model(content["model"], where, path),
-        read_input(content["input"], where, _SEE), which,
+        path,
+        find_model(content["model"], where, path),
+        read_input(content["input"], where, _SEE),
+        which,
         choice(output.get("kind", "inverse"), KINDS, f"{where}: output.kind", _SEE),
-    )  # fmt: skip
+    )

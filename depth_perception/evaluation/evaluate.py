@@ -256,7 +256,9 @@ class _Run:
             levels=level_scores(images),
             road=road_scores(images),
             by_depth=accuracy_by_range(
-                _joined([s.prediction for s in images]), depth, depth,
+                _joined([s.prediction for s in images]),
+                depth,
+                depth,
                 list(itertools.pairwise(edges)),
             ),
             boundary=boundary_scores(images),
@@ -272,7 +274,7 @@ class _Run:
             ],
             exact=exact,
             notes=notes,
-        )  # fmt: skip
+        )
 
     def _scores(self) -> list[tuple[str, Scores]]:
         limits = (1e-3, self.protocol.max_depth)

@@ -196,8 +196,7 @@ class ExactWindow:
         kind = self._topics.get(topic, "")
         if kind != IMAGE_TYPE:
             raise MessageError(
-                f"{topic} is a {kind}" if kind else f"{topic}: no such topic",
-                expected=IMAGE_TYPE,
+                f"{topic} is a {kind}" if kind else f"{topic}: no such topic", expected=IMAGE_TYPE
             )
         message = self._take(topic, stamp)
         if message is None:
@@ -302,9 +301,12 @@ class ExactScorer:
         self._gathered: dict[str, _Gathered] = {}
 
     def add(
-        self, result: CameraResult, source: RigCamera, lidar: LidarTruth | None,
+        self,
+        result: CameraResult,
+        source: RigCamera,
+        lidar: LidarTruth | None,
         embodied: bool = False,
-    ) -> bool:  # fmt: skip
+    ) -> bool:
         """Score one depth image; False when it has no truth.
 
         Args:

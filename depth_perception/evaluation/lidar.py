@@ -222,9 +222,11 @@ def visible(
     np.minimum.at(raster, (row, column), depth.astype(np.float32))
     side = 2 * pixels + 1
     nearest_around = cv2.erode(
-        raster, np.ones((side, side), np.uint8), borderType=cv2.BORDER_CONSTANT,
+        raster,
+        np.ones((side, side), np.uint8),
+        borderType=cv2.BORDER_CONSTANT,
         borderValue=float("inf"),
-    )  # fmt: skip
+    )
     # A point compared with itself in float32 must not come out nearer than itself.
     return np.asarray(nearest_around[row, column] > depth * (1 - ratio), dtype=np.bool_)
 

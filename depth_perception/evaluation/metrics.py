@@ -234,8 +234,15 @@ def accuracy_by_range(
         p10, p50, p90 = np.quantile(signed, [0.1, 0.5, 0.9]) if len(signed) else [np.nan] * 3
         rows.append(
             Accuracy(
-                low, high, metrics.count, metrics.truth_count, metrics.coverage, metrics.a5,
-                metrics.a10, metrics.abs_rel, (float(p10), float(p50), float(p90)),
+                low,
+                high,
+                metrics.count,
+                metrics.truth_count,
+                metrics.coverage,
+                metrics.a5,
+                metrics.a10,
+                metrics.abs_rel,
+                (float(p10), float(p50), float(p90)),
             )
-        )  # fmt: skip
+        )
     return rows

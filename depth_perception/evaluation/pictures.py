@@ -129,10 +129,13 @@ def error_bar(width: int, height: int = 46) -> Picture:
     labels = [
         (text, (round(margin + inner * (value / ERROR_LIMIT + 1) / 2), top))
         for text, value in (
-            ("25 % too near", -0.25), ("10 %", -0.1), ("right", 0.0), ("10 %", 0.1),
+            ("25 % too near", -0.25),
+            ("10 %", -0.1),
+            ("right", 0.0),
+            ("10 %", 0.1),
             ("25 % too far", 0.25),
         )
-    ]  # fmt: skip
+    ]
     return write(bar, labels, size=max(11, height // 4), anchor="mt")
 
 
@@ -298,9 +301,14 @@ def write(
     draw = ImageDraw.Draw(canvas)
     for text, place in labels:
         draw.text(
-            place, text, fill=colour[::-1], font=font(size), anchor=anchor, stroke_width=2,
+            place,
+            text,
+            fill=colour[::-1],
+            font=font(size),
+            anchor=anchor,
+            stroke_width=2,
             stroke_fill=BACKGROUND[::-1],
-        )  # fmt: skip
+        )
     return np.ascontiguousarray(np.asarray(canvas, dtype=np.uint8)[..., ::-1])
 
 

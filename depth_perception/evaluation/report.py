@@ -32,12 +32,19 @@ from depth_perception.frame_set import FrameSet
 from depth_perception.surround_result import SurroundResult
 
 METRIC_COLUMNS = (
-    ("abs_rel", "AbsRel", 3, False), ("sq_rel", "SqRel", 2, False), ("rmse", "RMSE", 2, False),
-    ("rmse_log", "RMSE log", 3, False), ("silog", "SILog", 1, False),
-    ("log10", "log10", 3, False), ("delta1", "δ1", 1, True), ("delta2", "δ2", 1, True),
-    ("delta3", "δ3", 1, True), ("a5", "A5", 1, True), ("a10", "A10", 1, True),
+    ("abs_rel", "AbsRel", 3, False),
+    ("sq_rel", "SqRel", 2, False),
+    ("rmse", "RMSE", 2, False),
+    ("rmse_log", "RMSE log", 3, False),
+    ("silog", "SILog", 1, False),
+    ("log10", "log10", 3, False),
+    ("delta1", "δ1", 1, True),
+    ("delta2", "δ2", 1, True),
+    ("delta3", "δ3", 1, True),
+    ("a5", "A5", 1, True),
+    ("a10", "A10", 1, True),
     ("coverage", "coverage", 1, True),
-)  # fmt: skip
+)
 """Field of `DepthMetrics`, heading, decimals, whether it is a share."""
 
 EXPLANATIONS = (
@@ -49,14 +56,23 @@ EXPLANATIONS = (
     ("log10", "mean of |log10 D − log10 D*|."),
     ("δ1, δ2, δ3", "share of points within a factor of 1.25, 1.25², 1.25³ of the truth, %."),
     ("A5, A10", "share of points within 5 % and 10 % of the truth, %."),
-    ("coverage", "share of truth (LiDAR points, or pixels with exact truth) where the image has a"
-     " finite depth, %; all other metrics are over these."),
+    (
+        "coverage",
+        "share of truth (LiDAR points, or pixels with exact truth) where the image has a"
+        " finite depth, %; all other metrics are over these.",
+    ),
     ("metric", "depth as it comes out, in metres."),
-    ("embodied depth", "what intrinsics, mounting and the road's place in the image say of depth,"
-     " without a depth network. Shown beside a network's, read at the same points."),
-    ("median-scaled", "each image multiplied so that its median is the LiDAR's: what a method"
-     " without scale is scored by. Beside metric it tells wrong scale from wrong shape."),
-)  # fmt: skip
+    (
+        "embodied depth",
+        "what intrinsics, mounting and the road's place in the image say of depth,"
+        " without a depth network. Shown beside a network's, read at the same points.",
+    ),
+    (
+        "median-scaled",
+        "each image multiplied so that its median is the LiDAR's: what a method"
+        " without scale is scored by. Beside metric it tells wrong scale from wrong shape.",
+    ),
+)
 
 PLANE_LIMITS = (0.4, 0.4, 0.05)
 """Pitch and roll, degrees, and height, metres, from which the nominal plane deserves a look."""

@@ -280,9 +280,12 @@ def overlap_of(cameras: tuple[str, str], difference: NDArray[np.floating]) -> Ov
     if not len(difference):
         return Overlap(cameras, 0, math.nan, math.nan, math.nan)
     return Overlap(
-        cameras, len(difference), float(np.median(difference)), float(np.mean(difference)),
+        cameras,
+        len(difference),
+        float(np.median(difference)),
+        float(np.mean(difference)),
         float((difference < CONSISTENT).mean()),
-    )  # fmt: skip
+    )
 
 
 def _plain(value: Any) -> Any:

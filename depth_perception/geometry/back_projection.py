@@ -48,12 +48,17 @@ def back_project(
         (N,) array of `POINT_DTYPE`, in the order of cameras, rows, columns.
     """
     parts = [
-        (_directions(camera, T), T[:3, 3], np.ascontiguousarray(depth), np.ascontiguousarray(image),
-         np.ascontiguousarray(confidence))
+        (
+            _directions(camera, T),
+            T[:3, 3],
+            np.ascontiguousarray(depth),
+            np.ascontiguousarray(image),
+            np.ascontiguousarray(confidence),
+        )
         for camera, T, depth, image, confidence in zip(
             cameras, T_base_cameras, depths, images, confidences, strict=True
         )
-    ]  # fmt: skip
+    ]
     limits = np.float32(max_range), np.float32(min_confidence)
     spread: Callable[..., Iterable[Any]] = map if executor is None else executor.map
 

@@ -112,7 +112,9 @@ def confidence_of(sigma: NDArray[np.floating], tolerance: float = 0.10) -> NDArr
     with np.errstate(divide="ignore", invalid="ignore"):
         x = (tolerance / np.sqrt(2.0) / np.asarray(sigma)).astype(np.float32)
     t = 1 / (1 + np.float32(0.3275911) * x)
-    series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))  # fmt: skip  # noqa: E501
+    series = t * (
+        0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))
+    )
     with np.errstate(over="ignore", invalid="ignore"):
         value = 1 - series * np.exp(-x * x)
     return np.where(np.isfinite(value), value, np.where(np.isinf(x), 1, 0)).astype(np.float32)
@@ -148,9 +150,19 @@ def _extend(
         )
     to_up = view.T_base_camera[2, :3].astype(np.float32)
     loops.measure_standing(
-        surface, contact, spread, view.rays, to_up, np.float32(view.height),
-        np.float32(CONTACT_SIGMA), max_range, max_object_height, depth, sigma, levels,
-    )  # fmt: skip
+        surface,
+        contact,
+        spread,
+        view.rays,
+        to_up,
+        np.float32(view.height),
+        np.float32(CONTACT_SIGMA),
+        max_range,
+        max_object_height,
+        depth,
+        sigma,
+        levels,
+    )
 
 
 def _fill(

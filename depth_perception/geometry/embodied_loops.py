@@ -245,9 +245,19 @@ def stand_objects(  # type: ignore[no-untyped-def]
 
 @compiled
 def measure_standing(  # type: ignore[no-untyped-def]
-    surface, contact, foot_sigma, rays, to_up, camera_height, own_sigma, max_range,
-    max_object_height, depth, sigma, levels,
-):  # fmt: skip
+    surface,
+    contact,
+    foot_sigma,
+    rays,
+    to_up,
+    camera_height,
+    own_sigma,
+    max_range,
+    max_object_height,
+    depth,
+    sigma,
+    levels,
+):
     """Turn contacts into depth where nothing is known yet.
 
     ``rays`` are (h, w, 3) optical rays with third component 1, ``to_up`` (3,) the third row of the

@@ -190,9 +190,13 @@ def plane_depth_relative_sigma(
         y = depth * direction[..., 1] + T_base_camera[1, 3]
         S = ground.covariance
         variance = (
-            S[0, 0] * y * y + S[1, 1] * x * x + S[2, 2]
-            - 2 * S[0, 1] * x * y + 2 * S[0, 2] * y - 2 * S[1, 2] * x
-        ) / (h * h)  # fmt: skip
+            S[0, 0] * y * y
+            + S[1, 1] * x * x
+            + S[2, 2]
+            - 2 * S[0, 1] * x * y
+            + 2 * S[0, 2] * y
+            - 2 * S[1, 2] * x
+        ) / (h * h)
         sigma = np.sqrt(np.maximum(variance, 0))
     return np.where(np.isfinite(depth), sigma, np.where(np.isinf(depth), np.inf, np.nan))
 

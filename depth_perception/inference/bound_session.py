@@ -52,9 +52,12 @@ class BoundSession:
     """
 
     def __init__(
-        self, session: OnnxSession, inner: Any, shapes: Mapping[str, Sequence[int]],
+        self,
+        session: OnnxSession,
+        inner: Any,
+        shapes: Mapping[str, Sequence[int]],
         device: str = "",
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Make the buffers; see `OnnxSession.bind`."""
         import onnxruntime
 
@@ -130,7 +133,8 @@ def _shape(tensor: Tensor, shapes: Mapping[str, Sequence[int]]) -> list[int]:
     )
     if not fits:
         raise ModelError(
-            f"{tensor.name} is to have the shape {given}", expected=str(list(tensor.shape)),
+            f"{tensor.name} is to have the shape {given}",
+            expected=str(list(tensor.shape)),
             fix="use the file that was exported for this rig, or one for every rig",
-        )  # fmt: skip
+        )
     return given

@@ -89,9 +89,10 @@ def read_model_file(path: str | Path) -> ModelFile:
         content = memoryview(path.read_bytes())
     except OSError as error:
         raise ModelError(
-            f"model '{path}' cannot be read ({error.strerror})", expected="an .onnx file",
+            f"model '{path}' cannot be read ({error.strerror})",
+            expected="an .onnx file",
             fix="correct the path, or put the model there",
-        ) from None  # fmt: skip
+        ) from None
     metadata: dict[str, str] = {}
     graph = hashlib.sha256()
     found = False
@@ -107,9 +108,10 @@ def read_model_file(path: str | Path) -> ModelFile:
         found = False
     if not found:
         raise ModelError(
-            f"'{path}' is no ONNX model, or only part of one", expected="a whole .onnx file",
+            f"'{path}' is no ONNX model, or only part of one",
+            expected="a whole .onnx file",
             fix="copy or export it again",
-        )  # fmt: skip
+        )
     return ModelFile(path, metadata, graph.hexdigest())
 
 
@@ -132,8 +134,9 @@ def read_fused_model(path: str | Path) -> FusedModel:
     if entries.get("version") != str(VERSION):
         raise ModelError(
             f"model '{file.path}' has version {entries.get('version')} of the format",
-            expected=str(VERSION), fix=_EXPORT,
-        )  # fmt: skip
+            expected=str(VERSION),
+            fix=_EXPORT,
+        )
     if entries.get("graph_hash") != file.graph_hash:
         raise ModelError(
             f"model '{file.path}' was changed after it was exported: SHA-256 of the graph is"
@@ -151,15 +154,25 @@ def read_fused_model(path: str | Path) -> FusedModel:
             rows, columns = json.loads(entries["inputs"])["rays"][2:]
             network = STRIDE * int(columns), STRIDE * int(rows)
         return FusedModel(
-            file.path, f"{size} {precision}", size, precision, entries["output"],
-            float(entries["farthest"]), entries["weights_hash"], cameras, height, width,
-            network, json.loads(entries["facts"]),
-        )  # fmt: skip
+            file.path,
+            f"{size} {precision}",
+            size,
+            precision,
+            entries["output"],
+            float(entries["farthest"]),
+            entries["weights_hash"],
+            cameras,
+            height,
+            width,
+            network,
+            json.loads(entries["facts"]),
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"model '{file.path}': its metadata is incomplete ({error})",
-            expected="what depth_perception export writes", fix=_EXPORT,
-        ) from None  # fmt: skip
+            expected="what depth_perception export writes",
+            fix=_EXPORT,
+        ) from None
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:

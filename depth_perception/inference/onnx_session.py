@@ -23,16 +23,17 @@ if TYPE_CHECKING:
     from depth_perception.inference.bound_session import BoundSession
 
 CPU = "CPUExecutionProvider"
-PROVIDERS = {
-    "cpu": CPU,
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-}
+PROVIDERS = {"cpu": CPU, "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _DTYPES = {
-    "tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64,
-    "tensor(uint8)": np.uint8, "tensor(int8)": np.int8, "tensor(int32)": np.int32,
-    "tensor(int64)": np.int64, "tensor(bool)": np.bool_,
-}  # fmt: skip
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
 _TELLS = "get_provider_graph_assignment_info"
 """Of a session: what it gave to which provider. ONNX Runtime has it from 1.24 on."""
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "QLinearConv", "FusedConv")
@@ -249,9 +250,12 @@ def provider_name(name: str) -> str:
 
 
 def _settings(
-    provider: str, path: Path, axes: Mapping[str, int] | None, cache: str | Path | None,
+    provider: str,
+    path: Path,
+    axes: Mapping[str, int] | None,
+    cache: str | Path | None,
     version: str,
-) -> dict[str, str]:  # fmt: skip
+) -> dict[str, str]:
     """Options of a provider, as ONNX Runtime names them."""
     if provider == PROVIDERS["cuda"]:
         # Searching all algorithms takes many times as long as it saves in an hour of driving.

@@ -50,13 +50,17 @@ def provider_options(
     except OSError as error:
         raise ConfigurationError(
             f"the folder of TensorRT engines '{folder}' cannot be made ({error.strerror})",
-            expected="a folder that can be written", fix="set fused.tensorrt_cache",
-        ) from None  # fmt: skip
+            expected="a folder that can be written",
+            fix="set fused.tensorrt_cache",
+        ) from None
     return {
-        "trt_engine_cache_enable": "1", ENGINES: str(folder),
+        "trt_engine_cache_enable": "1",
+        ENGINES: str(folder),
         # How long a layer takes is the same in every model.
-        "trt_timing_cache_enable": "1", "trt_timing_cache_path": str(base), **precision,
-    }  # fmt: skip
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": str(base),
+        **precision,
+    }
 
 
 def refuse_int8(path: str | Path) -> None:
@@ -77,9 +81,7 @@ def _precision(path: str | Path) -> str:
     return read_model_file(path).metadata.get(f"{PREFIX}precision", "")
 
 
-def _key(
-    path: Path, axes: Mapping[str, int], version: str, precision: Mapping[str, str]
-) -> str:  # fmt: skip
+def _key(path: Path, axes: Mapping[str, int], version: str, precision: Mapping[str, str]) -> str:
     digest = hashlib.sha256(path.read_bytes())
     digest.update(repr((sorted(axes.items()), version, sorted(precision.items()))).encode())
     return digest.hexdigest()[:32]

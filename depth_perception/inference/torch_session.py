@@ -53,9 +53,14 @@ class TorchSession:
     """
 
     def __init__(
-        self, path: str | Path, shapes: Mapping[str, Sequence[int]], *, device: str = "",
-        require_gpu: bool = False, half: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        path: str | Path,
+        shapes: Mapping[str, Sequence[int]],
+        *,
+        device: str = "",
+        require_gpu: bool = False,
+        half: bool = True,
+    ) -> None:
         """Load a checkpoint and, on CUDA, record a run of it.
 
         Args:
@@ -77,9 +82,10 @@ class TorchSession:
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         if require_gpu and device == "cpu":
             raise ModelError(
-                f"checkpoint '{path}' runs on torch cpu", expected="a GPU, as require_gpu says",
+                f"checkpoint '{path}' runs on torch cpu",
+                expected="a GPU, as require_gpu says",
                 fix="install PyTorch with CUDA, or drop require_gpu",
-            )  # fmt: skip
+            )
         network, _ = load_checkpoint(path)
         self.provider = f"torch {device}"
         self._path = path
@@ -184,6 +190,7 @@ class TorchSession:
 
 def _without_torch(error: ImportError) -> ModelError:
     return ModelError(
-        f"a checkpoint needs PyTorch ({error})", expected="torch installed",
+        f"a checkpoint needs PyTorch ({error})",
+        expected="torch installed",
         fix="pip install torch, or export it once: depth_perception export",
-    )  # fmt: skip
+    )

@@ -34,9 +34,12 @@ def save_checkpoint(
         for name, value in network.state_dict().items()
     }
     content = {
-        "format": FORMAT, "version": VERSION, "configuration": network.configuration.to_dict(),
-        "state": state, "facts": facts,
-    }  # fmt: skip
+        "format": FORMAT,
+        "version": VERSION,
+        "configuration": network.configuration.to_dict(),
+        "state": state,
+        "facts": facts,
+    }
     write_file(path, content)
 
 
@@ -62,21 +65,24 @@ def read_file(path: str | Path, key: str, value: str, name: str) -> dict[str, An
     """
     if not Path(path).is_file():
         raise ModelError(
-            f"checkpoint '{path}' does not exist", expected="weights.pt of a training run",
+            f"checkpoint '{path}' does not exist",
+            expected="weights.pt of a training run",
             fix="correct the path, or train with depth_perception train",
-        )  # fmt: skip
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises anything for a damaged file
         raise ModelError(
             f"checkpoint '{path}' cannot be read ({' '.join(str(error).split())})",
-            expected="a whole file of depth_perception train", fix="copy it again",
-        ) from None  # fmt: skip
+            expected="a whole file of depth_perception train",
+            fix="copy it again",
+        ) from None
     if not isinstance(content, dict) or content.get(key) != value:
         raise ModelError(
-            f"'{path}' is no checkpoint of {name}", expected=f"{key} '{value}'",
+            f"'{path}' is no checkpoint of {name}",
+            expected=f"{key} '{value}'",
             fix="give it weights.pt of such a training run",
-        )  # fmt: skip
+        )
     return content
 
 
@@ -98,9 +104,10 @@ def load_checkpoint(path: str | Path) -> tuple[FusedSurround, dict[str, Any]]:
     content = read_file(path, "format", FORMAT, "the fused network")
     if content.get("version") != VERSION:
         raise ModelError(
-            f"checkpoint '{path}' has version {content.get('version')}", expected=str(VERSION),
+            f"checkpoint '{path}' has version {content.get('version')}",
+            expected=str(VERSION),
             fix="use the release of depth_perception that wrote it",
-        )  # fmt: skip
+        )
     try:
         network = FusedSurround(
             NetworkConfiguration.from_dict(content["configuration"]), pretrained=False
@@ -113,7 +120,8 @@ def load_checkpoint(path: str | Path) -> tuple[FusedSurround, dict[str, Any]]:
         if not torch.isfinite(value).all():
             raise ModelError(
                 f"checkpoint '{path}': {name} has values that are no numbers",
-                expected="finite weights", fix="take the weights of an earlier step",
-            )  # fmt: skip
+                expected="finite weights",
+                fix="take the weights of an earlier step",
+            )
     network.set_temperature(network.configuration.temperature)
     return network.eval(), facts

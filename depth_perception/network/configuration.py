@@ -126,5 +126,5 @@ SIZES = {
     "base": NetworkConfiguration(
         trunk="lite2", widths=(48, 64, 128, 192), bins=64, heads=4, fine_gate=True
     ),
-}  # fmt: skip
+}
 """`lite` for CPUs, `base` for GPUs."""

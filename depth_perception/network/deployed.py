@@ -34,9 +34,12 @@ class DeployedSurround(nn.Module):
     """
 
     def __init__(
-        self, network: FusedSurround, farthest: float = FARTHEST, at_image: bool = True,
+        self,
+        network: FusedSurround,
+        farthest: float = FARTHEST,
+        at_image: bool = True,
         half: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.network = _prepared(network)
         if half:
@@ -65,9 +68,11 @@ class DeployedSurround(nn.Module):
         )
         out = self.network(pixels, torch.where(torch.isnan(rays), 0.0, rays), camera)
         wide = functional.interpolate(
-            torch.cat([out.log_depth, out.sky], dim=1), image.shape[1:3] if self.at_image else size,
-            mode="bilinear", align_corners=False,
-        )  # fmt: skip
+            torch.cat([out.log_depth, out.sky], dim=1),
+            image.shape[1:3] if self.at_image else size,
+            mode="bilinear",
+            align_corners=False,
+        )
         log_depth, sky = wide[:, 0], wide[:, 1]
         beyond = (sky > 0) | (log_depth > self.log_farthest)
         depth = torch.where(beyond, torch.inf, torch.exp(log_depth))

@@ -91,9 +91,10 @@ def export_model(
     check_folder(path)
     if options.precision == "int8" and not calibration:
         raise ConfigurationError(
-            "int8 without calibration", expected="inputs to take the ranges of activations from",
+            "int8 without calibration",
+            expected="inputs to take the ranges of activations from",
             fix="give --calibration a data set of depth_perception world",
-        )  # fmt: skip
+        )
     half = options.precision == "fp16"
     deployed = DeployedSurround(network, options.farthest, options.at_image, half)
     model = _traced(deployed, options)
@@ -107,28 +108,43 @@ def export_model(
     size = next((name for name, known in SIZES.items() if known == network.configuration), "other")
     fixed = (options.cameras, *options.image) if options.static else ("", "", "")
     return _write(
-        model, Path(path), {
-            "format": model_file.FORMAT, "version": model_file.VERSION, "output": "depth",
-            "size": size, "precision": options.precision,
+        model,
+        Path(path),
+        {
+            "format": model_file.FORMAT,
+            "version": model_file.VERSION,
+            "output": "depth",
+            "size": size,
+            "precision": options.precision,
             "configuration": json.dumps(network.configuration.to_dict()),
-            "inputs": json.dumps(_signature(model)), "farthest": options.farthest,
-            "weights_hash": weights_hash(network), "facts": json.dumps(dict(facts), default=str),
+            "inputs": json.dumps(_signature(model)),
+            "farthest": options.farthest,
+            "weights_hash": weights_hash(network),
+            "facts": json.dumps(dict(facts), default=str),
             **dict(zip(("cameras", "height", "width"), fixed, strict=True)),
         },
-    )  # fmt: skip
+    )
 
 
 def export_relative(
-    network: FusedSurround, path: str | Path, size: tuple[int, int], scale: float = 7.0,
+    network: FusedSurround,
+    path: str | Path,
+    size: tuple[int, int],
+    scale: float = 7.0,
     shift: float = 0.3,
-) -> Path:  # fmt: skip
+) -> Path:
     """Write a network of relative depth, see `RelativeDepth`, for one image of (height, width)."""
     return _write(
         _to_onnx(
-            RelativeDepth(network, scale, shift), (torch.zeros(1, 3, *size),), ["image"],
-            ["predicted_depth"], {"image": {0: "cameras"}, "predicted_depth": {0: "cameras"}},
-        ), Path(path), {},
-    )  # fmt: skip
+            RelativeDepth(network, scale, shift),
+            (torch.zeros(1, 3, *size),),
+            ["image"],
+            ["predicted_depth"],
+            {"image": {0: "cameras"}, "predicted_depth": {0: "cameras"}},
+        ),
+        Path(path),
+        {},
+    )
 
 
 def check_folder(path: str | Path) -> None:
@@ -160,10 +176,11 @@ def example_feed(options: ExportOptions, seed: int = 0) -> dict[str, NDArray[Any
     v, u = np.mgrid[:rows, :columns] * STRIDE + (STRIDE - 1) / 2
     rays = np.stack(
         [
-            (u - options.network[1] / 2 + 0.5) / focal, (v - options.network[0] / 2 + 0.5) / focal,
+            (u - options.network[1] / 2 + 0.5) / focal,
+            (v - options.network[0] / 2 + 0.5) / focal,
             np.ones_like(u),
         ]
-    )  # fmt: skip
+    )
     camera = np.array([0, -1, 0, 1.5, focal])
     small = rng.integers(0, 256, (options.cameras, 9, 16, 3), dtype=np.uint8)
     place = [
@@ -184,25 +201,32 @@ def _traced(module: DeployedSurround, options: ExportOptions) -> Any:
 
 
 def _to_onnx(
-    module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], names: list[str],
-    outputs: list[str], axes: Mapping[str, Mapping[int, str]] | None,
-) -> Any:  # fmt: skip
+    module: torch.nn.Module,
+    inputs: tuple[torch.Tensor, ...],
+    names: list[str],
+    outputs: list[str],
+    axes: Mapping[str, Mapping[int, str]] | None,
+) -> Any:
     try:
         import onnx
     except ImportError as error:
         raise ModelError(
             f"export needs the package onnx ({error})", fix="pip install 'depth_perception[train]'"
         ) from None
-    with (
-        warnings.catch_warnings(), torch.inference_mode(), tempfile.TemporaryDirectory() as folder
-    ):  # fmt: skip
+    with warnings.catch_warnings(), torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         # Of tracing: sizes that Python sees are constants. Those that may differ, it does not see.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            module.eval(), inputs, file, opset_version=OPSET, dynamo=False, input_names=names,
-            output_names=outputs, dynamic_axes=axes,
-        )  # fmt: skip
+            module.eval(),
+            inputs,
+            file,
+            opset_version=OPSET,
+            dynamo=False,
+            input_names=names,
+            output_names=outputs,
+            dynamic_axes=axes,
+        )
         model = onnx.load(file)
     onnx.checker.check_model(model)
     return model

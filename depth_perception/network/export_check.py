@@ -56,8 +56,9 @@ def check(
         if any(apart):
             raise ModelError(
                 f"'{path}' has a depth only where the network that it was made from has none",
-                expected="the same depths", fix=_REPORT,
-            )  # fmt: skip
+                expected="the same depths",
+                fix=_REPORT,
+            )
         difference = np.zeros(1)  # everything is beyond the range in both
     result = {
         "median relative difference of depth": float(np.median(difference)),
@@ -83,8 +84,9 @@ def _refuse_nan(path: str | Path, found: Sequence[NDArray[Any]]) -> None:
         if np.isnan(values).any():
             raise ModelError(
                 f"'{path}' gives NaN for {np.isnan(values).mean():.1%} of {name}",
-                expected="numbers everywhere", fix=_REPORT,
-            )  # fmt: skip
+                expected="numbers everywhere",
+                fix=_REPORT,
+            )
 
 
 def axes_of(feed: Feed) -> dict[str, int]:

@@ -241,9 +241,13 @@ class FusedSurround(nn.Module):
         return self.finer_gates[name](x, semantic) if name in self.finer_gates else x
 
     def _read(
-        self, prior: Prior, g32: torch.Tensor, semantics: torch.Tensor, x8: torch.Tensor,
+        self,
+        prior: Prior,
+        g32: torch.Tensor,
+        semantics: torch.Tensor,
+        x8: torch.Tensor,
         x4: torch.Tensor,
-    ) -> Outputs:  # fmt: skip
+    ) -> Outputs:
         """Turn features into depth and the rest."""
         centres = self.bins(g32.mean((2, 3)), prior)
         probabilities, log_bins = self.expectation(self.bin_head(x4), centres)
@@ -260,6 +264,17 @@ class FusedSurround(nn.Module):
             share = torch.maximum(torch.sigmoid(trust), torch.sigmoid(road)) * seen
             log_depth = log_bins + share * (log_plane - log_bins)
         return Outputs(
-            log_depth, road, sky, confidence, trust, log_plane, log_bins, probabilities, centres,
-            semantics, turn, prior, x4,
-        )  # fmt: skip
+            log_depth,
+            road,
+            sky,
+            confidence,
+            trust,
+            log_plane,
+            log_bins,
+            probabilities,
+            centres,
+            semantics,
+            turn,
+            prior,
+            x4,
+        )

@@ -23,9 +23,17 @@ _BINS = "/bins/"
 _ATTENTION = ("/meet/", "/gate/", "/fine_gate/")
 _QUANTISED = ("Conv", "Add", "Clip", "Relu", "LeakyRelu", "Resize", "AveragePool")
 _WIDE = (
-    "Softmax", "LayerNormalization", "Exp", "Log", "ReduceSum", "ReduceMean", "CumSum", "Constant",
-    "ConstantOfShape", "Shape",
-)  # fmt: skip
+    "Softmax",
+    "LayerNormalization",
+    "Exp",
+    "Log",
+    "ReduceSum",
+    "ReduceMean",
+    "CumSum",
+    "Constant",
+    "ConstantOfShape",
+    "Shape",
+)
 _FIRST = ("/stem/", "/stages.0/stages.0.0/")
 """The image encoder's first layers: their outputs are large, are cut to 0..6 and spread in all that
 comes. They take no longer in fp32, and half of the error was theirs."""
@@ -125,20 +133,29 @@ def to_int8(model: Any, calibration: Sequence[Feed]) -> Any:
         apart = (*_FIRST, *_ATTENTION, _BINS)
         left |= {n.name for n in graph.node if any(name in n.name for name in apart)}
         whole = {
-            "quant_type": quantization.QuantType.QInt8, "reduce_range": False, "symmetric": True,
+            "quant_type": quantization.QuantType.QInt8,
+            "reduce_range": False,
+            "symmetric": True,
             "axis": 0,
-        }  # fmt: skip
+        }
         quantization.quantize_static(
-            plain, quantised, _Reader(calibration), quant_format=quantization.QuantFormat.QDQ,
+            plain,
+            quantised,
+            _Reader(calibration),
+            quant_format=quantization.QuantFormat.QDQ,
             activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8, per_channel=True, reduce_range=True,
-            op_types_to_quantize=list(_QUANTISED), nodes_to_exclude=sorted(left),
+            weight_type=quantization.QuantType.QInt8,
+            per_channel=True,
+            reduce_range=True,
+            op_types_to_quantize=list(_QUANTISED),
+            nodes_to_exclude=sorted(left),
             calibrate_method=quantization.CalibrationMethod.MinMax,
             extra_options={
-                "ActivationSymmetric": False, "WeightSymmetric": True,
+                "ActivationSymmetric": False,
+                "WeightSymmetric": True,
                 "TensorQuantOverrides": {name: [whole] for name in _depthwise_weights(graph)},
             },
-        )  # fmt: skip
+        )
         result = onnx.load(quantised)
     onnx.checker.check_model(result)
     return result

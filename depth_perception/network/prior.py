@@ -59,9 +59,12 @@ def prior_of(rays: torch.Tensor, camera: torch.Tensor) -> Prior:
     flat = torch.ones_like(slope)
     maps = torch.cat(
         [
-            seen * known * 4, log_depth * below, below, torch.log(focal / 300) * flat,
+            seen * known * 4,
+            log_depth * below,
+            below,
+            torch.log(focal / 300) * flat,
             torch.log(height) * known * flat,
         ],
         dim=1,
-    )  # fmt: skip
+    )
     return Prior(maps, slope, height, known, focal)

@@ -88,9 +88,10 @@ class SurroundDepth:
         # Timers by the steady clock: they also run where simulated time stands still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         for period, callback in (
-            (LOOK_PERIOD_S, self._look), (EXPIRE_PERIOD_S, self._expire),
+            (LOOK_PERIOD_S, self._look),
+            (EXPIRE_PERIOD_S, self._expire),
             (REPORT_PERIOD_S, self._report),
-        ):  # fmt: skip
+        ):
             self.node.create_timer(period, callback, clock=steady)
         self.node.create_service(SetBool, "~/set_enabled", self._set_enabled)
         self.node.create_service(Trigger, "~/save_frame_set", self._save_frame_set)
@@ -193,9 +194,14 @@ class SurroundDepth:
         self._queue(collector.set_cameras(list(self._inputs)))
         for topics in added:
             made = CameraSubscriptions(
-                self.node, self._inputs[topics.name], self._parameters.qos, self._on_image,
-                self._on_info, self._on_labels, self._complaints.add,
-            )  # fmt: skip
+                self.node,
+                self._inputs[topics.name],
+                self._parameters.qos,
+                self._on_image,
+                self._on_info,
+                self._on_labels,
+                self._complaints.add,
+            )
             self._subscriptions.append(made)
             self._log.info(f"camera {topics.name}: {topics.image}, {topics.info}")
 
@@ -263,9 +269,11 @@ class SurroundDepth:
             self._log.warning(f"no output for {SILENCE_S:.0f} s: {problem}")
         self._warned = kind
         if (
-            active and processor is not None and not processor.busy
+            active
+            and processor is not None
+            and not processor.busy
             and time.monotonic() - processor.status_at > REPORT_PERIOD_S
-        ):  # fmt: skip
+        ):
             missing = {name: self._absence(camera) for name, camera in self._inputs.items()}
             if not self._enabled:
                 missing = dict.fromkeys(missing, pause)
@@ -314,9 +322,12 @@ class SurroundDepth:
         def save() -> None:
             try:
                 path = save_frame_set(
-                    latest, inputs, self._extrinsics, base_frame,
+                    latest,
+                    inputs,
+                    self._extrinsics,
+                    base_frame,
                     Path(folder) if folder else default_folder(),
-                )  # fmt: skip
+                )
                 done.set_result((True, str(path)))
             except DepthPerceptionError as error:
                 done.set_result((False, str(error)))

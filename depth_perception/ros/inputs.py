@@ -135,9 +135,12 @@ class CameraSubscriptions:
         self._labels = topics.labels
         kind = IMAGE_TYPES[1] if topics.compressed else IMAGE_TYPES[0]
         self._subscribe(
-            kind, topics.image, self._image, image_input(qos),
+            kind,
+            topics.image,
+            self._image,
+            image_input(qos),
             SubscriptionEventCallbacks(incompatible_qos=self._incompatible),
-        )  # fmt: skip
+        )
         self._subscribe(
             CAMERA_INFO_TYPE, topics.info, self._info, calibration_input(node, topics.info)
         )

@@ -63,7 +63,8 @@ OPTIONS: Mapping[str, Option] = {
     "start": Option(0.0, "Where to start, s after the first message.", _NUMBER),
     "duration": Option(0.0, "How much to play, s; 0 for all.", _NUMBER),
     "clock": Option(
-        100.0, "Frequency of /clock, Hz; 0 publishes none.",
+        100.0,
+        "Frequency of /clock, Hz; 0 publishes none.",
         # As with `ros2 bag play`, --clock alone is enough.
         {**_NUMBER, "nargs": "?", "const": 100.0},
     ),
@@ -73,7 +74,7 @@ OPTIONS: Mapping[str, Option] = {
     "wait_for_subscribers": Option(
         3.0, "Wait at most this long until somebody listens, s; 0 does not wait.", _NUMBER
     ),
-}  # fmt: skip
+}
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

@@ -190,10 +190,12 @@ class Processor:
             self._without_result(job, {**frame_set.missing, **job.absent}, asleep)
             return
         result = self._pipeline.process(
-            frame_set, rig,
-            clouds=self._publishers.wants_clouds, occupancy=self._publishers.wants_occupancy,
+            frame_set,
+            rig,
+            clouds=self._publishers.wants_clouds,
+            occupancy=self._publishers.wants_occupancy,
             embodied=self._publishers.wants_embodied(list(frame_set.frames)),
-        )  # fmt: skip
+        )
         missing = {**result.missing, **job.absent}
         if not result.cameras:
             self._without_result(job, missing, asleep)
@@ -229,10 +231,18 @@ class Processor:
     def _nothing(self, stamp: int, missing: Mapping[str, str]) -> SurroundResult:
         """A result without any camera, for the status."""
         return SurroundResult(
-            stamp, {}, missing, self._parameters.base_frame, self._pipeline.ground,
-            None, None, None, self._parameters.estimator, self._pipeline.provider,
+            stamp,
+            {},
+            missing,
+            self._parameters.base_frame,
+            self._pipeline.ground,
+            None,
+            None,
+            None,
+            self._parameters.estimator,
+            self._pipeline.provider,
             model=self._pipeline.model,
-        )  # fmt: skip
+        )
 
     def _publish_status(
         self, result: SurroundResult, inputs: Mapping[str, CameraInput], latency: float

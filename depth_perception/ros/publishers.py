@@ -51,11 +51,13 @@ class ResultPublishers:
         for topic, type_name in topics.values():
             if topic not in self._publishers:
                 self._publishers[topic] = self._node.create_publisher(
-                    message_class(type_name), topic, self._profile,
+                    message_class(type_name),
+                    topic,
+                    self._profile,
                     event_callbacks=PublisherEventCallbacks(
                         incompatible_qos=partial(self._mismatch, topic)
                     ),
-                )  # fmt: skip
+                )
 
     def _mismatch(self, topic: str, event: Any) -> None:
         name = self._node.resolve_topic_name(topic)

@@ -64,8 +64,9 @@ def private_domain() -> int:
         return domain
     raise TransportError(
         "no free ROS domain between 1 and 100 on this machine",
-        expected="one that nobody uses", fix="end nodes that are not needed",
-    )  # fmt: skip
+        expected="one that nobody uses",
+        fix="end nodes that are not needed",
+    )
 
 
 def private_environment(profile: Mapping[str, str]) -> dict[str, str]:
@@ -101,9 +102,13 @@ def measure(load: Load, profile: Mapping[str, str]) -> Measurement:
     topics = [f"/doctor_{os.getpid()}/camera_{i}/image_raw" for i in range(load.cameras)]
     receiving = {"role": "subscribe", "topics": topics, "depth": load.input_depth}
     sending = {
-        "role": "publish", "topics": topics, "size": [load.width, load.height],
-        "rate": load.rate, "seconds": load.seconds, "warm_up": load.warm_up,
-    }  # fmt: skip
+        "role": "publish",
+        "topics": topics,
+        "size": [load.width, load.height],
+        "rate": load.rate,
+        "seconds": load.seconds,
+        "warm_up": load.warm_up,
+    }
     with _Probe(receiving, environment) as subscriber, _Probe(sending, environment) as publisher:
         for probe in (subscriber, publisher):
             probe.expect("started", START_S)
@@ -151,9 +156,14 @@ class _Probe:
         # A session of its own: Ctrl-C in the terminal reaches it by way of us.
         self._process = subprocess.Popen(
             [sys.executable, "-c", _MAIN, json.dumps(task)],
-            env=dict(environment), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
-        )  # fmt: skip
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 

@@ -144,9 +144,13 @@ def publish(
         sent += counts
         warm_up_sent += not counts
     say(
-        "sent", sent=sent, warm_up=warm_up_sent, seconds=time.monotonic() - begin,
-        cpu=clock.used(), stall=clock.stall,
-    )  # fmt: skip
+        "sent",
+        sent=sent,
+        warm_up=warm_up_sent,
+        seconds=time.monotonic() - begin,
+        cpu=clock.used(),
+        stall=clock.stall,
+    )
     orders.stop.wait()
     node.destroy_node()
 
@@ -222,9 +226,14 @@ def subscribe(topics: list[str], depth: int) -> None:
             say("ready")
     receiver.finish()
     say(
-        "received", cpu=receiver.cpu, stall=receiver.stall, sets=receiver.sets,
-        complete=receiver.complete, warm_up=receiver.warm_up, latencies_ms=receiver.latencies,
-    )  # fmt: skip
+        "received",
+        cpu=receiver.cpu,
+        stall=receiver.stall,
+        sets=receiver.sets,
+        complete=receiver.complete,
+        warm_up=receiver.warm_up,
+        latencies_ms=receiver.latencies,
+    )
     executor.remove_node(node)
     node.destroy_node()
 

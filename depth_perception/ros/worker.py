@@ -18,10 +18,7 @@ class Worker(Generic[Job]):
     """
 
     def __init__(
-        self,
-        work: Callable[[Job], None],
-        failed: Callable[[Exception], None],
-        queue_size: int,
+        self, work: Callable[[Job], None], failed: Callable[[Exception], None], queue_size: int
     ) -> None:
         """Start the thread.
 

@@ -188,44 +188,81 @@ def _built_in(
 
 _ROAD, _GROUND, _OBJECT = Surface.ROAD, Surface.GROUND, Surface.OBJECT
 _STRUCTURE, _SKY, _UNKNOWN, _OTHER = (
-    Surface.STRUCTURE, Surface.SKY, Surface.UNKNOWN, Surface.OTHER,
-)  # fmt: skip
+    Surface.STRUCTURE,
+    Surface.SKY,
+    Surface.UNKNOWN,
+    Surface.OTHER,
+)
 
 # 255 is "ignore" by the data set's own convention. Where a topic uses it for the own body, say so
 # in a file with ``base: cityscapes``.
 _CITYSCAPES = _built_in(
     "cityscapes",
     {
-        0: ("road", _ROAD), 1: ("sidewalk", _GROUND), 2: ("building", _STRUCTURE),
-        3: ("wall", _STRUCTURE), 4: ("fence", _STRUCTURE), 5: ("pole", _OBJECT),
-        6: ("traffic light", _OBJECT), 7: ("traffic sign", _OBJECT),
-        8: ("vegetation", _STRUCTURE), 9: ("terrain", _GROUND), 10: ("sky", _SKY),
-        11: ("person", _OBJECT), 12: ("rider", _OBJECT), 13: ("car", _OBJECT),
-        14: ("truck", _OBJECT), 15: ("bus", _OBJECT), 16: ("train", _OBJECT),
-        17: ("motorcycle", _OBJECT), 18: ("bicycle", _OBJECT), 255: ("ignore", _UNKNOWN),
+        0: ("road", _ROAD),
+        1: ("sidewalk", _GROUND),
+        2: ("building", _STRUCTURE),
+        3: ("wall", _STRUCTURE),
+        4: ("fence", _STRUCTURE),
+        5: ("pole", _OBJECT),
+        6: ("traffic light", _OBJECT),
+        7: ("traffic sign", _OBJECT),
+        8: ("vegetation", _STRUCTURE),
+        9: ("terrain", _GROUND),
+        10: ("sky", _SKY),
+        11: ("person", _OBJECT),
+        12: ("rider", _OBJECT),
+        13: ("car", _OBJECT),
+        14: ("truck", _OBJECT),
+        15: ("bus", _OBJECT),
+        16: ("train", _OBJECT),
+        17: ("motorcycle", _OBJECT),
+        18: ("bicycle", _OBJECT),
+        255: ("ignore", _UNKNOWN),
     },
-)  # fmt: skip
+)
 
 # Bridges hang over the road and have no foot in the image, so nothing says where they stand.
 _CITYSCAPES_IDS = _built_in(
     "cityscapes_ids",
     {
-        0: ("unlabeled", _UNKNOWN), 1: ("ego vehicle", Surface.EGO),
-        2: ("rectification border", _UNKNOWN), 3: ("out of roi", _UNKNOWN),
-        4: ("static", _OTHER), 5: ("dynamic", _OBJECT), 6: ("ground", _GROUND),
-        7: ("road", _ROAD), 8: ("sidewalk", _GROUND), 9: ("parking", _GROUND),
-        10: ("rail track", _GROUND), 11: ("building", _STRUCTURE), 12: ("wall", _STRUCTURE),
-        13: ("fence", _STRUCTURE), 14: ("guard rail", _STRUCTURE), 15: ("bridge", _OTHER),
-        16: ("tunnel", _STRUCTURE), 17: ("pole", _OBJECT), 18: ("polegroup", _OBJECT),
-        19: ("traffic light", _OBJECT), 20: ("traffic sign", _OBJECT),
-        21: ("vegetation", _STRUCTURE), 22: ("terrain", _GROUND), 23: ("sky", _SKY),
-        24: ("person", _OBJECT), 25: ("rider", _OBJECT), 26: ("car", _OBJECT),
-        27: ("truck", _OBJECT), 28: ("bus", _OBJECT), 29: ("caravan", _OBJECT),
-        30: ("trailer", _OBJECT), 31: ("train", _OBJECT), 32: ("motorcycle", _OBJECT),
+        0: ("unlabeled", _UNKNOWN),
+        1: ("ego vehicle", Surface.EGO),
+        2: ("rectification border", _UNKNOWN),
+        3: ("out of roi", _UNKNOWN),
+        4: ("static", _OTHER),
+        5: ("dynamic", _OBJECT),
+        6: ("ground", _GROUND),
+        7: ("road", _ROAD),
+        8: ("sidewalk", _GROUND),
+        9: ("parking", _GROUND),
+        10: ("rail track", _GROUND),
+        11: ("building", _STRUCTURE),
+        12: ("wall", _STRUCTURE),
+        13: ("fence", _STRUCTURE),
+        14: ("guard rail", _STRUCTURE),
+        15: ("bridge", _OTHER),
+        16: ("tunnel", _STRUCTURE),
+        17: ("pole", _OBJECT),
+        18: ("polegroup", _OBJECT),
+        19: ("traffic light", _OBJECT),
+        20: ("traffic sign", _OBJECT),
+        21: ("vegetation", _STRUCTURE),
+        22: ("terrain", _GROUND),
+        23: ("sky", _SKY),
+        24: ("person", _OBJECT),
+        25: ("rider", _OBJECT),
+        26: ("car", _OBJECT),
+        27: ("truck", _OBJECT),
+        28: ("bus", _OBJECT),
+        29: ("caravan", _OBJECT),
+        30: ("trailer", _OBJECT),
+        31: ("train", _OBJECT),
+        32: ("motorcycle", _OBJECT),
         33: ("bicycle", _OBJECT),
     },
     instance_divisor=1000,
-)  # fmt: skip
+)
 
 BUILT_IN: Mapping[str, ClassMap] = MappingProxyType(
     {"cityscapes": _CITYSCAPES, "cityscapes_ids": _CITYSCAPES_IDS}

@@ -16,17 +16,9 @@ from numpy.typing import NDArray
 
 from depth_perception.errors import ModelError
 from depth_perception.geometry.surface import Surface
-from depth_perception.inference.image_input import (
-    InputDescription,
-    as_input,
-    fitted_to,
-    placement,
-)
+from depth_perception.inference.image_input import InputDescription, as_input, fitted_to, placement
 from depth_perception.inference.onnx_session import OnnxSession, Tensor
-from depth_perception.segmentation.segmenter_description import (
-    OutputDescription,
-    read_description,
-)
+from depth_perception.segmentation.segmenter_description import OutputDescription, read_description
 from depth_perception.yaml_mapping import nearest
 
 _UNDECIDED = (Surface.UNKNOWN, Surface.OTHER)
@@ -232,9 +224,12 @@ def _decided(
         if (channel.shape[1], channel.shape[0]) == size and not any(offset):
             return channel
         return cv2.warpAffine(
-            np.ascontiguousarray(channel), to_scores, size,
-            flags=method | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
+            np.ascontiguousarray(channel),
+            to_scores,
+            size,
+            flags=method | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
 
     if item.decode == "ids":
         return np.asarray(at_image(item.classes.apply(scores[0]), cv2.INTER_NEAREST), np.uint8)

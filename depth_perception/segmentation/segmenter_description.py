@@ -111,9 +111,7 @@ def _output(entry: Any, key: str, where: str, path: Path) -> OutputDescription:
             fix=_SEE,
         )
     check_keys(
-        entry,
-        ("name", "index", "decode", "threshold", "layout", "classes"),
-        f"{where}, {key}",
+        entry, ("name", "index", "decode", "threshold", "layout", "classes"), f"{where}, {key}"
     )
     name = f"{where}: {key}"
     which: str | int

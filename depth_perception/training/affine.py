@@ -71,17 +71,13 @@ def affine_fit(
     return scale, level - scale * middle
 
 
-def aligned(
-    prediction: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor
-) -> torch.Tensor:  # fmt: skip
+def aligned(prediction: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Prediction (N, 1, H, W) after `affine_fit`."""
     scale, shift = affine_fit(prediction, truth, mask)
     return scale * prediction.float() + shift
 
 
-def affine_error(
-    prediction: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor
-) -> torch.Tensor:  # fmt: skip
+def affine_error(prediction: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Mean absolute error after the fit: the same for a prediction, and for any a p + b, a != 0."""
     return losses.masked_mean((aligned(prediction, truth, mask) - truth).abs(), mask)
 

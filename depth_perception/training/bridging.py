@@ -35,7 +35,7 @@ class Gate(nn.Module):
 
     def __init__(
         self, width: int, semantic_width: int, heads: int, places: bool = False, most: int = 0
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.places, self.most = places, most
         same = semantic_width == width
@@ -132,9 +132,12 @@ class Bridged(nn.Module):
     """
 
     def __init__(
-        self, depth: OwnDepth | FoundationDepth, semantics: nn.Module | None, heads: int = 0,
+        self,
+        depth: OwnDepth | FoundationDepth,
+        semantics: nn.Module | None,
+        heads: int = 0,
         fusion: bool = True,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.depth, self.semantics = depth.requires_grad_(False), semantics
         self.gates, self.recipe = nn.ModuleList(), dict[str, Any]()

@@ -150,18 +150,20 @@ def _built(kind: type, values: Any, where: str) -> Any:
     for name, value in values.items():
         if name not in known:
             raise ConfigurationError(
-                f"{where}.{name} does not exist", expected=nearest(str(name), known),
+                f"{where}.{name} does not exist",
+                expected=nearest(str(name), known),
                 fix="correct the name",
-            )  # fmt: skip
+            )
         default = getattr(kind(), name)
         value = _tuples(value)
         if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if type(value) is not type(default):
             raise ConfigurationError(
-                f"{where}.{name}: {value!r}", expected=f"a {type(default).__name__}",
+                f"{where}.{name}: {value!r}",
+                expected=f"a {type(default).__name__}",
                 fix=f"e.g. {default!r}",
-            )  # fmt: skip
+            )
         out[name] = value
     return kind(**out)
 
@@ -179,10 +181,12 @@ def from_dict(values: dict[str, Any]) -> TrainingConfiguration:
     parts: dict[str, Any] = {
         name: _built(kind, values.pop(name, {}), name)
         for name, kind in (
-            ("data", DataConfiguration), ("loss", LossConfiguration),
-            ("schedule", ScheduleConfiguration), ("options", options),
+            ("data", DataConfiguration),
+            ("loss", LossConfiguration),
+            ("schedule", ScheduleConfiguration),
+            ("options", options),
         )
-    }  # fmt: skip
+    }
     parts["network"] = NetworkConfiguration.from_dict(values.pop("network", {}))
     return dataclasses.replace(_built(TrainingConfiguration, values, "training"), **parts)
 

@@ -76,9 +76,12 @@ class DepthRange(nn.Module):
 @torch.no_grad()
 @exact
 def cost_volume(
-    target: torch.Tensor, source: torch.Tensor, K: torch.Tensor, T_source_target: torch.Tensor,
+    target: torch.Tensor,
+    source: torch.Tensor,
+    K: torch.Tensor,
+    T_source_target: torch.Tensor,
     planes: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean absolute difference of features if each pixel lay on each plane.
 
     Args:

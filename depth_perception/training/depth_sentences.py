@@ -22,25 +22,40 @@ from numpy.typing import NDArray
 from depth_perception.world import labels
 
 THINGS = {
-    labels.POLE: ("pole", "poles"), labels.LIGHT: ("traffic light", "traffic lights"),
-    labels.SIGN: ("traffic sign", "traffic signs"), labels.PERSON: ("person", "people"),
-    labels.RIDER: ("rider", "riders"), labels.CAR: ("car", "cars"),
-    labels.TRUCK: ("truck", "trucks"), labels.BUS: ("bus", "buses"),
-    labels.TRAIN: ("train", "trains"), labels.MOTORCYCLE: ("motorcycle", "motorcycles"),
+    labels.POLE: ("pole", "poles"),
+    labels.LIGHT: ("traffic light", "traffic lights"),
+    labels.SIGN: ("traffic sign", "traffic signs"),
+    labels.PERSON: ("person", "people"),
+    labels.RIDER: ("rider", "riders"),
+    labels.CAR: ("car", "cars"),
+    labels.TRUCK: ("truck", "trucks"),
+    labels.BUS: ("bus", "buses"),
+    labels.TRAIN: ("train", "trains"),
+    labels.MOTORCYCLE: ("motorcycle", "motorcycles"),
     labels.BICYCLE: ("bicycle", "bicycles"),
-}  # fmt: skip
+}
 """Countable classes: one, and more than one."""
 BACKGROUND = {
-    labels.BUILDING: "buildings", labels.WALL: "a wall", labels.FENCE: "a fence",
-    labels.VEGETATION: "trees", labels.SIDEWALK: "a pavement", labels.TERRAIN: "grass",
+    labels.BUILDING: "buildings",
+    labels.WALL: "a wall",
+    labels.FENCE: "a fence",
+    labels.VEGETATION: "trees",
+    labels.SIDEWALK: "a pavement",
+    labels.TERRAIN: "grass",
     labels.SKY: "sky",
-}  # fmt: skip
+}
 """Classes that are not counted, as a caption names them."""
 PLACES = {
-    "city": "city street", "suburb": "suburban street", "country": "country road",
-    "motorway": "motorway", "industrial": "industrial estate", "car_park": "car park",
-    "tunnel": "tunnel", "bridge": "bridge", "": "street",
-}  # fmt: skip
+    "city": "city street",
+    "suburb": "suburban street",
+    "country": "country road",
+    "motorway": "motorway",
+    "industrial": "industrial estate",
+    "car_park": "car park",
+    "tunnel": "tunnel",
+    "bridge": "bridge",
+    "": "street",
+}
 LEAST_SHARE = 0.001
 """Smaller objects are not spoken of: share of the image's pixels."""
 LEAST_BACKGROUND = 0.03
@@ -55,13 +70,16 @@ WORDS = tuple(
         {
             word
             for text in (
-                _FRAME, _WEATHER, *PLACES.values(), *BACKGROUND.values(),
+                _FRAME,
+                _WEATHER,
+                *PLACES.values(),
+                *BACKGROUND.values(),
                 *(name for pair in THINGS.values() for name in pair),
             )
             for word in text.split()
         }
     )
-)  # fmt: skip
+)
 """All words of captions and sentences, the full stop among them, but no numbers."""
 
 
@@ -144,9 +162,8 @@ def depth_sentences(objects: list[SceneObject]) -> str:
 
 
 def scene_caption(
-    facts: Mapping[str, Any], label: NDArray[np.uint8],
-    masks: list[tuple[int, NDArray[np.bool_]]],
-) -> str:  # fmt: skip
+    facts: Mapping[str, Any], label: NDArray[np.uint8], masks: list[tuple[int, NDArray[np.bool_]]]
+) -> str:
     """Caption of a synthetic scene, in place of a captioner's; no depth is looked at.
 
     Args:

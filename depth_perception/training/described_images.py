@@ -65,8 +65,9 @@ class Description:
         if self.captions not in ("scene", "none", "targets") and not Path(self.captions).is_dir():
             raise ConfigurationError(
                 f"options.captions '{self.captions}' is no folder",
-                expected="scene, none, targets, or a folder of captions", fix="correct the path",
-            )  # fmt: skip
+                expected="scene, none, targets, or a folder of captions",
+                fix="correct the path",
+            )
         if self.objects < 1 or not self.farthest > 1:
             raise ConfigurationError(
                 f"options.objects {self.objects}, options.farthest {self.farthest}",
@@ -89,9 +90,12 @@ class DescribedImages(TrainingImages):
     """
 
     def __init__(
-        self, data: DataConfiguration, description: Description, folders: tuple[str, ...] = (),
+        self,
+        data: DataConfiguration,
+        description: Description,
+        folders: tuple[str, ...] = (),
         change: bool = True,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(data, folders, change)
         self.description = description
         self._names = [name_of(folder) for folder in folders or data.folders]
@@ -130,10 +134,14 @@ class DescribedImages(TrainingImages):
 
 
 def described(
-    camera: TrueCamera, classes: NDArray[np.uint8], T_base_camera: NDArray[np.float64],
-    ground: GroundPlane | None, description: Description, caption: str = "",
+    camera: TrueCamera,
+    classes: NDArray[np.uint8],
+    T_base_camera: NDArray[np.float64],
+    ground: GroundPlane | None,
+    description: Description,
+    caption: str = "",
     facts: Mapping[str, Any] | None = None,
-) -> dict[str, NDArray[Any]]:  # fmt: skip
+) -> dict[str, NDArray[Any]]:
     """One camera's sample, see the module's head; nothing but `depth` is made of its depth.
 
     Args:
@@ -165,7 +173,7 @@ def described(
         "embodied": scene_maps(embodied, (camera.model.width, camera.model.height), focal),
         "text": encode_text([" ".join(part for part in parts if part)], TEXT_BYTES)[0],
         "focal": np.array(focal, np.float32),
-    }  # fmt: skip
+    }
 
 
 def other_side(caption: str) -> str:
@@ -188,7 +196,7 @@ def _told(source: FrameSource, name: str, place: int, camera: int) -> str:
             f"options.captions is 'targets', but '{name}' has no captions",
             expected="data sets targets:FOLDER with captions",
             fix="depth_perception targets SOURCE --kind captions, or options.captions: none",
-        )  # fmt: skip
+        )
     return decode_text(found["caption"])
 
 
@@ -197,6 +205,7 @@ def _read_caption(path: Path) -> str:
         return path.read_text().strip()
     except OSError:
         raise DatasetError(
-            f"caption '{path}' cannot be read", expected="a caption for every image",
+            f"caption '{path}' cannot be read",
+            expected="a caption for every image",
             fix="make it with a captioner, or options.captions: scene or none",
-        ) from None  # fmt: skip
+        ) from None

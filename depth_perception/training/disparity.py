@@ -119,9 +119,11 @@ class DisparityNetwork(nn.Module):
     """
 
     def __init__(
-        self, configuration: NetworkConfiguration, residual_channels: int = 0,
+        self,
+        configuration: NetworkConfiguration,
+        residual_channels: int = 0,
         pretrained: bool = True,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.configuration = c = configuration
         self.residual_channels = residual_channels

@@ -109,9 +109,11 @@ def by_depth(
 
 
 def bin_divergence(
-    teacher: torch.Tensor, student: torch.Tensor, mask: torch.Tensor,
+    teacher: torch.Tensor,
+    student: torch.Tensor,
+    mask: torch.Tensor,
     temperature: float = TEMPERATURE,
-) -> torch.Tensor:  # fmt: skip
+) -> torch.Tensor:
     """KL(teacher || student) of bins' probabilities (N, K, h, w), softened, times temperature^2."""
     p, q = (
         torch.log_softmax(torch.log(x.float().clamp(min=_LEAST)) / temperature, dim=1)
@@ -245,9 +247,12 @@ def column_weights(columns: int, side: int, like: torch.Tensor) -> torch.Tensor:
 
 
 def relation_error(
-    teacher: torch.Tensor, student: torch.Tensor, speaks: torch.Tensor, side: torch.Tensor,
+    teacher: torch.Tensor,
+    student: torch.Tensor,
+    speaks: torch.Tensor,
+    side: torch.Tensor,
     grid: tuple[int, int] = GRID,
-) -> torch.Tensor:  # fmt: skip
+) -> torch.Tensor:
     """VRKD: mean KL(teacher || student) of how a token relates to a neighbouring camera's tokens.
 
     Args:

@@ -26,11 +26,7 @@ from depth_perception.geometry.embodied_depth import (
     confidence_of,
     embodied_depth,
 )
-from depth_perception.geometry.ground_plane import (
-    DEFAULT_PITCH_STD,
-    GroundPlane,
-    camera_height,
-)
+from depth_perception.geometry.ground_plane import DEFAULT_PITCH_STD, GroundPlane, camera_height
 from depth_perception.geometry.rig import RigCamera
 from depth_perception.geometry.surface import Surface
 from depth_perception.network.checkpoint import load_checkpoint
@@ -57,10 +53,15 @@ _TOLERANCE = 0.10
 OWN = WEIGHTS_FOLDER / "lite.pt"
 """Says the classes of drives without labels."""
 _IDS = {
-    "road": labels.ROAD, "flat": labels.SIDEWALK, "building": labels.BUILDING,
-    "thin": labels.POLE, "vegetation": labels.VEGETATION, "sky": labels.SKY,
-    "person": labels.PERSON, "vehicle": labels.CAR,
-}  # fmt: skip
+    "road": labels.ROAD,
+    "flat": labels.SIDEWALK,
+    "building": labels.BUILDING,
+    "thin": labels.POLE,
+    "vegetation": labels.VEGETATION,
+    "sky": labels.SKY,
+    "person": labels.PERSON,
+    "vehicle": labels.CAR,
+}
 """What a class of the fused network is taken for, as it tells no finer ones apart."""
 
 
@@ -77,9 +78,13 @@ def surfaces(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def scene_depth(
-    camera: TrueCamera, T_base_camera: NDArray[np.float64], ground: GroundPlane | None,
-    max_range: float = BEYOND, level: Level = Level.SCENE, columns: bool = False,
-) -> EmbodiedDepth | None:  # fmt: skip
+    camera: TrueCamera,
+    T_base_camera: NDArray[np.float64],
+    ground: GroundPlane | None,
+    max_range: float = BEYOND,
+    level: Level = Level.SCENE,
+    columns: bool = False,
+) -> EmbodiedDepth | None:
     """Embodied depth, as a rule to scene level, of the size of the camera's image.
 
     Args:
@@ -104,10 +109,12 @@ def scene_depth(
     if instances is not None:  # pixels of one number but two classes are two things
         instances = instances.astype(np.int64) * 256 + camera.label
     return embodied_depth(
-        camera_view(source, ground, 0), surfaces(camera.label),
-        instances=camera.label if instances is None else instances, level=level,
+        camera_view(source, ground, 0),
+        surfaces(camera.label),
+        instances=camera.label if instances is None else instances,
+        level=level,
         max_range=max_range,
-    )  # fmt: skip
+    )
 
 
 def scene_maps(
@@ -137,9 +144,12 @@ def scene_maps(
 
 
 def anchor_error(
-    depth: torch.Tensor, maps: torch.Tensor, rays: torch.Tensor, camera: torch.Tensor,
+    depth: torch.Tensor,
+    maps: torch.Tensor,
+    rays: torch.Tensor,
+    camera: torch.Tensor,
     farthest: float = BEYOND,
-) -> torch.Tensor:  # fmt: skip
+) -> torch.Tensor:
     """How far depth is from what embodied depth says of it.
 
     Where the ground is seen, or the foot of what stands on it, that is a depth; of the sky, and
@@ -175,11 +185,12 @@ def anchor_error(
     weight = torch.cat([known * trust, sky, below], 1)
     apart = torch.cat(
         [
-            (inner - log_depth).abs(), (far - whole).clamp(min=0),
+            (inner - log_depth).abs(),
+            (far - whole).clamp(min=0),
             (whole - torch.log(plane)).clamp(min=0),
         ],
         1,
-    )  # fmt: skip
+    )
     return (apart * weight).sum() / weight.sum().clamp(min=1.0)
 
 
@@ -200,7 +211,7 @@ class Classes:
                 f"options.segments '{source}' does not exist",
                 expected="labels, or a checkpoint of the fused network",
                 fix="correct the path; the package's own is depth_perception/weights/lite.pt",
-            )  # fmt: skip
+            )
 
     def __call__(
         self, camera: TrueCamera, T_base_camera: NDArray[np.float64], ground: GroundPlane | None

@@ -102,9 +102,14 @@ class _Average:
 
 
 def train(
-    system: System, configuration: TrainingConfiguration, folder: str | Path, *,
-    device: str = "", say: Callable[[str], None] = print, facts: dict[str, Any] | None = None,
-) -> dict[str, float]:  # fmt: skip
+    system: System,
+    configuration: TrainingConfiguration,
+    folder: str | Path,
+    *,
+    device: str = "",
+    say: Callable[[str], None] = print,
+    facts: dict[str, Any] | None = None,
+) -> dict[str, float]:
     """Train, or go on where the folder's last checkpoint is.
 
     Args:
@@ -146,9 +151,10 @@ def train(
     learner: nn.Module = model
     if ranks > 1:
         learner = nn.parallel.DistributedDataParallel(
-            model, device_ids=[place.index] if half else None,
+            model,
+            device_ids=[place.index] if half else None,
             find_unused_parameters=bool(getattr(system, "PARTIAL", False)),
-        )  # fmt: skip
+        )
     if rank == 0:
         _write(folder / "configuration.yaml", yaml.safe_dump(to_dict(configuration)))
         with contextlib.suppress(OSError):
@@ -169,19 +175,20 @@ def train(
         if rank:
             return
         state = {
-            "configuration": to_dict(configuration), "step": step, "model": model.state_dict(),
-            "average": average.model.state_dict(), "optimizer": optimizer.state_dict(),
+            "configuration": to_dict(configuration),
+            "step": step,
+            "model": model.state_dict(),
+            "average": average.model.state_dict(),
+            "optimizer": optimizer.state_dict(),
             "scaler": scaler.state_dict(),
-        }  # fmt: skip
+        }
         torch.save(state, folder / "last.part")
         os.replace(folder / "last.part", folder / "last.pt")
         system.save(
-            average.model, folder / "weights.pt",
-            {
-                **(facts or {}), "step": step, "figures": figures,
-                "training": to_dict(configuration),
-            },
-        )  # fmt: skip
+            average.model,
+            folder / "weights.pt",
+            {**(facts or {}), "step": step, "figures": figures, "training": to_dict(configuration)},
+        )
 
     with stop:
         while step < total and not stop.asked():
@@ -198,8 +205,9 @@ def train(
             if not torch.isfinite(loss):
                 raise ModelError(
                     f"the loss is {float(loss)} at step {step}",
-                    expected="a number", fix="lower schedule.rate; last.pt is from before",
-                )  # fmt: skip
+                    expected="a number",
+                    fix="lower schedule.rate; last.pt is from before",
+                )
             optimizer.zero_grad(set_to_none=True)
             scaler.scale(loss).backward()
             scaler.unscale_(optimizer)
@@ -281,9 +289,7 @@ def checked_folders(
     """
     folders = configuration.data.folders
     if not folders:
-        raise ConfigurationError(
-            "data.folders is empty", expected="data sets to train on", fix=fix
-        )  # fmt: skip
+        raise ConfigurationError("data.folders is empty", expected="data sets to train on", fix=fix)
     return folders
 
 
@@ -293,11 +299,15 @@ def loader(dataset: Any, sampler: Any, workers: int) -> Iterator[Batch]:
     What only some of a batch's samples have, such as a layer of truth, is left out.
     """
     source = DataLoader(
-        dataset, batch_sampler=sampler, num_workers=workers,
-        multiprocessing_context="spawn" if workers else None, persistent_workers=False,
-        prefetch_factor=4 if workers else None, worker_init_fn=_one_thread if workers else None,
+        dataset,
+        batch_sampler=sampler,
+        num_workers=workers,
+        multiprocessing_context="spawn" if workers else None,
+        persistent_workers=False,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_one_thread if workers else None,
         collate_fn=_together,
-    )  # fmt: skip
+    )
     return iter(source)
 
 
@@ -360,9 +370,14 @@ def _device(wanted: str, ranks: int) -> torch.device:
 
 
 def _resume(
-    folder: Path, configuration: TrainingConfiguration, model: nn.Module, average: _Average,
-    optimizer: torch.optim.Optimizer, scaler: Any, place: torch.device,
-) -> int:  # fmt: skip
+    folder: Path,
+    configuration: TrainingConfiguration,
+    model: nn.Module,
+    average: _Average,
+    optimizer: torch.optim.Optimizer,
+    scaler: Any,
+    place: torch.device,
+) -> int:
     """Load the folder's last checkpoint; return the step to go on with."""
     path = folder / "last.pt"
     if not path.exists():
@@ -382,8 +397,9 @@ def _resume(
         if theirs != now[name]:
             raise ConfigurationError(
                 f"'{folder}' holds a run with another {name}",
-                expected=str(before.get(name)), fix="name another folder, or delete this one",
-            )  # fmt: skip
+                expected=str(before.get(name)),
+                fix="name another folder, or delete this one",
+            )
     model.load_state_dict(state["model"])
     average.model.load_state_dict(state["average"])
     tops = [group["top"] for group in optimizer.param_groups]  # a resumed run may change them

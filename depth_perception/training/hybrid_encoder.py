@@ -172,9 +172,11 @@ class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.convolutions = nn.Sequential(
-            nn.ReLU(), nn.Conv2d(width, width, 3, padding=1), nn.ReLU(),
+            nn.ReLU(),
             nn.Conv2d(width, width, 3, padding=1),
-        )  # fmt: skip
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = x + self.convolutions(x)
@@ -192,22 +194,19 @@ class DepthHead(nn.Module):
         start: Disparity, 0 to 1, before any training.
     """
 
-    def __init__(
-        self, channels: tuple[int, ...], width: int = 256, start: float = 0.5
-    ) -> None:  # fmt: skip
+    def __init__(self, channels: tuple[int, ...], width: int = 256, start: float = 0.5) -> None:
         super().__init__()
         widths = (width, 2 * width, 4 * width, 4 * width)
         resize = (
             nn.ConvTranspose2d(widths[0], widths[0], 4, 4),
-            nn.ConvTranspose2d(widths[1], widths[1], 2, 2), nn.Identity(),
+            nn.ConvTranspose2d(widths[1], widths[1], 2, 2),
+            nn.Identity(),
             nn.Conv2d(widths[3], widths[3], 3, 2, 1),
-        )  # fmt: skip
+        )
         self.levels = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(c, w, 1), r, nn.Conv2d(w, width, 3, padding=1, bias=False)
-            )
+            nn.Sequential(nn.Conv2d(c, w, 1), r, nn.Conv2d(w, width, 3, padding=1, bias=False))
             for c, w, r in zip(channels, widths, resize, strict=True)
-        )  # fmt: skip
+        )
         self.take = nn.ModuleList(_Residual(width) for _ in range(LEVELS - 1))
         self.fuse = nn.ModuleList(_Residual(width) for _ in range(LEVELS))
         self.out = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(LEVELS))

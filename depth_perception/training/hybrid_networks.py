@@ -40,9 +40,10 @@ from .hybrid_encoder import (
 from .self_supervised import DisparityDecoder, PoseNetwork, depth_of, disparity_of, motions
 
 _CHOICES = {
-    "stage": ("depth", "ranking"), "encoder": ("hybrid", "dino", "convolutional"),
+    "stage": ("depth", "ranking"),
+    "encoder": ("hybrid", "dino", "convolutional"),
     "pipeline": ("single", "multi_frame"),
-}  # fmt: skip
+}
 _START_DEPTH = 15.0
 """Of a metric network before any training, m."""
 _TOKEN_SPREAD = 0.02
@@ -118,9 +119,15 @@ class Options:
                     f"options.{name} '{value}'", expected=nearest(value, known)
                 )
         for name, least in (
-            ("tokens", 1), ("step", 1), ("planes", 2), ("head_width", 8), ("lanes", 1), ("most", 0),
-            ("smoothness", 0), ("embodied", 0),
-        ):  # fmt: skip
+            ("tokens", 1),
+            ("step", 1),
+            ("planes", 2),
+            ("head_width", 8),
+            ("lanes", 1),
+            ("most", 0),
+            ("smoothness", 0),
+            ("embodied", 0),
+        ):
             if getattr(self, name) < least:
                 raise ConfigurationError(
                     f"options.{name} {getattr(self, name)}", expected=f"{least} or more"
@@ -132,14 +139,16 @@ class Options:
             )
         if self.start_teacher and self.start_encoder:
             raise ConfigurationError(
-                "options.start_teacher and options.start_encoder", expected="one of them",
+                "options.start_teacher and options.start_encoder",
+                expected="one of them",
                 fix="the teacher's run has the encoder already",
-            )  # fmt: skip
+            )
         if self.start_teacher and self.pipeline != "multi_frame":
             raise ConfigurationError(
-                "options.start_teacher without a teacher", expected="pipeline: multi_frame",
+                "options.start_teacher without a teacher",
+                expected="pipeline: multi_frame",
                 fix="a whole single-frame run is gone on with by the same command",
-            )  # fmt: skip
+            )
 
     @property
     def metric(self) -> bool:
@@ -228,11 +237,12 @@ class SingleFrame(nn.Module):
         self.depth = DepthNetwork(options, text, tokens)
         o = options
         self.pose = (
-            None if o.posed
+            None
+            if o.posed
             else PoseNetwork(
                 o.trunk, o.pretrained, ahead=o.ahead, unit=_START_DEPTH if o.metric else 1.0
             )
-        )  # fmt: skip
+        )
 
     def forward(self, batch: dict[str, torch.Tensor]) -> Views:
         """Look at triplets."""
@@ -275,9 +285,12 @@ class MultiFrame(nn.Module):
         still, blind = (x.to(frame.device)[:, None, None, None] for x in (still, blind))
         planes = self.range.planes(o.planes)
         cost, seen = cost_volume(
-            self.matching(frame), self.matching(torch.where(still, frame, before)),
-            intrinsics_at(batch["K"], STRIDE), views.T[:, 0].detach(), planes,
-        )  # fmt: skip
+            self.matching(frame),
+            self.matching(torch.where(still, frame, before)),
+            intrinsics_at(batch["K"], STRIDE),
+            views.T[:, 0].detach(),
+            planes,
+        )
         cost = torch.where(blind, torch.zeros_like(cost), cost)
         matched, seen = (
             functional.interpolate(x, frame.shape[-2:], mode="nearest")
@@ -311,8 +324,9 @@ class Ranking(nn.Module):
 
 
 PIPELINES: dict[str, type[SingleFrame] | type[MultiFrame]] = {
-    "single": SingleFrame, "multi_frame": MultiFrame,
-}  # fmt: skip
+    "single": SingleFrame,
+    "multi_frame": MultiFrame,
+}
 
 
 def first_tokens(o: Options, text: Any) -> torch.Tensor:

@@ -73,9 +73,16 @@ def begun(model: nn.Module, options: Options, path: str) -> None:
     """
     content = _content(path)
     free = {
-        "most", "step", "smoothness", "start_encoder", "start_teacher", "pretrained", "lanes",
-        "segments", "embodied",
-    }  # fmt: skip
+        "most",
+        "step",
+        "smoothness",
+        "start_encoder",
+        "start_teacher",
+        "pretrained",
+        "lanes",
+        "segments",
+        "embodied",
+    }
     _same_unit("start", path, content, options)
     theirs = {k: v for k, v in content["options"].items() if k not in free}
     ours = {k: v for k, v in dataclasses.asdict(options).items() if k not in free}
@@ -83,8 +90,9 @@ def begun(model: nn.Module, options: Options, path: str) -> None:
     if other:
         raise ModelError(
             f"start '{path}' holds another network: options.{other[0]} is {theirs.get(other[0])}",
-            expected=f"{ours[other[0]]}, as this run has", fix="correct the option or the path",
-        )  # fmt: skip
+            expected=f"{ours[other[0]]}, as this run has",
+            fix="correct the option or the path",
+        )
     try:
         model.load_state_dict(content["state"])
     except (KeyError, RuntimeError) as error:
@@ -98,9 +106,11 @@ def save(path: Path, model: nn.Module, facts: dict[str, Any]) -> None:
     """Write a checkpoint that `load` reads: without what is frozen of CLIP and DINO."""
     o: Any = model.options
     content = {
-        "system": NAME, "facts": facts, "options": dataclasses.asdict(o),
+        "system": NAME,
+        "facts": facts,
+        "options": dataclasses.asdict(o),
         "state": model.state_dict(),
-    }  # fmt: skip
+    }
     write_file(path, content)
 
 
@@ -122,7 +132,7 @@ def _same_unit(name: str, path: str, content: dict[str, Any], ours: Options) -> 
             f"{name} '{path}' is {'metric' if metric else 'up to scale'}, and this run is not",
             expected="options.posed or options.embodied in both, or in neither",
             fix="correct the option or the path",
-        )  # fmt: skip
+        )
 
 
 def _own(key: str) -> bool:
@@ -139,8 +149,9 @@ def _take(network: nn.Module, prefix: str, path: str, options: Options) -> None:
         if theirs != ours and not (name in ("clip", "dino") and options.encoder == "convolutional"):
             raise ModelError(
                 f"'{path}' holds another network: options.{name} is {theirs}",
-                expected=f"{ours}, as this run has", fix="correct the option or the path",
-            )  # fmt: skip
+                expected=f"{ours}, as this run has",
+                fix="correct the option or the path",
+            )
     state = {k.removeprefix(prefix): v for k, v in content["state"].items() if k.startswith(prefix)}
     try:
         left = network.load_state_dict(state, strict=False)
@@ -152,8 +163,9 @@ def _take(network: nn.Module, prefix: str, path: str, options: Options) -> None:
         named = {k: theirs.get(k) for k in ("stage", "encoder", "pipeline", "language", "trunk")}
         raise ModelError(
             f"'{path}' holds another network, {named}: {odd[0]}",
-            expected="a run with the same encoder", fix="correct the options or the path",
-        )  # fmt: skip
+            expected="a run with the same encoder",
+            fix="correct the options or the path",
+        )
 
 
 def load(path: str | Path) -> tuple[nn.Module, Options, dict[str, Any]]:
@@ -185,9 +197,12 @@ def load(path: str | Path) -> tuple[nn.Module, Options, dict[str, Any]]:
 
 @torch.inference_mode()
 def predict(
-    model: nn.Module, image: torch.Tensor, before: torch.Tensor | None = None,
-    K: torch.Tensor | None = None, T_before_image: torch.Tensor | None = None,
-) -> torch.Tensor:  # fmt: skip
+    model: nn.Module,
+    image: torch.Tensor,
+    before: torch.Tensor | None = None,
+    K: torch.Tensor | None = None,
+    T_before_image: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Depth of images, by a network that `load` has read.
 
     Args:
@@ -208,9 +223,10 @@ def predict(
     """
     if isinstance(model, Ranking):
         raise ModelError(
-            "a network of stage 1 has no depth", expected="a run of options.stage: depth",
+            "a network of stage 1 has no depth",
+            expected="a run of options.stage: depth",
             fix="train stage 2 with options.start_encoder",
-        )  # fmt: skip
+        )
     network: Any = model
     o: Options = network.options
     if isinstance(model, SingleFrame) or before is None:
@@ -221,8 +237,10 @@ def predict(
     T = T if T_before_image is None else T_before_image
     views: Views = network(
         {
-            "image": torch.stack([image, before, before], 1), "K": K,
-            "T": torch.stack([T, T], 1), "posed": torch.ones(len(image)),
+            "image": torch.stack([image, before, before], 1),
+            "K": K,
+            "T": torch.stack([T, T], 1),
+            "posed": torch.ones(len(image)),
         }
-    )  # fmt: skip
+    )
     return depth_of(views.disparity, o.nearest, o.farthest)

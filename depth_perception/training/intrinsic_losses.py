@@ -83,9 +83,12 @@ def contrast(log_diffuse: torch.Tensor, margin: float = 5.0) -> torch.Tensor:
 
 @torch.no_grad()
 def reflective_mask(
-    error_image: torch.Tensor, error_diffuse: torch.Tensor, seen: torch.Tensor,
-    spread: float = 1.5, dilate: int = 3,
-) -> torch.Tensor:  # fmt: skip
+    error_image: torch.Tensor,
+    error_diffuse: torch.Tensor,
+    seen: torch.Tensor,
+    spread: float = 1.5,
+    dilate: int = 3,
+) -> torch.Tensor:
     """Find where views agree in what a surface is, but not in how it looks.
 
     q = error_image - error_diffuse, standardised in each image: above `spread` and above zero the

@@ -77,9 +77,13 @@ def disagreement(
 
 @torch.inference_mode()
 def overlap_error(
-    predict: Predict, data: DataConfiguration, source: str, *, most: int = 0,
+    predict: Predict,
+    data: DataConfiguration,
+    source: str,
+    *,
+    most: int = 0,
     device: torch.device | None = None,
-) -> float | None:  # fmt: skip
+) -> float | None:
     """Median disagreement of neighbouring cameras, whole images as calibrated.
 
     Args:

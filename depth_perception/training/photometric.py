@@ -69,8 +69,9 @@ def pixels(height: int, width: int, like: torch.Tensor) -> torch.Tensor:
     """Homogeneous pixels (3, H * W), centres at integers, row by row."""
     v, u = torch.meshgrid(
         torch.arange(height, dtype=like.dtype, device=like.device),
-        torch.arange(width, dtype=like.dtype, device=like.device), indexing="ij",
-    )  # fmt: skip
+        torch.arange(width, dtype=like.dtype, device=like.device),
+        indexing="ij",
+    )
     return torch.stack([u, v, torch.ones_like(u)]).view(3, -1)
 
 
@@ -137,9 +138,11 @@ def photometric_error(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def least_reprojection(
-    target: torch.Tensor, views: list[torch.Tensor], sources: list[torch.Tensor],
+    target: torch.Tensor,
+    views: list[torch.Tensor],
+    sources: list[torch.Tensor],
     generator: torch.Generator | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Smallest error over the warped views, and where it counts (auto-mask).
 
     A pixel counts where some warped view is better than all sources as they are: what moves along

@@ -18,8 +18,14 @@ from depth_perception.network.prior import prior_of
 from .hybrid_encoder import alignment, resampled
 
 WORDS = (
-    "very close", "close", "rather close", "at a middle distance", "rather far", "far", "very far"
-)  # fmt: skip
+    "very close",
+    "close",
+    "rather close",
+    "at a middle distance",
+    "rather far",
+    "far",
+    "very far",
+)
 """From near to far, as points of a lane are."""
 POINTS = len(WORDS)
 NEAREST, FARTHEST = 2.0, 80.0
@@ -76,9 +82,7 @@ def lane_points(
     return points, found
 
 
-def point_features(
-    features: list[torch.Tensor], points: torch.Tensor, width: int
-) -> torch.Tensor:  # fmt: skip
+def point_features(features: list[torch.Tensor], points: torch.Tensor, width: int) -> torch.Tensor:
     """Features (N, L, P, width) of points (N, L, P, 2): all maps' channels, resampled."""
     found = [
         functional.grid_sample(

@@ -39,9 +39,12 @@ class RigSamples(Dataset[dict[str, torch.Tensor]]):
     """
 
     def __init__(
-        self, data: DataConfiguration, cameras: int, folders: tuple[str, ...] = (),
+        self,
+        data: DataConfiguration,
+        cameras: int,
+        folders: tuple[str, ...] = (),
         change: bool = True,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.data, self.count, self.change = data, cameras, change
         self._sources = [open_source(folder) for folder in folders or data.folders]
         self._places = [

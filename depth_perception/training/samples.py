@@ -36,14 +36,22 @@ Request = tuple[int, int, int]
 """Place of an image, place of its size in `DataConfiguration.sizes`, seed of its changes."""
 NOMINAL = GroundPlane()
 _GROUPS = {
-    "road": (labels.ROAD,), "flat": (labels.SIDEWALK, labels.TERRAIN),
+    "road": (labels.ROAD,),
+    "flat": (labels.SIDEWALK, labels.TERRAIN),
     "building": (labels.BUILDING, labels.WALL, labels.FENCE),
-    "thin": (labels.POLE, labels.LIGHT, labels.SIGN), "vegetation": (labels.VEGETATION,),
-    "sky": (labels.SKY,), "person": (labels.PERSON, labels.RIDER),
+    "thin": (labels.POLE, labels.LIGHT, labels.SIGN),
+    "vegetation": (labels.VEGETATION,),
+    "sky": (labels.SKY,),
+    "person": (labels.PERSON, labels.RIDER),
     "vehicle": (
-        labels.CAR, labels.TRUCK, labels.BUS, labels.TRAIN, labels.MOTORCYCLE, labels.BICYCLE,
+        labels.CAR,
+        labels.TRUCK,
+        labels.BUS,
+        labels.TRAIN,
+        labels.MOTORCYCLE,
+        labels.BICYCLE,
     ),
-}  # fmt: skip
+}
 UNKNOWN = 255
 
 
@@ -152,12 +160,17 @@ def changes_of(data: DataConfiguration, change: bool = True) -> list[Augmentatio
     usual, a = Augmentation(), data.appearance
     return [
         replace(
-            usual, size=size, crop=data.crop, brightness=a * usual.brightness,
-            contrast=a * usual.contrast, saturation=a * usual.saturation, tint=a * usual.tint,
+            usual,
+            size=size,
+            crop=data.crop,
+            brightness=a * usual.brightness,
+            contrast=a * usual.contrast,
+            saturation=a * usual.saturation,
+            tint=a * usual.tint,
             gamma=a * usual.gamma,
         )
         for size in data.sizes
-    ]  # fmt: skip
+    ]
 
 
 def changed(
@@ -199,9 +212,15 @@ class Requests(Sampler[list[Request]]):
     """
 
     def __init__(
-        self, images: int, sizes: int, batch: int, seed: int, first: int = 0, rank: int = 0,
+        self,
+        images: int,
+        sizes: int,
+        batch: int,
+        seed: int,
+        first: int = 0,
+        rank: int = 0,
         ranks: int = 1,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._images, self._sizes, self._batch, self._seed = images, sizes, batch, seed
         self._first, self._rank, self._ranks = first, rank, ranks
 

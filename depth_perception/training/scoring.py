@@ -49,9 +49,11 @@ class Scores:
         self._edges: list[NDArray[np.int64]] = []
 
     def add(
-        self, depth: NDArray[np.floating], truth: NDArray[np.floating],
+        self,
+        depth: NDArray[np.floating],
+        truth: NDArray[np.floating],
         mirror: NDArray[np.floating] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Take one image.
 
         Args:
@@ -65,8 +67,10 @@ class Scores:
         d, t = depth[seen].astype(np.float64), truth[seen].astype(np.float64)
         scale = median_scale(d, t)
         for suffix, values in (
-            ("", d), ("_median", np.clip(d * scale, 1e-3, FARTHEST)), ("_affine", _affine(d, t)),
-        ):  # fmt: skip
+            ("", d),
+            ("_median", np.clip(d * scale, 1e-3, FARTHEST)),
+            ("_affine", _affine(d, t)),
+        ):
             m = depth_metrics(values, t)
             self._keep(f"abs_rel{suffix}", m.abs_rel)
             self._keep(f"delta1{suffix}", m.delta1)
@@ -114,9 +118,14 @@ def _affine(depth: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[n
 
 @torch.inference_mode()
 def score(
-    predict: Predict, data: DataConfiguration, source: str, *, most: int = 0, batch: int = 4,
+    predict: Predict,
+    data: DataConfiguration,
+    source: str,
+    *,
+    most: int = 0,
+    batch: int = 4,
     device: torch.device | None = None,
-) -> dict[str, float]:  # fmt: skip
+) -> dict[str, float]:
     """Score on one source, whole images as calibrated.
 
     Args:
@@ -149,9 +158,8 @@ def score(
 
 
 def score_all(
-    predict: Predict, data: DataConfiguration, *, most: int = 0,
-    device: torch.device | None = None,
-) -> dict[str, float]:  # fmt: skip
+    predict: Predict, data: DataConfiguration, *, most: int = 0, device: torch.device | None = None
+) -> dict[str, float]:
     """Score on all `held_out` sources."""
     figures: dict[str, float] = {}
     for prefix, source in held_out(data):

@@ -42,9 +42,7 @@ def disparity_of(depth: float, nearest: float, farthest: float) -> float:
 
 
 def _convolution(channels: int, width: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, width, 3, padding=1, padding_mode="reflect"), nn.ELU()
-    )  # fmt: skip
+    return nn.Sequential(nn.Conv2d(channels, width, 3, padding=1, padding_mode="reflect"), nn.ELU())
 
 
 def last_of_disparity(channels: int, start: float) -> nn.Conv2d:
@@ -66,9 +64,11 @@ class DisparityDecoder(nn.Module):
     """
 
     def __init__(
-        self, channels: tuple[int, ...], widths: tuple[int, ...] = (16, 32, 64, 96, 128),
+        self,
+        channels: tuple[int, ...],
+        widths: tuple[int, ...] = (16, 32, 64, 96, 128),
         start: float = 0.5,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         skips = (0, 0, *channels[:-1])
         self.before, self.after = nn.ModuleList(), nn.ModuleList()
@@ -103,9 +103,13 @@ class PoseNetwork(nn.Module):
     """
 
     def __init__(
-        self, trunk: str = "lite0", pretrained: bool = True, width: int = 128, ahead: bool = False,
+        self,
+        trunk: str = "lite0",
+        pretrained: bool = True,
+        width: int = 128,
+        ahead: bool = False,
         unit: float = 1.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.unit = unit
         self.trunk = Trunk(trunk, pretrained).requires_grad_(True)
@@ -113,10 +117,14 @@ class PoseNetwork(nn.Module):
         stem.weight = nn.Parameter(stem.weight.detach().repeat(1, 2, 1, 1) / 2)
         stem.in_channels = 6
         self.head = nn.Sequential(
-            nn.Conv2d(self.trunk.channels[-1], width, 1), nn.ReLU(),
-            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, 6, 1),
-        )  # fmt: skip
+            nn.Conv2d(self.trunk.channels[-1], width, 1),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, 6, 1),
+        )
         if ahead:
             last: Any = self.head[-1]
             with torch.no_grad():
@@ -148,9 +156,10 @@ def motions(
     if pose is None:
         if not bool((batch["posed"] > 0).all()):
             raise ConfigurationError(
-                "options.posed: a drive has no odometry", expected="T_odom_base in every frame set",
+                "options.posed: a drive has no odometry",
+                expected="T_odom_base in every frame set",
                 fix="set options.posed=false, and depth is up to scale",
-            )  # fmt: skip
+            )
         return batch["T"]
     frame, before, after = images.unbind(1)
     T = pose(torch.cat([before, frame]), torch.cat([frame, after]))
@@ -173,9 +182,14 @@ def views_of(
 
 
 def view_loss(
-    images: torch.Tensor, disparity: torch.Tensor, depth: torch.Tensor, K: torch.Tensor,
-    T: torch.Tensor, smooth: float, trust: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+    images: torch.Tensor,
+    disparity: torch.Tensor,
+    depth: torch.Tensor,
+    K: torch.Tensor,
+    T: torch.Tensor,
+    smooth: float,
+    trust: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Least photometric error of both views with the auto-mask, and smoothness of the disparity.
 
     Args:
@@ -216,9 +230,16 @@ Predict = Callable[[dict[str, torch.Tensor]], tuple[torch.Tensor, torch.Tensor]]
 
 @torch.inference_mode()
 def score_triplets(
-    predict: Predict, data: DataConfiguration, source: str, *, step: int = 1, most: int = 0,
-    batch: int = 4, device: torch.device | None = None, posed: bool = False,
-) -> dict[str, float]:  # fmt: skip
+    predict: Predict,
+    data: DataConfiguration,
+    source: str,
+    *,
+    step: int = 1,
+    most: int = 0,
+    batch: int = 4,
+    device: torch.device | None = None,
+    posed: bool = False,
+) -> dict[str, float]:
     """Score depth of the middle frames, as `scoring.score` does, and how well views agree.
 
     Args:

@@ -214,7 +214,7 @@ class Relative:
                     "options.teacher 'targets': samples have none",
                     expected="data.folders of the kind targets:FOLDER",
                     fix="compute them: depth_perception targets DATA --kind depth --output FOLDER",
-                )  # fmt: skip
+                )
             return batch[TARGET][:, None], None
         from .foundation import fitted
 
@@ -234,9 +234,12 @@ def true_camera(batch: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def metric_log_depth(
-    inverse: torch.Tensor, given: torch.Tensor, log_truth: torch.Tensor, seen: torch.Tensor,
+    inverse: torch.Tensor,
+    given: torch.Tensor,
+    log_truth: torch.Tensor,
+    seen: torch.Tensor,
     cameras: int,
-) -> torch.Tensor:  # fmt: skip
+) -> torch.Tensor:
     """Log depth (N, 1, h, w), m, of relative inverse depth, with one scale and shift a rig.
 
     Args:
@@ -257,9 +260,13 @@ def metric_log_depth(
 
 
 def find(
-    name: str, network: NetworkConfiguration, slots: str, spread: float, device: torch.device,
+    name: str,
+    network: NetworkConfiguration,
+    slots: str,
+    spread: float,
+    device: torch.device,
     side: int = 0,
-) -> Teacher:  # fmt: skip
+) -> Teacher:
     """Make a teacher by its name: "oracle", "targets", a checkpoint's path, a depth model's name.
 
     Raises:

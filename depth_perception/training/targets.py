@@ -57,9 +57,16 @@ Make = Callable[[torch.Tensor], Mapping[str, NDArray[Any]]]
 
 
 def compute(
-    folder: str | Path, source: str, kind: str, make: Make, *, model: str,
-    settings: Mapping[str, Any] | None = None, batch: int = 8, say: Callable[[str], None] = print,
-) -> Path:  # fmt: skip
+    folder: str | Path,
+    source: str,
+    kind: str,
+    make: Make,
+    *,
+    model: str,
+    settings: Mapping[str, Any] | None = None,
+    batch: int = 8,
+    say: Callable[[str], None] = print,
+) -> Path:
     """Compute the targets of all images of a source, or go on where a run was stopped.
 
     A frame set's file is there as a whole or not at all, so that a run may be killed at any time.
@@ -88,9 +95,15 @@ def compute(
             f"source '{source}' has {max(counts)} cameras", expected=f"at most {MOST_CAMERAS}"
         )
     facts = {
-        "format": FORMAT, "version": VERSION, "kind": kind, "model": model, "source": source,
-        "settings": dict(settings or {}), "sets": len(counts), "images": sum(counts),
-    }  # fmt: skip
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": kind,
+        "model": model,
+        "source": source,
+        "settings": dict(settings or {}),
+        "sets": len(counts),
+        "images": sum(counts),
+    }
     facts = json.loads(json.dumps(facts))
     _begin(folder, facts)
     left = [place for place in range(len(counts)) if not _path(folder, place).exists()]
@@ -120,8 +133,9 @@ def _begin(folder: Path, facts: dict[str, Any]) -> None:
         if before.get(name) != value:
             raise DatasetError(
                 f"'{folder}' holds targets with {name} {before.get(name)!r}",
-                expected=f"{value!r}", fix="name another folder, or delete this one",
-            )  # fmt: skip
+                expected=f"{value!r}",
+                fix="name another folder, or delete this one",
+            )
 
 
 def _computed(
@@ -193,14 +207,16 @@ def _read(path: Path, camera: int) -> dict[str, NDArray[Any]]:
             return {n[len(begin) :]: stored[n] for n in stored.files if n.startswith(begin)}
     except FileNotFoundError:
         raise DatasetError(
-            f"targets '{path}' are absent", expected="the file of a frame set",
+            f"targets '{path}' are absent",
+            expected="the file of a frame set",
             fix="run depth_perception targets again with the same arguments",
-        ) from None  # fmt: skip
+        ) from None
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise DatasetError(
-            f"targets '{path}' are damaged ({error})", expected="a whole npz file",
+            f"targets '{path}' are damaged ({error})",
+            expected="a whole npz file",
             fix="delete it and run depth_perception targets again with the same arguments",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -209,21 +225,24 @@ def _manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text())
     except FileNotFoundError:
         raise DatasetError(
-            f"'{folder}' has no {MANIFEST}", expected="a folder that depth_perception targets made",
+            f"'{folder}' has no {MANIFEST}",
+            expected="a folder that depth_perception targets made",
             fix="correct the path, or compute the targets",
-        ) from None  # fmt: skip
+        ) from None
     except ValueError as error:
         raise DatasetError(
-            f"'{path}' is damaged ({error})", expected="JSON",
+            f"'{path}' is damaged ({error})",
+            expected="JSON",
             fix="delete the folder and compute the targets again",
-        ) from None  # fmt: skip
+        ) from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DatasetError(f"'{path}' is of another kind", expected=f"format '{FORMAT}'")
     if manifest.get("version") != VERSION:
         raise DatasetError(
-            f"'{path}' has format version {manifest.get('version')}", expected=f"{VERSION}",
+            f"'{path}' has format version {manifest.get('version')}",
+            expected=f"{VERSION}",
             fix="compute the targets again with this package",
-        )  # fmt: skip
+        )
     return manifest
 
 
@@ -248,7 +267,7 @@ class Targets:
                 f"the targets in '{folder}' are not complete",
                 expected=f"those of {self.manifest['sets']} frame sets",
                 fix="run depth_perception targets again with the same arguments: it goes on",
-            )  # fmt: skip
+            )
         self.number = zlib.crc32(str(self.folder).encode()) % 2**24  # float32 holds it
 
     def read(self, place: int, camera: int) -> dict[str, NDArray[Any]]:
@@ -296,9 +315,12 @@ def _blocks(place: torch.Tensor, stride: int) -> torch.Tensor:
 def _sampled(values: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
     """Maps (C, h, w) at (H, W) places: (C, H, W), NaN where there is none."""
     out = functional.grid_sample(
-        values[None], place[None, ..., :2], mode="bilinear", padding_mode="border",
+        values[None],
+        place[None, ..., :2],
+        mode="bilinear",
+        padding_mode="border",
         align_corners=False,
-    )[0]  # fmt: skip
+    )[0]
     return torch.where(place[..., 2] > 0, out, torch.nan)
 
 
@@ -323,8 +345,9 @@ class WithTargets(Dataset[dict[str, torch.Tensor]]):
         if chosen and len(chosen) != len(folders):
             raise ConfigurationError(
                 f"data.folders: {len(chosen)} of {len(folders)} with targets",
-                expected="all or none", fix="compute targets of the others",
-            )  # fmt: skip
+                expected="all or none",
+                fix="compute targets of the others",
+            )
         found = [Targets(folder) for folder in chosen]
         self._targets = {targets.number: targets for targets in found}
 

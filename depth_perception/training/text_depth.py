@@ -204,16 +204,30 @@ class TextDepthNetwork(nn.Module):
     """
 
     def __init__(
-        self, latent: int = 128, heads: int = 4, layers: int = 2, *, text: str = "own",
-        image: str = "trunk", embodied: bool = True, fusion: bool = True, trunk: str = "lite0",
+        self,
+        latent: int = 128,
+        heads: int = 4,
+        layers: int = 2,
+        *,
+        text: str = "own",
+        image: str = "trunk",
+        embodied: bool = True,
+        fusion: bool = True,
+        trunk: str = "lite0",
         pretrained: bool = True,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.latent = latent
         self.settings: dict[str, Any] = {
-            "latent": latent, "heads": heads, "layers": layers, "text": text, "image": image,
-            "embodied": embodied, "fusion": fusion, "trunk": trunk,
-        }  # fmt: skip
+            "latent": latent,
+            "heads": heads,
+            "layers": layers,
+            "text": text,
+            "image": image,
+            "embodied": embodied,
+            "fusion": fusion,
+            "trunk": trunk,
+        }
         self.words: WordEncoder | FoundationWords | None = None
         self.text: TextLatent | None = None
         if text:
@@ -228,14 +242,17 @@ class TextDepthNetwork(nn.Module):
         self.meet: TwoWayAttention | None = None
         if embodied:
             self.embodied = nn.Sequential(
-                _convolution(CHANNELS, latent // 4), _convolution(latent // 4, latent // 2, 2),
-                _convolution(latent // 2, latent, 2), TransformerBlock(latent, heads),
-            )  # fmt: skip
+                _convolution(CHANNELS, latent // 4),
+                _convolution(latent // 4, latent // 2, 2),
+                _convolution(latent // 2, latent, 2),
+                TransformerBlock(latent, heads),
+            )
             self.meet = TwoWayAttention(latent, heads) if fusion else None
         self.sampler = nn.Sequential(
             *(TransformerBlock(latent, heads) for _ in range(layers)),
-            _ChannelNorm(latent), nn.Conv2d(latent, latent, 1),
-        )  # fmt: skip
+            _ChannelNorm(latent),
+            nn.Conv2d(latent, latent, 1),
+        )
         self.decoder = Decoder(latent)
 
     def describe(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -260,9 +277,13 @@ class TextDepthNetwork(nn.Module):
         return self.sampler(seen)
 
     def forward(
-        self, image: torch.Tensor, embodied: torch.Tensor, texts: list[str], focal: torch.Tensor,
+        self,
+        image: torch.Tensor,
+        embodied: torch.Tensor,
+        texts: list[str],
+        focal: torch.Tensor,
         noise: torch.Tensor | None = None,
-    ) -> TextDepth:  # fmt: skip
+    ) -> TextDepth:
         """Depth by text and drawn noise, or by text, image and embodied depth.
 
         In the second case nothing of the text learns: it is as given.

@@ -167,9 +167,12 @@ class TextLatent(nn.Module):
 
         def mlp() -> nn.Sequential:
             layers = nn.Sequential(
-                nn.Linear(width, 4 * latent), nn.LeakyReLU(0.1), nn.Linear(4 * latent, 2 * latent),
-                nn.LeakyReLU(0.1), nn.Linear(2 * latent, latent),
-            )  # fmt: skip
+                nn.Linear(width, 4 * latent),
+                nn.LeakyReLU(0.1),
+                nn.Linear(4 * latent, 2 * latent),
+                nn.LeakyReLU(0.1),
+                nn.Linear(2 * latent, latent),
+            )
             linear: Any
             for linear in (layers[0], layers[2], layers[4]):
                 nn.init.kaiming_normal_(linear.weight, 0.1)

@@ -49,20 +49,21 @@ def undistorted(camera: TrueCamera) -> TrueCamera:
     model, maps = _rectification(lens.width, lens.height, lens.distortion_model, *arrays_of)
 
     def brought(values: NDArray, how: int, outside: float) -> NDArray:
-        return cv2.remap(
-            values, *maps, how, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
-        )  # fmt: skip
+        return cv2.remap(values, *maps, how, borderMode=cv2.BORDER_CONSTANT, borderValue=outside)
 
     return replace(
-        camera, model=model, image=brought(camera.image, cv2.INTER_LINEAR, 0),
-        depth=points_seen_by(model, camera) if is_sparse(camera.depth)
+        camera,
+        model=model,
+        image=brought(camera.image, cv2.INTER_LINEAR, 0),
+        depth=points_seen_by(model, camera)
+        if is_sparse(camera.depth)
         else brought(camera.depth, cv2.INTER_NEAREST, float("nan")),
         label=brought(camera.label, cv2.INTER_NEAREST, 255),
         layers={
             name: brought(values.astype(np.float32), cv2.INTER_NEAREST, 0).astype(values.dtype)
             for name, values in camera.layers.items()
         },
-    )  # fmt: skip
+    )
 
 
 def _along_its_axis(camera: TrueCamera) -> TrueCamera:
@@ -74,10 +75,12 @@ def _along_its_axis(camera: TrueCamera) -> TrueCamera:
     turn[:3, :3] = R.T
     depth = (camera.depth * (camera.model.rays() @ R[2])).astype(np.float32)
     return replace(
-        camera, model=replace(camera.model, R=np.eye(3)), depth=depth,
+        camera,
+        model=replace(camera.model, R=np.eye(3)),
+        depth=depth,
         T_base_camera=camera.T_base_camera @ turn,
         T_base_calibrated=camera.T_base_calibrated @ turn,
-    )  # fmt: skip
+    )
 
 
 @lru_cache(maxsize=4)
@@ -86,9 +89,7 @@ def _rectification(
 ) -> tuple[CameraModel, tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """The pinhole of a lens, and its maps: of the three views of a triplet the lens is the same."""
     K_, D_, R_ = (np.frombuffer(a) for a in (K, D, R))
-    lens = CameraModel(
-        width, height, K_.reshape(3, 3), D_, distortion_model, R_.reshape(3, 3)
-    )  # fmt: skip
+    lens = CameraModel(width, height, K_.reshape(3, 3), D_, distortion_model, R_.reshape(3, 3))
     view = rectified_view(lens)
     return view, rectification_maps(lens, view)
 
@@ -123,9 +124,14 @@ class Triplets(Dataset[dict[str, torch.Tensor]]):
     """
 
     def __init__(
-        self, data: DataConfiguration, folders: tuple[str, ...] = (), change: bool = True,
-        step: int = 1, classes: Classes | None = None, posed: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        data: DataConfiguration,
+        folders: tuple[str, ...] = (),
+        change: bool = True,
+        step: int = 1,
+        classes: Classes | None = None,
+        posed: bool = False,
+    ) -> None:
         self.step, self._classes, self._posed = step, classes, posed
         self._without: set[int] = set()
         self._names = folders or data.folders
@@ -168,7 +174,7 @@ class Triplets(Dataset[dict[str, torch.Tensor]]):
             f"{', '.join(self._names)}: no three frames in a row have odometry",
             expected="T_odom_base in their facts",
             fix="name drives with odometry; hybrid_depth also learns without (options.posed=false)",
-        )  # fmt: skip
+        )
 
     def _tried(self, first: int, seed: int) -> Iterator[int]:
         yield first
@@ -194,9 +200,12 @@ class Triplets(Dataset[dict[str, torch.Tensor]]):
         item = arrays(frame, frame.T_base_calibrated, NOMINAL)
         images = [view.cameras[0].image[..., ::-1].transpose(2, 0, 1) for view in views]
         item = {
-            **item, "image": np.stack(images), "K": frame.model.K.astype(np.float32),
-            "T": T.astype(np.float32), "posed": np.array(posed, np.float32),
-        }  # fmt: skip
+            **item,
+            "image": np.stack(images),
+            "K": frame.model.K.astype(np.float32),
+            "T": T.astype(np.float32),
+            "posed": np.array(posed, np.float32),
+        }
         if self._classes is not None:
             item["embodied"] = self._embodied(frame, float(item["camera"][4]))
         return {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in item.items()}
@@ -207,9 +216,11 @@ class Triplets(Dataset[dict[str, torch.Tensor]]):
         seen = self._classes(frame, T, NOMINAL)
         alike = seen is frame.label  # who sees no classes sees no instances
         blind = replace(
-            frame, label=seen, depth=np.full_like(frame.depth, np.nan),
+            frame,
+            label=seen,
+            depth=np.full_like(frame.depth, np.nan),
             layers=frame.layers if alike else {},
-        )  # fmt: skip
+        )
         size = (frame.model.width, frame.model.height)
         depth = scene_depth(blind, T, NOMINAL, level=Level.EXTENDED, columns=True)
         return scene_maps(depth, size, focal)

@@ -193,9 +193,13 @@ def cropped(
     cut = (slice(y, y + height), slice(x, x + width))
     if size == (width, height):
         return replace(
-            camera, model=model, image=camera.image[cut], depth=camera.depth[cut],
-            label=camera.label[cut], layers={k: v[cut] for k, v in camera.layers.items()},
-        )  # fmt: skip
+            camera,
+            model=model,
+            image=camera.image[cut],
+            depth=camera.depth[cut],
+            label=camera.label[cut],
+            layers={k: v[cut] for k, v in camera.layers.items()},
+        )
     shrinks = size[0] <= width and size[1] <= height
     image = cv2.resize(
         camera.image[cut], size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -211,9 +215,13 @@ def cropped(
         depth = sample_depth(camera.depth, places).reshape(size[1], size[0]).astype(np.float32)
     layers: Mapping[str, NDArray[Any]] = {k: w[cut][nearest] for k, w in camera.layers.items()}
     return replace(
-        camera, model=model.resized(*size), image=np.asarray(image, np.uint8),
-        depth=depth, label=camera.label[cut][nearest], layers=layers,
-    )  # fmt: skip
+        camera,
+        model=model.resized(*size),
+        image=np.asarray(image, np.uint8),
+        depth=depth,
+        label=camera.label[cut][nearest],
+        layers=layers,
+    )
 
 
 def is_sparse(depth: NDArray[np.floating]) -> bool:
@@ -244,9 +252,13 @@ def _sources(
 
 
 def recoloured(
-    sample: TrueFrameSet, *, gain: NDArray[np.float64] | float = 1.0, contrast: float = 1.0,
-    saturation: float = 1.0, gamma: float = 1.0,
-) -> TrueFrameSet:  # fmt: skip
+    sample: TrueFrameSet,
+    *,
+    gain: NDArray[np.float64] | float = 1.0,
+    contrast: float = 1.0,
+    saturation: float = 1.0,
+    gamma: float = 1.0,
+) -> TrueFrameSet:
     """Change light and colour of all images alike; truth stays.
 
     Args:

@@ -70,8 +70,10 @@ def _add_distant(site: Site, lines: FloatArray, land: FloatArray) -> None:
                 places.append((float(x), float(y)))
     x, y = np.array(places).T
     ground, distance = _land_height(site.spine, site.plan.shape, x, y)
-    i, j = (np.clip(np.searchsorted(lines, k) - 1, 0, len(lines) - 2)
-            for k in (x - middle[0], y - middle[1]))  # fmt: skip
+    i, j = (
+        np.clip(np.searchsorted(lines, k) - 1, 0, len(lines) - 2)
+        for k in (x - middle[0], y - middle[1])
+    )
     # The lowest corner of the cell: what stands on it may sink in, but nothing hangs in the air.
     lowest = np.minimum.reduce([land[i, j], land[i + 1, j], land[i, j + 1], land[i + 1, j + 1]])
     # What lies beyond an end of the road is near to it, but not beside it.

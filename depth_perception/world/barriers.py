@@ -25,18 +25,28 @@ from depth_perception.world.parts import (
 
 STEEL: Colour = (0.50, 0.51, 0.52)
 WOODS: tuple[Colour, ...] = (
-    (0.36, 0.24, 0.14), (0.28, 0.24, 0.20), (0.75, 0.74, 0.70), (0.16, 0.10, 0.06),
+    (0.36, 0.24, 0.14),
+    (0.28, 0.24, 0.20),
+    (0.75, 0.74, 0.70),
+    (0.16, 0.10, 0.06),
     (0.45, 0.32, 0.18),
-)  # fmt: skip
+)
 PAINTS: tuple[Colour, ...] = (
-    (0.02, 0.02, 0.02), (0.03, 0.10, 0.06), (0.50, 0.51, 0.52), (0.12, 0.12, 0.13),
+    (0.02, 0.02, 0.02),
+    (0.03, 0.10, 0.06),
+    (0.50, 0.51, 0.52),
+    (0.12, 0.12, 0.13),
     (0.70, 0.70, 0.68),
-)  # fmt: skip
+)
 MASONRY: tuple[tuple[str, Colour], ...] = (
-    ("brick", (0.85, 0.75, 0.70)), ("brick", (0.95, 0.90, 0.80)), ("stone", (0.80, 0.78, 0.74)),
-    ("stone", (0.70, 0.66, 0.58)), ("plaster", (0.85, 0.82, 0.74)),
-    ("plaster", (0.70, 0.62, 0.50)), ("concrete", (0.80, 0.80, 0.78)),
-)  # fmt: skip
+    ("brick", (0.85, 0.75, 0.70)),
+    ("brick", (0.95, 0.90, 0.80)),
+    ("stone", (0.80, 0.78, 0.74)),
+    ("stone", (0.70, 0.66, 0.58)),
+    ("plaster", (0.85, 0.82, 0.74)),
+    ("plaster", (0.70, 0.62, 0.50)),
+    ("concrete", (0.80, 0.80, 0.78)),
+)
 
 
 def fence(rng: np.random.Generator, length: float) -> Mesh:
@@ -49,9 +59,16 @@ def guard_rail(rng: np.random.Generator, length: float) -> Mesh:
     """A steel W-beam on posts, 0.75 m high, its face to +y."""
     steel = surface("metal", varied(rng, STEEL, 0.2), FENCE)
     front = np.array(
-        [[0.02, -0.155], [0.08, -0.10], [0.08, -0.06], [0.02, 0.0], [0.08, 0.06], [0.08, 0.10],
-         [0.02, 0.155]]
-    )  # fmt: skip
+        [
+            [0.02, -0.155],
+            [0.08, -0.10],
+            [0.08, -0.06],
+            [0.02, 0.0],
+            [0.08, 0.06],
+            [0.08, 0.10],
+            [0.02, 0.155],
+        ]
+    )
     high = rng.uniform(0.58, 0.68)
     sheet = np.concatenate([front, front[::-1] - [0.012, 0]]) + [0.06, high]
     # The beam's ends turn away from the road and down into the ground on some.
@@ -98,9 +115,13 @@ def water_barrier(rng: np.random.Generator, length: float) -> Mesh:
     high = rng.uniform(0.75, 1.05)
     half = np.array([[0.28, 0.0], [0.28, 0.22], [0.13, 0.42], [0.10, high]])
     outline = np.concatenate([half, half[::-1] * [-1, 1]])
-    pairs = (((0.62, 0.07, 0.04), (0.72, 0.71, 0.68)), ((0.78, 0.20, 0.03), (0.74, 0.73, 0.70)),
-             ((0.55, 0.06, 0.05), (0.75, 0.74, 0.72)), ((0.62, 0.07, 0.04), (0.62, 0.09, 0.04)),
-             ((0.80, 0.50, 0.04), (0.06, 0.06, 0.06)))  # fmt: skip
+    pairs = (
+        ((0.62, 0.07, 0.04), (0.72, 0.71, 0.68)),
+        ((0.78, 0.20, 0.03), (0.74, 0.73, 0.70)),
+        ((0.55, 0.06, 0.05), (0.75, 0.74, 0.72)),
+        ((0.62, 0.07, 0.04), (0.62, 0.09, 0.04)),
+        ((0.80, 0.50, 0.04), (0.06, 0.06, 0.06)),
+    )
     pair = choose(rng, pairs)
     edges = between(length, rng.uniform(1.0, 2.0))
     parts = []
@@ -156,10 +177,12 @@ def retaining_wall(rng: np.random.Generator, length: float, height: float) -> Me
     name, tint = choose(
         rng,
         (
-            ("concrete", (0.80, 0.79, 0.76)), ("stone", (0.75, 0.72, 0.66)),
-            ("brick", (0.75, 0.68, 0.64)), ("stone", (0.62, 0.58, 0.52)),
+            ("concrete", (0.80, 0.79, 0.76)),
+            ("stone", (0.75, 0.72, 0.66)),
+            ("brick", (0.75, 0.68, 0.64)),
+            ("stone", (0.62, 0.58, 0.52)),
         ),
-    )  # fmt: skip
+    )
     masonry = surface(name, varied(rng, tint), WALL)
     trim = surface("concrete", varied(rng, (0.75, 0.74, 0.71)), WALL)
     lean = rng.uniform(0.02, 0.10) * height
@@ -173,8 +196,12 @@ def retaining_wall(rng: np.random.Generator, length: float, height: float) -> Me
         dark = surface("concrete", (0.25, 0.25, 0.24), WALL)
         for x in between(length, 5.0)[1:-1]:
             low, high = front + 0.004, front + 0.004 - lean
-            groove = [[x + 0.02, low, 0], [x - 0.02, low, 0],
-                     [x - 0.02, high, height], [x + 0.02, high, height]]  # fmt: skip
+            groove = [
+                [x + 0.02, low, 0],
+                [x - 0.02, low, 0],
+                [x - 0.02, high, height],
+                [x + 0.02, high, height],
+            ]
             parts.append(dark.quad(groove))
     elif rng.random() < 0.6:  # buttresses
         pillar = masonry.box((0, front, 0.45 * height), (0.5, 0.4, 0.9 * height))
@@ -201,8 +228,7 @@ def _pickets(rng: np.random.Generator, length: float) -> Mesh:
     ).T
     corners = np.column_stack([-right, [0.035] * 5 + [0.015], up])
     slat = wood.mesh(
-        corners,
-        [[0, 1, 2], [0, 2, 3], [0, 3, 4], [2, 1, 5], [3, 2, 5], [4, 3, 5], [0, 4, 5]],
+        corners, [[0, 1, 2], [0, 2, 3], [0, 3, 4], [2, 1, 5], [3, 2, 5], [4, 3, 5], [0, 4, 5]]
     )
     xs = between(length - wide, wide + rng.uniform(0.065, 0.09))
     parts = [repeated(slat, along_x(xs))]

@@ -21,22 +21,42 @@ BAY = 3.0
 Point = tuple[float, float]
 
 WALLS: tuple[Colour, ...] = (
-    (0.70, 0.68, 0.64), (0.62, 0.55, 0.42), (0.66, 0.57, 0.38), (0.52, 0.38, 0.20),
-    (0.45, 0.43, 0.40), (0.32, 0.32, 0.33), (0.40, 0.20, 0.14), (0.55, 0.36, 0.28),
-    (0.38, 0.45, 0.50), (0.42, 0.48, 0.38), (0.60, 0.44, 0.40), (0.78, 0.77, 0.75),
-    (0.22, 0.22, 0.24), (0.55, 0.50, 0.44), (0.48, 0.40, 0.32),
-)  # fmt: skip
+    (0.70, 0.68, 0.64),
+    (0.62, 0.55, 0.42),
+    (0.66, 0.57, 0.38),
+    (0.52, 0.38, 0.20),
+    (0.45, 0.43, 0.40),
+    (0.32, 0.32, 0.33),
+    (0.40, 0.20, 0.14),
+    (0.55, 0.36, 0.28),
+    (0.38, 0.45, 0.50),
+    (0.42, 0.48, 0.38),
+    (0.60, 0.44, 0.40),
+    (0.78, 0.77, 0.75),
+    (0.22, 0.22, 0.24),
+    (0.55, 0.50, 0.44),
+    (0.48, 0.40, 0.32),
+)
 """Albedo of plastered and painted walls."""
 
 ROOFS: tuple[Colour, ...] = (
-    (1.0, 1.0, 1.0), (0.8, 0.75, 0.7), (0.42, 0.75, 1.1), (0.25, 0.5, 0.8), (0.55, 0.85, 1.1),
-    (1.2, 1.1, 1.0), (0.6, 0.6, 0.6),
-)  # fmt: skip
+    (1.0, 1.0, 1.0),
+    (0.8, 0.75, 0.7),
+    (0.42, 0.75, 1.1),
+    (0.25, 0.5, 0.8),
+    (0.55, 0.85, 1.1),
+    (1.2, 1.1, 1.0),
+    (0.6, 0.6, 0.6),
+)
 """Tints of roof tiles, which are red: red, brown, slate."""
 
 SHOPS: tuple[Colour, ...] = (
-    (1.0, 1.0, 1.0), (0.75, 0.85, 1.0), (1.0, 0.85, 0.7), (0.65, 0.65, 0.65), (0.8, 1.0, 0.85),
-)  # fmt: skip
+    (1.0, 1.0, 1.0),
+    (0.75, 0.85, 1.0),
+    (1.0, 0.85, 0.7),
+    (0.65, 0.65, 0.65),
+    (0.8, 1.0, 0.85),
+)
 """Tints of ground floors, so that the few that are drawn do not look alike."""
 
 TRIMS: tuple[Colour, ...] = (
@@ -78,9 +98,14 @@ def outline(width: float, depth: float, inset: float = 0.0) -> list[Point]:
 
 
 def wall(
-    material: Surface, start: Point, end: Point, z: tuple[float, float],
-    *, u: tuple[float, float] | None = None, v: tuple[float, float] | None = None,
-) -> Mesh:  # fmt: skip
+    material: Surface,
+    start: Point,
+    end: Point,
+    z: tuple[float, float],
+    *,
+    u: tuple[float, float] | None = None,
+    v: tuple[float, float] | None = None,
+) -> Mesh:
     """An upright wall; seen from outside, it starts on the left.
 
     Args:
@@ -99,9 +124,13 @@ def wall(
 
 
 def bays_wall(
-    material: Surface, start: Point, end: Point, z: tuple[float, float], storeys: int,
+    material: Surface,
+    start: Point,
+    end: Point,
+    z: tuple[float, float],
+    storeys: int,
     first: tuple[int, int] = (0, 0),
-) -> Mesh:  # fmt: skip
+) -> Mesh:
     """A wall in a facade's texture, fitted so that no window is cut.
 
     Args:
@@ -134,9 +163,16 @@ def sloped(material: Surface, corners: ArrayLike) -> Mesh:
 
 
 def gable_roof(
-    tiles: Surface, trim: Surface, gable: Surface, length: float, span: float, eaves: float,
-    *, pitch: float, overhang: float = 0.35,
-) -> Mesh:  # fmt: skip
+    tiles: Surface,
+    trim: Surface,
+    gable: Surface,
+    length: float,
+    span: float,
+    eaves: float,
+    *,
+    pitch: float,
+    overhang: float = 0.35,
+) -> Mesh:
     """A roof with its ridge along x, centred on the origin, and the gables' walls below it.
 
     Args:
@@ -180,9 +216,15 @@ def gable_roof(
 
 
 def hip_roof(
-    tiles: Surface, trim: Surface, length: float, span: float, eaves: float,
-    *, pitch: float, overhang: float = 0.4,
-) -> Mesh:  # fmt: skip
+    tiles: Surface,
+    trim: Surface,
+    length: float,
+    span: float,
+    eaves: float,
+    *,
+    pitch: float,
+    overhang: float = 0.4,
+) -> Mesh:
     """A roof sloping to all four sides, centred on the origin; length is the longer edge."""
     x, y = length / 2 + overhang, span / 2 + overhang
     low, top = eaves + 0.15, eaves + 0.15 + np.tan(pitch) * y
@@ -210,9 +252,15 @@ def flat_roof(
 
 
 def window_unit(
-    rng: np.random.Generator, x: float, z: float, width: float, height: float,
-    frame: Colour, *, sill: bool = True,
-) -> Mesh:  # fmt: skip
+    rng: np.random.Generator,
+    x: float,
+    z: float,
+    width: float,
+    height: float,
+    frame: Colour,
+    *,
+    sill: bool = True,
+) -> Mesh:
     """A window on the plane y = 0, its bottom middle at (x, z)."""
     border = surface("plain", frame)
     glass = surface(
@@ -315,10 +363,14 @@ def awning(rng: np.random.Generator, x: float, z: float, width: float) -> Mesh:
     out, drop = rng.uniform(0.8, 1.3), rng.uniform(0.3, 0.6)
     a, b = (x - width / 2, x + width / 2)
     low = z - drop
-    return join([
-        sloped(cloth, [(a, -out, low), (b, -out, low), (b, 0, z), (a, 0, z)]),
-        sloped(cloth, [(a, 0, z - 0.03), (b, 0, z - 0.03), (b, -out, low - 0.03),
-                       (a, -out, low - 0.03)]),
-        wall(cloth, (a, -out), (b, -out), (low - 0.22, low)),
-        wall(cloth, (b, -out + 0.01), (a, -out + 0.01), (low - 0.22, low)),
-    ])  # fmt: skip
+    return join(
+        [
+            sloped(cloth, [(a, -out, low), (b, -out, low), (b, 0, z), (a, 0, z)]),
+            sloped(
+                cloth,
+                [(a, 0, z - 0.03), (b, 0, z - 0.03), (b, -out, low - 0.03), (a, -out, low - 0.03)],
+            ),
+            wall(cloth, (a, -out), (b, -out), (low - 0.22, low)),
+            wall(cloth, (b, -out + 0.01), (a, -out + 0.01), (low - 0.22, low)),
+        ]
+    )

@@ -101,9 +101,15 @@ def _shop_fittings(rng: np.random.Generator, width: float, ground: float) -> lis
 
 
 def _projections(
-    rng: np.random.Generator, front: Surface, plain: Surface, width: float, ground: float,
-    top: float, upper: int, first: tuple[int, int],
-) -> list[Mesh]:  # fmt: skip
+    rng: np.random.Generator,
+    front: Surface,
+    plain: Surface,
+    width: float,
+    ground: float,
+    top: float,
+    upper: int,
+    first: tuple[int, int],
+) -> list[Mesh]:
     """Balconies or bay windows on some columns of the front, or nothing."""
     bays = max(int(round(width / BAY)), 1)
     storey = (top - ground) / upper
@@ -140,9 +146,10 @@ def _projections(
             for n in range(3):
                 start = (first[0] + column, first[1])
                 parts.append(
-                    bays_wall(front, corners[n], corners[n + 1], z, count, start) if n == 1
+                    bays_wall(front, corners[n], corners[n + 1], z, count, start)
+                    if n == 1
                     else wall(plain, corners[n], corners[n + 1], z)
-                )  # fmt: skip
+                )
             parts.append(plain.fan([(p, q, z[1]) for p, q in corners]))
             parts.append(plain.fan([(p, q, z[0]) for p, q in corners[::-1]]))
     return parts
@@ -234,9 +241,14 @@ def office(rng: np.random.Generator, width: float, depth: float, storeys: int) -
 
 
 def _curtain_wall(
-    rng: np.random.Generator, edge: Surface, width: float, depth: float, ground: float,
-    storey: float, upper: int,
-) -> list[Mesh]:  # fmt: skip
+    rng: np.random.Generator,
+    edge: Surface,
+    width: float,
+    depth: float,
+    ground: float,
+    storey: float,
+    upper: int,
+) -> list[Mesh]:
     """Walls of panes that differ a little, with slab edges and posts in front of them."""
     hue = np.array(
         pick(rng, ((0.05, 0.07, 0.09), (0.04, 0.08, 0.07), (0.09, 0.10, 0.11), (0.03, 0.05, 0.10)))
@@ -272,9 +284,12 @@ def _curtain_wall(
 
 
 def _office_ground(
-    rng: np.random.Generator, edges: list[tuple[Point, Point]], width: float, depth: float,
+    rng: np.random.Generator,
+    edges: list[tuple[Point, Point]],
+    width: float,
+    depth: float,
     ground: float,
-) -> list[Mesh]:  # fmt: skip
+) -> list[Mesh]:
     """A glazed entrance hall set back behind columns, or a lobby's masonry."""
     if rng.random() < 0.4:
         lobby = surface(f"shop_{rng.integers(4)}", pick(rng, SHOPS))

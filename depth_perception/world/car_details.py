@@ -112,24 +112,40 @@ def face(rng: np.random.Generator, form: Form, body: Mesh) -> list[Mesh]:
     top, low = 0.90 * nose, form.clearance + 0.11
     lamp_low = top - float(rng.uniform(0.10, 0.17))
     inner = float(rng.uniform(0.50, 0.62)) * half
-    outline = [(inner, lamp_low), (0.90 * half, lamp_low + 0.02), (0.90 * half, top - 0.01),
-               (inner, top - 0.02)]  # fmt: skip
-    corner = [(0.05, lamp_low + 0.02), (0.16, lamp_low + 0.04), (0.30, top - 0.015),
-              (0.08, top - 0.015)]  # fmt: skip
+    outline = [
+        (inner, lamp_low),
+        (0.90 * half, lamp_low + 0.02),
+        (0.90 * half, top - 0.01),
+        (inner, top - 0.02),
+    ]
+    corner = [
+        (0.05, lamp_low + 0.02),
+        (0.16, lamp_low + 0.04),
+        (0.30, top - 0.015),
+        (0.08, top - 0.015),
+    ]
     ahead = decal(lamp, body, outline, "front", cells=(3, 2), proud=0.018)
     aside = decal(lamp, body, corner, "left", cells=(3, 2), proud=0.018)
     parts = on_both_sides([ahead, aside])
     width = inner - 0.03
     grille_low = lamp_low - float(rng.uniform(-0.03, 0.14))
-    grille = [(-0.85 * width, grille_low), (0.85 * width, grille_low), (width, top - 0.03),
-              (-width, top - 0.03)]  # fmt: skip
+    grille = [
+        (-0.85 * width, grille_low),
+        (0.85 * width, grille_low),
+        (width, top - 0.03),
+        (-width, top - 0.03),
+    ]
     parts.append(decal(dark, body, grille, "front", cells=(2, 2)))
     if rng.random() < 0.6:
         badge = car_surface("metal", SILVER)
         z = (grille_low + top) / 2 - 0.02
         parts.append(decal(badge, body, rectangle(0, z, 0.11, 0.09), "front", proud=0.012))
-    intake = [(-0.62 * half, low), (0.62 * half, low), (0.7 * half, low + 0.13),
-              (-0.7 * half, low + 0.13)]  # fmt: skip
+    intake = [
+        (-0.62 * half, low),
+        (0.62 * half, low),
+        (0.7 * half, low + 0.13),
+        (-0.7 * half, low + 0.13),
+    ]
     parts.append(decal(dark, body, intake, "front", cells=(4, 1)))
     plate = car_surface("plain", (0.75, 0.75, 0.72))
     z = max(low + 0.16, grille_low - 0.09)
@@ -152,26 +168,39 @@ def tail(rng: np.random.Generator, form: Form, body: Mesh, upright: bool) -> lis
     foot = top - (0.30 if upright else 0.16)
     lamp = [(inner, foot + 0.02), (0.92 * half, foot), (0.92 * half, top), (inner, top - 0.01)]
     length = form.length
-    corner = [(length - 0.035, foot), (length - 0.11, foot + 0.01), (length - 0.20, top),
-              (length - 0.05, top)]  # fmt: skip
+    corner = [
+        (length - 0.035, foot),
+        (length - 0.11, foot + 0.01),
+        (length - 0.20, top),
+        (length - 0.05, top),
+    ]
     behind = decal(red, body, lamp, "rear", cells=(3, 2), proud=0.02)
     aside = decal(red, body, corner, "left", cells=(3, 2), proud=0.02)
     parts = on_both_sides([behind, aside])
-    bumper = [(-0.8 * half, low), (0.8 * half, low), (0.8 * half, low + 0.13),
-              (-0.8 * half, low + 0.13)]  # fmt: skip
+    bumper = [
+        (-0.8 * half, low),
+        (0.8 * half, low),
+        (0.8 * half, low + 0.13),
+        (-0.8 * half, low + 0.13),
+    ]
     parts.append(decal(dark, body, bumper, "rear", cells=(4, 1)))
     plate = car_surface("plain", (0.75, 0.75, 0.72) if rng.random() < 0.75 else (0.75, 0.55, 0.05))
     z = low + 0.22 if rng.random() < 0.4 else max(top - 0.16, low + 0.22)
     parts.append(decal(plate, body, rectangle(0, z, 0.52, 0.11), "rear", proud=0.012))
     seam = car_surface("plain", BLACK)
-    line = [(-0.75 * half, low + 0.145), (0.75 * half, low + 0.145), (0.75 * half, low + 0.157),
-            (-0.75 * half, low + 0.157)]  # fmt: skip
+    line = [
+        (-0.75 * half, low + 0.145),
+        (0.75 * half, low + 0.145),
+        (0.75 * half, low + 0.157),
+        (-0.75 * half, low + 0.157),
+    ]
     parts.append(decal(seam, body, line, "rear", cells=(4, 1)))
     return parts
 
 
-def sides(rng: np.random.Generator, form: Form, body: Mesh, doors: tuple[float, ...],
-           paint: Surface) -> list[Mesh]:  # fmt: skip
+def sides(
+    rng: np.random.Generator, form: Form, body: Mesh, doors: tuple[float, ...], paint: Surface
+) -> list[Mesh]:
     """Seams of the doors, which are where `doors` says behind the nose, handles and mirrors."""
     seam = car_surface("plain", BLACK)
     low, high = form.clearance + 0.10, form.belt - 0.05
@@ -183,8 +212,12 @@ def sides(rng: np.random.Generator, form: Form, body: Mesh, doors: tuple[float, 
             foot = form.wheel + float(np.sqrt(form.arch**2 - gap**2)) + 0.02
         line = [(s - 0.007, foot), (s + 0.007, foot), (s + 0.007, high), (s - 0.007, high)]
         parts.append(decal(seam, body, line, "left", cells=(1, 3), proud=0.006))
-    sill = [(doors[0], low - 0.008), (doors[-1] - 0.2, low - 0.008), (doors[-1] - 0.2, low + 0.006),
-            (doors[0], low + 0.006)]  # fmt: skip
+    sill = [
+        (doors[0], low - 0.008),
+        (doors[-1] - 0.2, low - 0.008),
+        (doors[-1] - 0.2, low + 0.006),
+        (doors[0], low + 0.006),
+    ]
     parts.append(decal(seam, body, sill, "left", cells=(3, 1), proud=0.006))
     handle = paint if rng.random() < 0.6 else car_surface("plain", DARK)
     for s in doors[1:3]:
@@ -199,7 +232,11 @@ def sides(rng: np.random.Generator, form: Form, body: Mesh, doors: tuple[float, 
     parts.append(shell.ellipsoid((-s, y, z), (0.06, 0.09, tall), around=7, down=4))
     glass = car_surface("glass", SILVER)
     a, b = 0.05, 0.6 * tall
-    corners = [(-s - 0.061, y + a, z - b), (-s - 0.061, y - a, z - b),
-               (-s - 0.061, y - a, z + b), (-s - 0.061, y + a, z + b)]  # fmt: skip
+    corners = [
+        (-s - 0.061, y + a, z - b),
+        (-s - 0.061, y - a, z - b),
+        (-s - 0.061, y - a, z + b),
+        (-s - 0.061, y + a, z + b),
+    ]
     parts.append(glass.quad(corners))
     return on_both_sides(parts)

@@ -55,9 +55,7 @@ class Section:
     tracks: tuple[float, ...] = ()
 
 
-def widen(
-    rng: np.random.Generator, setting: str, section: Section, *, median: bool
-) -> Section:  # fmt: skip
+def widen(rng: np.random.Generator, setting: str, section: Section, *, median: bool) -> Section:
     """Give some roads a service road, rails in it or beside it, a closed lane, cars on the kerb.
 
     Args:
@@ -110,9 +108,7 @@ def _with_lane(section: Section, side: int, kind: str, width: float, direction: 
     return _moved_edge(replace(section, lanes=lanes), side, width)
 
 
-def _service_road(
-    rng: np.random.Generator, setting: str, section: Section, side: int
-) -> Section:  # fmt: skip
+def _service_road(rng: np.random.Generator, setting: str, section: Section, side: int) -> Section:
     """A road beyond a strip: one lane or two, with or without parked cars on either side."""
     gap = float(
         rng.uniform(3.0, 9.0) if setting in ("motorway", "country") else rng.gamma(3.0, 1.1)

@@ -32,9 +32,11 @@ def contact_sheet(columns: int = 10, rows: int = 6, *, seed: int = 0) -> NDArray
     # Two views of each drive: what is ahead of a vehicle looks unlike what is beside it.
     for k in range(rows * columns // 2):
         drive = make_drive(
-            seed + k, duration=2.0, setting=SETTINGS[k % len(SETTINGS)],
+            seed + k,
+            duration=2.0,
+            setting=SETTINGS[k % len(SETTINGS)],
             weather=WEATHERS[k % len(WEATHERS)],
-        )  # fmt: skip
+        )
         rig = make_rig(RIGS[k % len(RIGS)], width=2 * width, height=2 * height, seed=seed + k)
         suite = SensorSuite(drive, rig)
         for i in range(2):

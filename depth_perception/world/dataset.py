@@ -46,19 +46,34 @@ from .shards import (
 
 PARTS = "parts"
 """Folder of finished drives that wait for the others of their shard."""
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS",
-            "OPENCV_FOR_THREADS_NUM")  # fmt: skip
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "OPENCV_FOR_THREADS_NUM",
+)
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished frame sets and of all."""
 
 
 def write_dataset(
-    folder: str | Path, *, frames: int, workers: int = 0, seed: int = 0, width: int = 640,
-    height: int = 352, sets_per_drive: int = 6, rigs: Sequence[str] | None = None,
-    truth: Sequence[str] = (), samples: int = 1, miscalibration: float = 0.2,
-    spacing: float = 2.5, progress: Progress | None = None,
-) -> dict[str, Any]:  # fmt: skip
+    folder: str | Path,
+    *,
+    frames: int,
+    workers: int = 0,
+    seed: int = 0,
+    width: int = 640,
+    height: int = 352,
+    sets_per_drive: int = 6,
+    rigs: Sequence[str] | None = None,
+    truth: Sequence[str] = (),
+    samples: int = 1,
+    miscalibration: float = 0.2,
+    spacing: float = 2.5,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
     """Make a data set, or go on with one that was begun with the same arguments.
 
     More `frames` than before add to it. Several workers are processes that are spawned: a script
@@ -89,13 +104,20 @@ def write_dataset(
     """
     if frames < 1 or workers < 0:
         raise ConfigurationError(
-            f"frames={frames}, workers={workers}", expected="frames of 1 or more, workers of 0 (by"
-            " itself) or more",
-        )  # fmt: skip
+            f"frames={frames}, workers={workers}",
+            expected="frames of 1 or more, workers of 0 (by itself) or more",
+        )
     plan = DatasetPlan(
-        seed, width, height, sets_per_drive, tuple(rigs if rigs is not None else RIGS),
-        tuple(truth), samples, miscalibration, spacing,
-    )  # fmt: skip
+        seed,
+        width,
+        height,
+        sets_per_drive,
+        tuple(rigs if rigs is not None else RIGS),
+        tuple(truth),
+        samples,
+        miscalibration,
+        spacing,
+    )
     folder = Path(folder)
     work = _Work(folder, plan, frames, progress)
     (folder / PARTS).mkdir(parents=True, exist_ok=True)
@@ -130,18 +152,24 @@ class _Work:
         self.folder, self.plan, self.frames, self.progress = folder, plan, frames, progress
         arguments = json.loads(json.dumps(asdict(plan)))
         self.manifest: dict[str, Any] = {
-            "format": FORMAT, "version": FORMAT_VERSION, "package": __version__, "frames": frames,
-            "complete": False, "arguments": arguments, "shards": [],
-        }  # fmt: skip
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "package": __version__,
+            "frames": frames,
+            "complete": False,
+            "arguments": arguments,
+            "shards": [],
+        }
         if (folder / MANIFEST).exists():
             before = read_manifest(folder)
             _check_same(folder, before, self.manifest)
             self.manifest["shards"] = [s for s in before["shards"] if self._whole(s)]
         elif folder.exists() and any(folder.iterdir()):
             raise ConfigurationError(
-                f"'{folder}' holds something else", expected="a new or empty folder, or one that"
-                " write_dataset began", fix="name another folder",
-            )  # fmt: skip
+                f"'{folder}' holds something else",
+                expected="a new or empty folder, or one that write_dataset began",
+                fix="name another folder",
+            )
         self.done: set[int] = set()
 
     def _shard_of(self, drive: int) -> int:
@@ -278,9 +306,12 @@ def _make_part(
 
 
 def _spread(
-    folder: Path, plan: DatasetPlan, drives: list[DrivePlan], workers: int,
+    folder: Path,
+    plan: DatasetPlan,
+    drives: list[DrivePlan],
+    workers: int,
     finish: Callable[[DrivePlan], None],
-) -> None:  # fmt: skip
+) -> None:
     """Make drives in processes. Spawned: Warp does not survive a fork."""
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
@@ -295,9 +326,10 @@ def _spread(
                 finish(futures[future])
         except BrokenProcessPool:
             raise DatasetError(
-                "a worker process was killed", expected="workers that live",
+                "a worker process was killed",
+                expected="workers that live",
                 fix="use fewer workers if memory ran out, and run again: finished drives are kept",
-            ) from None  # fmt: skip
+            ) from None
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)

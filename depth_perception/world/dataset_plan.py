@@ -79,15 +79,17 @@ class DatasetPlan:
     def __post_init__(self) -> None:
         """Refuse what cannot be made."""
         for name, value, least in (
-            ("width", self.width, 32), ("height", self.height, 32), ("samples", self.samples, 1),
-            ("sets_per_drive", self.sets_per_drive, 1), ("seed", self.seed, 0),
-            ("miscalibration", self.miscalibration, 0), ("spacing", self.spacing, 0.02),
-        ):  # fmt: skip
+            ("width", self.width, 32),
+            ("height", self.height, 32),
+            ("samples", self.samples, 1),
+            ("sets_per_drive", self.sets_per_drive, 1),
+            ("seed", self.seed, 0),
+            ("miscalibration", self.miscalibration, 0),
+            ("spacing", self.spacing, 0.02),
+        ):
             if value < least:
                 raise ConfigurationError(f"{name}={value}", expected=f"at least {least}")
-        for name, given, known in (
-            ("rigs", self.rigs, RIGS), ("truth", self.truth, TRUTH_LAYERS)
-        ):  # fmt: skip
+        for name, given, known in (("rigs", self.rigs, RIGS), ("truth", self.truth, TRUTH_LAYERS)):
             wrong = [item for item in given if item not in known]
             if wrong or (name == "rigs" and not given):
                 raise ConfigurationError(
@@ -118,16 +120,23 @@ def open_drive(plan: DatasetPlan, drive: DrivePlan, device: str = "") -> SensorS
     from .sensors import SensorSuite
 
     rig = make_rig(
-        drive.rig, width=plan.width, height=plan.height, seed=drive.rig_seed,
+        drive.rig,
+        width=plan.width,
+        height=plan.height,
+        seed=drive.rig_seed,
         miscalibration=drive.miscalibration,
-    )  # fmt: skip
+    )
     return SensorSuite(make_drive(drive.seed, duration=drive.duration), rig, device=device)
 
 
 def render_set(
-    plan: DatasetPlan, drive: DrivePlan, suite: SensorSuite, index: int,
-    check: Callable[[], None] = lambda: None, choose: Choose = range,
-) -> TrueFrameSet:  # fmt: skip
+    plan: DatasetPlan,
+    drive: DrivePlan,
+    suite: SensorSuite,
+    index: int,
+    check: Callable[[], None] = lambda: None,
+    choose: Choose = range,
+) -> TrueFrameSet:
     """Render one frame set of a drive; `check` is called between the cameras and may raise."""
     time = drive.times[index]
     cameras = []
@@ -137,22 +146,30 @@ def render_set(
         view = suite.view(camera, time, samples=plan.samples)
         cameras.append(
             TrueCamera(
-                camera.name, camera.model, camera.T_base_camera, camera.T_base_calibrated,
-                suite.picture(camera, view, time), view.depth, view.label,
+                camera.name,
+                camera.model,
+                camera.T_base_camera,
+                camera.T_base_calibrated,
+                suite.picture(camera, view, time),
+                view.depth,
+                view.label,
                 {name: getattr(view, name) for name in plan.truth},
             )
-        )  # fmt: skip
+        )
     normal, height = suite.drive.road_plane(time)
-    weather = {
-        name: np.asarray(value).tolist() for name, value in asdict(suite.drive.sky).items()
-    }  # fmt: skip
+    weather = {name: np.asarray(value).tolist() for name, value in asdict(suite.drive.sky).items()}
     facts = {
-        "rig": drive.rig, "rig_seed": drive.rig_seed, "miscalibration": drive.miscalibration,
-        "seed": drive.seed, "setting": suite.drive.plan.setting, "weather": weather, "time": time,
-        "speed": suite.drive.speed, "drive": drive.number, "index": index,
+        "rig": drive.rig,
+        "rig_seed": drive.rig_seed,
+        "miscalibration": drive.miscalibration,
+        "seed": drive.seed,
+        "setting": suite.drive.plan.setting,
+        "weather": weather,
+        "time": time,
+        "speed": suite.drive.speed,
+        "drive": drive.number,
+        "index": index,
         "T_odom_base": suite.drive.ego_pose(time).tolist(),
-    }  # fmt: skip
+    }
     key = f"{drive.number * plan.sets_per_drive + index:08d}"
-    return TrueFrameSet(
-        key, tuple(cameras), GroundPlane(normal, height, source="external"), facts
-    )  # fmt: skip
+    return TrueFrameSet(key, tuple(cameras), GroundPlane(normal, height, source="external"), facts)

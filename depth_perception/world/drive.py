@@ -93,9 +93,14 @@ class Drive:
         sway = 0.12 * np.sin(2 * np.pi * s / 83.0)
         t = self.lane.t + sway
         return ground_pose(
-            self.spine, self.plan.shape, s, float(path(self.plan, s, t)),
-            path_heading(self.plan, s, t), base=1.4, track=0.75,
-        )  # fmt: skip
+            self.spine,
+            self.plan.shape,
+            s,
+            float(path(self.plan, s, t)),
+            path_heading(self.plan, s, t),
+            base=1.4,
+            track=0.75,
+        )
 
     def moving(self, time: float, own_body: Mesh | None = None) -> Mesh | None:
         """Everything that moves, where it is at `time`; None when nothing does."""
@@ -114,7 +119,7 @@ class Drive:
             velocity = (float(x), float(y), float(z))
             placed.append(
                 PlacedObject(mover.instance, mover.kind, T, box_size(mover.mesh), velocity)
-            )  # fmt: skip
+            )
         return placed
 
     def _present(self, time: float) -> list[Mover]:
@@ -126,15 +131,26 @@ class Drive:
         """T_odom_object (4, 4) of a mover at `time` seconds."""
         s, t = mover.s + mover.speed * time, mover.t + mover.sideways * time
         return ground_pose(
-            self.spine, self.plan.shape, s, float(path(self.plan, s, t)),
-            mover.heading + path_heading(self.plan, s, t), upright=mover.upright,
-        )  # fmt: skip
+            self.spine,
+            self.plan.shape,
+            s,
+            float(path(self.plan, s, t)),
+            mover.heading + path_heading(self.plan, s, t),
+            upright=mover.upright,
+        )
 
 
 def make_drive(
-    seed: int, *, duration: float = 5.0, setting: str = "", weather: str = "",
-    speed: float | None = None, flat: bool = False, empty: bool = False, grade: float | None = None,
-) -> Drive:  # fmt: skip
+    seed: int,
+    *,
+    duration: float = 5.0,
+    setting: str = "",
+    weather: str = "",
+    speed: float | None = None,
+    flat: bool = False,
+    empty: bool = False,
+    grade: float | None = None,
+) -> Drive:
     """Make a drive; the same arguments give the same drive on every machine.
 
     Args:
@@ -173,10 +189,13 @@ def make_drive(
     steep = {"motorway": 0.03, "country": 0.08, "suburb": 0.06}.get(plan.setting, 0.03)
     tame = 0.0 if flat else 1.0
     spine = make_spine(
-        rng, -BEHIND, end, bend=bend * tame * float(rng.choice([0.0, 0.5, 1.0, 1.0])),
+        rng,
+        -BEHIND,
+        end,
+        bend=bend * tame * float(rng.choice([0.0, 0.5, 1.0, 1.0])),
         grade=steep * tame * float(rng.choice([0.1, 0.5, 1.0])),
         bank=0.03 * tame * float(rng.choice([0.0, 0.5, 1.0])),
-    )  # fmt: skip
+    )
     if grade is None and not flat:
         spine = with_crest(spine, np.random.default_rng([seed, 13]), plan.setting)
     if grade is not None:
@@ -193,7 +212,12 @@ def make_drive(
         town = build_town(plan, spine, rng, -BEHIND, end, ego_speed=speed, ego_lane=lane)
     picture = paint_ground(plan, rng, -BEHIND, end, wet=sky.rain)
     still = join([ground_mesh(spine, plan.shape, -BEHIND, end), *town.still])
-    springs = np.stack([
-        np.abs(rng.normal(0, [0.004, 0.004])) * tame, rng.uniform(4, 9, 2), rng.uniform(0, 6.28, 2),
-    ], axis=1)  # fmt: skip
+    springs = np.stack(
+        [
+            np.abs(rng.normal(0, [0.004, 0.004])) * tame,
+            rng.uniform(4, 9, 2),
+            rng.uniform(0, 6.28, 2),
+        ],
+        axis=1,
+    )
     return Drive(seed, plan, spine, town, still, picture, sky, lane, 0.0, speed, springs)

@@ -165,8 +165,10 @@ def _camera_messages(
         raise RuntimeError(f"OpenCV did not encode a JPEG image of shape {picture.shape}")
     compressed = _TYPES.new(
         "sensor_msgs/msg/CompressedImage",
-        header=header(_TYPES, stamp, name), format="jpeg", data=jpeg.reshape(-1),
-    )  # fmt: skip
+        header=header(_TYPES, stamp, name),
+        format="jpeg",
+        data=jpeg.reshape(-1),
+    )
     messages: list[Dated] = [
         (stamp, suite.rig.topic.format(camera=name), compressed),
         (stamp, f"/{name}/camera_info", camera_info_message(_TYPES, stamp, name, camera.model)),
@@ -214,10 +216,7 @@ def _truth_messages(drive: Drive, time: float) -> list[Dated]:
     plane = ground_message(
         _TYPES, stamp, "base_link", normal, height, np.zeros((3, 3)), SOURCES.index("external")
     )
-    return [
-        (stamp, "/truth/ground", plane),
-        (stamp, "/truth/objects", array),
-    ]
+    return [(stamp, "/truth/ground", plane), (stamp, "/truth/objects", array)]
 
 
 def _marker(placed: PlacedObject, stamp: int, ego: NDArray[np.float64]) -> Any:
@@ -229,21 +228,33 @@ def _marker(placed: PlacedObject, stamp: int, ego: NDArray[np.float64]) -> Any:
     zero = _TYPES.new("builtin_interfaces/msg/Duration", sec=0, nanosec=0)
     return _TYPES.new(
         "visualization_msgs/msg/Marker",
-        header=header(_TYPES, stamp, "odom"), ns=placed.kind, id=placed.instance, type=1, action=0,
-        pose=_pose(T), scale=_vector(placed.size),
+        header=header(_TYPES, stamp, "odom"),
+        ns=placed.kind,
+        id=placed.instance,
+        type=1,
+        action=0,
+        pose=_pose(T),
+        scale=_vector(placed.size),
         color=_TYPES.new("std_msgs/msg/ColorRGBA", r=0.1, g=0.8, b=0.2, a=0.4),
-        lifetime=zero, frame_locked=False, points=[], colors=[], texture_resource="",
+        lifetime=zero,
+        frame_locked=False,
+        points=[],
+        colors=[],
+        texture_resource="",
         texture=_TYPES.new(
-            "sensor_msgs/msg/CompressedImage", header=header(_TYPES, 0, ""), format="",
+            "sensor_msgs/msg/CompressedImage",
+            header=header(_TYPES, 0, ""),
+            format="",
             data=np.zeros(0, np.uint8),
         ),
-        uv_coordinates=[], text=f"{placed.kind} {distance:.1f} m {speed:.1f} m/s",
+        uv_coordinates=[],
+        text=f"{placed.kind} {distance:.1f} m {speed:.1f} m/s",
         mesh_resource="",
         mesh_file=_TYPES.new(
             "visualization_msgs/msg/MeshFile", filename="", data=np.zeros(0, np.uint8)
         ),
         mesh_use_embedded_materials=False,
-    )  # fmt: skip
+    )
 
 
 def _vector(xyz: Any) -> Any:
@@ -270,11 +281,12 @@ def _pose(T: NDArray[np.float64]) -> Any:
 def _transform(stamp: int, parent: str, child: str, T: NDArray[np.float64]) -> Any:
     return _TYPES.new(
         "geometry_msgs/msg/TransformStamped",
-        header=header(_TYPES, stamp, parent), child_frame_id=child,
+        header=header(_TYPES, stamp, parent),
+        child_frame_id=child,
         transform=_TYPES.new(
             "geometry_msgs/msg/Transform", translation=_vector(T[:3, 3]), rotation=_quaternion(T)
         ),
-    )  # fmt: skip
+    )
 
 
 def _static_transforms(stamp: int, rig: WorldRig) -> Any:
@@ -295,11 +307,12 @@ def _road_profile(stamp: int, drive: Drive, seconds: float) -> Any:
     upright = _quaternion(np.eye(4))
     poses = [
         _TYPES.new(
-            "geometry_msgs/msg/PoseStamped", header=header(_TYPES, stamp, "odom"),
+            "geometry_msgs/msg/PoseStamped",
+            header=header(_TYPES, stamp, "odom"),
             pose=_TYPES.new("geometry_msgs/msg/Pose", position=_point(p), orientation=upright),
         )
         for p in points
-    ]  # fmt: skip
+    ]
     return _TYPES.new("nav_msgs/msg/Path", header=header(_TYPES, stamp, "odom"), poses=poses)
 
 
@@ -318,12 +331,13 @@ def _motion(drive: Drive, duration: float) -> Iterator[Dated]:
         )
         odometry = _TYPES.new(
             "nav_msgs/msg/Odometry",
-            header=header(_TYPES, stamp, "odom"), child_frame_id="base_link",
+            header=header(_TYPES, stamp, "odom"),
+            child_frame_id="base_link",
             pose=_TYPES.new(
                 "geometry_msgs/msg/PoseWithCovariance", pose=_pose(T), covariance=small
             ),
             twist=_TYPES.new(
                 "geometry_msgs/msg/TwistWithCovariance", twist=twist, covariance=small
             ),
-        )  # fmt: skip
+        )
         yield (stamp, "/odom", odometry)

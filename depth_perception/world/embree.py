@@ -32,7 +32,8 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "rtcReleaseScene": (None, [_POINTER]),
     "rtcNewGeometry": (_POINTER, [_POINTER, _INT]),
     "rtcSetSharedGeometryBuffer": (
-        None, [_POINTER, _INT, ctypes.c_uint, _INT, _POINTER, _SIZE, _SIZE, _SIZE]
+        None,
+        [_POINTER, _INT, ctypes.c_uint, _INT, _POINTER, _SIZE, _SIZE, _SIZE],
     ),
     "rtcSetGeometryBuildQuality": (None, [_POINTER, _INT]),
     "rtcCommitGeometry": (None, [_POINTER]),
@@ -40,7 +41,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "rtcReleaseGeometry": (None, [_POINTER]),
     "rtcIntersect8": (None, []),
     "rtcOccluded8": (None, []),
-}  # fmt: skip
+}
 
 
 @cache
@@ -140,8 +141,9 @@ class Embree:
         if error:
             raise DepthPerceptionError(
                 f"Embree built no tree of {count} triangles (error {error})",
-                expected="enough memory", fix="set DEPTH_PERCEPTION_WORLD_TRACER=warp",
-            )  # fmt: skip
+                expected="enough memory",
+                fix="set DEPTH_PERCEPTION_WORLD_TRACER=warp",
+            )
         return scene
 
     def release(self, scene: int) -> None:

@@ -21,9 +21,14 @@ TILE = 12.0
 PLASTER = 0.74  # mean albedo of a wall, so that white frames can be brighter
 
 BRICKS: tuple[Colour, ...] = (
-    (0.42, 0.17, 0.11), (0.34, 0.13, 0.09), (0.45, 0.24, 0.15), (0.55, 0.42, 0.26),
-    (0.30, 0.20, 0.15), (0.40, 0.34, 0.28), (0.5, 0.47, 0.42),
-)  # fmt: skip
+    (0.42, 0.17, 0.11),
+    (0.34, 0.13, 0.09),
+    (0.45, 0.24, 0.15),
+    (0.55, 0.42, 0.26),
+    (0.30, 0.20, 0.15),
+    (0.40, 0.34, 0.28),
+    (0.5, 0.47, 0.42),
+)
 """Albedo of bricks."""
 
 # Tints are mostly warm: glass that is blue before the tint is grey after it.
@@ -32,9 +37,14 @@ _PANE_MIRROR = 0.13
 
 
 def fill(
-    canvas: FloatImage, x: tuple[float, float], y: tuple[float, float],
-    colour: Colour | NDArray[np.floating] | float, *, mirror: float = 0.0, opacity: float = 1.0,
-) -> None:  # fmt: skip
+    canvas: FloatImage,
+    x: tuple[float, float],
+    y: tuple[float, float],
+    colour: Colour | NDArray[np.floating] | float,
+    *,
+    mirror: float = 0.0,
+    opacity: float = 1.0,
+) -> None:
     """Paint a rectangle with smooth edges."""
     size = len(canvas)
     scale = size / TILE
@@ -134,9 +144,15 @@ class WindowStyle:
 
 
 def glazing(
-    canvas: FloatImage, rng: np.random.Generator, x: tuple[float, float], y: tuple[float, float],
-    *, lit: float = 0.06, mirror: float = _PANE_MIRROR, dwelling: bool = True,
-) -> None:  # fmt: skip
+    canvas: FloatImage,
+    rng: np.random.Generator,
+    x: tuple[float, float],
+    y: tuple[float, float],
+    *,
+    lit: float = 0.06,
+    mirror: float = _PANE_MIRROR,
+    dwelling: bool = True,
+) -> None:
     """Paint the glass of one window with the room, curtains and blinds behind it."""
     width, height = x[1] - x[0], y[1] - y[0]
     if rng.random() < lit:
@@ -245,9 +261,12 @@ def _railing(canvas: FloatImage, x: tuple[float, float], y: float) -> None:
 
 
 def _shutters(
-    canvas: FloatImage, rng: np.random.Generator, x: tuple[float, float],
-    y: tuple[float, float], colour: NDArray[np.floating],
-) -> None:  # fmt: skip
+    canvas: FloatImage,
+    rng: np.random.Generator,
+    x: tuple[float, float],
+    y: tuple[float, float],
+    colour: NDArray[np.floating],
+) -> None:
     """Paint the pair of shutters of a window, mostly open, at times shut."""
     half = (x[1] - x[0]) / 2
     shut = rng.random() < 0.12

@@ -30,8 +30,12 @@ OFFICES = (6, 7)
 
 _BAY = 3.0
 _FRAMES: tuple[Colour, ...] = (
-    (0.96, 0.96, 0.95), (0.96, 0.96, 0.95), (0.96, 0.95, 0.9), (0.3, 0.2, 0.14), (0.12, 0.12, 0.13),
-)  # fmt: skip
+    (0.96, 0.96, 0.95),
+    (0.96, 0.96, 0.95),
+    (0.96, 0.95, 0.9),
+    (0.3, 0.2, 0.14),
+    (0.12, 0.12, 0.13),
+)
 _TRIMS: tuple[Colour, ...] = (
     (0.95, 0.95, 0.93),
     (0.9, 0.87, 0.8),
@@ -39,8 +43,12 @@ _TRIMS: tuple[Colour, ...] = (
     (0.8, 0.8, 0.82),
 )
 _SHUTTERS: tuple[Colour, ...] = (
-    (0.12, 0.25, 0.16), (0.1, 0.16, 0.3), (0.3, 0.12, 0.1), (0.75, 0.75, 0.75), (0.3, 0.24, 0.18),
-)  # fmt: skip
+    (0.12, 0.25, 0.16),
+    (0.1, 0.16, 0.3),
+    (0.3, 0.12, 0.1),
+    (0.75, 0.75, 0.75),
+    (0.3, 0.24, 0.18),
+)
 
 
 def facade(rng: np.random.Generator, size: int, kind: int) -> FloatImage:
@@ -55,9 +63,13 @@ def facade(rng: np.random.Generator, size: int, kind: int) -> FloatImage:
     if kind in OFFICES:
         return _office(rng, size, strips=kind == OFFICES[0])
     ground = {
-        0: ("plaster", "boards"), 1: ("plaster", "ashlar"), 2: ("brick",), 3: ("brick",),
-        4: ("plaster", "panels", "boards"), 5: ("plaster", "plaster", "ashlar"),
-    }[kind]  # fmt: skip
+        0: ("plaster", "boards"),
+        1: ("plaster", "ashlar"),
+        2: ("brick",),
+        3: ("brick",),
+        4: ("plaster", "panels", "boards"),
+        5: ("plaster", "plaster", "ashlar"),
+    }[kind]
     canvas = wall_ground(rng, size, str(rng.choice(ground)))
     style = _style(rng, kind)
     _bands(canvas, rng, kind, style)
@@ -101,17 +113,29 @@ def _style(rng: np.random.Generator, kind: int) -> WindowStyle:
         )
     if kind == 1:
         return WindowStyle(
-            rng.uniform(1.0, 1.3), rng.uniform(1.7, 1.95), 2, 0.7, frame, trim, 0.16,
-            ledge=True, shutters=shutters if rng.random() < 0.3 else None,
-        )  # fmt: skip
+            rng.uniform(1.0, 1.3),
+            rng.uniform(1.7, 1.95),
+            2,
+            0.7,
+            frame,
+            trim,
+            0.16,
+            ledge=True,
+            shutters=shutters if rng.random() < 0.3 else None,
+        )
     if kind == 2:
         across = int(rng.integers(1, 4))
         return WindowStyle(0.5 + 0.5 * across, rng.uniform(1.3, 1.7), across, 0.5, frame, trim, 0.0)
     if kind == 3:
         return WindowStyle(
-            rng.uniform(1.0, 1.5), rng.uniform(1.6, 1.9), 2, 0.62, frame, trim,
+            rng.uniform(1.0, 1.5),
+            rng.uniform(1.6, 1.9),
+            2,
+            0.62,
+            frame,
+            trim,
             arch=rng.uniform(0.35, 1.0),
-        )  # fmt: skip
+        )
     if kind == 4:
         across = int(rng.integers(2, 4))
         return WindowStyle(rng.uniform(1.8, 2.4), rng.uniform(1.2, 1.7), across, 0.0, frame, trim)

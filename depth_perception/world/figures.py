@@ -15,24 +15,43 @@ from depth_perception.world.mesh import Colour, FloatArray, Mesh, Surface, join
 from depth_perception.world.shapes import tube
 
 SKINS: tuple[Colour, ...] = (
-    (0.55, 0.36, 0.27), (0.50, 0.31, 0.22), (0.42, 0.25, 0.17), (0.30, 0.17, 0.10),
-    (0.19, 0.10, 0.06), (0.10, 0.05, 0.03), (0.06, 0.032, 0.02),
-)  # fmt: skip
+    (0.55, 0.36, 0.27),
+    (0.50, 0.31, 0.22),
+    (0.42, 0.25, 0.17),
+    (0.30, 0.17, 0.10),
+    (0.19, 0.10, 0.06),
+    (0.10, 0.05, 0.03),
+    (0.06, 0.032, 0.02),
+)
 """Linear albedo of skin."""
 
 HAIRS: tuple[Colour, ...] = (
-    (0.008, 0.007, 0.006), (0.02, 0.013, 0.008), (0.05, 0.028, 0.014), (0.12, 0.07, 0.03),
-    (0.30, 0.20, 0.09), (0.32, 0.32, 0.32), (0.16, 0.05, 0.02),
-)  # fmt: skip
+    (0.008, 0.007, 0.006),
+    (0.02, 0.013, 0.008),
+    (0.05, 0.028, 0.014),
+    (0.12, 0.07, 0.03),
+    (0.30, 0.20, 0.09),
+    (0.32, 0.32, 0.32),
+    (0.16, 0.05, 0.02),
+)
 """Linear albedo of hair."""
 
 CLOTHES: tuple[tuple[float, Colour], ...] = (
-    (0.22, (0.012, 0.012, 0.013)), (0.13, (0.04, 0.042, 0.046)), (0.10, (0.16, 0.16, 0.165)),
-    (0.12, (0.02, 0.035, 0.09)), (0.08, (0.07, 0.12, 0.22)), (0.10, (0.62, 0.62, 0.60)),
-    (0.06, (0.30, 0.02, 0.02)), (0.05, (0.38, 0.30, 0.19)), (0.04, (0.08, 0.10, 0.04)),
-    (0.03, (0.12, 0.07, 0.03)), (0.02, (0.04, 0.22, 0.12)), (0.02, (0.55, 0.35, 0.03)),
-    (0.02, (0.48, 0.14, 0.20)), (0.01, (0.60, 0.75, 0.05)),
-)  # fmt: skip
+    (0.22, (0.012, 0.012, 0.013)),
+    (0.13, (0.04, 0.042, 0.046)),
+    (0.10, (0.16, 0.16, 0.165)),
+    (0.12, (0.02, 0.035, 0.09)),
+    (0.08, (0.07, 0.12, 0.22)),
+    (0.10, (0.62, 0.62, 0.60)),
+    (0.06, (0.30, 0.02, 0.02)),
+    (0.05, (0.38, 0.30, 0.19)),
+    (0.04, (0.08, 0.10, 0.04)),
+    (0.03, (0.12, 0.07, 0.03)),
+    (0.02, (0.04, 0.22, 0.12)),
+    (0.02, (0.55, 0.35, 0.03)),
+    (0.02, (0.48, 0.14, 0.20)),
+    (0.01, (0.60, 0.75, 0.05)),
+)
 """Linear albedo of clothes, each with its share."""
 
 
@@ -105,11 +124,18 @@ def draw_look(rng: np.random.Generator, label: int, child: float) -> Look:
     hair = cloth(_pick(rng, HAIRS if height > 1.5 else HAIRS[:5]))
     sole: Colour = (0.6, 0.6, 0.58) if rng.random() < 0.3 else (0.02, 0.02, 0.02)
     return Look(
-        height=height, build=build, woman=woman, label=label, skin=skin,
-        hair=hair, top=top, arm=skin if rng.random() < 0.3 else top,
-        leg=leg, shin=skin if rng.random() < 0.18 else leg,
+        height=height,
+        build=build,
+        woman=woman,
+        label=label,
+        skin=skin,
+        hair=hair,
+        top=top,
+        arm=skin if rng.random() < 0.3 else top,
+        leg=leg,
+        shin=skin if rng.random() < 0.18 else leg,
         shoe=Surface(INDEX["plain"], sole, label),
-    )  # fmt: skip
+    )
 
 
 def _bend(a: FloatArray, b: FloatArray, first: float, second: float, way: FloatArray) -> FloatArray:
@@ -151,10 +177,15 @@ def _trunk(look: Look, hips: FloatArray, pitch: float, coat: bool) -> list[Mesh]
 
     low = float(np.clip(0.01 - (0.05 if coat else 0.0), -0.04, 0.02))
     pelvis = [ring(-0.045, 0.045, 0.060), ring(-0.01, 0.066, hip), ring(0.05, 0.062, hip - 0.008)]
-    chest = [ring(low, 0.070, hip + 0.004), ring(0.095, 0.063, 0.084),
-             ring(0.19, 0.067, 0.098 * chest_width), ring(0.255, 0.060, 0.106 * chest_width),
-             ring(0.292, 0.046, 0.098 * chest_width, -0.004),
-             ring(0.312, 0.036, 0.060, -0.004), ring(0.325, 0.030, 0.036, 0.0)]  # fmt: skip
+    chest = [
+        ring(low, 0.070, hip + 0.004),
+        ring(0.095, 0.063, 0.084),
+        ring(0.19, 0.067, 0.098 * chest_width),
+        ring(0.255, 0.060, 0.106 * chest_width),
+        ring(0.292, 0.046, 0.098 * chest_width, -0.004),
+        ring(0.312, 0.036, 0.060, -0.004),
+        ring(0.325, 0.030, 0.036, 0.0),
+    ]
     neck = [ring(0.30, 0.030, 0.032), ring(0.36, 0.029, 0.031, 0.012)]
     caps = [look.leg.fan(pelvis[0][::-1]), look.top.fan(chest[-1]), look.top.fan(chest[0][::-1])]
     return [look.leg.loft(pelvis), look.top.loft(chest), look.skin.loft(neck), *caps]
@@ -169,9 +200,12 @@ def head(rng: np.random.Generator, look: Look, hips: FloatArray, pitch: float) -
     middle = neck + np.array([0.012, 0, 0.46 * length])
     radii = np.array([0.42, 0.335, 0.50]) * length
     parts = [look.skin.ellipsoid(middle, radii, around=9, down=7)]
-    kind = rng.choice(["short", "long", "bald", "cap", "hat", "hood"],
-                      p=[0.20, 0.55, 0.0, 0.11, 0.06, 0.08] if look.woman
-                      else [0.59, 0.05, 0.09, 0.14, 0.04, 0.09])  # fmt: skip
+    kind = rng.choice(
+        ["short", "long", "bald", "cap", "hat", "hood"],
+        p=[0.20, 0.55, 0.0, 0.11, 0.06, 0.08]
+        if look.woman
+        else [0.59, 0.05, 0.09, 0.14, 0.04, 0.09],
+    )
     cloth = Surface(INDEX["cloth"], cloth_colour(rng), look.label)
     if kind in ("short", "long"):
         shape = radii * (1.0, 1.12, 0.90)
@@ -197,9 +231,16 @@ def head(rng: np.random.Generator, look: Look, hips: FloatArray, pitch: float) -
 
 
 def figure(
-    look: Look, hips: FloatArray, pitch: float, hands: FloatArray, feet: FloatArray,
-    *, coat: bool = False, toes: tuple[float, float] = (0.0, 0.0), elbows: float = 0.0,
-) -> list[Mesh]:  # fmt: skip
+    look: Look,
+    hips: FloatArray,
+    pitch: float,
+    hands: FloatArray,
+    feet: FloatArray,
+    *,
+    coat: bool = False,
+    toes: tuple[float, float] = (0.0, 0.0),
+    elbows: float = 0.0,
+) -> list[Mesh]:
     """Trunk, arms and legs.
 
     Args:
@@ -228,8 +269,14 @@ def figure(
         lift = 0.004 * h
         heel, tip = ankle - 0.030 * h * point, ankle + 0.105 * h * point
         drop = np.array([0, 0, -0.016 * h + lift])
-        parts.append(tube(look.shoe, [heel + drop, ankle + 0.3 * (tip - heel) + drop, tip + drop],
-                          [0.024 * h, 0.027 * h, 0.016 * h], sides=6))  # fmt: skip
+        parts.append(
+            tube(
+                look.shoe,
+                [heel + drop, ankle + 0.3 * (tip - heel) + drop, tip + drop],
+                [0.024 * h, 0.027 * h, 0.016 * h],
+                sides=6,
+            )
+        )
         start = np.array(
             [0.0, side * (0.097 if look.woman else 0.104) * h * look.build**0.7, 0.272 * h]
         )
@@ -248,8 +295,9 @@ def figure(
     return parts
 
 
-def helmet(rng: np.random.Generator, look: Look, hips: FloatArray, pitch: float,
-            full: bool) -> list[Mesh]:  # fmt: skip
+def helmet(
+    rng: np.random.Generator, look: Look, hips: FloatArray, pitch: float, full: bool
+) -> list[Mesh]:
     """A rider's head; full helmets have a visor."""
     h = look.height
     neck = tilted(np.array([0.015 * h, 0, 0.335 * h]), pitch) + hips

@@ -46,9 +46,14 @@ def foliage(
     # The clusters' own normals with a little of the whole crown's, as it shades itself.
     whole = unit(points - centres.mean(0))
     return leaves(
-        rng, points[keep], unit(unit(normals) + 0.6 * whole)[keep], size, tint,
-        shade=shade, upright=upright,
-    )  # fmt: skip
+        rng,
+        points[keep],
+        unit(unit(normals) + 0.6 * whole)[keep],
+        size,
+        tint,
+        shade=shade,
+        upright=upright,
+    )
 
 
 def leaves(
@@ -95,9 +100,7 @@ def loose(
     return mottled(rng, replace(mesh, normals=normals.astype(np.float32)), shade)
 
 
-def blobs(
-    rng: np.random.Generator, centres: FloatArray, radii: FloatArray, tint: Colour
-) -> Mesh:  # fmt: skip
+def blobs(rng: np.random.Generator, centres: FloatArray, radii: FloatArray, tint: Colour) -> Mesh:
     """Bumpy ellipsoids, dark: the inside of a crown, behind its leaves."""
     skin = surface("leaves", scaled(tint, 0.6), VEGETATION)
     ball, triangles = _ball()
@@ -118,11 +121,7 @@ def _ball() -> tuple[FloatArray, NDArray[np.int32]]:
 
 
 def slivers(
-    rng: np.random.Generator,
-    tint: Colour,
-    roots: FloatArray,
-    tips: FloatArray,
-    width: FloatArray,
+    rng: np.random.Generator, tint: Colour, roots: FloatArray, tips: FloatArray, width: FloatArray
 ) -> Mesh:
     """One long thin triangle from each root to its tip."""
     side = unit(np.cross(tips - roots, rng.normal(size=roots.shape)))

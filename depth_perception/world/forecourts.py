@@ -65,8 +65,7 @@ def _furnish_drive(site: Site, yard: Yard) -> None:
             site.put(mesh, yard.middle, far, 0.0 if yard.side > 0 else np.pi, sink=0.15)
     if rng.uniform() < 0.5 and yard.far - behind > 5.3:
         t = _place(site, yard, yard.far - 2.9)
-        _park(site, yard.middle, t, yard.side * rng.choice([-1, 1]) * np.pi / 2,
-              yard.far - behind)  # fmt: skip
+        _park(site, yard.middle, t, yard.side * rng.choice([-1, 1]) * np.pi / 2, yard.far - behind)
 
 
 def _furnish_forecourt(site: Site, yard: Yard) -> None:
@@ -117,8 +116,12 @@ def _furnish_square(site: Site, yard: Yard) -> None:
         pitch = float(rng.uniform(6, 10))
         for s in np.arange(yard.first + 3.0, yard.last - 2.0, pitch):
             for across in np.arange(front + 6.5, yard.far - 2.0, pitch):
-                site.put(site.specimen(kind, rng), float(s), _place(site, yard, across),
-                         rng.uniform(0, 6.3))  # fmt: skip
+                site.put(
+                    site.specimen(kind, rng),
+                    float(s),
+                    _place(site, yard, across),
+                    rng.uniform(0, 6.3),
+                )
     if rng.uniform() < 0.45:
         same = site.specimen("bollard", rng)
         for s in np.arange(yard.first + 1.0, yard.last, float(rng.uniform(1.4, 2.4))):
@@ -133,5 +136,12 @@ def _furnish_square(site: Site, yard: Yard) -> None:
         way = int(rng.choice([-1, 1]))
         speed = way * rng.uniform(0.7, 1.5) if rng.uniform() < 0.6 else 0.0
         heading = (0.0 if way > 0 else np.pi) if speed else rng.uniform(0, 6.28)
-        site.put_mover("person", site.specimen("person", rng), s, _place(site, yard, across), speed,
-                       heading, upright=True)  # fmt: skip
+        site.put_mover(
+            "person",
+            site.specimen("person", rng),
+            s,
+            _place(site, yard, across),
+            speed,
+            heading,
+            upright=True,
+        )

@@ -76,8 +76,10 @@ def barrier_board(rng: np.random.Generator) -> Mesh:
 
 def soil_heap(rng: np.random.Generator) -> Mesh:
     """A heap of soil, sand or gravel, 1.5 to 4 m across."""
-    name, tint = choose(rng, (("soil", (0.9, 0.8, 0.7)), ("gravel", (0.45, 0.42, 0.38)),
-                              ("soil", (0.42, 0.34, 0.22))))  # fmt: skip
+    name, tint = choose(
+        rng,
+        (("soil", (0.9, 0.8, 0.7)), ("gravel", (0.45, 0.42, 0.38)), ("soil", (0.42, 0.34, 0.22))),
+    )
     earth = surface(name, varied(rng, tint), TERRAIN)
     wide, deep, high = rng.uniform(0.8, 2.0), rng.uniform(0.8, 1.5), rng.uniform(0.5, 1.4)
     return _above(earth.ellipsoid((0, 0, 0), (wide, deep, high), around=14, down=9), rng)
@@ -93,21 +95,34 @@ def _above(heap: Mesh, rng: np.random.Generator) -> Mesh:
 def bin(rng: np.random.Generator) -> Mesh:
     """A litter bin, or a wheeled bin as households have."""
     if rng.random() < 0.5:  # a wheeled bin with a coloured lid
-        body = surface("plain", varied(rng, choose(rng, ((0.05, 0.05, 0.05), (0.03, 0.12, 0.06),
-                                                         (0.12, 0.07, 0.04)))), OTHER)  # fmt: skip
-        lid = surface("plain", varied(rng, choose(rng, ((0.05, 0.05, 0.05), (0.70, 0.50, 0.03),
-                                                        (0.03, 0.10, 0.40)))), OTHER)  # fmt: skip
+        body = surface(
+            "plain",
+            varied(rng, choose(rng, ((0.05, 0.05, 0.05), (0.03, 0.12, 0.06), (0.12, 0.07, 0.04)))),
+            OTHER,
+        )
+        lid = surface(
+            "plain",
+            varied(rng, choose(rng, ((0.05, 0.05, 0.05), (0.70, 0.50, 0.03), (0.03, 0.10, 0.40)))),
+            OTHER,
+        )
         size = rng.uniform(0.85, 1.15)
         rubber = surface("rubber", (0.04, 0.04, 0.04), OTHER)
-        return join([
-            _tapered(body, (0, 0, 0.05), (0.42, 0.48), (0.52, 0.62), 0.85),
-            _tapered(lid, (0, 0.01, 0.9), (0.56, 0.68), (0.46, 0.56), 0.09),
-            body.box((0, -0.36, 0.90), (0.48, 0.06, 0.06)),
-            *(rubber.rod((x - 0.03, -0.24, 0.10), (x + 0.03, -0.24, 0.10), 0.10)
-              for x in (-0.25, 0.25)),
-        ]).scaled(size, size, size)  # fmt: skip
-    skin = surface("plain", varied(rng, choose(rng, ((0.04, 0.10, 0.05), STEEL, ORANGE,
-                                                     (0.05, 0.05, 0.06)))), OTHER)  # fmt: skip
+        return join(
+            [
+                _tapered(body, (0, 0, 0.05), (0.42, 0.48), (0.52, 0.62), 0.85),
+                _tapered(lid, (0, 0.01, 0.9), (0.56, 0.68), (0.46, 0.56), 0.09),
+                body.box((0, -0.36, 0.90), (0.48, 0.06, 0.06)),
+                *(
+                    rubber.rod((x - 0.03, -0.24, 0.10), (x + 0.03, -0.24, 0.10), 0.10)
+                    for x in (-0.25, 0.25)
+                ),
+            ]
+        ).scaled(size, size, size)
+    skin = surface(
+        "plain",
+        varied(rng, choose(rng, ((0.04, 0.10, 0.05), STEEL, ORANGE, (0.05, 0.05, 0.06)))),
+        OTHER,
+    )
     dark = surface("plain", BLACK, OTHER)
     radius = rng.uniform(0.2, 0.28)
     high = rng.uniform(0.75, 1.0)
@@ -122,8 +137,13 @@ def bin(rng: np.random.Generator) -> Mesh:
 
 def dumpster(rng: np.random.Generator) -> Mesh:
     """A big refuse container: on castors with a round lid, or an open skip."""
-    tint = varied(rng, choose(rng, ((0.03, 0.14, 0.07), (0.04, 0.10, 0.30), STEEL,
-                                    (0.65, 0.45, 0.04), (0.30, 0.31, 0.30))))  # fmt: skip
+    tint = varied(
+        rng,
+        choose(
+            rng,
+            ((0.03, 0.14, 0.07), (0.04, 0.10, 0.30), STEEL, (0.65, 0.45, 0.04), (0.30, 0.31, 0.30)),
+        ),
+    )
     skin = surface("plain", tint, OTHER)
     rubber = surface("rubber", (0.04, 0.04, 0.04), OTHER)
     if rng.random() < 0.6:
@@ -131,15 +151,25 @@ def dumpster(rng: np.random.Generator) -> Mesh:
         lid = surface("plain", varied(rng, tint, 0.4), OTHER)
         angle = np.linspace(0, np.pi, 7)
         dome = np.stack([0.53 * np.cos(angle), 1.1 + 0.28 * np.sin(angle)], 1)
-        wheels = [rubber.rod((x - 0.04, y, 0.09), (x + 0.04, y, 0.09), 0.09, sides=6)
-                  for x in (-0.4 * wide, 0.4 * wide) for y in (-0.3, 0.3)]  # fmt: skip
-        return join([_tapered(skin, (0, 0, 0.18), (wide - 0.2, 0.8), (wide, 1.0), 0.92),
-                     prism(lid, dome, -wide / 2 - 0.03, wide / 2 + 0.03), *wheels])  # fmt: skip
+        wheels = [
+            rubber.rod((x - 0.04, y, 0.09), (x + 0.04, y, 0.09), 0.09, sides=6)
+            for x in (-0.4 * wide, 0.4 * wide)
+            for y in (-0.3, 0.3)
+        ]
+        return join(
+            [
+                _tapered(skin, (0, 0, 0.18), (wide - 0.2, 0.8), (wide, 1.0), 0.92),
+                prism(lid, dome, -wide / 2 - 0.03, wide / 2 + 0.03),
+                *wheels,
+            ]
+        )
     long, high = rng.uniform(3.2, 4.2), rng.uniform(1.1, 1.5)
     load = surface("gravel", varied(rng, (0.40, 0.35, 0.30)), OTHER)
-    parts = [_tapered(skin, (0, 0, 0.0), (0.55 * long, 1.5), (long, 1.75), high),
-             skin.box((0, 0, high + 0.03), (long + 0.1, 1.85, 0.06)),
-             load.ellipsoid((0, 0, high), (0.42 * long, 0.75, 0.3), around=10, down=5)]  # fmt: skip
+    parts = [
+        _tapered(skin, (0, 0, 0.0), (0.55 * long, 1.5), (long, 1.75), high),
+        skin.box((0, 0, high + 0.03), (long + 0.1, 1.85, 0.06)),
+        load.ellipsoid((0, 0, high), (0.42 * long, 0.75, 0.3), around=10, down=5),
+    ]
     for x in np.linspace(-0.25 * long, 0.25 * long, 3):
         for y in (-0.83, 0.83):
             parts.append(skin.box((x, y, high / 2), (0.08, 0.12, high)))
@@ -151,8 +181,11 @@ def bus_shelter(rng: np.random.Generator) -> Mesh:
     long, deep, high = rng.uniform(3.0, 5.0), rng.uniform(1.3, 1.7), rng.uniform(2.3, 2.6)
     frame = surface("metal", varied(rng, choose(rng, POSTS)), OTHER)
     glass = surface("glass", (0.45, 0.50, 0.50), OTHER)
-    poster = surface("plain", varied(rng, choose(rng, ((0.6, 0.1, 0.1), (0.1, 0.3, 0.6), WHITE,
-                                                       (0.7, 0.5, 0.1)))), OTHER)  # fmt: skip
+    poster = surface(
+        "plain",
+        varied(rng, choose(rng, ((0.6, 0.1, 0.1), (0.1, 0.3, 0.6), WHITE, (0.7, 0.5, 0.1)))),
+        OTHER,
+    )
     x, back, front = long / 2, -deep / 2, deep / 2
     corners = [(-x, back), (x, back), (-x, front - 0.3), (x, front - 0.3), (0, back)]
     parts = [frame.box((u, v, high / 2), (0.08, 0.08, high)) for u, v in corners]
@@ -181,11 +214,14 @@ def bench(rng: np.random.Generator) -> Mesh:
     backed = rng.random() < 0.75
     parts = [wood.box((0, y, 0.45), (long, 0.12, 0.04)) for y in (-0.15, 0.0, 0.15)]
     if backed:
-        parts += [wood.box((0, -0.25 - 0.03 * k, 0.60 + 0.14 * k), (long, 0.03, 0.11))
-                  for k in range(3)]  # fmt: skip
+        parts += [
+            wood.box((0, -0.25 - 0.03 * k, 0.60 + 0.14 * k), (long, 0.03, 0.11)) for k in range(3)
+        ]
     for x in (-0.38 * long, 0.38 * long):
-        parts += [frame.box((x, 0, 0.405), (0.05, 0.46, 0.05)),
-                  *(frame.box((x, y, 0.2), (0.05, 0.05, 0.40)) for y in (-0.2, 0.2))]  # fmt: skip
+        parts += [
+            frame.box((x, 0, 0.405), (0.05, 0.46, 0.05)),
+            *(frame.box((x, y, 0.2), (0.05, 0.05, 0.40)) for y in (-0.2, 0.2)),
+        ]
         if backed:
             parts.append(tubes(frame, [x, -0.22, 0.40], [x, -0.34, 0.94], 0.03, sides=4))
     return join(parts)
@@ -197,21 +233,30 @@ def mailbox(rng: np.random.Generator) -> Mesh:
     skin, dark = surface("plain", tint, OTHER), surface("plain", BLACK, OTHER)
     kind = rng.random()
     if kind < 0.35:  # a round pillar
-        return join([skin.rod((0, 0, 0.1), (0, 0, 1.45), 0.23, sides=12),
-                     dark.rod((0, 0, 0), (0, 0, 0.12), 0.25, sides=12),
-                     skin.rod((0, 0, 1.45), (0, 0, 1.62), 0.27, 0.12, sides=12),
-                     dark.box((0, 0.22, 1.25), (0.24, 0.04, 0.05))])  # fmt: skip
+        return join(
+            [
+                skin.rod((0, 0, 0.1), (0, 0, 1.45), 0.23, sides=12),
+                dark.rod((0, 0, 0), (0, 0, 0.12), 0.25, sides=12),
+                skin.rod((0, 0, 1.45), (0, 0, 1.62), 0.27, 0.12, sides=12),
+                dark.box((0, 0.22, 1.25), (0.24, 0.04, 0.05)),
+            ]
+        )
     angle = np.linspace(0, np.pi, 6)
     wide, base = rng.uniform(0.36, 0.5), 0.15 if kind < 0.7 else 0.8
     dome = np.stack([0.22 * np.cos(angle), 1.12 + 0.2 * np.sin(angle)], 1)
     outline = np.concatenate([[[-0.22, base], [0.22, base]], dome])
-    parts = [prism(skin, outline, -wide / 2, wide / 2),
-             dark.box((0, 0.21, 1.08), (0.7 * wide, 0.05, 0.05))]  # fmt: skip
+    parts = [
+        prism(skin, outline, -wide / 2, wide / 2),
+        dark.box((0, 0.21, 1.08), (0.7 * wide, 0.05, 0.05)),
+    ]
     if base > 0.5:
         parts.append(surface("metal", STEEL, POLE).rod((0, 0, -0.1), (0, 0, base), 0.045, sides=6))
     else:
-        parts += [skin.box((x, y, 0.08), (0.06, 0.06, 0.16)) for x in (-0.4 * wide, 0.4 * wide)
-                  for y in (-0.17, 0.17)]  # fmt: skip
+        parts += [
+            skin.box((x, y, 0.08), (0.06, 0.06, 0.16))
+            for x in (-0.4 * wide, 0.4 * wide)
+            for y in (-0.17, 0.17)
+        ]
     return join(parts)
 
 
@@ -221,9 +266,11 @@ def cabinet(rng: np.random.Generator) -> Mesh:
     tint = varied(rng, choose(rng, ((0.50, 0.51, 0.49), (0.08, 0.14, 0.10), (0.45, 0.43, 0.36))))
     skin, dark = surface("plain", tint, OTHER), surface("plain", (0.08, 0.08, 0.08), OTHER)
     base = surface("concrete", (0.60, 0.60, 0.58), OTHER)
-    parts = [base.box((0, 0, 0.05), (wide, deep, 0.12)),
-             skin.box((0, 0, high / 2 + 0.05), (wide - 0.04, deep - 0.04, high - 0.1)),
-             skin.box((0, 0, high + 0.02), (wide + 0.04, deep + 0.04, 0.05))]  # fmt: skip
+    parts = [
+        base.box((0, 0, 0.05), (wide, deep, 0.12)),
+        skin.box((0, 0, high / 2 + 0.05), (wide - 0.04, deep - 0.04, high - 0.1)),
+        skin.box((0, 0, high + 0.02), (wide + 0.04, deep + 0.04, 0.05)),
+    ]
     front = deep / 2 - 0.015
     for x in np.linspace(-wide / 2, wide / 2, max(2, round(wide / 0.6)) + 1)[1:-1]:
         parts.append(dark.box((x, front, high / 2 + 0.05), (0.015, 0.01, high - 0.2)))
@@ -241,8 +288,13 @@ def parking_meter(rng: np.random.Generator) -> Mesh:
         cap = np.stack([0.09 * np.cos(angle), 1.36 + 0.09 * np.sin(angle)], 1)
         outline = np.concatenate([[[-0.07, 1.08], [0.07, 1.08]], cap])
         head = prism(skin, outline, -0.06, 0.06).placed(0, 0, 0, np.pi / 2)
-        return join([post.rod((0, 0, -0.1), (0, 0, 1.1), 0.03, sides=6), head,
-                     screen.box((0, -0.06, 1.34), (0.10, 0.01, 0.08))])  # fmt: skip
+        return join(
+            [
+                post.rod((0, 0, -0.1), (0, 0, 1.1), 0.03, sides=6),
+                head,
+                screen.box((0, -0.06, 1.34), (0.10, 0.01, 0.08)),
+            ]
+        )
     white = surface("plain", WHITE, POLE)
     return join(
         [
@@ -270,14 +322,18 @@ def planter(rng: np.random.Generator) -> Mesh:
     soil = surface("soil", (0.10, 0.07, 0.05), VEGETATION)
     wide, high = rng.uniform(0.6, 1.2), rng.uniform(0.4, 0.7)
     if rng.random() < 0.5:
-        parts = [tub.rod((0, 0, 0), (0, 0, high), 0.38 * wide, 0.5 * wide, sides=12),
-                 soil.rod((0, 0, high), (0, 0, high + 0.02), 0.44 * wide, sides=10)]  # fmt: skip
+        parts = [
+            tub.rod((0, 0, 0), (0, 0, high), 0.38 * wide, 0.5 * wide, sides=12),
+            soil.rod((0, 0, high), (0, 0, high + 0.02), 0.44 * wide, sides=10),
+        ]
         deep = wide
     else:
         long = wide * rng.uniform(1.0, 2.0)
         deep = wide
-        parts = [_tapered(tub, (0, 0, 0), (0.92 * long, 0.92 * deep), (long, deep), high),
-                 soil.box((0, 0, high), (0.92 * long, 0.92 * deep, 0.04))]  # fmt: skip
+        parts = [
+            _tapered(tub, (0, 0, 0), (0.92 * long, 0.92 * deep), (long, deep), high),
+            soil.box((0, 0, high), (0.92 * long, 0.92 * deep, 0.04)),
+        ]
     plant = bush(rng, 110)
     low, top = plant.bounds()
     span = float((top - low)[:2].max())

@@ -10,8 +10,15 @@ from depth_perception.world.poles import UTILITY_WIRES, cable
 from depth_perception.world.road import HALF_WIDTH
 from depth_perception.world.site import Site
 
-_WOODS = {"country": 0.75, "motorway": 0.75, "suburb": 0.6, "industrial": 0.6, "car_park": 0.6,
-          "city": 0.35, "bridge": 0.6}  # fmt: skip
+_WOODS = {
+    "country": 0.75,
+    "motorway": 0.75,
+    "suburb": 0.6,
+    "industrial": 0.6,
+    "car_park": 0.6,
+    "city": 0.35,
+    "bridge": 0.6,
+}
 """Chance of a wood's edge along each side."""
 
 _AVENUES = {"city": 0.25, "suburb": 0.3, "country": 0.3, "car_park": 0.15}
@@ -73,9 +80,11 @@ def add_gardens(site: Site, side: int) -> None:
     if plan.setting == "suburb" and room > 1.6 and rng.uniform() < 0.5:
         hedged = rng.uniform() < 0.6
         site.put_along(
-            side, behind + 0.75,
-            lambda n: (plants.hedge if hedged else barriers.garden_wall)(rng, n), share=0.8,
-        )  # fmt: skip
+            side,
+            behind + 0.75,
+            lambda n: (plants.hedge if hedged else barriers.garden_wall)(rng, n),
+            share=0.8,
+        )
     warm = rng.uniform() < 0.12
     for s in np.arange(site.start, site.end, float(rng.uniform(5, 12))):
         s += rng.uniform(0, 3)
@@ -115,10 +124,12 @@ def add_poles_and_wires(site: Site, side: int, t: float) -> None:
             continue
         site.put(pole, float(s), t)
         base = site.plan.shape.height(float(s), t)
-        ends = np.array([
-            site.spine.world(float(s), t + y, float(base) + height + z + 0.1)
-            for y, z in UTILITY_WIRES
-        ])  # fmt: skip
+        ends = np.array(
+            [
+                site.spine.world(float(s), t + y, float(base) + height + z + 0.1)
+                for y, z in UTILITY_WIRES
+            ]
+        )
         if last is not None and np.linalg.norm(ends[0] - last[0]) < 60.0:
             site.town.still += [
                 cable(a.tolist(), b.tolist()) for a, b in zip(last, ends, strict=True)

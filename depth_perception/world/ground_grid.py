@@ -94,7 +94,9 @@ def make_grid(start: float, end: float) -> GroundGrid:
     width = int(np.ceil((end - start) / RESOLUTION)) + 1
     height = int(round(2 * REACH / RESOLUTION)) + 1
     return GroundGrid(
-        start, width, height,
+        start,
+        width,
+        height,
         s=start + RESOLUTION * np.arange(width, dtype=np.float64),
         t=REACH - RESOLUTION * np.arange(height, dtype=np.float64),
-    )  # fmt: skip
+    )

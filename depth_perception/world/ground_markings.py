@@ -159,8 +159,12 @@ class _Markings:
     def _arrow(self, s: float, lane: Lane) -> None:
         """An arrow that points along a lane from s on."""
         d = lane.direction
-        shaft = [(s, lane.t - 0.08), (s + 3 * d, lane.t - 0.08), (s + 3 * d, lane.t + 0.08),
-                 (s, lane.t + 0.08)]  # fmt: skip
+        shaft = [
+            (s, lane.t - 0.08),
+            (s + 3 * d, lane.t - 0.08),
+            (s + 3 * d, lane.t + 0.08),
+            (s, lane.t + 0.08),
+        ]
         head = [(s + 3 * d, lane.t - 0.4), (s + 4.5 * d, lane.t), (s + 3 * d, lane.t + 0.4)]
         self.grid.polygon(self.white, shaft, 255)
         self.grid.polygon(self.white, head, 255)

@@ -124,9 +124,8 @@ def paint_ground(
 
 
 def _paint(
-    picture: NDArray[np.float32], mask: Mask, colour: NDArray[np.float32],
-    left: NDArray[np.float32],
-) -> None:  # fmt: skip
+    picture: NDArray[np.float32], mask: Mask, colour: NDArray[np.float32], left: NDArray[np.float32]
+) -> None:
     """Lay paint over a picture (H, W, 3) where `mask` is set; `left` is the share not worn off."""
     where = np.nonzero(mask)
     alpha = (mask[where] * np.float32(1 / 255) * left[where])[:, None]

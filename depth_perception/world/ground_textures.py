@@ -33,9 +33,15 @@ def _hues(
 
 
 def marks(
-    canvas: FloatImage, rng: np.random.Generator, count: int, length: tuple[float, float],
-    width: tuple[float, float], colours: FloatImage, *, angle: tuple[float, float] = (0.0, np.pi),
-) -> None:  # fmt: skip
+    canvas: FloatImage,
+    rng: np.random.Generator,
+    count: int,
+    length: tuple[float, float],
+    width: tuple[float, float],
+    colours: FloatImage,
+    *,
+    angle: tuple[float, float] = (0.0, np.pi),
+) -> None:
     """Lay short strokes or leaves at random places, over the edges too.
 
     Args:
@@ -122,9 +128,15 @@ def grass(rng: np.random.Generator, size: int) -> FloatImage:
     """Lawn: blades over a dark ground, in patches of several greens, with weeds and dry spots."""
     turf = np.full((size, size, 3), (0.05, 0.075, 0.02), np.float32)
     blades = np.array(
-        [[0.09, 0.16, 0.03], [0.12, 0.20, 0.05], [0.15, 0.21, 0.07], [0.07, 0.13, 0.03],
-         [0.22, 0.22, 0.09], [0.10, 0.18, 0.06]]
-    )  # fmt: skip
+        [
+            [0.09, 0.16, 0.03],
+            [0.12, 0.20, 0.05],
+            [0.15, 0.21, 0.07],
+            [0.07, 0.13, 0.03],
+            [0.22, 0.22, 0.09],
+            [0.10, 0.18, 0.06],
+        ]
+    )
     marks(turf, rng, 2600, (0.02, 0.06), (0.003, 0.006), blades.astype(np.float32))
     patches = fractal(rng, size, 1.5, low=5.0)
     turf *= coloured(patches, (0.8, 0.87, 0.85), (1, 1, 1), (1.35, 1.15, 1.1))

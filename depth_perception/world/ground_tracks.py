@@ -59,8 +59,13 @@ def mark_yards(
     for yard in plan.yards:
         edge = plan.shape.left if yard.side > 0 else -plan.shape.right
         near, far = yard.side * (edge + yard.near + 0.12), yard.side * (edge + yard.far)
-        outline = [(yard.first, near), (yard.last, near), (yard.last, far), (yard.first, far),
-                   (yard.first, near)]  # fmt: skip
+        outline = [
+            (yard.first, near),
+            (yard.last, near),
+            (yard.last, far),
+            (yard.first, far),
+            (yard.first, near),
+        ]
         if rng.uniform() < 0.7:
             grid.line(dark, outline, 0.06, 60)
         if yard.kind == "forecourt" and rng.uniform() < 0.5:

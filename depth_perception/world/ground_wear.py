@@ -61,9 +61,7 @@ def draw_wear(grid: GroundGrid, plan: StreetPlan, rng: np.random.Generator) -> t
         one = 1 << SHIFT
         axes = (int(rng.uniform(2, 14) * one), int(rng.uniform(2, 9) * one))
         turn, strength = rng.uniform(0, 180), int(rng.uniform(8, 45))
-        cv2.ellipse(
-            dark, grid.pixel(s, t), axes, turn, 0, 360, strength, -1, cv2.LINE_AA, SHIFT
-        )  # fmt: skip
+        cv2.ellipse(dark, grid.pixel(s, t), axes, turn, 0, 360, strength, -1, cv2.LINE_AA, SHIFT)
     return dark, bright
 
 
@@ -79,15 +77,20 @@ def wear_paths(
 
 
 _KERB_PAINT = (
-    ((0.03, 0.03, 0.03), (0.6, 0.6, 0.58)), ((0.5, 0.04, 0.03), (0.6, 0.6, 0.58)),
-    ((0.55, 0.38, 0.04), (0.05, 0.05, 0.05)), ((0.55, 0.38, 0.04), (0.55, 0.38, 0.04)),
-)  # fmt: skip
+    ((0.03, 0.03, 0.03), (0.6, 0.6, 0.58)),
+    ((0.5, 0.04, 0.03), (0.6, 0.6, 0.58)),
+    ((0.55, 0.38, 0.04), (0.05, 0.05, 0.05)),
+    ((0.55, 0.38, 0.04), (0.55, 0.38, 0.04)),
+)
 
 
 def colour_edges(
-    grid: GroundGrid, plan: StreetPlan, rng: np.random.Generator, zone: NDArray[np.uint8],
+    grid: GroundGrid,
+    plan: StreetPlan,
+    rng: np.random.Generator,
+    zone: NDArray[np.uint8],
     picture: NDArray[np.float32],
-) -> None:  # fmt: skip
+) -> None:
     """Paint some kerbs in stripes, some pavements and cycle lanes in one colour.
 
     `picture` (height, width, 3) holds sqrt(albedo) * 255, RGB, and is changed in place.
@@ -173,8 +176,9 @@ def strew_litter(
     t = side * (edge + rng.normal(0.3, 1.2, count))
     u = np.clip((s - grid.start) / RESOLUTION, 0, grid.width - 3).astype(int)
     v = np.clip((REACH - t) / RESOLUTION, 0, grid.height - 3).astype(int)
-    palette = np.array([[0.25, 0.13, 0.03], [0.2, 0.18, 0.05], [0.5, 0.5, 0.48],
-                        [0.05, 0.05, 0.05]])  # fmt: skip
+    palette = np.array(
+        [[0.25, 0.13, 0.03], [0.2, 0.18, 0.05], [0.5, 0.5, 0.48], [0.05, 0.05, 0.05]]
+    )
     tone = np.sqrt(palette[rng.integers(0, 4, count)] * rng.uniform(0.6, 1.3, (count, 1))) * 255
     for du, dv in ((0, 0), (1, 0), (0, 1)):
         keep = rng.uniform(size=count) < 0.7
@@ -182,9 +186,13 @@ def strew_litter(
 
 
 def make_wet(
-    grid: GroundGrid, plan: StreetPlan, rng: np.random.Generator, picture: NDArray[np.float32],
-    label: Mask, wet: float,
-) -> Mask:  # fmt: skip
+    grid: GroundGrid,
+    plan: StreetPlan,
+    rng: np.random.Generator,
+    picture: NDArray[np.float32],
+    label: Mask,
+    wet: float,
+) -> Mask:
     """Darken what is wet and lay puddles into hollows and along the gutters.
 
     Args:

@@ -15,10 +15,15 @@ ROAD, KERB, VERGE, PAVEMENT, LAND, MEDIAN, PARKING, EARTH, ISLAND, RAILS, DRIVE,
 """Zones, the values of `zone_map`."""
 
 _ALBEDO: dict[str, tuple[float, float, float]] = {
-    "asphalt": (0.105, 0.105, 0.11), "concrete": (0.30, 0.29, 0.27), "cobbles": (0.17, 0.16, 0.15),
-    "gravel": (0.28, 0.26, 0.22), "slabs": (0.27, 0.265, 0.25), "grass": (0.075, 0.115, 0.035),
-    "soil": (0.17, 0.12, 0.08), "stone": (0.30, 0.30, 0.29),
-}  # fmt: skip
+    "asphalt": (0.105, 0.105, 0.11),
+    "concrete": (0.30, 0.29, 0.27),
+    "cobbles": (0.17, 0.16, 0.15),
+    "gravel": (0.28, 0.26, 0.22),
+    "slabs": (0.27, 0.265, 0.25),
+    "grass": (0.075, 0.115, 0.035),
+    "soil": (0.17, 0.12, 0.08),
+    "stone": (0.30, 0.30, 0.29),
+}
 """Mean linear albedo of each surface."""
 
 _PAVED = ("slabs", "asphalt", "concrete", "cobbles", "asphalt", "slabs", "stone")
@@ -40,8 +45,10 @@ def zone_map(grid: GroundGrid, plan: StreetPlan) -> NDArray[np.uint8]:
     grown = cv2.dilate(off_road.astype(np.uint8), np.ones((3, 3), np.uint8))
     # Distance to the nearest kerb, so that pavements go round corners and along side roads.
     away = cv2.distanceTransform(grown, cv2.DIST_L2, 5) * RESOLUTION
-    for half, pavement, verge in ((grid.t > 0, plan.pavement[0], plan.verge[0]),
-                                  (grid.t <= 0, plan.pavement[1], plan.verge[1])):  # fmt: skip
+    for half, pavement, verge in (
+        (grid.t > 0, plan.pavement[0], plan.verge[0]),
+        (grid.t <= 0, plan.pavement[1], plan.verge[1]),
+    ):
         beyond = away[half]
         part = np.zeros(beyond.shape, np.uint8)
         part[beyond > 0] = KERB if kerb else VERGE
@@ -98,8 +105,20 @@ def zone_surfaces(plan: StreetPlan, rng: np.random.Generator) -> list[str]:
     island = str(more.choice(["grass", "grass", "grass", "slabs", "cobbles", "soil", "asphalt"]))
     rails = str(more.choice(["gravel", "gravel", "grass", "concrete"]))
     drive, yard = (str(more.choice(_PAVED)) for _ in range(2))
-    return [road, "stone", verge, plan.pavement_surface, plan.land_surface, median, parking,
-            "soil", island, rails, drive, yard]  # fmt: skip
+    return [
+        road,
+        "stone",
+        verge,
+        plan.pavement_surface,
+        plan.land_surface,
+        median,
+        parking,
+        "soil",
+        island,
+        rails,
+        drive,
+        yard,
+    ]
 
 
 def zone_labels(surfaces: list[str]) -> NDArray[np.uint8]:
@@ -109,8 +128,11 @@ def zone_labels(surfaces: list[str]) -> NDArray[np.uint8]:
     out, are terrain.
     """
     by_surface = [labels.SIDEWALK if k in _PAVED else labels.TERRAIN for k in surfaces]
-    for zones, label in (((ROAD, PARKING), labels.ROAD), ((RAILS, VERGE), labels.TERRAIN),
-                         ((KERB, PAVEMENT, DRIVE, YARD), labels.SIDEWALK)):  # fmt: skip
+    for zones, label in (
+        ((ROAD, PARKING), labels.ROAD),
+        ((RAILS, VERGE), labels.TERRAIN),
+        ((KERB, PAVEMENT, DRIVE, YARD), labels.SIDEWALK),
+    ):
         for zone in zones:
             by_surface[zone] = label
     return np.array(by_surface, np.uint8)

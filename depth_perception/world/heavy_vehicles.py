@@ -23,10 +23,17 @@ from depth_perception.world.vehicle_parts import (
 )
 
 LIVERIES: tuple[Colour, ...] = (
-    (0.70, 0.70, 0.69), (0.70, 0.70, 0.69), (0.38, 0.015, 0.015), (0.02, 0.07, 0.28),
-    (0.03, 0.16, 0.07), (0.60, 0.42, 0.03), (0.06, 0.25, 0.45), (0.13, 0.135, 0.14),
-    (0.52, 0.16, 0.02), (0.10, 0.30, 0.08),
-)  # fmt: skip
+    (0.70, 0.70, 0.69),
+    (0.70, 0.70, 0.69),
+    (0.38, 0.015, 0.015),
+    (0.02, 0.07, 0.28),
+    (0.03, 0.16, 0.07),
+    (0.60, 0.42, 0.03),
+    (0.06, 0.25, 0.45),
+    (0.13, 0.135, 0.14),
+    (0.52, 0.16, 0.02),
+    (0.10, 0.30, 0.08),
+)
 """Paints of buses and lorries."""
 
 
@@ -42,12 +49,28 @@ def bus(rng: np.random.Generator) -> Mesh:
     height = 4.3 if double else float(rng.uniform(3.3, 3.7) if coach else rng.uniform(2.95, 3.25))
     belt = 1.45 if coach else 1.12
     form = Form(
-        length=length, width=2.52, height=height, axles=(2.7, length - 3.3), wheel=0.48,
-        tyre=0.29, clearance=float(rng.uniform(0.28, 0.34)), belt=belt, nose=belt, tail=belt,
-        cowl=0.02, roof_front=float(rng.uniform(0.10, 0.45)), roof_rear=length - 0.14,
-        base=length - 0.02, roof_width=0.96, shoulder=0.012, roof_drop=0.0, square_nose=1.0,
-        square_tail=1.0, slab=1.0, curve=0.07,
-    )  # fmt: skip
+        length=length,
+        width=2.52,
+        height=height,
+        axles=(2.7, length - 3.3),
+        wheel=0.48,
+        tyre=0.29,
+        clearance=float(rng.uniform(0.28, 0.34)),
+        belt=belt,
+        nose=belt,
+        tail=belt,
+        cowl=0.02,
+        roof_front=float(rng.uniform(0.10, 0.45)),
+        roof_rear=length - 0.14,
+        base=length - 0.02,
+        roof_width=0.96,
+        shoulder=0.012,
+        roof_drop=0.0,
+        square_nose=1.0,
+        square_tail=1.0,
+        slab=1.0,
+        curve=0.07,
+    )
     colour = _livery(rng)
     two_tone = rng.random() < 0.35
     lower_colour = (LIVERIES[0], (0.13, 0.135, 0.14))[int(rng.integers(2))] if two_tone else colour
@@ -79,8 +102,12 @@ def bus(rng: np.random.Generator) -> Mesh:
                 leaf = rectangle(s + 0.55 + 0.29 * k, 1.32, 0.5, 1.8)
                 parts.append(decal(glass, body, leaf, door_side, cells=(1, 4), proud=0.02))
     parts += _bus_ends(rng, form, body, decks)
-    rear = [(-0.95, decks[-1][0] + 0.25), (0.95, decks[-1][0] + 0.25),
-            (0.92, decks[-1][1] - 0.05), (-0.92, decks[-1][1] - 0.05)]  # fmt: skip
+    rear = [
+        (-0.95, decks[-1][0] + 0.25),
+        (0.95, decks[-1][0] + 0.25),
+        (0.92, decks[-1][1] - 0.05),
+        (-0.92, decks[-1][1] - 0.05),
+    ]
     parts.append(decal(glass, body, rear, "rear", cells=(6, 3), proud=0.012))
     parts += _skirt_seams(form, body)
     parts.append(wheels(form, BUS, rim=0.58, spokes=0, twin=True))
@@ -122,8 +149,12 @@ def _bus_ends(
         grille = rectangle(-0.2, 0.78, 1.3, 0.3)
         parts.append(decal(dark, body, grille, "rear", cells=(3, 1)))
     top = min(decks[0][1], form.height - 0.3)
-    arm = tube(dark, [(-0.1, 1.05, top + 0.25), (0.25, 1.28, top + 0.2), (0.3, 1.33, top - 0.1)],
-               0.03, sides=5)  # fmt: skip
+    arm = tube(
+        dark,
+        [(-0.1, 1.05, top + 0.25), (0.25, 1.28, top + 0.2), (0.3, 1.33, top - 0.1)],
+        0.03,
+        sides=5,
+    )
     mirror = dark.ellipsoid((0.28, 1.34, top - 0.22), (0.07, 0.13, 0.24), around=8, down=5)
     return parts + on_both_sides([arm, mirror])
 
@@ -133,8 +164,9 @@ def _skirt_seams(form: Form, body: Mesh) -> list[Mesh]:
     parts = []
     for s in np.arange(1.0, form.length - 0.5, 1.3):
         if min(abs(s - axle) for axle in form.axles) > form.arch + 0.05:
-            strip = rectangle(float(s), (form.clearance + form.belt) / 2, 0.014,
-                           form.belt - form.clearance - 0.1)  # fmt: skip
+            strip = rectangle(
+                float(s), (form.clearance + form.belt) / 2, 0.014, form.belt - form.clearance - 0.1
+            )
             parts.append(decal(line, body, strip, "left", cells=(1, 1), proud=0.003))
     return on_both_sides(parts)
 
@@ -148,12 +180,28 @@ def _lorry_cab(rng: np.random.Generator, width: float, height: float, wheel_radi
     depth = float(rng.uniform(1.75, 2.2))
     belt = 0.56 * height + 0.08
     form = Form(
-        length=depth, width=width, height=height, axles=(min(1.35, depth - 0.68),),
-        wheel=wheel_radius, tyre=0.28, clearance=0.36, belt=belt, nose=belt, tail=belt,
-        cowl=0.03, roof_front=float(rng.uniform(0.20, 0.42)), roof_rear=depth - 0.06,
-        base=depth - 0.01, roof_width=0.92, shoulder=0.03, roof_drop=0.0, square_nose=0.9,
-        square_tail=1.0, slab=0.9, curve=0.20,
-    )  # fmt: skip
+        length=depth,
+        width=width,
+        height=height,
+        axles=(min(1.35, depth - 0.68),),
+        wheel=wheel_radius,
+        tyre=0.28,
+        clearance=0.36,
+        belt=belt,
+        nose=belt,
+        tail=belt,
+        cowl=0.03,
+        roof_front=float(rng.uniform(0.20, 0.42)),
+        roof_rear=depth - 0.06,
+        base=depth - 0.01,
+        roof_width=0.92,
+        shoulder=0.03,
+        roof_drop=0.0,
+        square_nose=0.9,
+        square_tail=1.0,
+        slab=0.9,
+        curve=0.20,
+    )
     paint = _truck("paint", _livery(rng))
     body = join([lower_body(form, paint), cabin(form, paint, flat_roof=0.6)])
     glass, dark = _truck("glass", GLASS), _truck("plain", DARK)
@@ -163,8 +211,12 @@ def _lorry_cab(rng: np.random.Generator, width: float, height: float, wheel_radi
     parts.append(decal(glass, body, screen, "front", cells=(6, 3)))
     side = [(0.42, low), (1.25, low + 0.06), (1.25, high - 0.05), (0.55, high - 0.05)]
     parts += on_both_sides([decal(glass, body, side, "left", cells=(2, 3), proud=0.01)])
-    grille = [(-0.55 * half, 0.85), (0.55 * half, 0.85), (0.62 * half, belt - 0.22),
-              (-0.62 * half, belt - 0.22)]  # fmt: skip
+    grille = [
+        (-0.55 * half, 0.85),
+        (0.55 * half, 0.85),
+        (0.62 * half, belt - 0.22),
+        (-0.62 * half, belt - 0.22),
+    ]
     parts.append(decal(dark, body, grille, "front", cells=(2, 2)))
     bumper = rectangle(0, 0.55, 1.7 * half, 0.3)
     parts.append(decal(dark, body, bumper, "front", cells=(6, 1)))
@@ -173,18 +225,30 @@ def _lorry_cab(rng: np.random.Generator, width: float, height: float, wheel_radi
     on = rng.random() < 0.4
     lamp = _truck("lamp" if on else "glass", (1, 0.98, 0.92) if on else WHITE_LAMP)
     seam = _truck("plain", BLACK)
-    door = [decal(seam, body, rectangle(s, (0.75 + belt) / 2 + 0.3, 0.016, belt - 0.5), "left",
-                  cells=(1, 2), proud=0.004) for s in (0.34, 1.34)]  # fmt: skip
+    door = [
+        decal(
+            seam,
+            body,
+            rectangle(s, (0.75 + belt) / 2 + 0.3, 0.016, belt - 0.5),
+            "left",
+            cells=(1, 2),
+            proud=0.004,
+        )
+        for s in (0.34, 1.34)
+    ]
     lamps = decal(lamp, body, rectangle(0.74 * half, 0.66, 0.34, 0.16), "front", proud=0.014)
-    arm = tube(dark, [(-0.2, half - 0.06, high + 0.1), (-0.14, half + 0.12, high + 0.02)], 0.025,
-               sides=5)  # fmt: skip
+    arm = tube(
+        dark, [(-0.2, half - 0.06, high + 0.1), (-0.14, half + 0.12, high + 0.02)], 0.025, sides=5
+    )
     mirror = dark.box((-0.14, half + 0.12, high - 0.24), (0.10, 0.18, 0.5))
     parts += on_both_sides([*door, lamps, arm, mirror])
     parts.append(wheels(form, TRUCK, rim=0.56, spokes=0))
     if rng.random() < 0.4:  # an air deflector on the roof
         top, rise = form.height - 0.02, float(rng.uniform(0.3, 0.6))
-        rings = [[(-0.55, y, top + 0.03) for y in (0.8, -0.8)],
-                 [(-depth + 0.1, y, top + rise) for y in (0.95, -0.95)]]  # fmt: skip
+        rings = [
+            [(-0.55, y, top + 0.03) for y in (0.8, -0.8)],
+            [(-depth + 0.1, y, top + rise) for y in (0.95, -0.95)],
+        ]
         front = paint.loft(np.array(rings)[::-1], closed=False)
         sides = [paint.fan([rings[0][0], (-depth + 0.1, 0.95, top), rings[1][0]])]
         a, b = (-depth + 0.1, -0.95, top), (-depth + 0.1, -0.95, top + rise)
@@ -245,8 +309,14 @@ def _load_box(
     dark = _truck("plain", DARK)
     rib = _truck("plain", tuple(0.8 * c for c in colour))  # type: ignore[arg-type]
     for s in np.linspace(first, last, int(run / 1.2) + 1)[1:-1]:
-        strip = decal(rib, box, rectangle(float(s), (floor + top) / 2, 0.04, top - floor - 0.3),
-                      "left", cells=(1, 1), proud=0.006)  # fmt: skip
+        strip = decal(
+            rib,
+            box,
+            rectangle(float(s), (floor + top) / 2, 0.04, top - floor - 0.3),
+            "left",
+            cells=(1, 1),
+            proud=0.006,
+        )
         parts += on_both_sides([strip])
     parts.append(dark.box((-last - 0.012, 0, (floor + top) / 2), (0.02, 0.025, top - floor - 0.2)))
     for y in (0.25, 0.75):  # the bars that lock the doors
@@ -292,10 +362,17 @@ def tipper(rng: np.random.Generator) -> Mesh:
     end = length - 0.05
     # Rings go up the outside, over the rim and down the inside to the load.
     load = high - float(rng.uniform(0.1, 0.6))
-    outline = [(low, 0.10, 0.95), (low + 0.25, 0.0, 1.23), (high, 0.0, 1.25), (high, 0.06, 1.19),
-               (load, 0.08, 1.17)]  # fmt: skip
-    rings = [[(-start - i, -y, z), (-start - i, y, z), (-end + i, y, z), (-end + i, -y, z)]
-             for z, i, y in outline]  # fmt: skip
+    outline = [
+        (low, 0.10, 0.95),
+        (low + 0.25, 0.0, 1.23),
+        (high, 0.0, 1.25),
+        (high, 0.06, 1.19),
+        (load, 0.08, 1.17),
+    ]
+    rings = [
+        [(-start - i, -y, z), (-start - i, y, z), (-end + i, y, z), (-end + i, -y, z)]
+        for z, i, y in outline
+    ]
     parts.append(paint.loft(rings, smooth=False))
     soil = Surface(INDEX["gravel"], (0.55, 0.47, 0.38), TRUCK)
     heap = np.array(rings[-1]) * (0.6, 0.5, 1.0) + ((-(start + end) / 2) * 0.4, 0, 0.25)
@@ -305,8 +382,9 @@ def tipper(rng: np.random.Generator) -> Mesh:
         parts += on_both_sides([rib])
     parts.append(paint.box((-start - 0.05, 0, high + 0.15), (0.08, 2.4, 0.4)))
     if rng.random() < 0.6:  # a shield over the cab
-        parts.append(paint.box((-start + 0.35, 0, max(high, front.bounds()[1, 2]) + 0.12),
-                               (0.9, 2.3, 0.06)))  # fmt: skip
+        parts.append(
+            paint.box((-start + 0.35, 0, max(high, front.bounds()[1, 2]) + 0.12), (0.9, 2.3, 0.06))
+        )
         parts.append(paint.box((-start - 0.05, 0, high + 0.3), (0.08, 2.3, 0.6)))
     return moved(join(parts), length / 2, 0, 0)
 
@@ -333,8 +411,9 @@ def tanker(rng: np.random.Generator) -> Mesh:
     parts.append(grey.box((-(start + end) / 2, 0, z + rise + 0.03), (end - start - 0.9, 0.5, 0.05)))
     for s in np.linspace(start + 0.9, end - 0.9, 4):
         parts.append(grey.rod((-float(s), 0, z + rise), (-float(s), 0, z + rise + 0.14), 0.25))
-    parts.append(_truck("plain", BLACK).box((-(start + end) / 2, 0, 1.12),
-                                            (end - start - 0.4, 1.5, 0.3)))  # fmt: skip
+    parts.append(
+        _truck("plain", BLACK).box((-(start + end) / 2, 0, 1.12), (end - start - 0.4, 1.5, 0.3))
+    )
     for y in (0.2, 0.55):
         ladder = grey.rod((-end - 0.05, y, 0.8), (-end + 0.02, y, z + rise), 0.02, sides=5)
         parts.append(ladder)

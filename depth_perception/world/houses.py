@@ -83,9 +83,15 @@ def _house_wall(rng: np.random.Generator) -> Surface:
 
 
 def _house_walls(
-    rng: np.random.Generator, material: Surface, corners: list[tuple[float, float]], plinth: float,
-    eaves: float, storeys: int, bays: int, door_bay: int,
-) -> list[Mesh]:  # fmt: skip
+    rng: np.random.Generator,
+    material: Surface,
+    corners: list[tuple[float, float]],
+    plinth: float,
+    eaves: float,
+    storeys: int,
+    bays: int,
+    door_bay: int,
+) -> list[Mesh]:
     """The four walls, their windows as geometry or, for some plastered ones, as a facade."""
     width = corners[1][0] - corners[0][0]
     depth = corners[2][1] - corners[1][1]
@@ -126,9 +132,13 @@ def _house_walls(
 
 
 def _house_roof(
-    rng: np.random.Generator, trim: Surface, gable: Surface, width: float, depth: float,
+    rng: np.random.Generator,
+    trim: Surface,
+    gable: Surface,
+    width: float,
+    depth: float,
     eaves: float,
-) -> tuple[list[Mesh], HeightAt]:  # fmt: skip
+) -> tuple[list[Mesh], HeightAt]:
     """A roof, and the function of (x, y) that says how high it is."""
     tiles = surface("roof_tiles", pick(rng, ROOFS))
     pitch = rng.uniform(0.45, 0.8)

@@ -131,9 +131,19 @@ def nearest(
 ):
     """As `kernel_tracing.nearest`, for `WIDTH` rays a thread."""
     nearest_of(
-        follow, still, moving, first, coherent, reach, wp.tid(), origins, directions, distance,
-        face, weights,
-    )  # fmt: skip
+        follow,
+        still,
+        moving,
+        first,
+        coherent,
+        reach,
+        wp.tid(),
+        origins,
+        directions,
+        distance,
+        face,
+        weights,
+    )
 
 
 @wp.kernel(enable_backward=False)

@@ -6,12 +6,7 @@
 import warp as wp
 
 from depth_perception.world import labels
-from depth_perception.world.kernel_looks import (
-    Looks,
-    ground_colour,
-    hash_unit,
-    texture,
-)
+from depth_perception.world.kernel_looks import Looks, ground_colour, hash_unit, texture
 
 ROAD = wp.constant(labels.ROAD)
 SIDEWALK = wp.constant(labels.SIDEWALK)
@@ -105,15 +100,17 @@ def surface_of(
         u = wp.int32(
             wp.clamp(
                 wp.round((uv[0] - looks.ground_start) / looks.ground_resolution),
-                0.0, wp.float32(looks.ground_label.shape[1] - 1),
+                0.0,
+                wp.float32(looks.ground_label.shape[1] - 1),
             )
-        )  # fmt: skip
+        )
         v = wp.int32(
             wp.clamp(
                 wp.round((looks.ground_reach - uv[1]) / looks.ground_resolution),
-                0.0, wp.float32(looks.ground_label.shape[0] - 1),
+                0.0,
+                wp.float32(looks.ground_label.shape[0] - 1),
             )
-        )  # fmt: skip
+        )
         out.label = wp.int32(looks.ground_label[v, u])
         # The picture's pixels are wider than a kerb's face, which is no road.
         if out.label == ROAD and face[2] < 0.8:
@@ -144,9 +141,10 @@ def surface_of(
                 ^ wp.int32(wp.floor(q[2])) * 83492791
             )
         bump = wp.vec3(
-            hash_unit(key) - 0.5, hash_unit(key + wp.uint32(1)) - 0.5,
+            hash_unit(key) - 0.5,
+            hash_unit(key + wp.uint32(1)) - 0.5,
             hash_unit(key + wp.uint32(2)) - 0.5,
-        )  # fmt: skip
+        )
         normal = wp.normalize(normal + bump * out.lumpy)
         # Leaves, blades and stones differ in brightness too; what is too small to see averages.
         spread = 1.2 * out.lumpy

@@ -121,12 +121,15 @@ def from_triangles(
         t = _box_uv(p, normals)
     n = len(f)
     return Mesh(
-        vertices=p, normals=normals, uv=t, triangles=f,
+        vertices=p,
+        normals=normals,
+        uv=t,
+        triangles=f,
         material=np.full(n, material, np.uint8),
         tint=np.broadcast_to(np.asarray(tint, np.float32), (n, 3)).copy(),
         label=np.full(n, label, np.uint8),
         instance=np.zeros(n, np.int32),
-    )  # fmt: skip
+    )
 
 
 def _cross(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -159,9 +162,13 @@ class Surface:
     label: int
 
     def mesh(
-        self, vertices: ArrayLike, triangles: ArrayLike, *, uv: ArrayLike | None = None,
+        self,
+        vertices: ArrayLike,
+        triangles: ArrayLike,
+        *,
+        uv: ArrayLike | None = None,
         smooth: bool = False,
-    ) -> Mesh:  # fmt: skip
+    ) -> Mesh:
         """Triangles as they are; see `from_triangles`."""
         return from_triangles(
             vertices, triangles, self.material, self.tint, self.label, uv=uv, smooth=smooth
@@ -172,9 +179,13 @@ class Surface:
         low = np.asarray(centre, float) - np.asarray(size, float) / 2
         high = low + np.asarray(size, float)
         corners = np.array(
-            [[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1])
-             for z in (low[2], high[2])]
-        )  # fmt: skip
+            [
+                [x, y, z]
+                for x in (low[0], high[0])
+                for y in (low[1], high[1])
+                for z in (low[2], high[2])
+            ]
+        )
         return self.mesh(corners, _BOX)
 
     def quad(self, corners: ArrayLike) -> Mesh:
@@ -182,9 +193,14 @@ class Surface:
         return self.mesh(corners, [[0, 1, 2], [0, 2, 3]])
 
     def rod(
-        self, a: ArrayLike, b: ArrayLike, radius: float, end_radius: float | None = None, *,
+        self,
+        a: ArrayLike,
+        b: ArrayLike,
+        radius: float,
+        end_radius: float | None = None,
+        *,
         sides: int = 8,
-    ) -> Mesh:  # fmt: skip
+    ) -> Mesh:
         """A closed cylinder, or a cone, from point a to point b, (3,) each; metres."""
         start, stop = np.asarray(a, float), np.asarray(b, float)
         u, v = _axes_across(stop - start)
@@ -252,9 +268,21 @@ class Surface:
 
 
 _BOX = np.array(
-    [[0, 1, 3], [0, 3, 2], [4, 7, 5], [4, 6, 7], [0, 5, 1], [0, 4, 5],
-     [2, 3, 7], [2, 7, 6], [1, 5, 7], [1, 7, 3], [0, 2, 6], [0, 6, 4]]
-)  # fmt: skip
+    [
+        [0, 1, 3],
+        [0, 3, 2],
+        [4, 7, 5],
+        [4, 6, 7],
+        [0, 5, 1],
+        [0, 4, 5],
+        [2, 3, 7],
+        [2, 7, 6],
+        [1, 5, 7],
+        [1, 7, 3],
+        [0, 2, 6],
+        [0, 6, 4],
+    ]
+)
 
 
 def _axes_across(axis: FloatArray) -> tuple[FloatArray, FloatArray]:

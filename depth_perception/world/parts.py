@@ -144,9 +144,11 @@ def prism(skin: Surface, profile: ArrayLike, start: float, stop: float) -> Mesh:
     i = np.arange(m)
     j = (i + 1) % m
     faces = [
-        np.stack([i, j, m + j], 1), np.stack([i, m + j, m + i], 1),
-        np.stack([0 * i + 2 * m, j, i], 1), np.stack([0 * i + 2 * m + 1, m + i, m + j], 1),
-    ]  # fmt: skip
+        np.stack([i, j, m + j], 1),
+        np.stack([i, m + j, m + i], 1),
+        np.stack([0 * i + 2 * m, j, i], 1),
+        np.stack([0 * i + 2 * m + 1, m + i, m + j], 1),
+    ]
     return skin.mesh(corners, np.concatenate(faces))
 
 
@@ -166,10 +168,16 @@ def banded(
     # Only the top has a cap that shows.
     path = np.column_stack([0 * edges, 0 * edges, edges])
     parts = [
-        tubes(surface("plain", (colour, band)[k % 2], label), path[k], path[k + 1], radii[k],
-              radii[k + 1], sides=10)
+        tubes(
+            surface("plain", (colour, band)[k % 2], label),
+            path[k],
+            path[k + 1],
+            radii[k],
+            radii[k + 1],
+            sides=10,
+        )
         for k in range(bands)
-    ]  # fmt: skip
+    ]
     return [*parts, _disc(surface("plain", colour, label), path[-1], end_radius)]
 
 

@@ -74,8 +74,16 @@ def person(rng: np.random.Generator) -> Mesh:
     elif act < 0.40 and gait == "stand":  # folded arms
         hands = np.array([[0.11, -0.05, 0.17], [0.11, 0.05, 0.17]]) * h + hips
     coat = rng.random() < 0.38
-    parts = figure(look, hips, pitch, hands, feet, coat=coat, toes=(toes[0], toes[1]),
-                    elbows=0.5 if act < 0.4 else 0.0)  # fmt: skip
+    parts = figure(
+        look,
+        hips,
+        pitch,
+        hands,
+        feet,
+        coat=coat,
+        toes=(toes[0], toes[1]),
+        elbows=0.5 if act < 0.4 else 0.0,
+    )
     parts += head(rng, look, hips, pitch)
     dress = rng.random()
     if coat and dress < 0.55:

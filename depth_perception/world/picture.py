@@ -65,9 +65,13 @@ def draw_sensor(rng: np.random.Generator) -> Sensor:
 
 
 def develop(
-    radiance: NDArray[np.float32], sensor: Sensor, rng: np.random.Generator,
-    *, exposure: float | None = None, rain: float = 0.0,
-) -> NDArray[np.uint8]:  # fmt: skip
+    radiance: NDArray[np.float32],
+    sensor: Sensor,
+    rng: np.random.Generator,
+    *,
+    exposure: float | None = None,
+    rain: float = 0.0,
+) -> NDArray[np.uint8]:
     """Make an 8-bit BGR picture (H, W, 3) of linear RGB light (H, W, 3).
 
     Args:

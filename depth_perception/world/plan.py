@@ -97,15 +97,20 @@ def draw_plan(
         slope = _pair(rng.normal(0.0, 0.04, 2))
     drop = ((start + 20.0, end - 20.0),) if setting == "bridge" else ()
     shape = RoadShape(
-        left=left, right=right,
+        left=left,
+        right=right,
         crown=float(rng.uniform(0.0, 0.025)),
         kerb=float(rng.uniform(0.06, 0.16)) if kerbed else 0.0,
         land=(float(rng.normal(0, 0.1)), float(rng.normal(0, 0.1))) if kerbed else (-0.15, -0.15),
         slope=slope,
         shelf=14.0 if built_up else float(rng.uniform(5.0, 14.0)),
         roughness=0.1 if built_up else float(rng.uniform(0.1, 0.8)),
-        side_roads=side_roads, median=median, drop=drop, noise=land_noise(rng), strips=strips,
-    )  # fmt: skip
+        side_roads=side_roads,
+        median=median,
+        drop=drop,
+        noise=land_noise(rng),
+        strips=strips,
+    )
     if kerbed and beside.uniform() < 0.15:
         shape = replace(shape, kerb=float(beside.uniform(0.01, 0.04)))
     if flat:
@@ -115,13 +120,18 @@ def draw_plan(
     if setting in ("city", "suburb") and rng.uniform() < 0.6:
         crossings = tuple(float(k) for k in rng.uniform(-10, 50, int(rng.integers(1, 3))))
     plan = StreetPlan(
-        setting=setting, shape=shape, lanes=lanes, pavement=pavement, verge=verge,
+        setting=setting,
+        shape=shape,
+        lanes=lanes,
+        pavement=pavement,
+        verge=verge,
         road_surface=_road_surface(rng, setting),
         pavement_surface=str(rng.choice(["slabs", "slabs", "asphalt", "concrete", "cobbles"])),
         land_surface=_land_surface(rng, setting),
         building_line=_building_line(rng, setting, pavement, verge),
-        crossings=crossings, tracks=section.tracks,
-    )  # fmt: skip
+        crossings=crossings,
+        tracks=section.tracks,
+    )
     behind = (pavement[0] + verge[0], pavement[1] + verge[1])
     if setting in ("country", "motorway"):
         behind = (1.0, 1.0)
@@ -143,10 +153,15 @@ def _lanes(
     """Lanes, left and right edge, and the median. Traffic keeps to the right of its road."""
     width = float(rng.uniform(3.4, 3.75) if setting == "motorway" else rng.uniform(2.7, 3.6))
     per_way = {
-        "city": int(rng.choice([1, 1, 2, 2, 3])), "suburb": 1, "country": 1,
-        "motorway": int(rng.choice([2, 2, 3, 4])), "industrial": 1, "car_park": 1,
-        "tunnel": int(rng.choice([1, 2])), "bridge": int(rng.choice([1, 2])),
-    }[setting]  # fmt: skip
+        "city": int(rng.choice([1, 1, 2, 2, 3])),
+        "suburb": 1,
+        "country": 1,
+        "motorway": int(rng.choice([2, 2, 3, 4])),
+        "industrial": 1,
+        "car_park": 1,
+        "tunnel": int(rng.choice([1, 2])),
+        "bridge": int(rng.choice([1, 2])),
+    }[setting]
     one_way = setting in ("city", "suburb", "tunnel") and rng.uniform() < 0.2
     gap = 0.0
     if setting == "motorway" or (setting == "city" and per_way > 1 and rng.uniform() < 0.5):
@@ -246,9 +261,11 @@ def _land_surface(rng: np.random.Generator, setting: str) -> str:
 
 
 def _building_line(
-    rng: np.random.Generator, setting: str, pavement: tuple[float, float],
+    rng: np.random.Generator,
+    setting: str,
+    pavement: tuple[float, float],
     verge: tuple[float, float],
-) -> float:  # fmt: skip
+) -> float:
     """Distance of building fronts from the carriageway's edge, m."""
     base = max(p + v for p, v in zip(pavement, verge, strict=True))
     if setting == "city":

@@ -27,22 +27,38 @@ from depth_perception.world.mesh import Colour, FloatArray, Mesh, Surface, join
 from depth_perception.world.parts import chain, choose, surface, tubes, unit, varied
 
 GREENS: tuple[Colour, ...] = (
-    (0.10, 0.17, 0.045), (0.07, 0.13, 0.04), (0.14, 0.20, 0.05), (0.06, 0.11, 0.05),
-    (0.11, 0.15, 0.07), (0.16, 0.21, 0.08),
-)  # fmt: skip
+    (0.10, 0.17, 0.045),
+    (0.07, 0.13, 0.04),
+    (0.14, 0.20, 0.05),
+    (0.06, 0.11, 0.05),
+    (0.11, 0.15, 0.07),
+    (0.16, 0.21, 0.08),
+)
 AUTUMN: tuple[Colour, ...] = (
-    (0.42, 0.26, 0.05), (0.38, 0.15, 0.04), (0.30, 0.07, 0.04), (0.26, 0.22, 0.06),
-)  # fmt: skip
+    (0.42, 0.26, 0.05),
+    (0.38, 0.15, 0.04),
+    (0.30, 0.07, 0.04),
+    (0.26, 0.22, 0.06),
+)
 NEEDLES: tuple[Colour, ...] = (
-    (0.05, 0.09, 0.045), (0.04, 0.08, 0.03), (0.07, 0.11, 0.08), (0.07, 0.11, 0.04),
-)  # fmt: skip
+    (0.05, 0.09, 0.045),
+    (0.04, 0.08, 0.03),
+    (0.07, 0.11, 0.08),
+    (0.07, 0.11, 0.04),
+)
 BARKS: tuple[Colour, ...] = (
-    (0.20, 0.16, 0.12), (0.14, 0.11, 0.09), (0.28, 0.25, 0.20), (0.22, 0.20, 0.18),
-)  # fmt: skip
+    (0.20, 0.16, 0.12),
+    (0.14, 0.11, 0.09),
+    (0.28, 0.25, 0.20),
+    (0.22, 0.20, 0.18),
+)
 BLOSSOMS: tuple[Colour, ...] = (
-    (0.70, 0.06, 0.06), (0.80, 0.60, 0.05), (0.75, 0.75, 0.72), (0.45, 0.12, 0.50),
+    (0.70, 0.06, 0.06),
+    (0.80, 0.60, 0.05),
+    (0.75, 0.75, 0.72),
+    (0.45, 0.12, 0.50),
     (0.80, 0.30, 0.40),
-)  # fmt: skip
+)
 
 
 def broadleaf_tree(rng: np.random.Generator, height: float | None = None) -> Mesh:
@@ -236,11 +252,14 @@ def hedge(rng: np.random.Generator, length: float) -> Mesh:
 
     # Leaves all over, as many on each face as it has area.
     n = int(np.clip(75 * length, 80, 1500))
-    face = rng.choice(5, n, p=shares([tall * length, tall * length, 2 * half * length,
-                                       tall * 2 * half, tall * 2 * half]))  # fmt: skip
-    outward = np.array(
-        [[0, 1, 0], [0, -1, 0], [0, 0, 1], [1, 0, 0], [-1, 0, 0]], float
-    )[face]  # fmt: skip
+    face = rng.choice(
+        5,
+        n,
+        p=shares(
+            [tall * length, tall * length, 2 * half * length, tall * 2 * half, tall * 2 * half]
+        ),
+    )
+    outward = np.array([[0, 1, 0], [0, -1, 0], [0, 0, 1], [1, 0, 0], [-1, 0, 0]], float)[face]
     spot = rng.uniform(-1, 1, (n, 3))
     spot = np.where(outward != 0, outward, spot) * [length / 2, half, tall / 2]
     spot += [0, 0, tall / 2] + outward * rng.uniform(0.0, 0.09, (n, 1))

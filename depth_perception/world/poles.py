@@ -20,11 +20,18 @@ WHITE: Colour = (0.75, 0.75, 0.73)
 RED: Colour = (0.58, 0.04, 0.03)
 ORANGE: Colour = (0.80, 0.16, 0.02)
 POSTS: tuple[Colour, ...] = (
-    STEEL, (0.30, 0.31, 0.32), (0.04, 0.05, 0.05), (0.03, 0.08, 0.06), (0.60, 0.60, 0.58),
-)  # fmt: skip
+    STEEL,
+    (0.30, 0.31, 0.32),
+    (0.04, 0.05, 0.05),
+    (0.03, 0.08, 0.06),
+    (0.60, 0.60, 0.58),
+)
 UTILITY_WIRES: tuple[tuple[float, float], ...] = (
-    (-0.85, -0.19), (-0.3, -0.19), (0.3, -0.19), (0.85, -0.19),
-)  # fmt: skip
+    (-0.85, -0.19),
+    (-0.3, -0.19),
+    (0.3, -0.19),
+    (0.85, -0.19),
+)
 """Where a utility pole holds its wires: y, and z from the pole's height. Wires run along x, at
 x = 0.12 in the pole's frame."""
 
@@ -36,14 +43,22 @@ def lamp_post(rng: np.random.Generator) -> Mesh:
     kind = rng.random()
     if kind < 0.6:  # a tall mast; some have a second arm to the other side
         high, reach = rng.uniform(6.5, 10), rng.uniform(0.8, 2.4)
-        parts = [paint.rod((0, 0, -0.1), (0, 0, high), 0.085, 0.05),
-                 paint.rod((0, 0, 0), (0, 0, 1.1), 0.11, 0.10)]  # fmt: skip
+        parts = [
+            paint.rod((0, 0, -0.1), (0, 0, high), 0.085, 0.05),
+            paint.rod((0, 0, 0), (0, 0, 1.1), 0.11, 0.10),
+        ]
         for side in (1, -1)[: 1 + (rng.random() < 0.15)]:
             if rng.random() < 0.5:  # a curved arm
                 turn = np.linspace(0, 1.35, 5)
                 rise = 0.45 * reach
-                path = np.stack([0 * turn, side * reach * (1 - np.cos(turn)) / (1 - np.cos(1.35)),
-                                 high + rise * np.sin(turn)], 1)  # fmt: skip
+                path = np.stack(
+                    [
+                        0 * turn,
+                        side * reach * (1 - np.cos(turn)) / (1 - np.cos(1.35)),
+                        high + rise * np.sin(turn),
+                    ],
+                    1,
+                )
             else:
                 path = np.array([[0, 0, high - 0.1], [0, side * reach, high + 0.12 * reach]])
             parts.append(chain(paint, path, np.linspace(0.045, 0.03, len(path))))
@@ -55,8 +70,10 @@ def lamp_post(rng: np.random.Generator) -> Mesh:
             parts += [head, lens.box((0, y + side * 0.27, z - 0.055), (0.16, 0.4, 0.02))]
         return join(parts)
     high = rng.uniform(3.2, 5.2)
-    parts = [paint.rod((0, 0, -0.1), (0, 0, high), 0.065, 0.04),
-             paint.rod((0, 0, 0), (0, 0, 0.7), 0.095, 0.08)]  # fmt: skip
+    parts = [
+        paint.rod((0, 0, -0.1), (0, 0, high), 0.065, 0.04),
+        paint.rod((0, 0, 0), (0, 0, 0.7), 0.095, 0.08),
+    ]
     if kind < 0.75:  # a globe
         size = rng.uniform(0.18, 0.26)
         parts += [lens.ellipsoid((0, 0, high + size), (size, size, size), around=10, down=6)]

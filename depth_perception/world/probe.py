@@ -67,7 +67,7 @@ def batches(
                 i, k = places[place]
                 one = TrueFrameSet(
                     sets[i].key, (sets[i].cameras[k],), sets[i].ground, sets[i].facts
-                )  # fmt: skip
+                )
                 items.append(_training_item(change(one, rng).cameras[0]))
             yield tuple(torch.from_numpy(np.stack(part)) for part in zip(*items, strict=True))
 
@@ -83,9 +83,12 @@ def _training_item(camera: TrueCamera) -> tuple[NDArray[Any], ...]:
 
 
 def loss_of(
-    logits: torch.Tensor, log_depth: torch.Tensor, road: torch.Tensor, known: torch.Tensor,
+    logits: torch.Tensor,
+    log_depth: torch.Tensor,
+    road: torch.Tensor,
+    known: torch.Tensor,
     depth: torch.Tensor,
-) -> torch.Tensor:  # fmt: skip
+) -> torch.Tensor:
     """Cross entropy of the road, plus the mean absolute error of log depth."""
     wrong = functional.binary_cross_entropy_with_logits(logits, road, reduction="none")
     seen = torch.isfinite(depth)
@@ -141,10 +144,16 @@ def train(
         if step % 100 == 0:
             _say(f"step {step} of {total}: loss {np.mean(losses[-100:]):.3f}")
     facts = {
-        "data": str(data), "arguments": reader.manifest["arguments"], "sets": len(sets),
-        "images": images, "steps": total, "batch": batch, "seed": seed,
-        "seconds": round(time.monotonic() - begun, 1), "loss": float(np.mean(losses[-100:])),
-    }  # fmt: skip
+        "data": str(data),
+        "arguments": reader.manifest["arguments"],
+        "sets": len(sets),
+        "images": images,
+        "steps": total,
+        "batch": batch,
+        "seed": seed,
+        "seconds": round(time.monotonic() - begun, 1),
+        "loss": float(np.mean(losses[-100:])),
+    }
     return network.eval(), facts
 
 
@@ -163,9 +172,11 @@ def working_size(width: int, height: int) -> tuple[int, int]:
 
 @torch.no_grad()
 def predict(
-    network: ProbeNetwork, image: NDArray[np.uint8], model: CameraModel,
+    network: ProbeNetwork,
+    image: NDArray[np.uint8],
+    model: CameraModel,
     T_base_camera: NDArray[np.float64],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:  # fmt: skip
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Probability of road and depth in metres, (h, w) each, of an image (H, W, 3) uint8 BGR."""
     size = working_size(model.width, model.height)
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
@@ -202,9 +213,7 @@ def evaluate_bag(network: ProbeNetwork, bag: Path, pictures: Path, sets: int = 3
     counts: dict[str, NDArray[np.int64]] = {}
     depth, road = [], []
     with BagReader(bag, parameters) as reader, BagReader(bag, parameters) as beside:
-        window = ScanWindow(
-            beside.clouds(), reader.tree, reader.rig.base_frame, TruthProtocol()
-        )  # fmt: skip
+        window = ScanWindow(beside.clouds(), reader.tree, reader.rig.base_frame, TruthProtocol())
         frame_sets = list(reader.frame_sets())
         pictured = set(np.linspace(0, len(frame_sets) - 1, sets).astype(int).tolist())
         for number, frame_set in enumerate(frame_sets):
@@ -289,9 +298,12 @@ def _depth_scores(metres: NDArray[np.float32], truth: Any, model: CameraModel) -
 
 
 def _picture(
-    image: NDArray[np.uint8], agreement: NDArray[np.uint8] | None, metres: NDArray[np.float32],
-    truth: Any, model: CameraModel,
-) -> NDArray[np.uint8]:  # fmt: skip
+    image: NDArray[np.uint8],
+    agreement: NDArray[np.uint8] | None,
+    metres: NDArray[np.float32],
+    truth: Any,
+    model: CameraModel,
+) -> NDArray[np.uint8]:
     size = (480, round(480 * image.shape[0] / image.shape[1]))
     shown = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     if agreement is not None:

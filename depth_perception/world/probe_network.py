@@ -134,10 +134,13 @@ def _pad_inside(trunk: nn.Module) -> None:
 def _fuse(channels: int, width: int) -> nn.Module:
     """Two convolutions; the first one narrows. Leaky: with ReLU all features died on the road."""
     return nn.Sequential(
-        nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width), nn.LeakyReLU(0.1, True),
-        nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width),
+        nn.Conv2d(channels, width, 1, bias=False),
+        nn.BatchNorm2d(width),
         nn.LeakyReLU(0.1, True),
-    )  # fmt: skip
+        nn.Conv2d(width, width, 3, padding=1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.LeakyReLU(0.1, True),
+    )
 
 
 def save_network(path: str | Path, network: ProbeNetwork, facts: dict[str, Any]) -> None:

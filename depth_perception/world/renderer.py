@@ -121,9 +121,14 @@ class Renderer:
     """
 
     def __init__(
-        self, still: Mesh, ground: GroundPicture, textures: NDArray[np.uint8], *, device: str = "",
+        self,
+        still: Mesh,
+        ground: GroundPicture,
+        textures: NDArray[np.uint8],
+        *,
+        device: str = "",
         tracer: str = "",
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._wp = warp()
         # Only here, so that the package can be read where Warp is not installed.
         self._kernels: Any = importlib.import_module("depth_perception.world.kernels")
@@ -147,9 +152,14 @@ class Renderer:
         self._loaded = True
 
     def view(
-        self, camera: CameraModel, T_odom_camera: FloatArray, sky: Sky, *, seed: int = 0,
+        self,
+        camera: CameraModel,
+        T_odom_camera: FloatArray,
+        sky: Sky,
+        *,
+        seed: int = 0,
         samples: int = 1,
-    ) -> View:  # fmt: skip
+    ) -> View:
         """Render one image.
 
         Args:
@@ -197,17 +207,31 @@ class Renderer:
         label = wp.empty(n, dtype=wp.uint8, device=self.device)
         strength = wp.empty(n, dtype=wp.float32, device=self.device)
         self._launch(
-            "measure", n, self._triangles.body, self._looks, wp.vec3(*map(float, origin)), rays,
-            *hits, label, strength,
-        )  # fmt: skip
+            "measure",
+            n,
+            self._triangles.body,
+            self._looks,
+            wp.vec3(*map(float, origin)),
+            rays,
+            *hits,
+            label,
+            strength,
+        )
         distance = hits[0].numpy()
         distance = np.where(distance >= FAR, np.inf, distance).astype(np.float32)
         return distance, label.numpy(), strength.numpy()
 
     def _trace(
-        self, rays: Any, axis: Any, pixel: float, T: FloatArray, sky: Sky, seed: int, share: float,
+        self,
+        rays: Any,
+        axis: Any,
+        pixel: float,
+        T: FloatArray,
+        sky: Sky,
+        seed: int,
+        share: float,
         radiance: Any,
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> dict[str, Any]:
         """Add a share of a view's light to `radiance`; return its truth, arrays on the device."""
         wp, (height, width) = self._wp, radiance.shape
         n = height * width
@@ -219,9 +243,14 @@ class Renderer:
         origin = self._array(np.asarray(T, np.float32)[None, :3, 3], wp.vec3)
         # One block of memory each, as they outlive this view.
         kinds = {
-            "depth": wp.float32, "label": wp.uint8, "instance": wp.int32, "normal": wp.vec3,
-            "albedo": wp.vec3, "shading": wp.vec3, "mirror": wp.float32,
-        }  # fmt: skip
+            "depth": wp.float32,
+            "label": wp.uint8,
+            "instance": wp.int32,
+            "normal": wp.vec3,
+            "albedo": wp.vec3,
+            "shading": wp.vec3,
+            "mirror": wp.float32,
+        }
         out = {
             name: wp.empty((height, width), dtype=dtype, device=self.device)
             for name, dtype in kinds.items()
@@ -230,25 +259,69 @@ class Renderer:
         self._launch("aim", n, rays, pose, s.directions)
         self._tracer.nearest(origin, s.directions, *s.hits)
         self._launch(
-            "look", n, body, looks, light, wp.vec3(*map(float, T[:3, 3])), s.directions, *s.hits,
-            pixel, width, wp.uint32(seed & 0x7FFFFFFF), flat["label"], flat["instance"],
-            s.normals, flat["albedo"], flat["mirror"], s.shine, s.positions, s.to_sun,
-            s.sky_positions, s.to_sky, s.to_mirror,
-        )  # fmt: skip
+            "look",
+            n,
+            body,
+            looks,
+            light,
+            wp.vec3(*map(float, T[:3, 3])),
+            s.directions,
+            *s.hits,
+            pixel,
+            width,
+            wp.uint32(seed & 0x7FFFFFFF),
+            flat["label"],
+            flat["instance"],
+            s.normals,
+            flat["albedo"],
+            flat["mirror"],
+            s.shine,
+            s.positions,
+            s.to_sun,
+            s.sky_positions,
+            s.to_sky,
+            s.to_mirror,
+        )
         self._tracer.occluded(s.positions, s.to_sun, SUN_REACH, s.sun_hidden)
         self._tracer.occluded(s.sky_positions, s.to_sky, HIDDEN_REACH, s.sky_hidden, coherent=False)
         self._tracer.nearest(s.positions, s.to_mirror, *s.mirror_hits)
         self._launch(
-            "mirrored", n, body, looks, light, s.positions, s.to_mirror, *s.mirror_hits, pixel,
-            flat["mirror"], s.shine,
-        )  # fmt: skip
+            "mirrored",
+            n,
+            body,
+            looks,
+            light,
+            s.positions,
+            s.to_mirror,
+            *s.mirror_hits,
+            pixel,
+            flat["mirror"],
+            s.shine,
+        )
         self._launch("lighten", n, light, s.to_sun, s.sun_hidden, s.normals, s.direct)
         self._launch("spread", len(s.sums), s.to_sky, s.sky_hidden, width, s.sums)
         self._launch(
-            "combine", n, light, self._air(sky), pose, width, height, axis, s.hits[0], s.direct,
-            s.sums, s.normals, flat["albedo"], flat["mirror"], s.shine, share, flat["depth"],
-            flat["normal"], flat["shading"], radiance.flatten(),
-        )  # fmt: skip
+            "combine",
+            n,
+            light,
+            self._air(sky),
+            pose,
+            width,
+            height,
+            axis,
+            s.hits[0],
+            s.direct,
+            s.sums,
+            s.normals,
+            flat["albedo"],
+            flat["mirror"],
+            s.shine,
+            share,
+            flat["depth"],
+            flat["normal"],
+            flat["shading"],
+            radiance.flatten(),
+        )
         return out
 
     def _launch(self, kernel: str, dim: int, *inputs: Any) -> None:
@@ -273,8 +346,9 @@ class Renderer:
         rays = camera.lift(np.stack([u, v], -1)).reshape(-1, 3)
         rays /= np.linalg.norm(rays, axis=1, keepdims=True)
         on_device, axis = (
-            self._array(rays, self._wp.vec3), self._array(rays[:, 2], self._wp.float32)
-        )  # fmt: skip
+            self._array(rays, self._wp.vec3),
+            self._array(rays[:, 2], self._wp.float32),
+        )
         entry = (on_device, axis, float(1.0 / camera.K[0, 0]))
         if centred:
             self._rays[id(camera)] = (camera, *entry)
@@ -315,9 +389,10 @@ class Renderer:
 def _hits(wp: Any, device: str, n: int) -> tuple[Any, Any, Any]:
     """Memory for what `Tracer.nearest` writes about n rays."""
     return (
-        wp.empty(n, dtype=wp.float32, device=device), wp.empty(n, dtype=wp.int32, device=device),
+        wp.empty(n, dtype=wp.float32, device=device),
+        wp.empty(n, dtype=wp.int32, device=device),
         wp.empty(n, dtype=wp.vec2, device=device),
-    )  # fmt: skip
+    )
 
 
 class _Stages:

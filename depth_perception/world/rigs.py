@@ -159,27 +159,69 @@ class _Kind:
 
 
 _KINDS: dict[str, _Kind] = {
-    "nuscenes": _Kind(_NUSCENES, 16 / 9, "/{camera}/image_raw/compressed", 12.0,
-                      (0.94, 1.84, -30.67, 10.67, 32, 1084, 100.0), 0.3),
-    "ddad": _Kind(_DDAD, 1936 / 1216, "/{camera}/image_rect/compressed", 10.0,
-                  (1.0, 1.95, -25.0, 15.0, 64, 1440, 200.0), 0.8),
-    "kitti": _Kind(_KITTI, 1242 / 375, "/{camera}/image_rect/compressed", 10.0,
-                   (1.0, 1.73, -24.8, 2.0, 64, 1800, 120.0), 0.15),
-    "waymo": _Kind(_WAYMO, 1.5, "/{camera}/image_raw/compressed", 10.0,
-                   (1.43, 2.18, -17.6, 2.4, 64, 1800, 75.0), 0.3),
-    "fisheye": _Kind(_FISHEYE, 1.5, "/{camera}/image_raw/compressed", 10.0,
-                     (1.2, 1.9, -25.0, 15.0, 32, 1024, 100.0), 0.0, fisheye=True),
-    "robot": _Kind(_ROBOT, 4 / 3, "/{camera}/image_raw/compressed", 10.0,
-                   (0.0, 0.6, -15.0, 15.0, 16, 900, 60.0), 0.15, vehicle=False),
-}  # fmt: skip
+    "nuscenes": _Kind(
+        _NUSCENES,
+        16 / 9,
+        "/{camera}/image_raw/compressed",
+        12.0,
+        (0.94, 1.84, -30.67, 10.67, 32, 1084, 100.0),
+        0.3,
+    ),
+    "ddad": _Kind(
+        _DDAD,
+        1936 / 1216,
+        "/{camera}/image_rect/compressed",
+        10.0,
+        (1.0, 1.95, -25.0, 15.0, 64, 1440, 200.0),
+        0.8,
+    ),
+    "kitti": _Kind(
+        _KITTI,
+        1242 / 375,
+        "/{camera}/image_rect/compressed",
+        10.0,
+        (1.0, 1.73, -24.8, 2.0, 64, 1800, 120.0),
+        0.15,
+    ),
+    "waymo": _Kind(
+        _WAYMO,
+        1.5,
+        "/{camera}/image_raw/compressed",
+        10.0,
+        (1.43, 2.18, -17.6, 2.4, 64, 1800, 75.0),
+        0.3,
+    ),
+    "fisheye": _Kind(
+        _FISHEYE,
+        1.5,
+        "/{camera}/image_raw/compressed",
+        10.0,
+        (1.2, 1.9, -25.0, 15.0, 32, 1024, 100.0),
+        0.0,
+        fisheye=True,
+    ),
+    "robot": _Kind(
+        _ROBOT,
+        4 / 3,
+        "/{camera}/image_raw/compressed",
+        10.0,
+        (0.0, 0.6, -15.0, 15.0, 16, 900, 60.0),
+        0.15,
+        vehicle=False,
+    ),
+}
 RIGS = tuple(_KINDS)
 """Names of the families of rigs."""
 
 
 def make_rig(
-    name: str = "nuscenes", *, width: int = 640, height: int = 0, seed: int | None = None,
+    name: str = "nuscenes",
+    *,
+    width: int = 640,
+    height: int = 0,
+    seed: int | None = None,
     miscalibration: float = 0.0,
-) -> WorldRig:  # fmt: skip
+) -> WorldRig:
     """Make a rig.
 
     Args:
@@ -216,9 +258,13 @@ def make_rig(
         label, x, y, z, yaw, pitch, roll, field, delay = kind.rows[i]
         own = rng.normal(0, [0.06, 0.06, 0.05, 3.0, 0.8, 0.5]) if vary else np.zeros(6)
         T = mounting(
-            x + own[0], y + own[1], max(z + lift + own[2], 0.25), yaw + own[3],
-            pitch + common[0] + own[4], roll + common[1] + own[5],
-        )  # fmt: skip
+            x + own[0],
+            y + own[1],
+            max(z + lift + own[2], 0.25),
+            yaw + own[3],
+            pitch + common[0] + own[4],
+            roll + common[1] + own[5],
+        )
         model = _camera_model(width, height, field * (1 / zoom), lens, kind.fisheye)
         wrong = np.eye(4)
         angles = rng.normal(0, miscalibration, 3) if miscalibration else np.zeros(3)
@@ -331,12 +377,13 @@ def _without_camera_boxes(mesh: Mesh, cameras: list[RigCamera]) -> Mesh | None:
     for camera in cameras:
         eye = camera.T_base_camera[:3, 3]
         near = np.minimum(
-            np.linalg.norm(centre - eye, axis=1),
-            np.linalg.norm(corners - eye, axis=2).min(axis=1),
+            np.linalg.norm(centre - eye, axis=1), np.linalg.norm(corners - eye, axis=2).min(axis=1)
         )
         keep &= near > 0.12
     if not keep.any():
         return None
-    chosen = {name: getattr(mesh, name)[keep] for name in ("triangles", "material", "tint", "label",
-                                                           "instance")}  # fmt: skip
+    chosen = {
+        name: getattr(mesh, name)[keep]
+        for name in ("triangles", "material", "tint", "label", "instance")
+    }
     return replace(mesh, **chosen)

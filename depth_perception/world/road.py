@@ -97,9 +97,13 @@ def make_spine(
     c, si = np.cos(-turn), np.sin(-turn)
     x, y = x - x[zero], y - y[zero]
     return Spine(
-        start, c * x - si * y, si * x + c * y, z - z[zero], heading - turn,
+        start,
+        c * x - si * y,
+        si * x + c * y,
+        z - z[zero],
+        heading - turn,
         _waves(rng, s, 150.0, 500.0) * bank,
-    )  # fmt: skip
+    )
 
 
 def with_crest(spine: Spine, rng: np.random.Generator, setting: str) -> Spine:

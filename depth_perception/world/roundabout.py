@@ -37,9 +37,7 @@ def with_roundabout(plan: StreetPlan, rng: np.random.Generator, end: float) -> S
     arms = tuple(SideRoad(s, side, float(rng.uniform(5.0, 7.0)), 4.0) for side in sides)
     kept = tuple(r for r in plan.shape.side_roads if abs(r.s - s) > made.length + r.width + 12.0)
     yards = tuple(y for y in plan.yards if abs(y.middle - s) > made.length + y.last - y.first + 8.0)
-    shape = replace(
-        plan.shape, side_roads=kept + arms, roundabout=made, dips=kerb_dips(yards)
-    )  # fmt: skip
+    shape = replace(plan.shape, side_roads=kept + arms, roundabout=made, dips=kerb_dips(yards))
     crossings = tuple(c for c in plan.crossings if abs(c - s) > made.length + 4.0)
     return replace(plan, shape=shape, crossings=crossings, yards=yards, tracks=())
 

@@ -47,18 +47,22 @@ class SensorSuite:
     def __init__(self, drive: Drive, rig: WorldRig, *, device: str = "", tracer: str = "") -> None:
         self.drive, self.rig = drive, rig
         self._renderer = Renderer(
-            drive.still, drive.picture, _textures(drive.seed % TEXTURE_SETS), device=device,
+            drive.still,
+            drive.picture,
+            _textures(drive.seed % TEXTURE_SETS),
+            device=device,
             tracer=tracer,
-        )  # fmt: skip
+        )
         rng = np.random.default_rng([drive.seed, 23])
         make = draw_sensor(rng)
         self._sensors = {
             camera.name: replace(
-                make, exposure=make.exposure * float(np.exp(rng.normal(0, 0.06))),
+                make,
+                exposure=make.exposure * float(np.exp(rng.normal(0, 0.06))),
                 dirt_seed=int(rng.integers(1 << 30)),
             )
             for camera in rig.cameras
-        }  # fmt: skip
+        }
         self._time: float | None = None
 
     @property
@@ -79,9 +83,14 @@ class SensorSuite:
         return self._renderer.view(camera.model, T, self.drive.sky, seed=seed, samples=samples)
 
     def picture(
-        self, camera: RigCamera, view: View, time: float, *, sensor: Sensor | None = None,
+        self,
+        camera: RigCamera,
+        view: View,
+        time: float,
+        *,
+        sensor: Sensor | None = None,
         jpeg: bool = True,
-    ) -> NDArray[np.uint8]:  # fmt: skip
+    ) -> NDArray[np.uint8]:
         """Make the camera's 8-bit BGR picture (H, W, 3) of a view.
 
         Args:
@@ -99,9 +108,12 @@ class SensorSuite:
         smear = self.drive.speed * 0.008 / 8.0 * across * camera.model.K[0, 0]
         rng = np.random.default_rng(_seed(self.drive.seed, camera.name, time) + 1)
         return develop(
-            view.radiance, replace(sensor, smear=smear), rng, rain=self.drive.sky.rain,
+            view.radiance,
+            replace(sensor, smear=smear),
+            rng,
+            rain=self.drive.sky.rain,
             exposure=automatic_exposure(view.radiance),
-        )  # fmt: skip
+        )
 
     def jpeg_quality(self, camera: RigCamera) -> int:
         """Quality with which the camera compresses its pictures, 1 to 100."""
@@ -119,11 +131,12 @@ class SensorSuite:
         azimuth = np.linspace(np.pi, -np.pi, lidar.columns, endpoint=False)[None, :]
         beams = np.stack(
             np.broadcast_arrays(
-                np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth),
+                np.cos(elevation) * np.cos(azimuth),
+                np.cos(elevation) * np.sin(azimuth),
                 np.sin(elevation),
             ),
             axis=-1,
-        ).reshape(-1, 3)  # fmt: skip
+        ).reshape(-1, 3)
         T = self.drive.ego_pose(time) @ lidar.T_base_lidar
         distance, label, strength = self._renderer.measure(T[:3, 3], beams @ T[:3, :3].T)
         rng = np.random.default_rng(_seed(self.drive.seed, lidar.name, time))

@@ -103,15 +103,19 @@ def describe(sample: TrueFrameSet) -> dict[str, Any]:
         "ground": {"normal": sample.ground.normal.tolist(), "height": sample.ground.height},
         "cameras": [
             {
-                "name": c.name, "width": c.model.width, "height": c.model.height,
-                "distortion_model": c.model.distortion_model, "K": c.model.K.tolist(),
-                "D": c.model.D.tolist(), "T_base_camera": np.asarray(c.T_base_camera).tolist(),
+                "name": c.name,
+                "width": c.model.width,
+                "height": c.model.height,
+                "distortion_model": c.model.distortion_model,
+                "K": c.model.K.tolist(),
+                "D": c.model.D.tolist(),
+                "T_base_camera": np.asarray(c.T_base_camera).tolist(),
                 "T_base_calibrated": np.asarray(c.T_base_calibrated).tolist(),
                 "layers": sorted(c.layers),
             }
             for c in sample.cameras
         ],
-    }  # fmt: skip
+    }
 
 
 def encode_depth(depth: NDArray[np.floating]) -> NDArray[np.uint16]:
@@ -140,8 +144,9 @@ def _encode_layer(name: str, values: NDArray[Any]) -> NDArray[Any]:
     if values.max(initial=0) > 65535 or values.min(initial=0) < 0:
         raise DatasetError(
             f"instance id {int(values.max())} does not fit into 16 bits",
-            expected="0 to 65535", fix="leave 'instance' out of truth",
-        )  # fmt: skip
+            expected="0 to 65535",
+            fix="leave 'instance' out of truth",
+        )
     return values.astype(np.uint16)
 
 
@@ -218,18 +223,20 @@ def decode_set(
             decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if decoded is None:
             raise DatasetError(
-                f"{where}: '{name}' is absent or damaged", expected="a picture",
+                f"{where}: '{name}' is absent or damaged",
+                expected="a picture",
                 fix="delete the shard and run write_dataset again with the same arguments",
-            )  # fmt: skip
+            )
         return decoded
 
     try:
         facts = json.loads(members["json"])
     except (KeyError, ValueError) as error:
         raise DatasetError(
-            f"{where}: its JSON is absent or damaged ({error})", expected="the set's description",
+            f"{where}: its JSON is absent or damaged ({error})",
+            expected="the set's description",
             fix="delete the shard and run write_dataset again with the same arguments",
-        ) from None  # fmt: skip
+        ) from None
     cameras = []
     listed = facts.pop("cameras")
     for i in choose(len(listed)):
@@ -237,12 +244,16 @@ def decode_set(
         model = CameraModel(c["width"], c["height"], c["K"], c["D"], c["distortion_model"])
         cameras.append(
             TrueCamera(
-                c["name"], model, np.array(c["T_base_camera"]), np.array(c["T_base_calibrated"]),
-                picture(f"{i}.jpg"), decode_depth(picture(f"{i}.depth.png")),
+                c["name"],
+                model,
+                np.array(c["T_base_camera"]),
+                np.array(c["T_base_calibrated"]),
+                picture(f"{i}.jpg"),
+                decode_depth(picture(f"{i}.depth.png")),
                 picture(f"{i}.label.png"),
                 {name: _decode_layer(name, picture(f"{i}.{name}.png")) for name in c["layers"]},
             )
-        )  # fmt: skip
+        )
     plane = facts.pop("ground")
     ground = GroundPlane(np.array(plane["normal"]), plane["height"], source="external")
     return TrueFrameSet(facts.pop("key"), tuple(cameras), ground, facts)
@@ -259,21 +270,24 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text())
     except FileNotFoundError:
         raise DatasetError(
-            f"'{folder}' has no {MANIFEST}", expected="a folder that write_dataset made",
+            f"'{folder}' has no {MANIFEST}",
+            expected="a folder that write_dataset made",
             fix="correct the path, or make the data set",
-        ) from None  # fmt: skip
+        ) from None
     except ValueError as error:
         raise DatasetError(
-            f"'{path}' is damaged ({error})", expected="JSON",
+            f"'{path}' is damaged ({error})",
+            expected="JSON",
             fix="delete the folder and make the data set again",
-        ) from None  # fmt: skip
+        ) from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DatasetError(f"'{path}' is of another kind", expected=f"format '{FORMAT}'")
     if manifest.get("version") != FORMAT_VERSION:
         raise DatasetError(
             f"'{path}' has format version {manifest.get('version')}",
-            expected=f"{FORMAT_VERSION}", fix="make the data set again with this package",
-        )  # fmt: skip
+            expected=f"{FORMAT_VERSION}",
+            fix="make the data set again with this package",
+        )
     return manifest
 
 
@@ -297,9 +311,10 @@ class ShardReader:
             if size != entry["bytes"]:
                 seen = "is absent" if size < 0 else f"has {size} bytes"
                 raise DatasetError(
-                    f"shard '{path}' {seen}", expected=f"{entry['bytes']} bytes",
+                    f"shard '{path}' {seen}",
+                    expected=f"{entry['bytes']} bytes",
                     fix="run write_dataset again with the same arguments: it makes it anew",
-                )  # fmt: skip
+                )
             self._shards.append((path, int(entry["sets"])))
         self._ends = np.cumsum([count for _, count in self._shards])
         self._index: dict[int, list[dict[str, tuple[int, int]]]] = {}
@@ -387,6 +402,7 @@ def _members(path: Path) -> list[dict[str, tuple[int, int]]]:
 
 def _damaged(path: Path, why: str) -> DatasetError:
     return DatasetError(
-        f"shard '{path}' is damaged: {why}", expected="a whole tar file",
+        f"shard '{path}' is damaged: {why}",
+        expected="a whole tar file",
         fix="delete it and run write_dataset again with the same arguments",
-    )  # fmt: skip
+    )

@@ -24,9 +24,14 @@ from depth_perception.world.labels import FENCE
 from depth_perception.world.mesh import Colour, Mesh, Surface, join
 
 _CLADDING: tuple[Colour, ...] = (
-    (0.55, 0.56, 0.57), (0.35, 0.37, 0.39), (0.12, 0.18, 0.30), (0.62, 0.60, 0.54),
-    (0.15, 0.25, 0.20), (0.40, 0.12, 0.09), (0.72, 0.72, 0.71),
-)  # fmt: skip
+    (0.55, 0.56, 0.57),
+    (0.35, 0.37, 0.39),
+    (0.12, 0.18, 0.30),
+    (0.62, 0.60, 0.54),
+    (0.15, 0.25, 0.20),
+    (0.40, 0.12, 0.09),
+    (0.72, 0.72, 0.71),
+)
 
 
 def industrial(rng: np.random.Generator, width: float, depth: float) -> Mesh:
@@ -191,9 +196,13 @@ def garage(rng: np.random.Generator) -> Mesh:
 
 
 _BANDS: tuple[Colour, ...] = (
-    (0.62, 0.05, 0.04), (0.04, 0.14, 0.45), (0.75, 0.58, 0.05), (0.05, 0.28, 0.13),
-    (0.75, 0.75, 0.73), (0.85, 0.30, 0.03),
-)  # fmt: skip
+    (0.62, 0.05, 0.04),
+    (0.04, 0.14, 0.45),
+    (0.75, 0.58, 0.05),
+    (0.05, 0.28, 0.13),
+    (0.75, 0.75, 0.73),
+    (0.85, 0.30, 0.03),
+)
 
 
 def canopy(rng: np.random.Generator) -> Mesh:

@@ -101,9 +101,12 @@ def _display(
 
 
 def _door(
-    canvas: FloatImage, rng: np.random.Generator, x: float, y: tuple[float, float],
+    canvas: FloatImage,
+    rng: np.random.Generator,
+    x: float,
+    y: tuple[float, float],
     colour: NDArray[np.floating],
-) -> None:  # fmt: skip
+) -> None:
     """Paint a door of 1 m, most of it glass."""
     fill(canvas, (x - 0.04, x + 1.04), y, 0.04)
     top = min(y[0] + 2.1, y[1])
@@ -116,9 +119,12 @@ def _door(
 
 
 def _fascia(
-    canvas: FloatImage, rng: np.random.Generator, x: tuple[float, float], y: tuple[float, float],
+    canvas: FloatImage,
+    rng: np.random.Generator,
+    x: tuple[float, float],
+    y: tuple[float, float],
     colour: NDArray[np.floating],
-) -> None:  # fmt: skip
+) -> None:
     """Paint the board over a shop, with marks that look like letters from afar."""
     board = colour if rng.random() < 0.5 else _paint_colour(rng)
     fill(canvas, x, y, board)

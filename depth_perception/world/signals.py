@@ -28,15 +28,32 @@ STEEL: Colour = (0.45, 0.46, 0.47)
 
 # Strokes of block letters in a cell 1 wide and 2 high: (right, up, width, height) of each.
 _SEGMENTS: dict[str, tuple[float, float, float, float]] = {
-    "a": (0.5, 1.9, 1.0, 0.26), "b": (0.9, 1.5, 0.24, 1.0), "c": (0.9, 0.5, 0.24, 1.0),
-    "d": (0.5, 0.1, 1.0, 0.26), "e": (0.1, 0.5, 0.24, 1.0), "f": (0.1, 1.5, 0.24, 1.0),
-    "g": (0.5, 1.0, 1.0, 0.26), "i": (0.5, 1.0, 0.24, 2.0),
-}  # fmt: skip
+    "a": (0.5, 1.9, 1.0, 0.26),
+    "b": (0.9, 1.5, 0.24, 1.0),
+    "c": (0.9, 0.5, 0.24, 1.0),
+    "d": (0.5, 0.1, 1.0, 0.26),
+    "e": (0.1, 0.5, 0.24, 1.0),
+    "f": (0.1, 1.5, 0.24, 1.0),
+    "g": (0.5, 1.0, 1.0, 0.26),
+    "i": (0.5, 1.0, 0.24, 2.0),
+}
 _LETTERS = {
-    "0": "abcdef", "1": "bc", "2": "abged", "3": "abgcd", "4": "fgbc", "5": "afgcd",
-    "6": "afgecd", "7": "abc", "8": "abcdefg", "9": "abcdfg", "S": "afgcd", "T": "ai",
-    "O": "abcdef", "P": "abfeg", "H": "bcefg",
-}  # fmt: skip
+    "0": "abcdef",
+    "1": "bc",
+    "2": "abged",
+    "3": "abgcd",
+    "4": "fgbc",
+    "5": "afgcd",
+    "6": "afgecd",
+    "7": "abc",
+    "8": "abcdefg",
+    "9": "abcdfg",
+    "S": "afgcd",
+    "T": "ai",
+    "O": "abcdef",
+    "P": "abfeg",
+    "H": "bcefg",
+}
 
 
 def traffic_light(rng: np.random.Generator) -> Mesh:
@@ -51,8 +68,13 @@ def traffic_light(rng: np.random.Generator) -> Mesh:
     if rng.random() < 0.45:  # a head on an arm as well
         reach, high = rng.uniform(3.0, 6.5), rng.uniform(5.6, 6.4)
         bend = min(0.8, 0.3 * reach)
-        path = [[0, 0, -0.1], [0, 0, high - bend], [0, 0.3 * bend, high - 0.25 * bend],
-                [0, bend, high], [0, reach, high + 0.1]]  # fmt: skip
+        path = [
+            [0, 0, -0.1],
+            [0, 0, high - bend],
+            [0, 0.3 * bend, high - 0.25 * bend],
+            [0, bend, high],
+            [0, reach, high + 0.1],
+        ]
         parts.append(chain(pole, path, [0.11, 0.09, 0.08, 0.075, 0.05], sides=8))
         for y in (reach - 0.25, 0.5 * reach)[: 1 + (reach > 4.5)]:
             parts.append(_head((-0.2, y, high - 0.55), housing, lit, board))
@@ -127,8 +149,10 @@ def billboard(rng: np.random.Generator) -> Mesh:
     kind = rng.integers(3)
     if kind == 0:  # a hoarding
         wide, tall, bottom = rng.uniform(3.4, 5.5), rng.uniform(2.3, 3.0), rng.uniform(0.6, 2.2)
-        legs = [leg.box((0.15, y, (bottom + tall) / 2 - 0.05), (0.12, 0.12, bottom + tall - 0.1))
-                for y in (-0.35 * wide, 0.35 * wide)]  # fmt: skip
+        legs = [
+            leg.box((0.15, y, (bottom + tall) / 2 - 0.05), (0.12, 0.12, bottom + tall - 0.1))
+            for y in (-0.35 * wide, 0.35 * wide)
+        ]
     elif kind == 1:  # a city light poster
         wide, tall, bottom = 1.3, 1.9, rng.uniform(0.4, 0.7)
         legs = [leg.box((0.05, 0, bottom / 2), (0.16, 0.7, bottom + 0.1))]
@@ -138,13 +162,21 @@ def billboard(rng: np.random.Generator) -> Mesh:
     middle = bottom + tall / 2
     parts = [*legs, frame.box((0.05, 0, middle), (0.2, wide, tall))]
     paper = varied(rng, _bright(rng))
-    parts.append(_face(surface("plain", paper, FENCE), _rectangle(wide - 0.16, tall - 0.16),
-                       -0.056, (0, middle)))  # fmt: skip
+    parts.append(
+        _face(
+            surface("plain", paper, FENCE),
+            _rectangle(wide - 0.16, tall - 0.16),
+            -0.056,
+            (0, middle),
+        )
+    )
     # A picture: patches of colour, then lines of writing.
     for layer in range(int(rng.integers(3, 6))):
         w, h = wide * rng.uniform(0.15, 0.6), tall * rng.uniform(0.08, 0.5)
-        at = (rng.uniform(-0.45, 0.45) * (wide - w - 0.2),
-              middle + rng.uniform(-0.45, 0.45) * (tall - h - 0.2))  # fmt: skip
+        at = (
+            rng.uniform(-0.45, 0.45) * (wide - w - 0.2),
+            middle + rng.uniform(-0.45, 0.45) * (tall - h - 0.2),
+        )
         outline = _circle(min(w, h) / 2, 10) if rng.random() < 0.3 else _rectangle(w, h)
         patch = surface("plain", varied(rng, _bright(rng)), FENCE)
         parts.append(_face(patch, outline, -0.06 - 0.004 * layer, at))
@@ -224,12 +256,21 @@ def _plate(rng: np.random.Generator, height: float, size: float) -> Mesh:
     if kind == 11:
         return square.show(BLUE, WHITE, _text("P", 1.25), WHITE, inner=0.94)
     if kind == 12:  # a crossing for people on foot
-        figure = [_bar(0, 0.0, 0.16, 0.4), _bar(-0.12, -0.28, 0.1, 0.3),
-                  _bar(0.12, -0.28, 0.1, 0.3), _circle(0.09, 6) + [0, 0.3]]  # fmt: skip
+        figure = [
+            _bar(0, 0.0, 0.16, 0.4),
+            _bar(-0.12, -0.28, 0.1, 0.3),
+            _bar(0.12, -0.28, 0.1, 0.3),
+            _circle(0.09, 6) + [0, 0.3],
+        ]
         triangle = (_triangle(1.65) - [0, 0.1], WHITE)
-        return join([square.show(BLUE, WHITE, [triangle], inner=0.95),
-                     _Board(height, 0.02 * square.outline, size * 0.9).show(
-                         WHITE, BLACK, figure, x=-0.006)])  # fmt: skip
+        return join(
+            [
+                square.show(BLUE, WHITE, [triangle], inner=0.95),
+                _Board(height, 0.02 * square.outline, size * 0.9).show(
+                    WHITE, BLACK, figure, x=-0.006
+                ),
+            ]
+        )
     if kind == 13:  # a road with priority, or an American warning
         if rng.random() < 0.5:
             return diamond.show(YELLOW, WHITE, [], inner=0.72)
@@ -294,8 +335,9 @@ def _head(at: Sequence[float], housing: Colour, lit: int, board: bool) -> Mesh:
         parts.append(_face(lens, _circle(0.105, 10), x - 0.104, (-y, up)))
         # The visor: a half tube, whose inside is a little narrower than its outside.
         angle = np.linspace(-0.3, np.pi + 0.3, 6)
-        rim = np.stack([0 * angle + x - 0.10, y + 0.125 * np.cos(angle),
-                        up + 0.125 * np.sin(angle)], 1)  # fmt: skip
+        rim = np.stack(
+            [0 * angle + x - 0.10, y + 0.125 * np.cos(angle), up + 0.125 * np.sin(angle)], 1
+        )
         hood = rim - [0.18, 0, 0]
         hood[[0, -1], 0] = x - 0.12  # cut back at its lower corners
         parts.append(box.loft([hood, rim], closed=False))
@@ -327,8 +369,10 @@ def _face(skin: Surface, outline: ArrayLike, x: float, middle: ArrayLike) -> Mes
 def _slab(skin: Surface, outline: FloatArray, x: float, thick: float, middle: ArrayLike) -> Mesh:
     """A flat convex plate of some thickness about x, without its front."""
     p = outline + np.asarray(middle, float)
-    rings = [np.column_stack([np.full(len(p), at), -p[:, 0], p[:, 1]])
-             for at in (x + thick / 2, x - thick / 2)]  # fmt: skip
+    rings = [
+        np.column_stack([np.full(len(p), at), -p[:, 0], p[:, 1]])
+        for at in (x + thick / 2, x - thick / 2)
+    ]
     return join([skin.loft(rings, smooth=False), skin.fan(rings[0][::-1]), skin.fan(rings[1])])
 
 
@@ -373,6 +417,17 @@ def _text(letters: str, height: float) -> list[FloatArray]:
 
 
 def _bright(rng: np.random.Generator) -> Colour:
-    colours = (WHITE, RED, BLUE, GREEN, YELLOW, BLACK, (0.75, 0.25, 0.40), (0.10, 0.45, 0.60),
-               (0.80, 0.35, 0.05), (0.35, 0.15, 0.45), (0.55, 0.45, 0.35))  # fmt: skip
+    colours = (
+        WHITE,
+        RED,
+        BLUE,
+        GREEN,
+        YELLOW,
+        BLACK,
+        (0.75, 0.25, 0.40),
+        (0.10, 0.45, 0.60),
+        (0.80, 0.35, 0.05),
+        (0.35, 0.15, 0.45),
+        (0.55, 0.45, 0.35),
+    )
     return choose(rng, colours)

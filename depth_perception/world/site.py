@@ -97,9 +97,15 @@ class Site:
         self.put(specimen(kind, number), s, t, self.more.uniform(0, 6.3))
 
     def put(
-        self, mesh: Mesh, s: float, t: float, heading: float = 0.0, *, upright: bool = True,
+        self,
+        mesh: Mesh,
+        s: float,
+        t: float,
+        heading: float = 0.0,
+        *,
+        upright: bool = True,
         sink: float = 0.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Stand something on the ground at (s, t), `sink` m deep; see `ground_pose`."""
         T = ground_pose(self.spine, self.plan.shape, s, t, heading, upright=upright)
         T[2, 3] -= sink
@@ -110,25 +116,45 @@ class Site:
         instance = self.town.instance()
         T = ground_pose(self.spine, self.plan.shape, s, t, heading)
         self.town.still.append(mesh.of_instance(instance).transformed(T))
-        self.town.objects.append(
-            PlacedObject(instance, kind, T, box_size(mesh), (0.0, 0.0, 0.0))
-        )  # fmt: skip
+        self.town.objects.append(PlacedObject(instance, kind, T, box_size(mesh), (0.0, 0.0, 0.0)))
 
     def put_mover(
-        self, kind: str, mesh: Mesh, s: float, t: float, speed: float, heading: float, *,
-        sideways: float = 0.0, upright: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        kind: str,
+        mesh: Mesh,
+        s: float,
+        t: float,
+        speed: float,
+        heading: float,
+        *,
+        sideways: float = 0.0,
+        upright: bool = False,
+    ) -> None:
         """Let something move from (s, t) on; arguments as the attributes of `Mover`."""
         instance = self.town.instance()
         self.town.movers.append(
-            Mover(mesh.of_instance(instance), float(s), float(t), float(speed), float(sideways),
-                  float(heading), instance, kind, upright)
-        )  # fmt: skip
+            Mover(
+                mesh.of_instance(instance),
+                float(s),
+                float(t),
+                float(speed),
+                float(sideways),
+                float(heading),
+                instance,
+                kind,
+                upright,
+            )
+        )
 
     def put_along(
-        self, side: int, offset: float, maker: Callable[[float], Mesh], *, piece: float = 5.0,
+        self,
+        side: int,
+        offset: float,
+        maker: Callable[[float], Mesh],
+        *,
+        piece: float = 5.0,
         share: float = 1.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Set pieces of something long end to end beside the road.
 
         Args:

@@ -67,11 +67,14 @@ def add_footbridge(site: Site) -> None:
     )
     wide, clear = float(rng.uniform(2.2, 4.0)), float(rng.uniform(4.8, 6.0))
     long, middle = left - right + 2.0, (left + right) / 2
-    body = choose(rng, (
-        surface("concrete", varied(rng, (0.8, 0.79, 0.76)), labels.BUILDING),
-        surface("metal", varied(rng, (0.10, 0.22, 0.15)), labels.BUILDING),
-        surface("plain", varied(rng, (0.70, 0.70, 0.68)), labels.BUILDING),
-    ))  # fmt: skip
+    body = choose(
+        rng,
+        (
+            surface("concrete", varied(rng, (0.8, 0.79, 0.76)), labels.BUILDING),
+            surface("metal", varied(rng, (0.10, 0.22, 0.15)), labels.BUILDING),
+            surface("plain", varied(rng, (0.70, 0.70, 0.68)), labels.BUILDING),
+        ),
+    )
     rail = surface("metal", varied(rng, choose(rng, PAINTS)), labels.FENCE)
     parts = [body.box((0, middle, clear + 0.3), (wide, long, 0.6))]
     steps = between(long - 0.2, 1.5 if rng.random() < 0.5 else 0.5) + middle
@@ -109,16 +112,15 @@ def _stairs(body: Surface, rail: Surface, t: float, top: float, wide: float) -> 
     near = np.array([[x, t - half, z] for x, z in profile])
     far = near + [0, 2 * half, 0]
     parts = [
-        body.quad(near[::-1]), body.quad(far),
+        body.quad(near[::-1]),
+        body.quad(far),
         body.quad([near[0], near[1], far[1], far[0]]),
         body.quad([near[3], far[3], far[2], near[2]]),
         body.box((start + 0.62 * run, t, 0.13 * top), (0.4, 1.2, 0.5 * top)),
         body.box((0, t, top - 0.3), (wide, 2 * half, 0.6)),
-    ]  # fmt: skip
+    ]
     for y in (t - half + 0.05, t + half - 0.05):
-        parts.append(
-            tubes(rail, [start, y, top + 1.0], [start + run, y, 1.0], 0.03, sides=4)
-        )  # fmt: skip
+        parts.append(tubes(rail, [start, y, top + 1.0], [start + run, y, 1.0], 0.03, sides=4))
         k = np.linspace(0, 1, 9)[:, None]
         foot = np.array([start, y, top]) + k * np.array([run, 0.0, -top])
         parts.append(tubes(rail, foot, foot + [0, 0, 1.0], 0.02))
@@ -143,7 +145,7 @@ def add_viaduct(site: Site) -> bool:
     site.town.still.append(concrete.loft(rings, closed=False, smooth=False))
     deck = spine.world(
         s[:, None], np.array([[t - half, t + half]]), np.array([[clear + 1.2, clear + 1.2]])
-    )  # fmt: skip
+    )
     site.town.still.append(concrete.loft(deck, closed=False, smooth=False))
     radius = min(0.9, (strip.upper - strip.lower) / 2 - 0.4)
     forked = rng.uniform() < 0.5
@@ -152,7 +154,7 @@ def add_viaduct(site: Site) -> bool:
         for y in (-0.4 * half, 0.4 * half):
             pier.append(
                 concrete.rod((0, 0, 0.55 * clear), (0, y, clear + 0.2), 0.8 * radius, sides=10)
-            )  # fmt: skip
+            )
     mesh = join(pier)
     for at in np.arange(site.start + rng.uniform(2, 25), site.end - 2, float(rng.uniform(22, 34))):
         if not bool(shape.gap(strip, float(at))):

@@ -28,17 +28,43 @@ POOL = 48
 _MAKERS: dict[str, Callable[[np.random.Generator], Mesh]] = {
     maker.__name__: maker
     for maker in (
-        plants.broadleaf_tree, plants.conifer, plants.bare_tree, plants.bush, plants.grass_tuft,
-        plants.avenue_tree, woods.thicket, plants.palm, plants.flower_bed, furniture.soil_heap,
-        sheds.canopy, sheds.garage, tram.tram,
-        furniture.bench, furniture.bin, furniture.barrier_board, furniture.bus_shelter,
-        furniture.cabinet, furniture.cone, furniture.dumpster, furniture.hydrant,
-        furniture.mailbox, furniture.parking_meter, furniture.planter,
-        poles.bollard, poles.lamp_post, poles.utility_pole,
-        signals.billboard, signals.direction_sign, signals.road_sign, signals.traffic_light,
-        people.cyclist, people.motorcyclist, people.person, two_wheelers.bicycle,
+        plants.broadleaf_tree,
+        plants.conifer,
+        plants.bare_tree,
+        plants.bush,
+        plants.grass_tuft,
+        plants.avenue_tree,
+        woods.thicket,
+        plants.palm,
+        plants.flower_bed,
+        furniture.soil_heap,
+        sheds.canopy,
+        sheds.garage,
+        tram.tram,
+        furniture.bench,
+        furniture.bin,
+        furniture.barrier_board,
+        furniture.bus_shelter,
+        furniture.cabinet,
+        furniture.cone,
+        furniture.dumpster,
+        furniture.hydrant,
+        furniture.mailbox,
+        furniture.parking_meter,
+        furniture.planter,
+        poles.bollard,
+        poles.lamp_post,
+        poles.utility_pole,
+        signals.billboard,
+        signals.direction_sign,
+        signals.road_sign,
+        signals.traffic_light,
+        people.cyclist,
+        people.motorcyclist,
+        people.person,
+        two_wheelers.bicycle,
     )
-}  # fmt: skip
+}
 
 
 @lru_cache(maxsize=4096)

@@ -21,14 +21,26 @@ _DENSITY = {"city": 0.95, "suburb": 0.85, "industrial": 0.6, "country": 0.08, "c
 """Share of the plots that are built on."""
 
 _FURNITURE = {
-    "city": ["bin", "bollard", "bollard", "bench", "cabinet", "parking_meter", "planter",
-             "bus_shelter", "dumpster", "billboard", "hydrant", "mailbox"],
+    "city": [
+        "bin",
+        "bollard",
+        "bollard",
+        "bench",
+        "cabinet",
+        "parking_meter",
+        "planter",
+        "bus_shelter",
+        "dumpster",
+        "billboard",
+        "hydrant",
+        "mailbox",
+    ],
     "suburb": ["bin", "cabinet", "bollard", "mailbox", "hydrant", "dumpster"],
     "country": ["bollard", "bollard", "cabinet"],
     "motorway": ["bollard", "cabinet"],
     "industrial": ["dumpster", "cabinet", "bollard", "bin"],
     "car_park": ["bollard", "bin", "planter", "parking_meter"],
-}  # fmt: skip
+}
 """Small things on the pavement; those named twice are twice as frequent."""
 
 
@@ -67,10 +79,7 @@ def add_buildings(site: Site) -> None:
                 line = plan.building_line + (0.0 if plan.setting == "city" else rng.uniform(0, 2.5))
                 t = side * (site.base_edge(side) + line)
                 site.put(mesh, middle, t, 0.0 if side > 0 else np.pi, sink=0.25)
-            gap = {
-                "city": rng.choice([0.0, 0.0, 0.0, 2.0, 6.0]),
-                "suburb": rng.uniform(1.5, 9.0),
-            }
+            gap = {"city": rng.choice([0.0, 0.0, 0.0, 2.0, 6.0]), "suburb": rng.uniform(1.5, 9.0)}
             s += width + float(gap.get(plan.setting, rng.uniform(4, 30)))
 
 

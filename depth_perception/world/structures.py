@@ -40,8 +40,11 @@ def add_islands(site: Site) -> None:
         wide = strip.upper - strip.lower
         if strip.tracks or wide < 0.7:
             continue
-        free = [s for s in np.arange(site.start + 3, site.end - 8, 5.0)
-                if not plan.shape.gap(strip, np.array([s - 3.5, s, s + 3.5])).any()]  # fmt: skip
+        free = [
+            s
+            for s in np.arange(site.start + 3, site.end - 8, 5.0)
+            if not plan.shape.gap(strip, np.array([s - 3.5, s, s + 3.5])).any()
+        ]
         choice = rng.uniform()
         if choice < 0.35:
             makers = [barriers.guard_rail, barriers.fence]

@@ -51,9 +51,10 @@ def to_tensors(sample: TrueFrameSet) -> Tensors:
     sizes = {(c.model.width, c.model.height) for c in sample.cameras}
     if len(sizes) != 1:
         raise ConfigurationError(
-            f"frame set {sample.key}: images of {sorted(sizes)} px", expected="one size",
+            f"frame set {sample.key}: images of {sorted(sizes)} px",
+            expected="one size",
             fix="set size in Augmentation",
-        )  # fmt: skip
+        )
     cameras = sample.cameras
 
     def stacked(arrays: list[Any], channels: str, dtype: Any) -> torch.Tensor:
@@ -70,16 +71,15 @@ def to_tensors(sample: TrueFrameSet) -> Tensors:
         "label": stacked([c.label for c in cameras], "", np.int64),
         "K": stacked([c.model.K for c in cameras], "", np.float32),
         "D": stacked(
-            [np.pad(c.model.D, (0, _COEFFICIENTS - c.model.D.size)) for c in cameras], "",
+            [np.pad(c.model.D, (0, _COEFFICIENTS - c.model.D.size)) for c in cameras],
+            "",
             np.float32,
         ),
         "lens": torch.tensor([LENSES.index(c.model.distortion_model) for c in cameras]),
         "T_base_camera": stacked([c.T_base_camera for c in cameras], "", np.float32),
         "T_base_calibrated": stacked([c.T_base_calibrated for c in cameras], "", np.float32),
-        "ground": torch.tensor(
-            [*sample.ground.normal, sample.ground.height], dtype=torch.float32
-        ),
-    }  # fmt: skip
+        "ground": torch.tensor([*sample.ground.normal, sample.ground.height], dtype=torch.float32),
+    }
     for name, first in cameras[0].layers.items():
         channels = "last" if first.ndim == 3 else "none" if name == "mirror" else ""
         kind = np.int64 if name == "instance" else np.float32
@@ -169,9 +169,15 @@ class RenderedDataset(FrameSetDataset):
     """
 
     def __init__(
-        self, plan: DatasetPlan, frames: int, *, cameras: int = 0, change: Change | None = None,
-        seed: int = 0, device: str = "",
-    ) -> None:  # fmt: skip
+        self,
+        plan: DatasetPlan,
+        frames: int,
+        *,
+        cameras: int = 0,
+        change: Change | None = None,
+        seed: int = 0,
+        device: str = "",
+    ) -> None:
         super().__init__(frames, cameras, change, seed)
         self.plan, self.device = plan, device
         self._open: tuple[DrivePlan, Any] | None = None

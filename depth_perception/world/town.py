@@ -91,9 +91,16 @@ def box_size(mesh: Mesh) -> Triple:
 
 
 def ground_pose(
-    spine: Spine, shape: RoadShape, s: float, t: float, heading: float = 0.0, *,
-    upright: bool = False, base: float = 1.3, track: float = 0.7,
-) -> NDArray[np.float64]:  # fmt: skip
+    spine: Spine,
+    shape: RoadShape,
+    s: float,
+    t: float,
+    heading: float = 0.0,
+    *,
+    upright: bool = False,
+    base: float = 1.3,
+    track: float = 0.7,
+) -> NDArray[np.float64]:
     """Pose (4, 4), in the world frame, of a thing that stands on the ground at (s, t).
 
     x points along the spine, turned by `heading` (rad, counter-clockwise); z is plumb for what

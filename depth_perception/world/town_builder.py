@@ -23,9 +23,16 @@ from depth_perception.world.town import Town
 
 
 def build_town(
-    plan: StreetPlan, spine: Spine, rng: np.random.Generator, start: float, end: float, *,
-    ego_speed: float, ego_lane: Lane, ego_s: float = 0.0,
-) -> Town:  # fmt: skip
+    plan: StreetPlan,
+    spine: Spine,
+    rng: np.random.Generator,
+    start: float,
+    end: float,
+    *,
+    ego_speed: float,
+    ego_lane: Lane,
+    ego_s: float = 0.0,
+) -> Town:
     """Fill a street between s = start and s = end.
 
     Args:

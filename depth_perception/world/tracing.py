@@ -35,9 +35,15 @@ class Tracer(Protocol):
         """Take what moves; with `anew`, also what stands."""
 
     def nearest(
-        self, origins: Any, directions: Any, distance: Any, face: Any, weights: Any, *,
+        self,
+        origins: Any,
+        directions: Any,
+        distance: Any,
+        face: Any,
+        weights: Any,
+        *,
         coherent: bool = True,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Write each ray's first hit.
 
         Args:
@@ -71,9 +77,10 @@ def make_tracer(wp: Any, device: str, name: str = "") -> Tracer:
     name = name or os.environ.get("DEPTH_PERCEPTION_WORLD_TRACER", "")
     if name not in ("", *TRACERS):
         raise ConfigurationError(
-            f"back end '{name}' of the renderer", expected=" or ".join(TRACERS),
+            f"back end '{name}' of the renderer",
+            expected=" or ".join(TRACERS),
             fix="correct DEPTH_PERCEPTION_WORLD_TRACER, or unset it",
-        )  # fmt: skip
+        )
     if name == "warp" or (device != "cpu" and not name):
         return WarpTracer(wp, device)
     found = find_embree() if device == "cpu" else None
@@ -85,7 +92,7 @@ def make_tracer(wp: Any, device: str, name: str = "") -> Tracer:
             expected="a CPU and the package embreex, which exists for Linux and Windows on x86-64"
             " and for macOS on arm64",
             fix="pip install embreex, or leave the choice to the renderer",
-        )  # fmt: skip
+        )
     return WarpTracer(wp, device)
 
 
@@ -103,28 +110,39 @@ class WarpTracer:
         """One tree over everything costs less than following each ray through two."""
         body = triangles.body
         self._mesh = self._wp.Mesh(
-            points=body.points[: triangles.points], indices=body.indices[: 3 * triangles.count],
+            points=body.points[: triangles.points],
+            indices=body.indices[: 3 * triangles.count],
             bvh_constructor="sah" if self._device == "cpu" else "lbvh",
-        )  # fmt: skip
+        )
 
     def nearest(
-        self, origins: Any, directions: Any, distance: Any, face: Any, weights: Any, *,
+        self,
+        origins: Any,
+        directions: Any,
+        distance: Any,
+        face: Any,
+        weights: Any,
+        *,
         coherent: bool = True,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """See `Tracer`."""
         self._wp.launch(
-            self._kernels.nearest, dim=len(directions), device=self._device,
+            self._kernels.nearest,
+            dim=len(directions),
+            device=self._device,
             inputs=[self._mesh.id, origins, directions, distance, face, weights],
-        )  # fmt: skip
+        )
 
     def occluded(
         self, origins: Any, directions: Any, reach: float, hidden: Any, *, coherent: bool = True
     ) -> None:
         """See `Tracer`."""
         self._wp.launch(
-            self._kernels.occluded, dim=len(directions), device=self._device,
+            self._kernels.occluded,
+            dim=len(directions),
+            device=self._device,
             inputs=[self._mesh.id, origins, directions, reach, hidden],
-        )  # fmt: skip
+        )
 
 
 class EmbreeTracer:
@@ -142,37 +160,64 @@ class EmbreeTracer:
         body, still = triangles.body, triangles.still_count
         if anew:
             self._embree.release(self._still)
-            self._still = self._embree.scene(body.points, triangles.still_points, body.indices, 0,
-                                             still, geometry=0)  # fmt: skip
+            self._still = self._embree.scene(
+                body.points, triangles.still_points, body.indices, 0, still, geometry=0
+            )
         self._embree.release(self._moving)
-        self._moving = self._embree.scene(body.points, triangles.points, body.indices, still,
-                                          triangles.count - still, geometry=1)  # fmt: skip
+        self._moving = self._embree.scene(
+            body.points, triangles.points, body.indices, still, triangles.count - still, geometry=1
+        )
         self._first = still
 
     def nearest(
-        self, origins: Any, directions: Any, distance: Any, face: Any, weights: Any, *,
+        self,
+        origins: Any,
+        directions: Any,
+        distance: Any,
+        face: Any,
+        weights: Any,
+        *,
         coherent: bool = True,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """See `Tracer`."""
         self._wp.launch(
-            self._kernels.nearest, dim=self._packets(directions), device="cpu",
+            self._kernels.nearest,
+            dim=self._packets(directions),
+            device="cpu",
             inputs=[
-                self._embree.intersect, self._still, self._moving, self._first, int(coherent),
-                FAR, origins, directions, distance, face, weights,
+                self._embree.intersect,
+                self._still,
+                self._moving,
+                self._first,
+                int(coherent),
+                FAR,
+                origins,
+                directions,
+                distance,
+                face,
+                weights,
             ],
-        )  # fmt: skip
+        )
 
     def occluded(
         self, origins: Any, directions: Any, reach: float, hidden: Any, *, coherent: bool = True
     ) -> None:
         """See `Tracer`."""
         self._wp.launch(
-            self._kernels.occluded, dim=self._packets(directions), device="cpu",
+            self._kernels.occluded,
+            dim=self._packets(directions),
+            device="cpu",
             inputs=[
-                self._embree.occlude, self._still, self._moving, int(coherent), reach, origins,
-                directions, hidden,
+                self._embree.occlude,
+                self._still,
+                self._moving,
+                int(coherent),
+                reach,
+                origins,
+                directions,
+                hidden,
             ],
-        )  # fmt: skip
+        )
 
     def _packets(self, directions: Any) -> int:
         return -(-len(directions) // self._kernels.WIDTH)

@@ -121,8 +121,13 @@ def _add_cyclists(site: Site, lane: Lane, *, edge: bool = False) -> None:
 def add_people(site: Site) -> None:
     """People on the pavements, on crossings and, now and then, in the road."""
     plan, rng = site.plan, site.rng
-    mean = {"city": rng.choice([3.0, 6.0, 14.0]), "suburb": rng.choice([8.0, 25.0]),
-            "car_park": 12.0, "industrial": 35.0, "country": 120.0}.get(plan.setting)  # fmt: skip
+    mean = {
+        "city": rng.choice([3.0, 6.0, 14.0]),
+        "suburb": rng.choice([8.0, 25.0]),
+        "car_park": 12.0,
+        "industrial": 35.0,
+        "country": 120.0,
+    }.get(plan.setting)
     if mean is None:
         return
     for side in (1, -1):
@@ -146,9 +151,7 @@ def add_people(site: Site) -> None:
 
 def _put_crossing(site: Site, mesh: Mesh, s: float, t: float, way: int, pace: float) -> None:
     """Somebody who crosses the road at `pace` m/s, to the left (+1) or to the right (-1)."""
-    site.put_mover(
-        "person", mesh, s, t, 0.0, way * np.pi / 2, sideways=way * pace, upright=True
-    )  # fmt: skip
+    site.put_mover("person", mesh, s, t, 0.0, way * np.pi / 2, sideways=way * pace, upright=True)
 
 
 def _add_walkers(site: Site, side: int, mean: float) -> None:

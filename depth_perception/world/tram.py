@@ -9,9 +9,13 @@ from depth_perception.world.mesh import Colour, Mesh, join
 from depth_perception.world.parts import choose, prism, surface, varied
 
 _LIVERIES: tuple[Colour, ...] = (
-    (0.55, 0.04, 0.04), (0.72, 0.55, 0.06), (0.75, 0.74, 0.70), (0.05, 0.16, 0.42),
-    (0.06, 0.28, 0.14), (0.45, 0.46, 0.48),
-)  # fmt: skip
+    (0.55, 0.04, 0.04),
+    (0.72, 0.55, 0.06),
+    (0.75, 0.74, 0.70),
+    (0.05, 0.16, 0.42),
+    (0.06, 0.28, 0.14),
+    (0.45, 0.46, 0.48),
+)
 
 
 def tram(rng: np.random.Generator) -> Mesh:
@@ -26,8 +30,14 @@ def tram(rng: np.random.Generator) -> Mesh:
     upper = white if rng.random() < 0.5 else paint
     end = long / 2
     low = [[-half, sill], [half, sill], [half, belt], [-half, belt]]
-    high = [[-half, belt], [half, belt], [half * 0.97, top - 0.25], [half * 0.75, top],
-            [-half * 0.75, top], [-half * 0.97, top - 0.25]]  # fmt: skip
+    high = [
+        [-half, belt],
+        [half, belt],
+        [half * 0.97, top - 0.25],
+        [half * 0.75, top],
+        [-half * 0.75, top],
+        [-half * 0.97, top - 0.25],
+    ]
     parts = [prism(paint, low, -end, end), prism(upper, high, -end, end)]
     # Ends lean a little: caps in front of the body.
     for sign in (-1.0, 1.0):
@@ -36,15 +46,27 @@ def tram(rng: np.random.Generator) -> Mesh:
         m = len(nose)
         i = np.arange(m)
         j = (i + 1) % m
-        faces = np.concatenate([np.stack([i, j, m + j], 1), np.stack([i, m + j, m + i], 1),
-                                [[0, 2, 1], [0, 3, 2], [0, 4, 3]],
-                                [[m, m + 1, m + 2], [m, m + 2, m + 3], [m, m + 3, m + 4]],
-                                ])  # fmt: skip
+        faces = np.concatenate(
+            [
+                np.stack([i, j, m + j], 1),
+                np.stack([i, m + j, m + i], 1),
+                [[0, 2, 1], [0, 3, 2], [0, 4, 3]],
+                [[m, m + 1, m + 2], [m, m + 2, m + 3], [m, m + 3, m + 4]],
+            ]
+        )
         # Counter-clockwise from outside at the front, mirrored at the rear.
         parts.append(paint.mesh(corners, faces if sign < 0 else faces[:, ::-1]))
-        pane = np.array([[sign * (end + x + 0.015), y, z] for x, y, z in
-                         ((0.53, -0.88, belt + 0.05), (0.53, 0.88, belt + 0.05),
-                          (0.20, 0.84, top - 0.42), (0.20, -0.84, top - 0.42))])  # fmt: skip
+        pane = np.array(
+            [
+                [sign * (end + x + 0.015), y, z]
+                for x, y, z in (
+                    (0.53, -0.88, belt + 0.05),
+                    (0.53, 0.88, belt + 0.05),
+                    (0.20, 0.84, top - 0.42),
+                    (0.20, -0.84, top - 0.42),
+                )
+            ]
+        )
         parts.append(glass.quad(pane if sign > 0 else pane[::-1]))
         for y in (-0.6, 0.6):
             colour = (0.9, 0.88, 0.8) if sign > 0 else (0.6, 0.02, 0.02)
@@ -71,8 +93,6 @@ def tram(rng: np.random.Generator) -> Mesh:
     reach = float(rng.uniform(-3.5, 3.5))
     for y in (-0.4, 0.4):  # the collector
         parts.append(dark.rod((reach, y, top), (reach + 0.9, y, top + 1.0), 0.03, sides=4))
-        parts.append(
-            dark.rod((reach + 0.9, y, top + 1.0), (reach, y * 0.6, 5.4), 0.025, sides=4)
-        )  # fmt: skip
+        parts.append(dark.rod((reach + 0.9, y, top + 1.0), (reach, y * 0.6, 5.4), 0.025, sides=4))
     parts.append(dark.box((reach, 0, 5.42), (0.25, 1.5, 0.05)))
     return join(parts)

@@ -48,7 +48,7 @@ def _add_rails(site: Site, strip: Strip) -> None:
             base = shape.height(s, np.full(len(s), t)) + lift
             rings = site.spine.world(
                 s[:, None], t + _RAIL[None, :, 0], base[:, None] + _RAIL[None, :, 1]
-            )  # fmt: skip
+            )
             rail = steel.loft(rings, closed=False, smooth=False)
             site.town.still.append(replace(rail, label=label))
 

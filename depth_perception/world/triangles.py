@@ -57,21 +57,30 @@ class Triangles:
         self._room = (vertices, triangles)
         n, m = self.still_points + vertices + _PADDING, self.still_count + triangles + _PADDING
         for name, size, dtype in (
-            ("points", n, wp.vec3), ("normals", n, wp.vec3), ("uv", n, wp.vec2),
-            ("indices", 3 * m, wp.int32), ("material", m, wp.uint8), ("tint", m, wp.vec3),
-            ("label", m, wp.uint8), ("instance", m, wp.int32),
-        ):  # fmt: skip
+            ("points", n, wp.vec3),
+            ("normals", n, wp.vec3),
+            ("uv", n, wp.vec2),
+            ("indices", 3 * m, wp.int32),
+            ("material", m, wp.uint8),
+            ("tint", m, wp.vec3),
+            ("label", m, wp.uint8),
+            ("instance", m, wp.int32),
+        ):
             setattr(self.body, name, wp.empty(size, dtype=dtype, device=self.device))
         self._write(self._still, 0, 0)
 
     def _write(self, mesh: Mesh, vertex: int, triangle: int) -> None:
         indices = mesh.triangles + np.int32(vertex) if vertex else mesh.triangles
         for name, values, start in (
-            ("points", mesh.vertices, vertex), ("normals", mesh.normals, vertex),
-            ("uv", mesh.uv, vertex), ("indices", indices.ravel(), 3 * triangle),
-            ("material", mesh.material, triangle), ("tint", mesh.tint, triangle),
-            ("label", mesh.label, triangle), ("instance", mesh.instance, triangle),
-        ):  # fmt: skip
+            ("points", mesh.vertices, vertex),
+            ("normals", mesh.normals, vertex),
+            ("uv", mesh.uv, vertex),
+            ("indices", indices.ravel(), 3 * triangle),
+            ("material", mesh.material, triangle),
+            ("tint", mesh.tint, triangle),
+            ("label", mesh.label, triangle),
+            ("instance", mesh.instance, triangle),
+        ):
             target = getattr(self.body, name)
             # Without a copy of its own on the host.
             source = self._wp.array(

@@ -8,20 +8,20 @@ from depth_perception.world.labels import BICYCLE, MOTORCYCLE
 from depth_perception.world.materials import INDEX
 from depth_perception.world.mesh import Colour, FloatArray, Mesh, Surface, join
 from depth_perception.world.shapes import moved, on_both_sides, revolved, tube
-from depth_perception.world.vehicle_parts import (
-    BLACK,
-    DARK,
-    GLASS,
-    RED_LAMP,
-    SILVER,
-    WHITE_LAMP,
-)
+from depth_perception.world.vehicle_parts import BLACK, DARK, GLASS, RED_LAMP, SILVER, WHITE_LAMP
 
 COLOURS: tuple[Colour, ...] = (
-    (0.012, 0.012, 0.013), (0.012, 0.012, 0.013), (0.13, 0.135, 0.14), (0.36, 0.015, 0.015),
-    (0.02, 0.07, 0.30), (0.70, 0.70, 0.69), (0.04, 0.20, 0.10), (0.50, 0.18, 0.02),
-    (0.40, 0.41, 0.42), (0.08, 0.28, 0.30),
-)  # fmt: skip
+    (0.012, 0.012, 0.013),
+    (0.012, 0.012, 0.013),
+    (0.13, 0.135, 0.14),
+    (0.36, 0.015, 0.015),
+    (0.02, 0.07, 0.30),
+    (0.70, 0.70, 0.69),
+    (0.04, 0.20, 0.10),
+    (0.50, 0.18, 0.02),
+    (0.40, 0.41, 0.42),
+    (0.08, 0.28, 0.30),
+)
 """Paints of frames and tanks."""
 
 CRANK = np.array([-0.10, 0.0, 0.28])
@@ -157,11 +157,19 @@ def _motorbike(rng: np.random.Generator) -> Mesh:
     parts = [moved(wide, *rear), moved(narrow, *front)]
     head = np.array([front[0] - 0.27, 0, 0.90])
     parts += _front(head[0], head[2], front)
-    tank = [(head[0] - 0.05, 0, 0.86), (head[0] - 0.18, 0, 0.89), (head[0] - 0.40, 0, 0.87),
-            (head[0] - 0.60, 0, 0.77)]  # fmt: skip
+    tank = [
+        (head[0] - 0.05, 0, 0.86),
+        (head[0] - 0.18, 0, 0.89),
+        (head[0] - 0.40, 0, 0.87),
+        (head[0] - 0.60, 0, 0.77),
+    ]
     parts.append(tube(paint, tank, [0.07, 0.14, 0.14, 0.06], sides=10, flat=1.05))
-    seat = [(head[0] - 0.50, 0, 0.77), (head[0] - 0.66, 0, 0.76), (head[0] - 0.95, 0, 0.81),
-            (head[0] - 1.17, 0, 0.85)]  # fmt: skip
+    seat = [
+        (head[0] - 0.50, 0, 0.77),
+        (head[0] - 0.66, 0, 0.76),
+        (head[0] - 0.95, 0, 0.81),
+        (head[0] - 1.17, 0, 0.85),
+    ]
     parts.append(tube(dark, seat, [0.045, 0.06, 0.055, 0.03], sides=8, flat=2.2))
     tail = np.array(seat[1:]) - (0, 0, 0.06)
     parts.append(tube(paint, tail, [0.06, 0.06, 0.03], sides=6, flat=1.8))
@@ -185,8 +193,14 @@ def _motorbike(rng: np.random.Generator) -> Mesh:
         belly = paint.ellipsoid((0.20, 0, 0.60), (0.28, 0.185, 0.24), around=10, down=6)
         parts.append(belly)
         glass = _surface("glass", GLASS)
-        pane = np.array([head + (0.16, 0.12, 0.08), head + (0.16, -0.12, 0.08),
-                         head + (0.02, -0.09, 0.30), head + (0.02, 0.09, 0.30)])  # fmt: skip
+        pane = np.array(
+            [
+                head + (0.16, 0.12, 0.08),
+                head + (0.16, -0.12, 0.08),
+                head + (0.02, -0.09, 0.30),
+                head + (0.02, 0.09, 0.30),
+            ]
+        )
         parts += [glass.quad(pane[::-1]), glass.quad(pane - (0.01, 0, 0))]
     parts.append(_surface("paint", RED_LAMP).box((seat[-1][0] - 0.03, 0, 0.83), (0.05, 0.16, 0.06)))
     parts.append(dark.box((rear[0] - 0.22, 0, 0.62), (0.03, 0.14, 0.28)))

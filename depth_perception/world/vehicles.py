@@ -71,16 +71,33 @@ def hatchback(rng: np.random.Generator) -> Mesh:
     belt = height * float(rng.uniform(0.635, 0.67))
     wheel = float(rng.uniform(0.30, 0.335))
     form = Form(
-        length=length, width=float(rng.uniform(1.66, 1.83)), height=height,
-        axles=(length * 0.195, length * 0.81), wheel=wheel, tyre=0.20,
-        clearance=float(rng.uniform(0.17, 0.21)), belt=belt, nose=belt * 0.85, tail=belt,
-        cowl=length * float(rng.uniform(0.20, 0.235)), roof_front=length * 0.42,
-        roof_rear=length * float(rng.uniform(0.85, 0.93)), base=length * 0.972,
-        roof_width=0.65, roof_drop=float(rng.uniform(0.04, 0.09)), curve=0.20,
-    )  # fmt: skip
+        length=length,
+        width=float(rng.uniform(1.66, 1.83)),
+        height=height,
+        axles=(length * 0.195, length * 0.81),
+        wheel=wheel,
+        tyre=0.20,
+        clearance=float(rng.uniform(0.17, 0.21)),
+        belt=belt,
+        nose=belt * 0.85,
+        tail=belt,
+        cowl=length * float(rng.uniform(0.20, 0.235)),
+        roof_front=length * 0.42,
+        roof_rear=length * float(rng.uniform(0.85, 0.93)),
+        base=length * 0.972,
+        roof_width=0.65,
+        roof_drop=float(rng.uniform(0.04, 0.09)),
+        curve=0.20,
+    )
     panes: tuple[float, ...] = (0.50, 0.93) if rng.random() < 0.6 else (0.48, 0.86, 1.0)
-    return _car(rng, form, panes, _doors(form, length * 0.565, length * 0.76),
-                upright=bool(rng.random() < 0.4), clad=0.15)  # fmt: skip
+    return _car(
+        rng,
+        form,
+        panes,
+        _doors(form, length * 0.565, length * 0.76),
+        upright=bool(rng.random() < 0.4),
+        clad=0.15,
+    )
 
 
 def saloon(rng: np.random.Generator) -> Mesh:
@@ -89,15 +106,24 @@ def saloon(rng: np.random.Generator) -> Mesh:
     height = float(rng.uniform(1.40, 1.48))
     belt = height * float(rng.uniform(0.64, 0.675))
     form = Form(
-        length=length, width=float(rng.uniform(1.76, 1.90)), height=height,
-        axles=(length * 0.185, length * 0.785), wheel=float(rng.uniform(0.315, 0.35)), tyre=0.22,
-        clearance=float(rng.uniform(0.16, 0.20)), belt=belt, nose=belt * 0.83,
+        length=length,
+        width=float(rng.uniform(1.76, 1.90)),
+        height=height,
+        axles=(length * 0.185, length * 0.785),
+        wheel=float(rng.uniform(0.315, 0.35)),
+        tyre=0.22,
+        clearance=float(rng.uniform(0.16, 0.20)),
+        belt=belt,
+        nose=belt * 0.83,
         tail=belt * float(rng.uniform(1.0, 1.06)),
-        cowl=length * float(rng.uniform(0.235, 0.262)), roof_front=length * 0.42,
+        cowl=length * float(rng.uniform(0.235, 0.262)),
+        roof_front=length * 0.42,
         roof_rear=length * float(rng.uniform(0.70, 0.74)),
         base=length * float(rng.uniform(0.86, 0.90)),
-        roof_width=0.64, roof_drop=0.06, curve=0.20,
-    )  # fmt: skip
+        roof_width=0.64,
+        roof_drop=0.06,
+        curve=0.20,
+    )
     return _car(rng, form, (0.46, 0.93), _doors(form, length * 0.54, length * 0.735))
 
 
@@ -107,13 +133,24 @@ def estate(rng: np.random.Generator) -> Mesh:
     height = float(rng.uniform(1.44, 1.53))
     belt = height * float(rng.uniform(0.635, 0.665))
     form = Form(
-        length=length, width=float(rng.uniform(1.76, 1.88)), height=height,
-        axles=(length * 0.19, length * 0.78), wheel=float(rng.uniform(0.315, 0.35)), tyre=0.22,
-        clearance=float(rng.uniform(0.16, 0.20)), belt=belt, nose=belt * 0.84, tail=belt,
-        cowl=length * float(rng.uniform(0.225, 0.25)), roof_front=length * 0.41,
-        roof_rear=length * float(rng.uniform(0.90, 0.935)), base=length * 0.98,
-        roof_width=0.66, roof_drop=0.06, curve=0.20,
-    )  # fmt: skip
+        length=length,
+        width=float(rng.uniform(1.76, 1.88)),
+        height=height,
+        axles=(length * 0.19, length * 0.78),
+        wheel=float(rng.uniform(0.315, 0.35)),
+        tyre=0.22,
+        clearance=float(rng.uniform(0.16, 0.20)),
+        belt=belt,
+        nose=belt * 0.84,
+        tail=belt,
+        cowl=length * float(rng.uniform(0.225, 0.25)),
+        roof_front=length * 0.41,
+        roof_rear=length * float(rng.uniform(0.90, 0.935)),
+        base=length * 0.98,
+        roof_width=0.66,
+        roof_drop=0.06,
+        curve=0.20,
+    )
     car = _car(rng, form, (0.38, 0.70, 0.98), _doors(form, length * 0.535, length * 0.72))
     return _with_rails(rng, car, form) if rng.random() < 0.6 else car
 
@@ -140,16 +177,36 @@ def suv(rng: np.random.Generator) -> Mesh:
     height = float(rng.uniform(1.58, 1.80))
     belt = height * float(rng.uniform(0.64, 0.675))
     form = Form(
-        length=length, width=float(rng.uniform(1.79, 1.97)), height=height,
-        axles=(length * 0.19, length * 0.79), wheel=float(rng.uniform(0.34, 0.385)), tyre=0.24,
-        clearance=float(rng.uniform(0.22, 0.27)), belt=belt, nose=belt * 0.90, tail=belt,
-        cowl=length * float(rng.uniform(0.235, 0.26)), roof_front=length * 0.40,
-        roof_rear=length * float(rng.uniform(0.87, 0.94)), base=length * 0.978,
-        roof_width=0.69, roof_drop=float(rng.uniform(0.03, 0.08)), curve=0.20,
-        slab=0.2, square_nose=0.3, square_tail=0.2,
-    )  # fmt: skip
-    car = _car(rng, form, (0.42, 0.76, 0.98), _doors(form, length * 0.55, length * 0.745),
-               upright=bool(rng.random() < 0.4), clad=0.75, steel=0.05)  # fmt: skip
+        length=length,
+        width=float(rng.uniform(1.79, 1.97)),
+        height=height,
+        axles=(length * 0.19, length * 0.79),
+        wheel=float(rng.uniform(0.34, 0.385)),
+        tyre=0.24,
+        clearance=float(rng.uniform(0.22, 0.27)),
+        belt=belt,
+        nose=belt * 0.90,
+        tail=belt,
+        cowl=length * float(rng.uniform(0.235, 0.26)),
+        roof_front=length * 0.40,
+        roof_rear=length * float(rng.uniform(0.87, 0.94)),
+        base=length * 0.978,
+        roof_width=0.69,
+        roof_drop=float(rng.uniform(0.03, 0.08)),
+        curve=0.20,
+        slab=0.2,
+        square_nose=0.3,
+        square_tail=0.2,
+    )
+    car = _car(
+        rng,
+        form,
+        (0.42, 0.76, 0.98),
+        _doors(form, length * 0.55, length * 0.745),
+        upright=bool(rng.random() < 0.4),
+        clad=0.75,
+        steel=0.05,
+    )
     return _with_rails(rng, car, form) if rng.random() < 0.6 else car
 
 
@@ -159,14 +216,35 @@ def people_carrier(rng: np.random.Generator) -> Mesh:
     height = float(rng.uniform(1.66, 1.96))
     belt = height * 0.60
     form = Form(
-        length=length, width=float(rng.uniform(1.80, 1.98)), height=height,
-        axles=(length * 0.20, length * 0.80), wheel=0.325, tyre=0.21, clearance=0.20,
-        belt=belt, nose=belt * 0.84, tail=belt, cowl=length * 0.17,
-        roof_front=length * 0.345, roof_rear=length * 0.955, base=length * 0.985,
-        roof_width=0.77, roof_drop=0.03, curve=0.2, square_nose=0.2, square_tail=0.5, slab=0.3,
-    )  # fmt: skip
-    return _car(rng, form, (0.32, 0.64, 1.0), _doors(form, length * 0.50, length * 0.72),
-                upright=True, steel=0.4)  # fmt: skip
+        length=length,
+        width=float(rng.uniform(1.80, 1.98)),
+        height=height,
+        axles=(length * 0.20, length * 0.80),
+        wheel=0.325,
+        tyre=0.21,
+        clearance=0.20,
+        belt=belt,
+        nose=belt * 0.84,
+        tail=belt,
+        cowl=length * 0.17,
+        roof_front=length * 0.345,
+        roof_rear=length * 0.955,
+        base=length * 0.985,
+        roof_width=0.77,
+        roof_drop=0.03,
+        curve=0.2,
+        square_nose=0.2,
+        square_tail=0.5,
+        slab=0.3,
+    )
+    return _car(
+        rng,
+        form,
+        (0.32, 0.64, 1.0),
+        _doors(form, length * 0.50, length * 0.72),
+        upright=True,
+        steel=0.4,
+    )
 
 
 def pickup(rng: np.random.Generator) -> Mesh:
@@ -177,13 +255,28 @@ def pickup(rng: np.random.Generator) -> Mesh:
     double = rng.random() < 0.7
     base = length * (0.665 if double else 0.54)
     form = Form(
-        length=length, width=float(rng.uniform(1.80, 1.95)), height=height,
-        axles=(length * 0.175, length * 0.775), wheel=float(rng.uniform(0.36, 0.40)), tyre=0.25,
-        clearance=float(rng.uniform(0.30, 0.36)), belt=belt, nose=belt * 0.92, tail=belt,
-        cowl=length * 0.245, roof_front=length * 0.355, roof_rear=base - 0.16, base=base,
-        roof_width=0.72, roof_drop=0.0, curve=0.14, slab=0.35, square_nose=0.4,
-        square_tail=0.9, bed=base + 0.02,
-    )  # fmt: skip
+        length=length,
+        width=float(rng.uniform(1.80, 1.95)),
+        height=height,
+        axles=(length * 0.175, length * 0.775),
+        wheel=float(rng.uniform(0.36, 0.40)),
+        tyre=0.25,
+        clearance=float(rng.uniform(0.30, 0.36)),
+        belt=belt,
+        nose=belt * 0.92,
+        tail=belt,
+        cowl=length * 0.245,
+        roof_front=length * 0.355,
+        roof_rear=base - 0.16,
+        base=base,
+        roof_width=0.72,
+        roof_drop=0.0,
+        curve=0.14,
+        slab=0.35,
+        square_nose=0.4,
+        square_tail=0.9,
+        bed=base + 0.02,
+    )
     panes = (0.5, 0.96) if double else (0.9,)
     doors = _doors(form, length * 0.50, base - 0.12)
     car = _car(rng, form, panes, doors, upright=True, clad=0.5)
@@ -205,16 +298,35 @@ def van(rng: np.random.Generator) -> Mesh:
     front = 0.88 if small else 0.95
     wheel = 0.31 if small else 0.345
     form = Form(
-        length=length, width=width, height=height,
-        axles=(front, length - (0.85 if small else 1.05)), wheel=wheel, tyre=0.22,
-        clearance=float(rng.uniform(0.20, 0.27)), belt=belt, nose=belt * 0.86, tail=belt,
-        cowl=0.72 if small else 0.62, roof_front=1.45 if small else 1.25 + 0.25 * (height - 1.9),
-        roof_rear=length - 0.10, base=length - 0.03, roof_width=0.85 if small else 0.86,
-        shoulder=0.035, roof_drop=0.0, curve=0.16, square_nose=0.35, square_tail=1.0, slab=0.6,
-    )  # fmt: skip
+        length=length,
+        width=width,
+        height=height,
+        axles=(front, length - (0.85 if small else 1.05)),
+        wheel=wheel,
+        tyre=0.22,
+        clearance=float(rng.uniform(0.20, 0.27)),
+        belt=belt,
+        nose=belt * 0.86,
+        tail=belt,
+        cowl=0.72 if small else 0.62,
+        roof_front=1.45 if small else 1.25 + 0.25 * (height - 1.9),
+        roof_rear=length - 0.10,
+        base=length - 0.03,
+        roof_width=0.85 if small else 0.86,
+        shoulder=0.035,
+        roof_drop=0.0,
+        curve=0.16,
+        square_nose=0.35,
+        square_tail=1.0,
+        slab=0.6,
+    )
     # A van's side windows end behind the front doors, and stop below a high roof.
-    short = replace(form, roof_rear=form.roof_front + 1.35, base=form.roof_front + 1.25,
-                    height=min(height, belt + 0.80))  # fmt: skip
+    short = replace(
+        form,
+        roof_rear=form.roof_front + 1.35,
+        base=form.roof_front + 1.25,
+        height=min(height, belt + 0.80),
+    )
     white = rng.random() < 0.6
     paint = car_surface("paint", (0.70, 0.70, 0.69) if white else paint_colour(rng))
     low = lower_body(form, paint, clad=bool(rng.random() < 0.6))
@@ -229,8 +341,14 @@ def van(rng: np.random.Generator) -> Mesh:
         tint = paint_colour(rng)
         z, run = belt + 0.30 * (height - belt), float(rng.uniform(0.8, 1.6))
         s = (last + length - 0.3) / 2
-        sign = decal(car_surface("plain", tint), body, rectangle(s, z, run, 0.32), "left",
-                     cells=(2, 2), proud=0.009)  # fmt: skip
+        sign = decal(
+            car_surface("plain", tint),
+            body,
+            rectangle(s, z, run, 0.32),
+            "left",
+            cells=(2, 2),
+            proud=0.009,
+        )
         parts += on_both_sides([sign])
     return _finish(parts, form)
 
@@ -242,8 +360,15 @@ def _van_windows(rng: np.random.Generator, form: Form, front: Form, body: Mesh) 
     top = (front.height - form.belt) / (form.height - form.belt)
     half = form.width / 2 * 0.86
     bottom, high = form.belt + 0.02, form.window_z(min(0.84, top * 0.92), 0)
-    parts.append(decal(glass, body, [(-half, bottom), (half, bottom), (half * 0.92, high),
-                                     (-half * 0.92, high)], "front", cells=(6, 3)))  # fmt: skip
+    parts.append(
+        decal(
+            glass,
+            body,
+            [(-half, bottom), (half, bottom), (half * 0.92, high), (-half * 0.92, high)],
+            "front",
+            cells=(6, 3),
+        )
+    )
     t = (high - form.belt) / (form.height - form.belt)
     s = [form.screen(0.05) + form.curve + 0.14, 0.0, 0.0, form.screen(t) + form.curve + 0.16]
     s[1] = s[2] = form.axles[0] + form.arch + 0.06 + 0.78
@@ -287,10 +412,20 @@ VEHICLES: dict[str, Callable[[np.random.Generator], Mesh]] = {
 """All kinds of vehicles by name."""
 
 _SHARES = {
-    "hatchback": 0.24, "saloon": 0.14, "estate": 0.11, "suv": 0.19, "people_carrier": 0.04,
-    "pickup": 0.03, "van": 0.10, "bus": 0.03, "box_lorry": 0.035, "tipper": 0.015,
-    "tanker": 0.01, "articulated": 0.015, "motorcycle": 0.045,
-}  # fmt: skip
+    "hatchback": 0.24,
+    "saloon": 0.14,
+    "estate": 0.11,
+    "suv": 0.19,
+    "people_carrier": 0.04,
+    "pickup": 0.03,
+    "van": 0.10,
+    "bus": 0.03,
+    "box_lorry": 0.035,
+    "tipper": 0.015,
+    "tanker": 0.01,
+    "articulated": 0.015,
+    "motorcycle": 0.045,
+}
 
 
 def draw(rng: np.random.Generator) -> tuple[str, Mesh]:

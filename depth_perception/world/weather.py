@@ -27,8 +27,13 @@ def draw_sky(rng: np.random.Generator, weather: str = "") -> Sky:
     weather = weather or str(rng.choice(WEATHERS, p=_FREQUENCY))
     low, high = {"low_sun": (8, 22), "dusk": (1.5, 7)}.get(weather, (24, 66))
     elevation, azimuth = np.radians(rng.uniform(low, high)), rng.uniform(0, 2 * np.pi)
-    sun = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth),
-                    np.sin(elevation)])  # fmt: skip
+    sun = np.array(
+        [
+            np.cos(elevation) * np.cos(azimuth),
+            np.cos(elevation) * np.sin(azimuth),
+            np.sin(elevation),
+        ]
+    )
     warm = float(np.clip((np.radians(30) - elevation) / np.radians(30), 0.0, 1.0))
     colour = np.array([0.86, 0.80, 0.70]) * np.array([1.0, 1 - 0.28 * warm, 1 - 0.6 * warm])
     zenith = np.array([0.09, 0.17, 0.34]) * rng.uniform(0.7, 1.3)
@@ -50,8 +55,11 @@ def draw_sky(rng: np.random.Generator, weather: str = "") -> Sky:
         colour = np.zeros(3)
         zenith = np.array([0.97, 1.0, 1.05]) * level
         horizon = np.array([0.98, 1.0, 1.03]) * level * rng.uniform(0.8, 1.05)
-        fog = {"overcast": 0.0008, "rain": float(rng.uniform(0.001, 0.004)),
-               "fog": float(rng.uniform(0.006, 0.025))}[weather]  # fmt: skip
+        fog = {
+            "overcast": 0.0008,
+            "rain": float(rng.uniform(0.001, 0.004)),
+            "fog": float(rng.uniform(0.006, 0.025)),
+        }[weather]
         rain = float(rng.uniform(0.4, 1.0)) if weather == "rain" else 0.0
     elif weather == "dusk":
         colour = colour * rng.uniform(0.1, 0.4)
@@ -61,8 +69,14 @@ def draw_sky(rng: np.random.Generator, weather: str = "") -> Sky:
         fog = float(rng.uniform(0.001, 0.003))  # haze
     shift = rng.uniform(0, 1, 2)
     return Sky(
-        sun=sun, sun_colour=np.maximum(colour, 0.0), zenith=zenith,
-        horizon=np.maximum(horizon, 0.02), cover=cover,
-        cloud_shift=(float(shift[0]), float(shift[1])), softness=softness,
-        fog=fog, rain=rain, ambient=ambient,
-    )  # fmt: skip
+        sun=sun,
+        sun_colour=np.maximum(colour, 0.0),
+        zenith=zenith,
+        horizon=np.maximum(horizon, 0.02),
+        cover=cover,
+        cloud_shift=(float(shift[0]), float(shift[1])),
+        softness=softness,
+        fog=fog,
+        rain=rain,
+        ambient=ambient,
+    )

@@ -15,13 +15,16 @@ def thicket(rng: np.random.Generator) -> Mesh:
     """The edge of a wood along x, 13 m long, 5 to 13 m high, leafy to the ground; 900 faces."""
     tall = float(rng.uniform(5, 13))
     n = int(rng.integers(8, 11))
-    centres = np.column_stack([
-        np.linspace(-5.2, 5.2, n) + rng.normal(0, 0.5, n), rng.uniform(-1.6, 1.6, n),
-        tall * rng.uniform(0.3, 0.72, n),
-    ])  # fmt: skip
-    radii = np.column_stack([
-        rng.uniform(1.5, 2.6, n), rng.uniform(1.5, 2.4, n), tall * rng.uniform(0.22, 0.3, n)
-    ])  # fmt: skip
+    centres = np.column_stack(
+        [
+            np.linspace(-5.2, 5.2, n) + rng.normal(0, 0.5, n),
+            rng.uniform(-1.6, 1.6, n),
+            tall * rng.uniform(0.3, 0.72, n),
+        ]
+    )
+    radii = np.column_stack(
+        [rng.uniform(1.5, 2.6, n), rng.uniform(1.5, 2.4, n), tall * rng.uniform(0.22, 0.3, n)]
+    )
     under = np.column_stack([np.linspace(-5.5, 5.5, 5), rng.normal(0.9, 0.4, 5), [0.7] * 5])
     centres = np.concatenate([centres, under])
     radii = np.concatenate(

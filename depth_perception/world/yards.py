@@ -52,9 +52,14 @@ class Yard:
 
 
 def draw_yards(
-    rng: np.random.Generator, setting: str, shape: RoadShape, behind: tuple[float, float],
-    line: float, start: float, end: float,
-) -> tuple[Yard, ...]:  # fmt: skip
+    rng: np.random.Generator,
+    setting: str,
+    shape: RoadShape,
+    behind: tuple[float, float],
+    line: float,
+    start: float,
+    end: float,
+) -> tuple[Yard, ...]:
     """Draw the yards of a street, clear of its side roads and of each other.
 
     Args:
@@ -73,10 +78,11 @@ def draw_yards(
     def room(side: int, first: float, last: float) -> bool:
         taken = any(yard.meets(side, first - 1.5, last + 1.5) for yard in yards)
         return not taken and not any(
-            road.side == side and abs(road.s - (first + last) / 2)
+            road.side == side
+            and abs(road.s - (first + last) / 2)
             < road.width / 2 + road.radius + (last - first) / 2 + 1.0
             for road in shape.side_roads
-        )  # fmt: skip
+        )
 
     for side in (1, -1):
         edge = shape.left if side > 0 else -shape.right

@@ -30,8 +30,11 @@ class Process:
         isolated = ["-P"] if sys.version_info >= (3, 11) else []
         self.process = subprocess.Popen(
             [sys.executable, *isolated, *arguments],
-            env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         self.id = self.process.pid
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -77,9 +80,10 @@ class Surround:
         self.depths: dict[str, list[tuple[float, Any]]] = {}
         self.diagnostics: list[Any] = []
         self._subscribe(
-            "surround_depth/status", "depth_perception/msg/SurroundDepthStatus",
+            "surround_depth/status",
+            "depth_perception/msg/SurroundDepthStatus",
             lambda m: self.statuses.append((time.monotonic(), m)),
-        )  # fmt: skip
+        )
         self._subscribe(
             "/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", self.diagnostics.append
         )
@@ -93,9 +97,13 @@ class Surround:
         """Start the process."""
         rule = ["-r", f"__ns:={self._namespace}"] if self._namespace else []
         self.process = Process(
-            self._environment, "-m", "depth_perception.nodes.surround_depth", "--ros-args",
-            *rule, *self._options,
-        )  # fmt: skip
+            self._environment,
+            "-m",
+            "depth_perception.nodes.surround_depth",
+            "--ros-args",
+            *rule,
+            *self._options,
+        )
         wait_for(lambda: self.process.line("ready after"), 60, "the node to start")
 
     def listen(self, camera: str) -> list[tuple[float, Any]]:
@@ -103,9 +111,10 @@ class Surround:
         if camera not in self.depths:
             kept = self.depths.setdefault(camera, [])
             self._subscribe(
-                f"surround_depth/{camera}/depth/image_rect", "sensor_msgs/msg/Image",
+                f"surround_depth/{camera}/depth/image_rect",
+                "sensor_msgs/msg/Image",
                 lambda m: kept.append((time.monotonic(), m)),
-            )  # fmt: skip
+            )
         return self.depths[camera]
 
     def results(self, since: float = 0.0) -> list[Any]:
@@ -118,13 +127,14 @@ class Surround:
         return wait_for(
             lambda: next(
                 (
-                    s for at, s in list(self.statuses)
+                    s
+                    for at, s in list(self.statuses)
                     if at > since and stamp_of(s.header.stamp) >= stamp and good(s)
                 ),
                 None,
             ),
             what=what,
-        )  # fmt: skip
+        )
 
     def more(self, count: int) -> list[Any]:
         """Wait for some more results and return them."""

@@ -101,9 +101,19 @@ def test_start_duration_topics_remap_and_prefix(
     prefixed = listener.listen("/car/rear/image_raw", IMAGE, SENSOR_INPUT)
     left_out = listener.listen("/car/lidar/points", "sensor_msgs/msg/PointCloud2", SENSOR_INPUT)
     player = play(
-        bag, "--start", "0.15", "--duration", "0.2", "--prefix", "/car",
-        "--topics", "/front/image_raw", "/rear/image_raw", "--remap", "/front/image_raw:=/camera",
-    )  # fmt: skip
+        bag,
+        "--start",
+        "0.15",
+        "--duration",
+        "0.2",
+        "--prefix",
+        "/car",
+        "--topics",
+        "/front/image_raw",
+        "/rear/image_raw",
+        "--remap",
+        "/front/image_raw:=/camera",
+    )
     wait_for(player.finished.is_set)
     wait_for(lambda: len(renamed) == 2 and len(prefixed) == 2)
     assert stamps(renamed) == [START + 2 * PERIOD, START + 3 * PERIOD]
@@ -167,8 +177,13 @@ def test_process_ends_with_code_1_and_one_line(
         [sys.executable, "-P", "-c", code, str(tmp_path / "absent")]
         if sys.version_info >= (3, 11)
         else [sys.executable, "-c", code, str(tmp_path / "absent")],
-        env=ros_environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        env=ros_environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     lines = (done.stdout + done.stderr).strip().splitlines()
     assert done.returncode == 1
     assert len(lines) == 1 and "does not exist. Fix: correct the path" in lines[0]

@@ -20,8 +20,12 @@ def test_nodes_and_replay_agree_bit_for_bit(
     done = subprocess.run(
         [sys.executable, "-m", "depth_perception.cli.main", "demo"]
         + ["--bag", str(bag), "--output", str(tmp_path / "out")],
-        env=ros_environment, capture_output=True, text=True, timeout=200, check=False,
-    )  # fmt: skip
+        env=ros_environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "10 of 10 depth images came over DDS, bit for bit those of replay" in done.stdout
     assert json.loads((tmp_path / "out" / "scores.json").read_text())["frame_sets"] == 5

@@ -137,8 +137,10 @@ def test_children_end_with_it(
     arguments = [*SMALL[:-1], "600"]
     doctor = subprocess.Popen(
         [sys.executable, "-c", COMMAND, "doctor", *arguments],
-        env=ros_environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        env=ros_environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
     listing = Path(f"/proc/{doctor.pid}/task/{doctor.pid}/children")
     children: list[int] = []
     try:
@@ -196,8 +198,11 @@ def test_mismatch_on_the_graph_is_named(two_ends: Any, listener: Listener) -> No
     report = wait_for(both, what="two mismatches")
     info, image = report.mismatches
     assert (image.topic, image.publisher, image.subscriber, image.policies) == (
-        "/rig/front/image_raw", "/rig/driver", "/viewer", ("reliability",)
-    )  # fmt: skip
+        "/rig/front/image_raw",
+        "/rig/driver",
+        "/viewer",
+        ("reliability",),
+    )
     assert info.topic == "/rig/front/camera_info" and info.policies == ("durability",)
     assert "/viewer asks for more than /rig/driver offers" in str(image)
     assert "Fix: " in str(image) and "\n" not in str(image)

@@ -54,9 +54,11 @@ def test_hostile_messages_of_one_camera_leave_the_other_alone(node: Any) -> None
 
     @cases(800)
     @given(
-        often(GOOD, images() | compressed_images()), often(GOOD_INFO, calibrations()),
-        labels, often(None, transforms()),
-    )  # fmt: skip
+        often(GOOD, images() | compressed_images()),
+        often(GOOD_INFO, calibrations()),
+        labels,
+        often(None, transforms()),
+    )
     def check(image: Any, info: Any, labels: Any, transform: Any) -> None:
         inputs = {
             name: CameraInput(

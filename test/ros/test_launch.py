@@ -83,9 +83,12 @@ class Running:
         isolated = ["-P"] if sys.version_info >= (3, 11) else []
         self.process = subprocess.Popen(
             [sys.executable, *isolated, "-c", COMMAND, "launch", *arguments],
-            env=environment, cwd=folder, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            env=environment,
+            cwd=folder,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -171,9 +174,10 @@ def test_rviz_shows_a_camera_of_the_bag(tmp_path: Path) -> None:
     text = Path(rviz.arguments[1]).read_text()
     topics = re.findall(r"Value: (\S*image_\S*)", text)
     assert topics == [
-        "/front/image_raw", "surround_depth/front/depth/image_rect",
+        "/front/image_raw",
+        "surround_depth/front/depth/image_rect",
         "surround_depth/front/embodied/image_rect",
-    ]  # fmt: skip
+    ]
     assert "CAM_FRONT" not in text
     live = next(p for p in processes({"rviz": "true"}) if p.name == "rviz2")
     assert "/CAM_FRONT/image_rect" in Path(live.arguments[1]).read_text()

@@ -252,11 +252,15 @@ def test_diagnostics_count_by_reason_and_time_by_stage(
     vehicle.send("front", stamp=vehicle.stamp)
     array = wait_for(
         lambda: next(
-            (a for a in list(arrays)
-             if values_of(a, "input rear").get("left out, header.stamp is zero") == "3"
-             and int(values_of(a, "processing")["frame sets processed"])), None,
+            (
+                a
+                for a in list(arrays)
+                if values_of(a, "input rear").get("left out, header.stamp is zero") == "3"
+                and int(values_of(a, "processing")["frame sets processed"])
+            ),
+            None,
         )
-    )  # fmt: skip
+    )
     names = {status.name for status in array.status}
     assert names == {
         f"surround_depth: {task}"

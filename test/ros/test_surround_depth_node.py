@@ -193,8 +193,7 @@ def test_without_transforms_the_warning_names_them_and_they_may_come_later(
     try:
         start()
         sent_until(
-            vehicle,
-            lambda: listener.line("no output for 1 s", "'front'", "TF", "Fix: publish it"),
+            vehicle, lambda: listener.line("no output for 1 s", "'front'", "TF", "Fix: publish it")
         )
         assert not depth
         vehicle.publish_transforms()

@@ -17,15 +17,7 @@ from tiny_drive import HEIGHT, START, write_drive
 
 rclpy = pytest.importorskip("rclpy")
 
-from running import (  # noqa: E402
-    Process,
-    Surround,
-    camera,
-    complete,
-    measured,
-    refused,
-    service,
-)
+from running import Process, Surround, camera, complete, measured, refused, service  # noqa: E402
 from traffic import SMALL, Traffic, pitched  # noqa: E402
 
 from depth_perception.datasets.bag import BagReader  # noqa: E402
@@ -55,16 +47,25 @@ def traffic(ros: RosSession) -> Iterator[Traffic]:
 
 @pytest.fixture(scope="module")
 def group(
-    ros: RosSession, ros_environment: dict[str, str], traffic: Traffic,
+    ros: RosSession,
+    ros_environment: dict[str, str],
+    traffic: Traffic,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[Surround, float]]:  # fmt: skip
+) -> Iterator[tuple[Surround, float]]:
     """One node that most tests share, and its memory after the first results, MB."""
     folder = tmp_path_factory.mktemp("saved")
     made = Surround(
-        ros, ros_environment, "-p", f"cameras:=[{', '.join(CAMERAS)}]",
-        "-p", "estimator:=embodied", "-p", "embodied.level:=road",
-        "-p", f"monitor.save_folder:={folder}",
-    )  # fmt: skip
+        ros,
+        ros_environment,
+        "-p",
+        f"cameras:=[{', '.join(CAMERAS)}]",
+        "-p",
+        "estimator:=embodied",
+        "-p",
+        "embodied.level:=road",
+        "-p",
+        f"monitor.save_folder:={folder}",
+    )
     try:
         made.listen("front")
         made.resumes("start")
@@ -136,8 +137,9 @@ def test_transform_is_late_then_changes_by_two_degrees(
     def depth_is(value: float, since: float) -> bool:
         return any(
             decode_depth(m)[row, 40] == pytest.approx(value, rel=1e-4)
-            for at, m in list(surround.listen("front")) if at > since
-        )  # fmt: skip
+            for at, m in list(surround.listen("front"))
+            if at > since
+        )
 
     since = time.monotonic()
     wait_for(lambda: depth_is(expected(0.0), since), what="depth of the level camera")
@@ -228,11 +230,12 @@ def test_clock_of_all_cameras_jumps_by_an_hour(surround: Surround, traffic: Traf
         begin = time.monotonic()
         found = wait_for(
             lambda low=low, begin=begin: [
-                s for s in surround.results(begin)
+                s
+                for s in surround.results(begin)
                 if complete(s) and 0 <= stamp_of(s.header.stamp) - low < 10 * 10**9
             ],
             what="results by the new time",
-        )[0]  # fmt: skip
+        )[0]
         measured(f"clock jumps to {offset / hour:+.0f} h", time.monotonic() - begin)
         assert found.frame_sets_processed > before
         assert surround.count("processing", "jumps of time") == jumps + turn
@@ -354,28 +357,32 @@ def test_player_is_killed_and_a_new_one_starts_over(
             since = time.monotonic()
             players.append(
                 Process(
-                    ros_environment, "-m", "depth_perception.nodes.bag_player", str(bag),
-                    "--prefix", "/car",
+                    ros_environment,
+                    "-m",
+                    "depth_perception.nodes.bag_player",
+                    str(bag),
+                    "--prefix",
+                    "/car",
                 )
-            )  # fmt: skip
+            )
             first = wait_for(lambda: images[:1], 30, "the player's first image")[0]
             early = START + 15 * 10**8
             found = wait_for(
                 lambda since=since, early=early: [
-                    (at, s) for at, s in list(made.statuses)
+                    (at, s)
+                    for at, s in list(made.statuses)
                     if at > since and complete(s) and stamp_of(s.header.stamp) < early
                 ],
                 what="results from the bag's beginning",
-            )[0]  # fmt: skip
+            )[0]
             measured(f"player {turn + 1} starts", found[0] - first)
             # Two seconds into the bag, so that the next player goes back.
             wait_for(
                 lambda since=since: [
-                    s for s in made.results(since)
-                    if stamp_of(s.header.stamp) > START + 2 * 10**9
+                    s for s in made.results(since) if stamp_of(s.header.stamp) > START + 2 * 10**9
                 ],
                 what="results from later in the bag",
-            )  # fmt: skip
+            )
             if turn == 0:
                 os.kill(players[0].id, signal.SIGKILL)
                 memory = made.process.memory

@@ -39,9 +39,14 @@ class Traffic:
     """
 
     def __init__(
-        self, ros: Any, cameras: Iterable[str], compressed: Iterable[str] = (), *,
-        namespace: str = "", rate: float = 10.0,
-    ) -> None:  # fmt: skip
+        self,
+        ros: Any,
+        cameras: Iterable[str],
+        compressed: Iterable[str] = (),
+        *,
+        namespace: str = "",
+        rate: float = 10.0,
+    ) -> None:
         from rclpy.node import Node
 
         self.cameras, self.compressed = list(cameras), set(compressed)

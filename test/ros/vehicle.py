@@ -43,9 +43,10 @@ class Vehicle:
                 message_class("sensor_msgs/msg/Image"), f"{namespace}/{name}/image_raw", profile
             )
             self._infos[name] = self.node.create_publisher(
-                message_class("sensor_msgs/msg/CameraInfo"), f"{namespace}/{name}/camera_info",
+                message_class("sensor_msgs/msg/CameraInfo"),
+                f"{namespace}/{name}/camera_info",
                 PLAYED,
-            )  # fmt: skip
+            )
             self._labels[name] = self.node.create_publisher(
                 message_class("sensor_msgs/msg/Image"), f"{namespace}/{name}/labels", PLAYED
             )

@@ -25,9 +25,18 @@ from .text import TextEncoder
 from .tiny import TINY
 
 __all__ = [
-    "TINY", "Captioner", "DepthModel", "Frozen", "ImageEncoder", "TextEncoder", "captioner",
-    "depth_model", "fitted", "image_encoder", "text_encoder",
-]  # fmt: skip
+    "TINY",
+    "Captioner",
+    "DepthModel",
+    "Frozen",
+    "ImageEncoder",
+    "TextEncoder",
+    "captioner",
+    "depth_model",
+    "fitted",
+    "image_encoder",
+    "text_encoder",
+]
 
 
 def text_encoder(name: str, device: torch.device | str = "cpu") -> TextEncoder:

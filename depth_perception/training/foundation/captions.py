@@ -55,8 +55,11 @@ class Captioner(Frozen):
         network: Any = self.network
         with quiet():
             ids = network.generate(
-                pixel_values=pixels, interpolate_pos_encoding=True, max_new_tokens=longest,
-                num_beams=beams, do_sample=False,
-            )  # fmt: skip
+                pixel_values=pixels,
+                interpolate_pos_encoding=True,
+                max_new_tokens=longest,
+                num_beams=beams,
+                do_sample=False,
+            )
         texts = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
         return [" ".join(text.split()) for text in texts]

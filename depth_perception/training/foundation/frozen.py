@@ -88,7 +88,8 @@ def places(chosen: Sequence[int], count: int, what: str) -> list[int]:
     for place in chosen:
         if not -count <= place < count:
             raise ConfigurationError(
-                f"{what} {place}", expected=f"0 to {count - 1}, or -1 for the last",
+                f"{what} {place}",
+                expected=f"0 to {count - 1}, or -1 for the last",
                 fix="the model has no more",
-            )  # fmt: skip
+            )
     return [place % count for place in chosen]

@@ -23,9 +23,12 @@ from . import tiny
 from .pictures import Look, look_of
 
 CLASSES = {
-    "blip": "BlipForConditionalGeneration", "clip": "CLIPModel", "dinov2": "Dinov2Model",
-    "depth_anything": "DepthAnythingForDepthEstimation", "sam": "SamModel",
-}  # fmt: skip
+    "blip": "BlipForConditionalGeneration",
+    "clip": "CLIPModel",
+    "dinov2": "Dinov2Model",
+    "depth_anything": "DepthAnythingForDepthEstimation",
+    "sam": "SamModel",
+}
 """Family, as a model's `config.json` names it, and what `transformers` calls its network."""
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _HUB_NAME = re.compile(r"(?!.*(--|\.\.))\w[\w.-]*(/\w[\w.-]*)?(?<![.-])")
@@ -140,9 +143,10 @@ def _transformers() -> Any:
         ) from None
     if int(transformers.__version__.split(".")[0]) < 5:
         raise ModelError(
-            f"transformers {transformers.__version__}", expected="version 5 or newer",
+            f"transformers {transformers.__version__}",
+            expected="version 5 or newer",
             fix="pip install --upgrade transformers",
-        )  # fmt: skip
+        )
     return transformers
 
 
@@ -157,10 +161,12 @@ def _check_family(name: str, what: str, family: str, families: tuple[str, ...]) 
 
 
 HUB = {
-    "blip": "Salesforce/blip-image-captioning-base", "clip": "openai/clip-vit-base-patch16",
-    "dinov2": "facebook/dinov2-base", "sam": "facebook/sam-vit-base",
+    "blip": "Salesforce/blip-image-captioning-base",
+    "clip": "openai/clip-vit-base-patch16",
+    "dinov2": "facebook/dinov2-base",
+    "sam": "facebook/sam-vit-base",
     "depth_anything": "depth-anything/Depth-Anything-V2-Small-hf",
-}  # fmt: skip
+}
 """A well-known model of each family, on the hub."""
 
 
@@ -176,9 +182,10 @@ def _found(name: str, what: str) -> tuple[str, bool]:
             return str(candidate), True
     if named.is_dir():
         raise ModelError(
-            f"{what}: folder '{name}' has no config.json", expected="a model of transformers",
+            f"{what}: folder '{name}' has no config.json",
+            expected="a model of transformers",
             fix="download it again: hf download NAME --local-dir FOLDER",
-        )  # fmt: skip
+        )
     looked = [f"folder '{candidate}'" for candidate in candidates]
     if not _HUB_NAME.fullmatch(name):
         raise _nowhere(name, what, looked, "HUB_NAME")
@@ -242,7 +249,7 @@ def _not_loaded(name: str, where: str, why: str) -> ModelError:
         expected="a whole model that transformers can read",
         fix=f"download it again: hf download {name if where == name else 'NAME'} --local-dir"
         " FOLDER, and name FOLDER",
-    )  # fmt: skip
+    )
 
 
 def _file(found: Opened, name: str) -> str | None:

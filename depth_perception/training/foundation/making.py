@@ -23,9 +23,13 @@ KINDS = ("depth", "features", "captions")
 
 
 def maker(
-    kind: str, name: str, *, side: int = 0, blocks: Sequence[int] = (-1,),
+    kind: str,
+    name: str,
+    *,
+    side: int = 0,
+    blocks: Sequence[int] = (-1,),
     device: torch.device | str = "cpu",
-) -> tuple[Callable[[torch.Tensor], Made], dict[str, Any]]:  # fmt: skip
+) -> tuple[Callable[[torch.Tensor], Made], dict[str, Any]]:
     """A function for `targets.compute`, and the settings that its results depend on.
 
     - depth: ``teacher`` (h, w), relative inverse depth, not larger than the image;

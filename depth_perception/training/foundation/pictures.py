@@ -45,9 +45,10 @@ def look_of(preprocessor: dict[str, Any], default: Look) -> Look:
         size = {"height": size}
     side = size.get("shortest_edge") or size.get("height") or size.get("longest_edge")
     return Look(
-        triple("image_mean", default.mean), triple("image_std", default.std),
+        triple("image_mean", default.mean),
+        triple("image_std", default.std),
         int(side or default.side),
-    )  # fmt: skip
+    )
 
 
 def normalised(images: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
@@ -72,9 +73,10 @@ def check_multiples(images: torch.Tensor, patch: int) -> None:
     height, width = images.shape[-2:]
     if height % patch or width % patch or not height or not width:
         raise ConfigurationError(
-            f"images of {width}x{height} px", expected=f"multiples of {patch} px",
+            f"images of {width}x{height} px",
+            expected=f"multiples of {patch} px",
             fix="resize them with foundation.fitted",
-        )  # fmt: skip
+        )
 
 
 def fitted(images: torch.Tensor, patch: int, side: int = 0) -> torch.Tensor:

@@ -104,9 +104,10 @@ class TextEncoder(Frozen):
         length = len(head) + tokens.shape[1] + len(tail)
         if length > self.longest:
             raise ConfigurationError(
-                f"a prompt of {length} tokens", expected=f"at most {self.longest}",
+                f"a prompt of {length} tokens",
+                expected=f"at most {self.longest}",
                 fix="shorten the template",
-            )  # fmt: skip
+            )
         count = len(tokens)
         whole = torch.cat(
             [head.expand(count, -1, -1), tokens.to(head), tail.expand(count, -1, -1)], 1

@@ -17,16 +17,36 @@ from torch import nn
 from .pictures import Look
 
 TINY = {
-    "tiny-blip": "blip", "tiny-clip": "clip", "tiny-depth-anything": "depth_anything",
-    "tiny-dinov2": "dinov2", "tiny-sam": "sam",
-}  # fmt: skip
+    "tiny-blip": "blip",
+    "tiny-clip": "clip",
+    "tiny-depth-anything": "depth_anything",
+    "tiny-dinov2": "dinov2",
+    "tiny-sam": "sam",
+}
 """Names of the tiny models, and their families."""
 _SEED = 5
 _BLOCKS = 12
 _WORDS = (
-    "a", "the", "of", "on", "in", "and", "is", "with", "road", "street", "car", "tree", "house",
-    "sky", "people", "near", "far", "left", "right",
-)  # fmt: skip
+    "a",
+    "the",
+    "of",
+    "on",
+    "in",
+    "and",
+    "is",
+    "with",
+    "road",
+    "street",
+    "car",
+    "tree",
+    "house",
+    "sky",
+    "people",
+    "near",
+    "far",
+    "left",
+    "right",
+)
 
 
 def look(default: Look) -> Look:
@@ -62,9 +82,12 @@ def _described(transformers: Any, family: str) -> tuple[Any, Any]:
 
     def transformer(width: int, heads: int, **more: Any) -> dict[str, Any]:
         return {
-            "hidden_size": width, "num_attention_heads": heads, "intermediate_size": 2 * width,
-            "num_hidden_layers": _BLOCKS, **more,
-        }  # fmt: skip
+            "hidden_size": width,
+            "num_attention_heads": heads,
+            "intermediate_size": 2 * width,
+            "num_hidden_layers": _BLOCKS,
+            **more,
+        }
 
     image = {"image_size": 64, "patch_size": 16}
     dino = transformer(32, 2, image_size=56, patch_size=14, mlp_ratio=2)
@@ -73,7 +96,7 @@ def _described(transformers: Any, family: str) -> tuple[Any, Any]:
         ends = {"bos_token_id": words.bos_token_id, "eos_token_id": words.eos_token_id}
         text = transformer(
             40, 2, vocab_size=len(words), max_position_embeddings=256, pad_token_id=1, **ends
-        )  # fmt: skip
+        )
         text["num_hidden_layers"] = 2
         return transformers.CLIPModel, transformers.CLIPConfig(
             text_config=text, vision_config=transformer(48, 3, **image), projection_dim=24
@@ -86,28 +109,46 @@ def _described(transformers: Any, family: str) -> tuple[Any, Any]:
             **dino, out_features=stages, reshape_hidden_states=False, apply_layernorm=True
         )
         return transformers.DepthAnythingForDepthEstimation, transformers.DepthAnythingConfig(
-            backbone_config=backbone, reassemble_hidden_size=32, neck_hidden_sizes=[8, 16, 24, 24],
-            fusion_hidden_size=16, head_hidden_size=8,
-        )  # fmt: skip
+            backbone_config=backbone,
+            reassemble_hidden_size=32,
+            neck_hidden_sizes=[8, 16, 24, 24],
+            fusion_hidden_size=16,
+            head_hidden_size=8,
+        )
     if family == "sam":
         vision = transformer(
-            64, 2, output_channels=16, mlp_dim=128, window_size=3,
-            global_attn_indexes=[2, 5, 8, 11], initializer_range=0.1, **image,
-        )  # fmt: skip
+            64,
+            2,
+            output_channels=16,
+            mlp_dim=128,
+            window_size=3,
+            global_attn_indexes=[2, 5, 8, 11],
+            initializer_range=0.1,
+            **image,
+        )
         prompts = {"hidden_size": 16, "image_embedding_size": 4, "mask_input_channels": 4, **image}
         decoder = {
-            "hidden_size": 16, "mlp_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "hidden_size": 16,
+            "mlp_dim": 16,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
             "iou_head_hidden_dim": 16,
-        }  # fmt: skip
+        }
         return transformers.SamModel, transformers.SamConfig(
             vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder
         )
     words = tokenizer("blip")
     text = transformer(
-        32, 2, vocab_size=len(words), encoder_hidden_size=32, max_position_embeddings=64,
-        pad_token_id=words.pad_token_id, sep_token_id=words.sep_token_id,
-        eos_token_id=words.sep_token_id, bos_token_id=words.cls_token_id,
-    )  # fmt: skip
+        32,
+        2,
+        vocab_size=len(words),
+        encoder_hidden_size=32,
+        max_position_embeddings=64,
+        pad_token_id=words.pad_token_id,
+        sep_token_id=words.sep_token_id,
+        eos_token_id=words.sep_token_id,
+        bos_token_id=words.cls_token_id,
+    )
     text["num_hidden_layers"] = 2
     return transformers.BlipForConditionalGeneration, transformers.BlipConfig(
         text_config=text, vision_config=transformer(32, 2, **image), projection_dim=16

@@ -16,9 +16,12 @@ from depth_perception.world.shards import Choose, ShardReader, TrueFrameSet
 from depth_perception.yaml_mapping import nearest
 
 KINDS: dict[str, str] = {
-    "bag": "bag", "ddad": "ddad", "kitti_raw": "kitti", "nuscenes": "nuscenes",
+    "bag": "bag",
+    "ddad": "ddad",
+    "kitti_raw": "kitti",
+    "nuscenes": "nuscenes",
     "targets": "targets",
-}  # fmt: skip
+}
 """Prefix: module here, whose function `open_source(folder)` opens such data."""
 
 NOT_KNOWN = 254
@@ -57,8 +60,9 @@ def open_source(text: str) -> FrameSource:
         return ShardReader(text)
     if kind not in KINDS:
         raise ConfigurationError(
-            f"source '{text}': kind '{kind}'", expected=nearest(kind, KINDS),
+            f"source '{text}': kind '{kind}'",
+            expected=nearest(kind, KINDS),
             fix="name a folder of shards, or KIND:FOLDER",
-        )  # fmt: skip
+        )
     source: FrameSource = importlib.import_module(f"{__name__}.{KINDS[kind]}").open_source(rest)
     return source

@@ -26,9 +26,10 @@ def parse(text: str, known: Collection[str]) -> tuple[Path, Options]:
         name, equals, value = item.partition("=")
         if name not in {*known, "max_depth"}:
             raise ConfigurationError(
-                f"source '{text}': option '{name}'", expected=nearest(name, {*known, "max_depth"}),
+                f"source '{text}': option '{name}'",
+                expected=nearest(name, {*known, "max_depth"}),
                 fix="see docs/datasets.md",
-            )  # fmt: skip
+            )
         if not equals or not value:
             raise ConfigurationError(
                 f"source '{text}': option '{name}' has no value", expected=f"{name}=VALUE"

@@ -138,9 +138,10 @@ class BagSource(RecordedSource):
         self._T_level_base = levelled(nominal_ground(parameters.ground))
         if not self._sets:
             raise DatasetError(
-                f"bag '{path}' has no frame set", expected="images with their CameraInfo",
+                f"bag '{path}' has no frame set",
+                expected="images with their CameraInfo",
                 fix="run 'depth_perception inspect' on it",
-            )  # fmt: skip
+            )
         places = [Place(0, index) for index in range(len(self._sets))]
         super().__init__([self._name], places, protocol)
 
@@ -193,9 +194,12 @@ class BagSource(RecordedSource):
         exact = exact_topics(reader.topics, rig.names)
         lidar = reader.lidar_topics[:1]
         assembler: FrameSetAssembler[_Image] = FrameSetAssembler(
-            rig.names, round(self.parameters.sync.tolerance * 1e9),
-            anchor=self.parameters.sync.anchor_of(rig.names), wait_for_all=True, max_open=8,
-        )  # fmt: skip
+            rig.names,
+            round(self.parameters.sync.tolerance * 1e9),
+            anchor=self.parameters.sync.anchor_of(rig.names),
+            wait_for_all=True,
+            max_open=8,
+        )
 
         def camera_of(name: str, head: Any) -> int:
             size, frame = head
@@ -206,10 +210,17 @@ class BagSource(RecordedSource):
                 built[key] = len(self._rig)
                 self._rig.append(
                     build_rig_camera(
-                        name, infos[name], size, topics.rectified, T, frame, self.parameters, masks,
+                        name,
+                        infos[name],
+                        size,
+                        topics.rectified,
+                        T,
+                        frame,
+                        self.parameters,
+                        masks,
                         topics.info,
                     )
-                )  # fmt: skip
+                )
             return built[key]
 
         def add(name: str, head: Any, message: Message) -> None:
@@ -279,9 +290,16 @@ class BagSource(RecordedSource):
         else:
             data = messages.decode_image(message, place.topic)
         image = RecordedImage(
-            camera.name, place.stamp, camera.model, self._T_level_base @ camera.T_base_camera,
-            data, f"{self.path}, {place.topic}", self._pose(place.stamp), scan, camera.ego_mask,
-        )  # fmt: skip
+            camera.name,
+            place.stamp,
+            camera.model,
+            self._T_level_base @ camera.T_base_camera,
+            data,
+            f"{self.path}, {place.topic}",
+            self._pose(place.stamp),
+            scan,
+            camera.ego_mask,
+        )
         return self._with_exact(reader, image)
 
     def _with_exact(self, reader: AnyReader, image: RecordedImage) -> RecordedImage:
@@ -301,7 +319,7 @@ class BagSource(RecordedSource):
                     f"bag '{self.path}', {topic}: {array.shape[1]}x{array.shape[0]} px",
                     expected=f"those of the image, {image.model.width}x{image.model.height}",
                     fix="record truth at the images' size",
-                )  # fmt: skip
+                )
         return replace(image, depth=found, label=classes)
 
     def _take(self, reader: AnyReader, place: Message) -> Any:
@@ -313,8 +331,9 @@ class BagSource(RecordedSource):
                 return message
         raise DatasetError(
             f"bag '{self.path}': the message on {place.topic} of {place.stamp} ns is gone",
-            expected="a bag that does not change", fix="open the source again",
-        )  # fmt: skip
+            expected="a bag that does not change",
+            fix="open the source again",
+        )
 
 
 def _head(message: Any) -> tuple[tuple[int, int], str] | None:

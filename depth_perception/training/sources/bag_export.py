@@ -62,16 +62,28 @@ def recorded_at(source: FrameSource, place: int) -> RecordedSet:
     pose = facts.get("T_odom_base")
     images = tuple(
         RecordedImage(
-            c.name, stamp, c.model, c.T_base_calibrated, c.image, f"{sample.key}, {c.name}",
-            None if pose is None else np.asarray(pose, np.float64), depth=c.depth, label=c.label,
+            c.name,
+            stamp,
+            c.model,
+            c.T_base_calibrated,
+            c.image,
+            f"{sample.key}, {c.name}",
+            None if pose is None else np.asarray(pose, np.float64),
+            depth=c.depth,
+            label=c.label,
         )
         for c in sample.cameras
-    )  # fmt: skip
+    )
     drive = int(facts.get("drive", 0))
     return RecordedSet(
-        sample.key, str(facts.get("rig", "")), drive, f"{drive:06d}", int(facts.get("index", 0)),
-        images, sample,
-    )  # fmt: skip
+        sample.key,
+        str(facts.get("rig", "")),
+        drive,
+        f"{drive:06d}",
+        int(facts.get("index", 0)),
+        images,
+        sample,
+    )
 
 
 def check_new(path: Path, overwrite: bool) -> None:
@@ -186,8 +198,9 @@ class _DriveWriter:
             if name not in new and np.abs(self._mountings[name] - T).max() > _SAME:
                 raise DatasetError(
                     f"drive '{item.drive_name}': the mounting of {name} changes at {item.key}",
-                    expected="one calibration a drive", fix="convert the parts one by one",
-                )  # fmt: skip
+                    expected="one calibration a drive",
+                    fix="convert the parts one by one",
+                )
         if new:
             self._mountings |= new
             # All of them again: whoever comes late gets the last message alone.
@@ -199,10 +212,11 @@ class _DriveWriter:
         types, stamp, name = self._types, image.stamp, image.name
         data = image.data if isinstance(image.data, bytes) else png(image.data)
         compressed = types.new(
-            "sensor_msgs/msg/CompressedImage", header=messages.header(types, stamp, name),
+            "sensor_msgs/msg/CompressedImage",
+            header=messages.header(types, stamp, name),
             format="jpeg" if data[:2] == b"\xff\xd8" else "png",
             data=np.frombuffer(data, np.uint8),
-        )  # fmt: skip
+        )
         rectified = not np.allclose(image.model.R, np.eye(3))
         info = messages.camera_info_message(types, stamp, name, image.model)
         self._put(f"/{name}/camera_info", info, stamp)
@@ -234,27 +248,34 @@ class _DriveWriter:
         zero = types.new("geometry_msgs/msg/Vector3", x=0.0, y=0.0, z=0.0)
         x, y, z = (float(v) for v in T[:3, 3])
         pose = types.new(
-            "geometry_msgs/msg/Pose", position=types.new("geometry_msgs/msg/Point", x=x, y=y, z=z),
+            "geometry_msgs/msg/Pose",
+            position=types.new("geometry_msgs/msg/Point", x=x, y=y, z=z),
             orientation=transform.transform.rotation,
-        )  # fmt: skip
+        )
         odometry = types.new(
             "nav_msgs/msg/Odometry",
-            header=messages.header(types, stamp, "odom"), child_frame_id="base_link",
+            header=messages.header(types, stamp, "odom"),
+            child_frame_id="base_link",
             pose=types.new("geometry_msgs/msg/PoseWithCovariance", pose=pose, covariance=unknown),
             twist=types.new(
                 "geometry_msgs/msg/TwistWithCovariance",
                 twist=types.new("geometry_msgs/msg/Twist", linear=zero, angular=zero),
                 covariance=unknown,
             ),
-        )  # fmt: skip
+        )
         self._put("/tf", types.new("tf2_msgs/msg/TFMessage", transforms=[transform]), stamp)
         self._put("/odom", odometry, stamp)
 
     def _truth(self, sample: TrueFrameSet, stamp: int) -> None:
         plane = messages.ground_message(
-            self._types, stamp, "base_link", sample.ground.normal, sample.ground.height,
-            np.zeros((3, 3)), SOURCES.index("external"),
-        )  # fmt: skip
+            self._types,
+            stamp,
+            "base_link",
+            sample.ground.normal,
+            sample.ground.height,
+            np.zeros((3, 3)),
+            SOURCES.index("external"),
+        )
         self._put("/truth/ground", plane, stamp)
 
     def _transform(self, stamp: int, parent: str, child: str, T: Matrix) -> Any:
@@ -263,13 +284,14 @@ class _DriveWriter:
         qx, qy, qz, qw = (float(v) for v in quaternion_of(T))
         return types.new(
             "geometry_msgs/msg/TransformStamped",
-            header=messages.header(types, stamp, parent), child_frame_id=child,
+            header=messages.header(types, stamp, parent),
+            child_frame_id=child,
             transform=types.new(
                 "geometry_msgs/msg/Transform",
                 translation=types.new("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
                 rotation=types.new("geometry_msgs/msg/Quaternion", x=qx, y=qy, z=qz, w=qw),
             ),
-        )  # fmt: skip
+        )
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:

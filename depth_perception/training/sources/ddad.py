@@ -48,9 +48,19 @@ _FETCH = "fetch the scene again"
 _POLYNOMIAL = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
 """OpenCV's order."""
 _OTHER_LENSES = (
-    "fisheye", "equirectangular", "s1", "s2", "s3", "s4", "taux", "tauy", "alpha", "beta", "w",
+    "fisheye",
+    "equirectangular",
+    "s1",
+    "s2",
+    "s3",
+    "s4",
+    "taux",
+    "tauy",
+    "alpha",
+    "beta",
+    "w",
     "xi",
-)  # fmt: skip
+)
 """Of lenses that no CameraInfo describes."""
 
 
@@ -106,8 +116,9 @@ class DdadSource(RigSource):
         if other:
             raise DatasetError(
                 f"its calibration has {other[0]}={numbers[other[0]]}",
-                expected="a pinhole, or OpenCV's polynomial", fix="rectify the images first",
-            )  # fmt: skip
+                expected="a pinhole, or OpenCV's polynomial",
+                fix="rectify the images first",
+            )
         fx, fy, skew, cx, cy = (numbers.get(n, 0.0) for n in ("fx", "fy", "skew", "cx", "cy"))
         D = np.array([numbers.get(name, 0.0) for name in _POLYNOMIAL])
         lens = "rational_polynomial" if np.any(D[5:]) else "plumb_bob"
@@ -142,9 +153,10 @@ class DdadSource(RigSource):
                 raise _damaged(path, error) from None
         if name not in self._calibrations[path]:
             raise DatasetError(
-                f"'{path}' has no sensor {name}", expected=", ".join(self._calibrations[path]),
+                f"'{path}' has no sensor {name}",
+                expected=", ".join(self._calibrations[path]),
                 fix=_FETCH,
-            )  # fmt: skip
+            )
         return dict(self._calibrations[path][name])
 
 
@@ -160,9 +172,10 @@ def _scene_files(path: Path, split: str) -> tuple[Path, list[str]]:
             found[file.name] = content["scene_splits"]
     if len(found) > 1:
         raise DatasetError(
-            f"'{path}' holds {len(found)} data sets: {', '.join(found)}", expected="one",
+            f"'{path}' holds {len(found)} data sets: {', '.join(found)}",
+            expected="one",
             fix=f"name the file itself, e.g. {folder / next(iter(found))}",
-        )  # fmt: skip
+        )
     if not found:
         files = sorted(str(p.relative_to(folder)) for p in folder.glob("*/scene_*.json"))
         if not files or split or not path.is_dir():
@@ -170,7 +183,7 @@ def _scene_files(path: Path, split: str) -> tuple[Path, list[str]]:
                 f"'{path}' has no JSON with scene_splits",
                 expected="e.g. ddad.json" + (f", which split={split} needs" if split else ""),
                 fix="name the folder that ddad_train_val.tar was unpacked to",
-            )  # fmt: skip
+            )
         return folder, files
     splits = next(iter(found.values()))
     names = {str(SPLITS.index(split))} if split else set(splits)
@@ -184,7 +197,7 @@ def _scene_files(path: Path, split: str) -> tuple[Path, list[str]]:
             f"'{path}' names no scene" + (f" of split '{split}'" if split else ""),
             expected="; there are " + ", ".join(present) if present else "scenes",
             fix="choose another split",
-        )  # fmt: skip
+        )
     return folder, files
 
 
@@ -203,9 +216,12 @@ def _samples(scene: Mapping[str, Any], file: Path) -> list[Sample]:
                     continue
                 size = (int(value[kind].get("width", 0)), int(value[kind].get("height", 0)))
                 made = Datum(
-                    value[kind]["filename"], nanoseconds(data[key]["id"]["timestamp"]),
-                    f"{sample['calibration_key']}/{name}", _pose(value[kind]["pose"]), size,
-                )  # fmt: skip
+                    value[kind]["filename"],
+                    nanoseconds(data[key]["id"]["timestamp"]),
+                    f"{sample['calibration_key']}/{name}",
+                    _pose(value[kind]["pose"]),
+                    size,
+                )
                 if kind == "image":
                     images[name] = made
                 else:

@@ -37,15 +37,7 @@ from depth_perception.geometry.transforms import Matrix, inverse
 from depth_perception.world.shards import Choose, DatasetError
 
 from .address import parse, protocol_of, read_bytes, read_text
-from .kitti_calibration import (
-    FETCH,
-    NUMBERS,
-    Calibration,
-    Oxts,
-    imu_pose,
-    nanoseconds,
-    read_oxts,
-)
+from .kitti_calibration import FETCH, NUMBERS, Calibration, Oxts, imu_pose, nanoseconds, read_oxts
 from .recorded import (
     Place,
     RecordedImage,
@@ -81,7 +73,7 @@ def open_source(text: str) -> KittiSource:
         raise ConfigurationError(
             f"source 'kitti_raw:{text}': cameras={sides}",
             expected="left, right or both, and no split: a list names its cameras",
-        )  # fmt: skip
+        )
     frames = read_split(Path(options["split"])) if "split" in options else None
     truth = Path(options["truth"]) if "truth" in options else None
     return KittiSource(folder, frames, SIDES[sides], truth, protocol_of(options))
@@ -107,7 +99,7 @@ def read_split(path: Path) -> list[Frame]:
             raise ConfigurationError(
                 f"'{path}', line {number + 1}: '{line[:80]}'",
                 expected="e.g. '2011_09_26/2011_09_26_drive_0002_sync 0000000069 l'",
-            )  # fmt: skip
+            )
     if not frames:
         raise ConfigurationError(f"'{path}' names no frame", expected="a frame a line")
     return frames
@@ -125,9 +117,13 @@ class KittiSource(RecordedSource):
     """
 
     def __init__(
-        self, folder: Path, frames: list[Frame] | None, sides: str, truth: Path | None,
+        self,
+        folder: Path,
+        frames: list[Frame] | None,
+        sides: str,
+        truth: Path | None,
         protocol: TruthProtocol,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.folder, self.truth = folder, truth
         self._stamps: dict[str, list[int]] = {}
         self._days: dict[str, Calibration] = {}
@@ -139,9 +135,10 @@ class KittiSource(RecordedSource):
         number = {drive: i for i, drive in enumerate(drives)}
         if not drives:
             raise DatasetError(
-                f"'{folder}' holds no drive", expected="2011_09_26/2011_09_26_drive_0001_sync/...",
+                f"'{folder}' holds no drive",
+                expected="2011_09_26/2011_09_26_drive_0001_sync/...",
                 fix="name the folder of the days",
-            )  # fmt: skip
+            )
         tracks = {(d, s) for d in drives for s in sides}
         if frames is not None:
             tracks = {(drive, side) for drive, _, side in frames}
@@ -160,13 +157,14 @@ class KittiSource(RecordedSource):
                     f"'{truth}' has improved truth of no frame",
                     expected="train|val/DRIVE/proj_depth/groundtruth/image_02/*.png",
                     fix="name the folder of 'data_depth_annotated'",
-                )  # fmt: skip
+                )
         for drive, index, side in listed:
             if any(index not in present[drive, s] for s in side):
                 raise DatasetError(
                     f"'{folder}': no image {index} of {drive}, camera {NAMES[side[0]]}",
-                    expected="every frame that the list names", fix=FETCH,
-                )  # fmt: skip
+                    expected="every frame that the list names",
+                    fix=FETCH,
+                )
         named = set(listed)
         others = [
             (drive, index, side)
@@ -198,10 +196,17 @@ class KittiSource(RecordedSource):
             model = fitting_model(calibration.models[side], data, str(path))
             images.append(
                 RecordedImage(
-                    NAMES[side], stamp, model, calibration.T_base_camera[side], data, str(path),
-                    T_odom_base, scan, depth=self._truth(name, index, side, model),
+                    NAMES[side],
+                    stamp,
+                    model,
+                    calibration.T_base_camera[side],
+                    data,
+                    str(path),
+                    T_odom_base,
+                    scan,
+                    depth=self._truth(name, index, side, model),
                 )
-            )  # fmt: skip
+            )
         key = f"{name}_{index:010d}_{sides}"
         return RecordedSet(key, "kitti", drive, name, index, tuple(images))
 
@@ -214,9 +219,10 @@ class KittiSource(RecordedSource):
             names = [p.stem for p in folder.iterdir() if p.suffix in (".png", ".jpg")]
         except OSError as error:
             raise DatasetError(
-                f"'{folder}' cannot be read ({error.strerror})", expected="images of the drive",
+                f"'{folder}' cannot be read ({error.strerror})",
+                expected="images of the drive",
                 fix=FETCH,
-            ) from None  # fmt: skip
+            ) from None
         return {int(name) for name in names if name.isdigit()}
 
     def _image_file(self, drive: str, index: int, side: str) -> Path:
@@ -248,7 +254,7 @@ class KittiSource(RecordedSource):
                 f"'{path}' has {stored.shape[1]}x{stored.shape[0]} px",
                 expected=f"those of the image, {model.width}x{model.height}",
                 fix="use the images at their own size",
-            )  # fmt: skip
+            )
         depth = stored.astype(np.float32) / np.float32(256)
         depth[stored == 0] = np.nan
         return depth
@@ -276,8 +282,9 @@ class KittiSource(RecordedSource):
         if index >= len(stamps):
             raise DatasetError(
                 f"drive {drive}: timestamps.txt has {len(stamps)} lines",
-                expected=f"one for image {index}", fix=FETCH,
-            )  # fmt: skip
+                expected=f"one for image {index}",
+                fix=FETCH,
+            )
         return stamps[index]
 
     def _pose(self, drive: str, index: int) -> Matrix | None:

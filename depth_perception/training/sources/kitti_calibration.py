@@ -123,12 +123,15 @@ def imu_pose(packet: Oxts, origin: Oxts) -> Matrix:
     """
     scale = np.cos(np.radians(origin[0]))
     places = [
-        np.array([
-            scale * EARTH * np.radians(lon),
-            scale * EARTH * np.log(np.tan(np.radians(90 + lat) / 2)), alt,
-        ])
+        np.array(
+            [
+                scale * EARTH * np.radians(lon),
+                scale * EARTH * np.log(np.tan(np.radians(90 + lat) / 2)),
+                alt,
+            ]
+        )
         for lat, lon, alt, *_ in (packet, origin)
-    ]  # fmt: skip
+    ]
     T = np.eye(4)
     T[:3, :3] = rotation(*packet[3:])
     T[:3, 3] = places[0] - places[1]
@@ -157,5 +160,6 @@ def nanoseconds(text: str, where: str) -> int:
     except ValueError:
         raise DatasetError(
             f"'{where}': '{text.strip()}' is no time",
-            expected="e.g. 2011-09-26 13:02:25.964389445", fix=FETCH,
-        ) from None  # fmt: skip
+            expected="e.g. 2011-09-26 13:02:25.964389445",
+            fix=FETCH,
+        ) from None

@@ -65,7 +65,7 @@ def open_source(text: str) -> NuscenesSource:
             f"'{folder}' has tables " + (", ".join(versions) or "of no version"),
             expected=f"version={version}" if version else "v1.0-mini or the like",
             fix="choose one with version=" if versions else "name the folder that holds them",
-        )  # fmt: skip
+        )
     wanted = None
     if "split" in options:
         listed = read_text(Path(options["split"]), "a list of scenes", "correct split=")
@@ -92,8 +92,9 @@ class NuscenesSource(RigSource):
         if unknown or not scenes:
             raise ConfigurationError(
                 f"'{tables}' has no scene {min(unknown)}" if unknown else f"'{tables}' is empty",
-                expected="names of its scenes, one a line", fix="correct split= or version=",
-            )  # fmt: skip
+                expected="names of its scenes, one a line",
+                fix="correct split= or version=",
+            )
         scenes.sort(key=lambda scene: str(scene["name"]))
         channels = {row["token"]: str(row["channel"]) for row in _table(tables, "sensor")}
         self._sensors: dict[str, Row] = {
@@ -104,9 +105,10 @@ class NuscenesSource(RigSource):
         except (KeyError, TypeError, ValueError) as error:
             why = f"nothing has {error}" if isinstance(error, KeyError) else str(error)
             raise DatasetError(
-                f"tables in '{tables}' do not agree ({why})", expected="tables of one version",
+                f"tables in '{tables}' do not agree ({why})",
+                expected="tables of one version",
                 fix=_FETCH,
-            ) from None  # fmt: skip
+            ) from None
         used = {d.sensor for items in samples for s in items for d in s.images.values()}
         used |= {s.scan.sensor for items in samples for s in items if s.scan is not None}
         self._sensors = {token: self._sensors[token] for token in used}
@@ -171,9 +173,12 @@ def _samples(
 
 def _datum(row: Row, poses: dict[str, tuple[float, ...]]) -> Datum:
     return Datum(
-        row["filename"], int(row["timestamp"]) * 1000, row["calibrated_sensor_token"],
-        poses[row["ego_pose_token"]], (int(row.get("width") or 0), int(row.get("height") or 0)),
-    )  # fmt: skip
+        row["filename"],
+        int(row["timestamp"]) * 1000,
+        row["calibrated_sensor_token"],
+        poses[row["ego_pose_token"]],
+        (int(row.get("width") or 0), int(row.get("height") or 0)),
+    )
 
 
 def _pose(row: Row) -> tuple[float, ...]:

@@ -137,9 +137,12 @@ class RecordedSource(ABC):
     """
 
     def __init__(
-        self, drives: Sequence[str], places: Sequence[Place], protocol: TruthProtocol,
+        self,
+        drives: Sequence[str],
+        places: Sequence[Place],
+        protocol: TruthProtocol,
         count: int | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.drives, self.protocol = list(drives), protocol
         self.places = list(places)
         self._count = len(self.places) if count is None else count
@@ -196,9 +199,11 @@ def true_set(recorded: RecordedSet, protocol: TruthProtocol) -> TrueFrameSet:
         base_scan = None if scan is None else scans[id(scan)]
         cameras.append(_true_camera(image, base_scan, protocol))
     facts: dict[str, Any] = {
-        "rig": recorded.rig, "drive": recorded.drive, "drive_name": recorded.drive_name,
+        "rig": recorded.rig,
+        "drive": recorded.drive,
+        "drive_name": recorded.drive_name,
         "index": recorded.index,
-    }  # fmt: skip
+    }
     if recorded.images:
         first = recorded.images[0]
         facts["stamp"] = first.stamp
@@ -260,8 +265,9 @@ def decoded(image: RecordedImage) -> NDArray[np.uint8]:
         why = why or f"{pixels.shape[1]}x{pixels.shape[0]} px"  # type: ignore[union-attr]
         raise DatasetError(
             f"'{image.where}' is damaged ({why})",
-            expected=f"a JPEG or PNG of {size[1]}x{size[0]} px", fix="fetch it again",
-        )  # fmt: skip
+            expected=f"a JPEG or PNG of {size[1]}x{size[0]} px",
+            fix="fetch it again",
+        )
     return np.asarray(pixels, np.uint8)
 
 
@@ -280,8 +286,9 @@ def fitting_model(model: CameraModel, data: bytes, where: str) -> CameraModel:
         raise DatasetError(
             f"'{where}' has {size[0]}x{size[1]} px, its calibration is for"
             f" {model.width}x{model.height}",
-            expected="that size, or one resized evenly", fix="fetch image and calibration again",
-        )  # fmt: skip
+            expected="that size, or one resized evenly",
+            fix="fetch image and calibration again",
+        )
     return model.resized(*size)
 
 
@@ -307,8 +314,9 @@ def points_of(data: bytes, columns: int, where: str) -> NDArray[np.float32]:
     """
     if len(data) % (4 * columns):
         raise DatasetError(
-            f"'{where}' has {len(data)} bytes", expected=f"a multiple of {4 * columns}",
+            f"'{where}' has {len(data)} bytes",
+            expected=f"a multiple of {4 * columns}",
             fix="it was cut; fetch it again",
-        )  # fmt: skip
+        )
     points = np.frombuffer(data, "<f4").reshape(-1, columns).astype(np.float32)
     return points[np.isfinite(points[:, :3]).all(axis=1)]

@@ -69,9 +69,12 @@ class RigSource(RecordedSource):
     """
 
     def __init__(
-        self, family: str, drives: Sequence[str], samples: Sequence[Sequence[Sample]],
+        self,
+        family: str,
+        drives: Sequence[str],
+        samples: Sequence[Sequence[Sample]],
         options: Options,
-    ) -> None:  # fmt: skip
+    ) -> None:
         parameters = load(config_file(f"{family}.yaml"))
         self.family, self._usual = family, parameters.cameras
         self._wanted = [name for name in options.get("cameras", "").split(",") if name]
@@ -117,9 +120,16 @@ class RigSource(RecordedSource):
             raise DatasetError(f"camera of '{path}': {error}", fix=self._fetch()) from None
         mask = self._masks.get(name)
         return RecordedImage(
-            name, datum.stamp, model, T, data, str(path), self._base_pose(datum, T), scan,
+            name,
+            datum.stamp,
+            model,
+            T,
+            data,
+            str(path),
+            self._base_pose(datum, T),
+            scan,
             None if mask is None else rasterize(mask, model.width, model.height),
-        )  # fmt: skip
+        )
 
     def _scan(self, drive: int, datum: Datum) -> RecordedScan:
         path, T = self._folder(drive) / datum.file, self._mounting(drive, datum)

@@ -41,8 +41,9 @@ class TargetSource:
             raise DatasetError(
                 f"the source '{facts['source']}' of the targets in '{folder}' has"
                 f" {len(self._source)} frame sets",
-                expected=f"{facts['sets']}", fix="compute the targets again in another folder",
-            )  # fmt: skip
+                expected=f"{facts['sets']}",
+                fix="compute the targets again in another folder",
+            )
 
     def __len__(self) -> int:
         """Count the frame sets."""

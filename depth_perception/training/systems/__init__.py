@@ -38,9 +38,10 @@ def find(name: str) -> System:
         if error.name is None or not path.startswith(error.name):
             raise
         raise ConfigurationError(
-            f"system '{name}': {error}", expected="a module that can be imported",
+            f"system '{name}': {error}",
+            expected="a module that can be imported",
             fix="put its folder on PYTHONPATH",
-        ) from None  # fmt: skip
+        ) from None
     if not hasattr(module, "Training"):
         raise ConfigurationError(
             f"system '{name}' has no class Training", expected="one as fit.System says"
@@ -59,8 +60,11 @@ def _commit() -> str:
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"],
-            capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return done.stdout.strip()

@@ -21,12 +21,7 @@ from torch import nn
 from torch.nn import functional
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.network.checkpoint import (
-    load_checkpoint,
-    misfit,
-    read_file,
-    write_file,
-)
+from depth_perception.network.checkpoint import load_checkpoint, misfit, read_file, write_file
 from depth_perception.network.configuration import TRUNKS, NetworkConfiguration
 from depth_perception.network.fused import FusedSurround
 from depth_perception.network.trunk import Trunk
@@ -97,9 +92,10 @@ class Options:
         """Refuse what cannot be."""
         if not (self.gates or self.fusion):
             raise ConfigurationError(
-                "options.gates and options.fusion are both false", expected="something to learn",
+                "options.gates and options.fusion are both false",
+                expected="something to learn",
                 fix="the frozen network is scored in every run, as frozen.*",
-            )  # fmt: skip
+            )
         for value in (self.temperature, *self.temperatures):
             if not (isinstance(value, (int, float)) and value > 0):
                 raise ConfigurationError(f"options: temperature {value!r}", expected="above zero")
@@ -110,8 +106,9 @@ class Options:
         if self.gradient < 0 or self.gradient_scales < 1 or self.heads < 0:
             raise ConfigurationError(
                 f"options: gradient {self.gradient}, gradient_scales {self.gradient_scales},"
-                f" heads {self.heads}", expected="0 or more, 1 or more, 0 or more",
-            )  # fmt: skip
+                f" heads {self.heads}",
+                expected="0 or more, 1 or more, 0 or more",
+            )
 
 
 class Training:
@@ -148,9 +145,8 @@ class Training:
         return [group for group in groups if group["params"]]
 
     def loss(
-        self, model: nn.Module, batch: dict[str, torch.Tensor],
-        configuration: TrainingConfiguration,
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+        self, model: nn.Module, batch: dict[str, torch.Tensor], configuration: TrainingConfiguration
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """See `relative_loss`."""
         return relative_loss(model(batch), batch["depth"][:, None], configuration.options)
 
@@ -191,9 +187,7 @@ class Training:
     def save(self, model: nn.Module, path: Path, facts: dict[str, Any]) -> None:
         """Write a checkpoint that `load` reads."""
         assert isinstance(model, Bridged)
-        content = {
-            "system": NAME, "facts": facts, **model.recipe, "state": model.state_dict(),
-        }  # fmt: skip
+        content = {"system": NAME, "facts": facts, **model.recipe, "state": model.state_dict()}
         write_file(path, content)
 
 
@@ -248,13 +242,13 @@ def _scores(model: Bridged, configuration: TrainingConfiguration) -> dict[str, f
         return aligned_depth(model(batch), batch["depth"][:, None])
 
     figures = scoring.score_all(
-        predict, data, most=configuration.options.most,
-        device=next(model.parameters()).device,
-    )  # fmt: skip
+        predict, data, most=configuration.options.most, device=next(model.parameters()).device
+    )
     return {
-        name: value for name, value in figures.items()
+        name: value
+        for name, value in figures.items()
         if name.endswith("_affine") or name.endswith("edges_f1")
-    }  # fmt: skip
+    }
 
 
 def bridged(options: Options, networks: dict[str, Any] | None = None) -> Bridged:
@@ -289,9 +283,10 @@ def bridged(options: Options, networks: dict[str, Any] | None = None) -> Bridged
         },
         "networks": {
             name: stream.network.configuration.to_dict()
-            for name, stream in own.items() if isinstance(stream, OwnDepth)
+            for name, stream in own.items()
+            if isinstance(stream, OwnDepth)
         },
-    }  # fmt: skip
+    }
     return model
 
 

@@ -58,8 +58,9 @@ class Training:
                 return grown
             raise ConfigurationError(
                 f"start '{configuration.start}' holds another network",
-                expected=str(configuration.network), fix="correct network, or leave start empty",
-            )  # fmt: skip
+                expected=str(configuration.network),
+                fix="correct network, or leave start empty",
+            )
         network.set_temperature(1.0)
         return network
 
@@ -91,9 +92,8 @@ class Training:
         return [{"params": old, "lr": schedule.trunk_rate}, {"params": new, "lr": schedule.rate}]
 
     def loss(
-        self, model: nn.Module, batch: dict[str, torch.Tensor],
-        configuration: TrainingConfiguration,
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+        self, model: nn.Module, batch: dict[str, torch.Tensor], configuration: TrainingConfiguration
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """See `fused_loss`."""
         out = model(batch["image"], batch["rays"], batch["camera"])
         return fused_loss(out, batch, configuration.loss)
@@ -155,22 +155,21 @@ def fused_loss(
         "depth": losses.masked_mean((result - truth).abs() * far, seen)
         + 0.2 * losses.masked_mean((_SKY_DEPTH - result).clamp(min=0.0), sky),
         "silog": losses.scale_invariant_error(result, truth, seen),
-        "bins": losses.log_error(
-            out.log_bins, small_truth, small_seen
-        ),
+        "bins": losses.log_error(out.log_bins, small_truth, small_seen),
         "plane": losses.masked_mean((wide(out.log_plane) - truth).abs().clamp(max=1.0), on_plane),
         "gradient": losses.gradient_error(result, truth, seen),
         "road": _cross_entropy(out.road, road, road_known),
         "sky": _cross_entropy(out.sky, above, above_known),
         "semantics": functional.cross_entropy(
-            functional.interpolate(out.semantics, scale_factor=2.0, mode="bilinear"), classes,
-            ignore_index=255, reduction="sum",
-        ) / (classes != 255).sum().clamp(min=1),
-        "confidence": losses.laplace_error(
-            out.log_depth - small_truth, out.confidence, small_seen
-        ),
+            functional.interpolate(out.semantics, scale_factor=2.0, mode="bilinear"),
+            classes,
+            ignore_index=255,
+            reduction="sum",
+        )
+        / (classes != 255).sum().clamp(min=1),
+        "confidence": losses.laplace_error(out.log_depth - small_truth, out.confidence, small_seen),
         "angle": _angle_error(out, small_truth, flat[:, None, 2::STRIDE, 2::STRIDE] * small_seen),
-    }  # fmt: skip
+    }
     total = sum(getattr(weights, name) * value for name, value in parts.items())
     return total, {name: value.detach() for name, value in parts.items()}
 

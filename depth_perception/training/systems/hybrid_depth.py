@@ -63,7 +63,7 @@ class Training:
                 f"data.folders {list(data.folders)} have no three frames in a row",
                 expected=f"drives of {2 * o.step + 1} frame sets or more",
                 fix="make data of drives, or lower options.step",
-            )  # fmt: skip
+            )
         return batches_of(images, configuration, first, rank, ranks)
 
     def groups(
@@ -81,9 +81,8 @@ class Training:
         return [group for group in groups if group["params"]]
 
     def loss(
-        self, model: nn.Module, batch: dict[str, torch.Tensor],
-        configuration: TrainingConfiguration,
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+        self, model: nn.Module, batch: dict[str, torch.Tensor], configuration: TrainingConfiguration
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Of stage 1: ranking and contrast. Of stage 2: see `self_supervised.view_loss`."""
         o: Options = configuration.options
         if o.stage == "depth":
@@ -98,8 +97,10 @@ class Training:
         ranked, apart = ranking.ranking_loss(logits), ranking.contrast_loss(features)
         lanes = found.float().sum() / len(found)
         return ranked + apart, {
-            "ranking": ranked.detach(), "contrast": apart.detach(), "lanes": lanes,
-        }  # fmt: skip
+            "ranking": ranked.detach(),
+            "contrast": apart.detach(),
+            "lanes": lanes,
+        }
 
     @torch.inference_mode()
     def validate(
@@ -138,9 +139,7 @@ def depth_loss(
         learners.append(views.teacher)
     for disparity in learners:
         depth = depth_of(disparity, o.nearest, o.farthest)
-        near = anchor_error(
-            depth, batch["embodied"], batch["rays"], batch["camera"], o.farthest
-        )  # fmt: skip
+        near = anchor_error(depth, batch["embodied"], batch["rays"], batch["camera"], o.farthest)
         total = total + o.embodied * near
         parts.setdefault("embodied", near.detach())
     return total, parts
@@ -158,9 +157,14 @@ def _views_loss(
         return view_loss(images, views.disparity, depth(views.disparity), K, views.T, o.smoothness)
     teacher = depth(views.teacher)
     total, parts = view_loss(
-        images, views.disparity, depth(views.disparity), K, views.T.detach(), o.smoothness,
+        images,
+        views.disparity,
+        depth(views.disparity),
+        K,
+        views.T.detach(),
+        o.smoothness,
         views.trust,
-    )  # fmt: skip
+    )
     near = consistency(depth(views.disparity), teacher, views.trust)
     total = total + near
     if not o.start_teacher:

@@ -107,7 +107,7 @@ class IntrinsicOptions:
                 f"options: neighbour {self.neighbour}, dilate {self.dilate}, "
                 f"warm_up {self.warm_up}, most {self.most}",
                 expected="1 or more, and 0 or more",
-            )  # fmt: skip
+            )
 
 
 class Training:
@@ -139,7 +139,7 @@ class Training:
                     f"start '{configuration.start}' holds another network",
                     expected=str(configuration.network),
                     fix="correct network, or leave start empty",
-                )  # fmt: skip
+                )
             # The decoder that only one of the two has keeps its own start.
             try:
                 model.load_state_dict(before.state_dict(), strict=False)
@@ -154,9 +154,10 @@ class Training:
         for name, path in wanted.items():
             if not path:
                 raise ConfigurationError(
-                    f"options.{name} is empty", expected="weights.pt of a run of stage depth",
+                    f"options.{name} is empty",
+                    expected="weights.pt of a run of stage depth",
                     fix=f"--set options.{name}=runs/.../weights.pt",
-                )  # fmt: skip
+                )
             try:
                 teacher, _ = load(path)
             except ModelError as error:
@@ -207,9 +208,10 @@ class Training:
         options: IntrinsicOptions = configuration.options
         if not bool((batch["posed"] > 0).all()):
             raise DatasetError(
-                "a drive has no odometry", expected="the motion between images, for depth in m",
+                "a drive has no odometry",
+                expected="the motion between images, for depth in m",
                 fix="leave that drive out of data.folders",
-            )  # fmt: skip
+            )
         image, focal = batch["image"], batch["camera"][:, 4]
         if options.stage == "depth":
             others = image[:, 1:].flatten(0, 1) if options.mask else None
@@ -255,12 +257,14 @@ class Training:
         """Write a checkpoint that `load` reads."""
         assert isinstance(model, DisparityNetwork)
         content = {
-            "system": NAME, "facts": facts, "state": model.state_dict(),
+            "system": NAME,
+            "facts": facts,
+            "state": model.state_dict(),
             "options": {
                 "network": model.configuration.to_dict(),
                 "residual_channels": model.residual_channels,
             },
-        }  # fmt: skip
+        }
         write_file(path, content)
 
 
@@ -274,8 +278,9 @@ def load(path: str | Path) -> tuple[DisparityNetwork, dict[str, Any]]:
     try:
         network = DisparityNetwork(
             NetworkConfiguration.from_dict(content["options"]["network"]),
-            int(content["options"]["residual_channels"]), pretrained=False,
-        )  # fmt: skip
+            int(content["options"]["residual_channels"]),
+            pretrained=False,
+        )
         network.load_state_dict(content["state"])
         facts = dict(content["facts"])
     except (KeyError, RuntimeError, TypeError, DepthPerceptionError) as error:
@@ -334,8 +339,9 @@ def mask_of(out: Outputs, batch: Batch, options: IntrinsicOptions) -> torch.Tens
         if "mirror" not in batch:
             raise DatasetError(
                 "options.exact_mask: the data have no layer 'mirror'",
-                expected="data with it", fix="depth_perception world --dataset DIR --truth mirror",
-            )  # fmt: skip
+                expected="data with it",
+                fix="depth_perception world --dataset DIR --truth mirror",
+            )
         return (batch["mirror"][:, None] <= MIRROR).float()
     assert out.log_diffuse is not None
     count, image = len(out.depth), batch["image"].float() / 255
@@ -343,9 +349,12 @@ def mask_of(out: Outputs, batch: Batch, options: IntrinsicOptions) -> torch.Tens
     views, seen = intrinsic.views_of(image[:, 1:], out.depth, K, T)
     others, _ = intrinsic.views_of(diffuse[count:].unflatten(0, (count, -1)), out.depth, K, T)
     return intrinsic.reflective_mask(
-        intrinsic.least_error(image[:, 0], views), intrinsic.least_error(diffuse[:count], others),
-        torch.stack(seen).amax(0), options.spread, options.dilate,
-    )  # fmt: skip
+        intrinsic.least_error(image[:, 0], views),
+        intrinsic.least_error(diffuse[:count], others),
+        torch.stack(seen).amax(0),
+        options.spread,
+        options.dilate,
+    )
 
 
 @torch.inference_mode()

@@ -24,13 +24,7 @@ from depth_perception.training.configuration import TrainingConfiguration
 from depth_perception.training.fit import batches_of, checked_folders
 from depth_perception.training.overlap import overlap_error
 from depth_perception.training.rig_samples import RigSamples
-from depth_perception.training.surround_teachers import (
-    SLOTS,
-    Lesson,
-    Teacher,
-    find,
-    small_truth,
-)
+from depth_perception.training.surround_teachers import SLOTS, Lesson, Teacher, find, small_truth
 from depth_perception.training.systems import fused
 from depth_perception.training.targets import WithTargets
 
@@ -84,8 +78,9 @@ class Options:
         if self.cameras < 1 or (self.vrkd > 0 and self.cameras < 2):
             raise ConfigurationError(
                 f"options.cameras {self.cameras} with options.vrkd {self.vrkd}",
-                expected="1 or more, and 2 or more to relate them", fix="e.g. 3, or vrkd 0",
-            )  # fmt: skip
+                expected="1 or more, and 2 or more to relate them",
+                fix="e.g. 3, or vrkd 0",
+            )
         for name, known in (("slots", SLOTS), ("relation", RELATIONS)):
             if getattr(self, name) not in known:
                 raise ConfigurationError(
@@ -170,14 +165,14 @@ class Training(fused.Training):
         if not len(samples):
             raise ConfigurationError(
                 f"no frame set of data.folders has {o.cameras} cameras",
-                expected="rigs of so many", fix="lower options.cameras, or name other folders",
-            )  # fmt: skip
+                expected="rigs of so many",
+                fix="lower options.cameras, or name other folders",
+            )
         return batches_of(samples, configuration, first, rank, ranks)
 
     def loss(
-        self, model: nn.Module, batch: dict[str, torch.Tensor],
-        configuration: TrainingConfiguration,
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+        self, model: nn.Module, batch: dict[str, torch.Tensor], configuration: TrainingConfiguration
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """The fused network's loss, and the terms of distillation, each without its weight."""
         cameras = batch["image"].shape[1]
         flat = {name: value.flatten(0, 1) for name, value in batch.items()}
@@ -218,9 +213,12 @@ def load(path: str | Path) -> FusedSurround:
 
 
 def distillation_terms(
-    out: Outputs, lesson: Lesson | None, batch: dict[str, torch.Tensor], cameras: int,
+    out: Outputs,
+    lesson: Lesson | None,
+    batch: dict[str, torch.Tensor],
+    cameras: int,
     options: Options,
-) -> dict[str, torch.Tensor]:  # fmt: skip
+) -> dict[str, torch.Tensor]:
     """Each term that has a weight: ckd, vrkd, mirror, chamfer.
 
     Args:
@@ -248,9 +246,10 @@ def distillation_terms(
             values, speaks = distillation.tokens(out.features, known, cameras)
             terms["vrkd"] = distillation.relation_error(
                 teacher_relations(lesson, batch, cameras, options.relation),
-                distillation.similarity(values, speaks), speaks,
+                distillation.similarity(values, speaks),
+                speaks,
                 distillation.sides(batch["pose"].unflatten(0, (-1, cameras))),
-            )  # fmt: skip
+            )
     if options.chamfer:
         terms["chamfer"] = distillation.bin_chamfer(centres, log_truth, seen)
     return terms

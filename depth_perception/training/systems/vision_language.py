@@ -28,11 +28,7 @@ from depth_perception.training.embodied_scene import FOCAL
 from depth_perception.training.fit import batches_of, checked_folders
 from depth_perception.training.scoring import Scores, held_out, name_of
 from depth_perception.training.targets import PREFIX
-from depth_perception.training.text_depth import (
-    STRIDE,
-    TextDepth,
-    TextDepthNetwork,
-)
+from depth_perception.training.text_depth import STRIDE, TextDepth, TextDepthNetwork
 from depth_perception.training.text_latent import normal_divergence
 
 NAME = "vision_language"
@@ -84,17 +80,23 @@ class Options(Description):
             raise ConfigurationError(f"options.layers {self.layers}", expected="1 or more")
         if not 0 < self.share < 1:
             raise ConfigurationError(
-                f"options.share {self.share}", expected="above 0, below 1",
+                f"options.share {self.share}",
+                expected="above 0, below 1",
                 fix="without steps from text: options.text_vae: false",
-            )  # fmt: skip
+            )
 
     def settings(self, trunk: str) -> dict[str, Any]:
         """Arguments of `TextDepthNetwork`."""
         return {
-            "latent": self.latent, "heads": self.heads, "layers": self.layers,
-            "text": self.text if self.text_vae else "", "image": self.image,
-            "embodied": self.embodied, "fusion": self.fusion, "trunk": trunk,
-        }  # fmt: skip
+            "latent": self.latent,
+            "heads": self.heads,
+            "layers": self.layers,
+            "text": self.text if self.text_vae else "",
+            "image": self.image,
+            "embodied": self.embodied,
+            "fusion": self.fusion,
+            "trunk": trunk,
+        }
 
 
 class Training:
@@ -113,8 +115,9 @@ class Training:
         if model.settings != settings:
             raise ConfigurationError(
                 f"start '{configuration.start}' holds another network",
-                expected=str(model.settings), fix="correct options, or leave start empty",
-            )  # fmt: skip
+                expected=str(model.settings),
+                fix="correct options, or leave start empty",
+            )
         return model
 
     def batches(
@@ -144,9 +147,8 @@ class Training:
         return [{"params": old, "lr": schedule.trunk_rate}, {"params": new, "lr": schedule.rate}]
 
     def loss(
-        self, model: nn.Module, batch: dict[str, torch.Tensor],
-        configuration: TrainingConfiguration,
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+        self, model: nn.Module, batch: dict[str, torch.Tensor], configuration: TrainingConfiguration
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """SILog and the KL divergence of the step's kind.
 
         Parts are those of steps from text and from images; each is divided by how often its steps
@@ -193,9 +195,11 @@ class Training:
         """Write a checkpoint that `load` reads; frozen foundation models are not in it."""
         assert isinstance(model, TextDepthNetwork)
         content = {
-            "system": NAME, "facts": facts, "options": model.settings,
+            "system": NAME,
+            "facts": facts,
+            "options": model.settings,
             "state": {k: v for k, v in model.state_dict().items() if not _is_foundation(k)},
-        }  # fmt: skip
+        }
         write_file(path, content)
 
 
@@ -209,7 +213,7 @@ def _check_captions(configuration: TrainingConfiguration) -> None:
             f"options.captions '{options.captions}' with options.text 'own'",
             expected="a text encoder that knows the captioner's words",
             fix="e.g. --set options.text=openai/clip-vit-base-patch16, or captions: scene",
-        )  # fmt: skip
+        )
     for source in (*data.folders, data.validation, *data.tests):
         if not source:
             continue
@@ -254,9 +258,14 @@ def noise_divergence(noise: torch.Tensor) -> torch.Tensor:
 
 @torch.inference_mode()
 def score_described(
-    model: TextDepthNetwork, images: DescribedImages, device: torch.device, *, most: int = 0,
-    batch: int = 4, draws: int = 4,
-) -> dict[str, float]:  # fmt: skip
+    model: TextDepthNetwork,
+    images: DescribedImages,
+    device: torch.device,
+    *,
+    most: int = 0,
+    batch: int = 4,
+    draws: int = 4,
+) -> dict[str, float]:
     """Score on images, whole and as calibrated.
 
     Args:
@@ -310,9 +319,14 @@ def score_described(
 
 @torch.inference_mode()
 def sample_depths(
-    model: TextDepthNetwork, text: str, n: int, *, size: tuple[int, int] = (288, 160),
-    focal: float = FOCAL, seed: int = 0,
-) -> torch.Tensor:  # fmt: skip
+    model: TextDepthNetwork,
+    text: str,
+    n: int,
+    *,
+    size: tuple[int, int] = (288, 160),
+    focal: float = FOCAL,
+    seed: int = 0,
+) -> torch.Tensor:
     """Draw depths from a text alone.
 
     Args:
