@@ -40,7 +40,7 @@ bench: setup ## Measure speed on this machine
 	@$(IN_ENV) python -m depth_perception.benchmarks
 
 soak: setup ## Run the node under full load for 30 minutes and watch its memory: make soak MINUTES=5
-	@$(IN_ENV) python -m depth_perception.ros.soak --minutes $(or $(MINUTES),30) --output out/soak.json
+	@$(IN_ENV) python -m depth_perception.benchmarks.soak --minutes $(or $(MINUTES),30) --output out/soak.json
 
 clean: ## Remove what was built and what was written
 	rm -rf build install log out .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -11,8 +11,9 @@ import numpy as np
 
 from depth_perception.errors import DepthPerceptionError
 from depth_perception.estimators.estimator import CameraEstimate, Estimator, Scene
-from depth_perception.estimators.making import make_estimator
-from depth_perception.frame_set import FrameSet
+from depth_perception.estimators.factory import make_estimator
+from depth_perception.frames.frame_set import FrameSet
+from depth_perception.frames.surround_result import CameraResult, SurroundResult
 from depth_perception.geometry.back_projection import back_project
 from depth_perception.geometry.birds_eye_view import (
     OccupancyMap,
@@ -23,9 +24,8 @@ from depth_perception.geometry.birds_eye_view import (
 from depth_perception.geometry.camera_view import CameraView, camera_view, working_size
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.parameters import Parameters
-from depth_perception.rig_builder import nominal_ground
+from depth_perception.rig.builder import nominal_ground
 from depth_perception.segmentation.sources import SurfaceSource
-from depth_perception.surround_result import CameraResult, SurroundResult
 
 
 class SurroundPipeline:

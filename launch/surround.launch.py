@@ -1,6 +1,7 @@
 """Start surround depth: ``ros2 launch depth_perception surround.launch.py --show-args``.
 
-What is started is described in `depth_perception.bringup`; this only speaks launch's language.
+What is started is described in `depth_perception.nodes.bringup`; this only speaks launch's
+language.
 """
 
 from launch import LaunchContext, LaunchDescription
@@ -10,7 +11,8 @@ from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from depth_perception.bringup import ARGUMENTS, Process, processes, transport_environment
+from depth_perception.nodes.bringup import ARGUMENTS, Process, processes
+from depth_perception.ros.dds_profile import transport_environment
 
 
 def _node(process: Process) -> Node:

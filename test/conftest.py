@@ -114,7 +114,7 @@ class RosSession:
 @pytest.fixture(scope="session")
 def ros_environment() -> Iterator[dict[str, str]]:
     """Environment of every ROS process of this run: a domain of its own, this machine only."""
-    from depth_perception.bringup import transport_environment
+    from depth_perception.ros.dds_profile import transport_environment
 
     wanted = {
         "ROS_DOMAIN_ID": str(free_domain()),

@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason="PyTorch trains")
 
 import torch
 
-from depth_perception.training import affine
+from depth_perception.training.systems.bridging_gates import affine_losses as affine
 
 
 def _map(*values: float) -> torch.Tensor:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from depth_perception.compressed import declared_size, decompress
+from depth_perception.messages.compressed import declared_size, decompress
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
 

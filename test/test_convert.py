@@ -22,17 +22,18 @@ from tiny_datasets import (
 )
 
 from depth_perception.cli.main import main
+from depth_perception.datasets import labels
 from depth_perception.datasets.bag import BagReader
+from depth_perception.datasets.bag_export import drives_of
+from depth_perception.datasets.sample import TrueCamera, TrueFrameSet
+from depth_perception.datasets.shards import TAR_END, encode_set
+from depth_perception.datasets.source import open_source
 from depth_perception.evaluation.evaluate import evaluate
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
 from depth_perception.geometry.transforms import inverse
 from depth_perception.parameters import load
 from depth_perception.resources import config_file
-from depth_perception.training.sources import open_source
-from depth_perception.training.sources.bag_export import drives_of
-from depth_perception.world import labels
-from depth_perception.world.shards import TAR_END, TrueCamera, TrueFrameSet, encode_set
 
 KITTI = {"camera_color_left": mounted(0.0, 0.0, 0.06, HEIGHT)}
 DDAD = {"CAMERA_01": mounted(0.0, 1.5, 0.3, HEIGHT), "CAMERA_05": mounted(1.4, 1.4, 0.5, HEIGHT)}

@@ -9,15 +9,15 @@ import cv2
 import numpy as np
 import pytest
 
-from depth_perception.ego_mask import (
+from depth_perception.errors import BagError, ConfigurationError
+from depth_perception.rig.ego_mask import (
     EgoMask,
     load_ego_masks,
     polygons_of,
     rasterize,
     write_ego_masks,
 )
-from depth_perception.ego_mask_proposal import propose_ego_mask
-from depth_perception.errors import BagError, ConfigurationError
+from depth_perception.rig.ego_mask_proposal import propose_ego_mask
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("DEPTH_PERCEPTION_SHARED", ROOT.parent / "shared"))

@@ -20,7 +20,8 @@ from depth_perception.evaluation.pictures import (
     error_colours,
 )
 from depth_perception.evaluation.report import PictureCollector, render, road_within, write_report
-from depth_perception.frame_set import CameraFrame, FrameSet
+from depth_perception.frames.frame_set import CameraFrame, FrameSet
+from depth_perception.frames.surround_result import CameraResult, SurroundResult
 from depth_perception.geometry.back_projection import POINT_DTYPE
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.camera_view import camera_view
@@ -28,7 +29,6 @@ from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.geometry.transforms import TransformTree
 from depth_perception.parameters import Parameters, from_flat
-from depth_perception.surround_result import CameraResult, SurroundResult
 
 HEIGHT = 1.5
 

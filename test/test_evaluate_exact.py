@@ -12,6 +12,7 @@ from depth_perception import messages
 from depth_perception.cli.evaluate import print_tables
 from depth_perception.datasets.bag import BagReader
 from depth_perception.datasets.bag_writer import BagTypes, BagWriter, package_typestore
+from depth_perception.datasets.lidar_truth import TruthProtocol
 from depth_perception.errors import BagError
 from depth_perception.evaluation.evaluate import evaluate
 from depth_perception.evaluation.exact import (
@@ -21,14 +22,13 @@ from depth_perception.evaluation.exact import (
     ExactWindow,
     TruthGrid,
 )
-from depth_perception.evaluation.lidar import TruthProtocol
-from depth_perception.evaluation.metrics import sample_depth
 from depth_perception.evaluation.report import advice, render, road_within
-from depth_perception.frame_set import CameraFrame, FrameSet
+from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.back_projection import POINT_DTYPE
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
 from depth_perception.geometry.rig import Rig, RigCamera
+from depth_perception.geometry.sampling import sample_depth
 from depth_perception.parameters import Parameters
 
 TYPES = BagTypes(package_typestore())

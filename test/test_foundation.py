@@ -26,7 +26,7 @@ from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.training import foundation
 from depth_perception.training.foundation import loading, pictures, tiny
 from depth_perception.training.foundation.depth import DepthModel
-from depth_perception.training.foundation.making import maker
+from depth_perception.training.foundation.factory import maker
 
 ENCODERS = {"tiny-clip": (48, 16), "tiny-dinov2": (32, 14), "tiny-sam": (64, 16)}
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.frame_set import AssembledSet, FrameSetAssembler, Now
+from depth_perception.frames.assembler import AssembledSet, FrameSetAssembler, Now
 
 MS = 1_000_000
 START = 1_700_000_000_000 * MS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from depth_perception.frame_set_benchmark import INSTANTS, SCENARIOS, assemblers, run, traffic
+from depth_perception.benchmarks.frame_sets import INSTANTS, SCENARIOS, assemblers, run, traffic
 
 CAMERAS = [f"camera_{index}" for index in range(6)]
 

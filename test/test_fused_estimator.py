@@ -18,7 +18,14 @@ from tiny_drive import write_drive
 from depth_perception.cli.main import main
 from depth_perception.datasets.bag import BagReader
 from depth_perception.errors import ConfigurationError, ModelError
-from depth_perception.estimators.network_inputs import (
+from depth_perception.frames.frame_set import CameraFrame, FrameSet
+from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.camera_view import camera_view
+from depth_perception.geometry.embodied_depth import Level
+from depth_perception.geometry.ground_plane import GroundPlane
+from depth_perception.geometry.rig import Rig, RigCamera
+from depth_perception.geometry.surface import Surface
+from depth_perception.inference.network_inputs import (
     AXES,
     axis_sizes,
     network_camera,
@@ -28,13 +35,6 @@ from depth_perception.estimators.network_inputs import (
     usual_width,
     view_camera,
 )
-from depth_perception.frame_set import CameraFrame, FrameSet
-from depth_perception.geometry.camera import CameraModel
-from depth_perception.geometry.camera_view import camera_view
-from depth_perception.geometry.embodied_depth import Level
-from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.geometry.rig import Rig, RigCamera
-from depth_perception.geometry.surface import Surface
 from depth_perception.inference.onnx_session import CPU
 from depth_perception.parameters import from_flat
 from depth_perception.pipeline import SurroundPipeline
@@ -476,7 +476,7 @@ def test_several_threads_may_bring_images(plane_model):
 
 
 def test_the_benchmark_tells_stages_and_what_is_left_out(plane_model):
-    from depth_perception.fused_benchmark import measure, table
+    from depth_perception.benchmarks.fused import measure, table
 
     def once(run, repeats):
         run()
@@ -494,7 +494,7 @@ def test_the_benchmark_tells_stages_and_what_is_left_out(plane_model):
 def test_the_benchmark_goes_on_without_a_gpu(plane_model, monkeypatch):
     import onnxruntime
 
-    from depth_perception.fused_benchmark import measure, table
+    from depth_perception.benchmarks.fused import measure, table
 
     # onnxruntime-gpu on a machine without one: it lists what it was built with.
     monkeypatch.setattr(

@@ -28,14 +28,14 @@ from tiny_drive import CAMERA, mounting, write_drive
 from depth_perception import messages
 from depth_perception.datasets.bag import BagReader, open_bag
 from depth_perception.datasets.bag_writer import package_typestore
-from depth_perception.encodings import _ENCODINGS
 from depth_perception.errors import DepthPerceptionError
-from depth_perception.frame_set import CameraFrame, FrameSet
+from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.rig import Rig
 from depth_perception.geometry.transforms import TransformTree
+from depth_perception.messages.encodings import _ENCODINGS
 from depth_perception.parameters import Parameters, from_flat
 from depth_perception.pipeline import SurroundPipeline
-from depth_perception.rig_builder import build_rig_camera, calibration_key
+from depth_perception.rig.builder import build_rig_camera, calibration_key
 
 FACTOR = int(os.environ.get("FUZZ", "1"))
 

@@ -268,7 +268,7 @@ def test_build_only_says_when_there_is_no_tensorrt(colours, tmp_path):
 
 def test_pytorch_runs_a_checkpoint_as_onnx_runtime_runs_its_file(tmp_path):
     network = tiny_fused.network()
-    from depth_perception.inference.torch_session import TorchSession
+    from depth_perception.estimators.torch_session import TorchSession
     from depth_perception.network.checkpoint import save_checkpoint
     from depth_perception.network.export import ExportOptions, example_feed
     from depth_perception.network.export_check import axes_of
@@ -297,7 +297,7 @@ def test_pytorch_runs_a_checkpoint_as_onnx_runtime_runs_its_file(tmp_path):
 
 def test_a_checkpoint_runs_on_the_first_provider_that_pytorch_has(tmp_path, monkeypatch):
     torch = pytest.importorskip("torch", reason="PyTorch runs checkpoints")
-    from depth_perception.inference.torch_session import device_of
+    from depth_perception.estimators.torch_session import device_of
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert device_of([]) == device_of(["tensorrt", "cuda", "cpu"]) == "cuda"
@@ -322,7 +322,7 @@ def test_a_checkpoint_runs_on_the_first_provider_that_pytorch_has(tmp_path, monk
 
 def test_a_device_without_memory_is_told_in_one_line(tmp_path):
     torch = pytest.importorskip("torch", reason="PyTorch runs checkpoints")
-    from depth_perception.inference.torch_session import TorchSession
+    from depth_perception.estimators.torch_session import TorchSession
     from depth_perception.network.checkpoint import save_checkpoint
 
     save_checkpoint(tmp_path / "weights.pt", tiny_fused.network(), {})
@@ -343,7 +343,7 @@ def test_a_device_without_memory_is_told_in_one_line(tmp_path):
 
 
 def test_a_checkpoint_without_pytorch_says_what_to_do(monkeypatch, tmp_path):
-    from depth_perception.inference.torch_session import TorchSession
+    from depth_perception.estimators.torch_session import TorchSession
 
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ModelError, match="depth_perception export"):

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from depth_perception.errors import ConfigurationError
-from depth_perception.evaluation.lidar import (
+from depth_perception.datasets.lidar_truth import (
     BaseScan,
     ScanWindow,
     TruthProtocol,
@@ -23,6 +22,7 @@ from depth_perception.evaluation.lidar import (
     visible,
     without_body,
 )
+from depth_perception.errors import ConfigurationError
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import RigCamera

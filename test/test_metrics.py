@@ -18,10 +18,9 @@ from depth_perception.evaluation.metrics import (
     depth_metrics,
     mean_metrics,
     median_scale,
-    sample_depth,
-    sample_nearest,
     scaled,
 )
+from depth_perception.geometry.sampling import sample_depth, sample_nearest
 
 TRUTH = np.array([10.0, 10.0, 20.0, 40.0])
 PREDICTION = np.array([11.0, 9.7, 20.0, 60.0])

@@ -14,9 +14,9 @@ pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's whe
 import torch
 
 from depth_perception.errors import ConfigurationError, ModelError
-from depth_perception.estimators.network_inputs import network_rays
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
+from depth_perception.inference.network_inputs import network_rays
 from depth_perception.network.attention import Attention, BridgingGate, TwoWayAttention
 from depth_perception.network.checkpoint import load_checkpoint, save_checkpoint
 from depth_perception.network.configuration import NetworkConfiguration
@@ -24,7 +24,7 @@ from depth_perception.network.fused import FusedSurround, shrunk
 from depth_perception.network.prior import prior_of
 from depth_perception.network.trunk import Trunk
 from depth_perception.training.samples import network_camera
-from depth_perception.world.rigs import mounting
+from depth_perception.world.output.rigs import mounting
 
 SMALL = NetworkConfiguration(widths=(8, 8, 16, 16), bins=8, pretrained=False)
 GROUND = GroundPlane(np.array([0.01, -0.02, 1.0]), -0.03)

@@ -13,7 +13,7 @@ from tiny_onnx import write_model
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.estimators.relative_description import read_description
 from depth_perception.estimators.scale_fit import Fit, fit, fit_depth
-from depth_perception.frame_set import CameraFrame, FrameSet
+from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.camera_view import camera_view
 from depth_perception.geometry.ground_plane import GroundPlane

@@ -13,7 +13,7 @@ import yaml
 from tiny_onnx import write_model
 
 from depth_perception.errors import ConfigurationError, ModelError
-from depth_perception.frame_set import CameraFrame
+from depth_perception.frames.frame_set import CameraFrame
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.camera_view import CameraView, camera_view
 from depth_perception.geometry.ground_plane import GroundPlane

@@ -24,14 +24,15 @@ from tiny_street import (
     write_street,
 )
 
+from depth_perception.datasets.shards import encode_set
 from depth_perception.errors import ModelError
 from depth_perception.network.prior import prior_of
-from depth_perception.training import hybrid_runs, self_supervised
+from depth_perception.training import self_supervised
 from depth_perception.training.embodied_scene import OWN, anchor_error
-from depth_perception.training.systems import hybrid_depth
-from depth_perception.training.systems.hybrid_depth import Training
+from depth_perception.training.systems.hybrid_depth import runs as hybrid_runs
+from depth_perception.training.systems.hybrid_depth import system as hybrid_depth
+from depth_perception.training.systems.hybrid_depth.system import Training
 from depth_perception.training.triplets import Triplets
-from depth_perception.world.shards import encode_set
 
 
 @pytest.fixture(scope="module")

@@ -42,17 +42,17 @@ from tiny_datasets import (
 from depth_perception import messages
 from depth_perception.datasets.bag import BagReader
 from depth_perception.datasets.bag_writer import BagWriter
+from depth_perception.datasets.lidar_truth import TruthProtocol
+from depth_perception.datasets.sample import DatasetError, TrueFrameSet
+from depth_perception.datasets.source import NOT_KNOWN, open_source
+from depth_perception.datasets.sources.bag import levelled
+from depth_perception.datasets.sources.kitti import read_split
+from depth_perception.datasets.sources.kitti_calibration import imu_pose, nanoseconds, rotation
+from depth_perception.datasets.sources.recorded import RecordedSet, true_set
 from depth_perception.errors import ConfigurationError
-from depth_perception.evaluation.lidar import TruthProtocol
 from depth_perception.geometry.ground_plane import GroundPlane, camera_height
 from depth_perception.geometry.transforms import inverse, transform_points
 from depth_perception.parameters import load
-from depth_perception.training.sources import NOT_KNOWN, open_source
-from depth_perception.training.sources.bag import levelled
-from depth_perception.training.sources.kitti import read_split
-from depth_perception.training.sources.kitti_calibration import imu_pose, nanoseconds, rotation
-from depth_perception.training.sources.recorded import RecordedSet, true_set
-from depth_perception.world.shards import DatasetError, TrueFrameSet
 
 KITTI = {"camera_color_left": mounted(0.0, 0.0, 0.06, HEIGHT)}
 STEREO = {**KITTI, "camera_color_right": mounted(0.0, 0.0, -0.48, HEIGHT)}
@@ -512,7 +512,7 @@ def test_a_program_that_has_read_a_bag_ends_quietly(tmp_path):
     """Which keeps the source to its end, when nothing can be imported any more to close it."""
     bag = tiny_drive.write_drive(tmp_path / "drive", frames=2)
     program = (
-        "from depth_perception.training.sources import open_source\n"
+        "from depth_perception.datasets.source import open_source\n"
         f"source = open_source('bag:{bag}')\nsource.itself = source\n"
         "print(len(source.read(0).cameras))"
     )

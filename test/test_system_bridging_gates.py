@@ -17,23 +17,32 @@ pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's whe
 
 import torch
 
+from depth_perception.datasets import labels
+from depth_perception.datasets.sample import TrueCamera, TrueFrameSet
+from depth_perception.datasets.shards import TAR_END, encode_set
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
 from depth_perception.network.checkpoint import save_checkpoint
 from depth_perception.network.configuration import NetworkConfiguration
 from depth_perception.network.fused import FusedSurround
-from depth_perception.training.bridging import Gate, coarse_grid, heads_for, on_grid, place_code
-from depth_perception.training.bridging_streams import OwnDepth
 from depth_perception.training.configuration import (
     DataConfiguration,
     ScheduleConfiguration,
     TrainingConfiguration,
-    read,
 )
 from depth_perception.training.fit import train
+from depth_perception.training.recipe import read
 from depth_perception.training.samples import TrainingImages
-from depth_perception.training.systems.bridging_gates import (
+from depth_perception.training.systems.bridging_gates.network import (
+    Gate,
+    coarse_grid,
+    heads_for,
+    on_grid,
+    place_code,
+)
+from depth_perception.training.systems.bridging_gates.streams import OwnDepth
+from depth_perception.training.systems.bridging_gates.system import (
     Options,
     Training,
     aligned_depth,
@@ -41,9 +50,7 @@ from depth_perception.training.systems.bridging_gates import (
     load,
     relative_loss,
 )
-from depth_perception.world import labels
-from depth_perception.world.rigs import mounting
-from depth_perception.world.shards import TAR_END, TrueCamera, TrueFrameSet, encode_set
+from depth_perception.world.output.rigs import mounting
 
 # Losses.
 

@@ -18,14 +18,14 @@ from tiny_street import LIGHT, STEP, WALL, batch_of, configuration_of, learn, no
 
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.network.prior import prior_of
-from depth_perception.training import cost_volume as cv
-from depth_perception.training import hybrid_encoder as he
-from depth_perception.training import ranking, self_supervised
-from depth_perception.training.configuration import from_dict
+from depth_perception.training import self_supervised
 from depth_perception.training.fit import train
-from depth_perception.training.hybrid_networks import Options, Ranking, first_tokens
-from depth_perception.training.systems import hybrid_depth
-from depth_perception.training.systems.hybrid_depth import Training
+from depth_perception.training.recipe import from_dict
+from depth_perception.training.systems.hybrid_depth import cost_volume as cv
+from depth_perception.training.systems.hybrid_depth import encoder as he
+from depth_perception.training.systems.hybrid_depth import system as hybrid_depth
+from depth_perception.training.systems.hybrid_depth.networks import Options, Ranking, first_tokens
+from depth_perception.training.systems.hybrid_depth.system import Training, ranking
 
 TINY = Options(clip="tiny-clip", dino="tiny-dinov2", tokens=8, head_width=16, planes=8, most=2)
 

@@ -15,32 +15,32 @@ pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's whe
 import torch
 from tiny_street import write_sets
 
+from depth_perception.datasets import labels
+from depth_perception.datasets.sample import DatasetError, TrueCamera, TrueFrameSet
+from depth_perception.datasets.shards import encode_set
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
 from depth_perception.network.configuration import NetworkConfiguration
-from depth_perception.training import intrinsic_losses as losses
 from depth_perception.training.configuration import (
     DataConfiguration,
     ScheduleConfiguration,
     TrainingConfiguration,
-    from_dict,
-    read,
 )
-from depth_perception.training.disparity import START, DisparityNetwork, Outputs
 from depth_perception.training.fit import train
 from depth_perception.training.photometric import photometric_error
+from depth_perception.training.recipe import from_dict, read
 from depth_perception.training.systems import find
-from depth_perception.training.systems.intrinsic import (
+from depth_perception.training.systems.intrinsic import losses
+from depth_perception.training.systems.intrinsic.networks import START, DisparityNetwork, Outputs
+from depth_perception.training.systems.intrinsic.system import (
     IntrinsicOptions,
     Training,
     depth_loss,
     load,
     mask_of,
 )
-from depth_perception.world import labels
-from depth_perception.world.rigs import mounting
-from depth_perception.world.shards import DatasetError, TrueCamera, TrueFrameSet, encode_set
+from depth_perception.world.output.rigs import mounting
 
 CONFIG = Path(__file__).parents[1] / "config/training/intrinsic.yaml"
 NARROW = NetworkConfiguration(

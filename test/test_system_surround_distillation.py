@@ -17,24 +17,37 @@ pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's whe
 import torch
 
 from depth_perception.cli.main import main
+from depth_perception.datasets import labels
+from depth_perception.datasets.augmentation import Augmentation, mirrored
+from depth_perception.datasets.sample import TrueCamera, TrueFrameSet
+from depth_perception.datasets.shards import TAR_END, encode_set
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
 from depth_perception.network.checkpoint import load_checkpoint, save_checkpoint
 from depth_perception.network.configuration import NetworkConfiguration
 from depth_perception.network.fused import CLASSES, FusedSurround
-from depth_perception.training import distillation, losses, surround_teachers, targets
+from depth_perception.training import losses, targets
 from depth_perception.training.configuration import (
     DataConfiguration,
     ScheduleConfiguration,
     TrainingConfiguration,
-    from_dict,
 )
 from depth_perception.training.fit import train
-from depth_perception.training.overlap import disagreement, overlap_error, seen_by_both
-from depth_perception.training.rig_samples import RigSamples, from_left_to_right
-from depth_perception.training.systems.fused import fused_loss
-from depth_perception.training.systems.surround_distillation import (
+from depth_perception.training.recipe import from_dict
+from depth_perception.training.systems.fused.system import fused_loss
+from depth_perception.training.systems.surround_distillation import losses as distillation
+from depth_perception.training.systems.surround_distillation import teachers as surround_teachers
+from depth_perception.training.systems.surround_distillation.overlap import (
+    disagreement,
+    overlap_error,
+    seen_by_both,
+)
+from depth_perception.training.systems.surround_distillation.samples import (
+    RigSamples,
+    from_left_to_right,
+)
+from depth_perception.training.systems.surround_distillation.system import (
     Options,
     Student,
     Training,
@@ -42,10 +55,7 @@ from depth_perception.training.systems.surround_distillation import (
     load,
     teacher_relations,
 )
-from depth_perception.world import labels
-from depth_perception.world.augment import Augmentation, mirrored
-from depth_perception.world.rigs import mounting
-from depth_perception.world.shards import TAR_END, TrueCamera, TrueFrameSet, encode_set
+from depth_perception.world.output.rigs import mounting
 
 NETWORK = NetworkConfiguration(widths=(8, 8, 16, 16), bins=8)
 KL_BY_HAND = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)

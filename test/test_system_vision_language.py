@@ -20,6 +20,10 @@ pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's whe
 import torch
 import yaml
 
+from depth_perception.datasets import labels
+from depth_perception.datasets.sample import DatasetError, TrueCamera, TrueFrameSet
+from depth_perception.datasets.shards import TAR_END, encode_set
+from depth_perception.datasets.source import NOT_KNOWN
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.embodied_depth import Level
@@ -34,11 +38,26 @@ from depth_perception.training.configuration import (
     DataConfiguration,
     ScheduleConfiguration,
     TrainingConfiguration,
-    from_dict,
-    read,
     to_dict,
 )
-from depth_perception.training.depth_sentences import (
+from depth_perception.training.embodied_scene import (
+    FOCAL,
+    LOG_DEPTH,
+    Classes,
+    scene_depth,
+    scene_maps,
+)
+from depth_perception.training.fit import train
+from depth_perception.training.recipe import from_dict, read
+from depth_perception.training.systems.vision_language.network import TextDepthNetwork
+from depth_perception.training.systems.vision_language.samples import (
+    DescribedImages,
+    Description,
+    decoded,
+    described,
+    other_side,
+)
+from depth_perception.training.systems.vision_language.sentences import (
     BACKGROUND,
     PLACES,
     THINGS,
@@ -52,23 +71,7 @@ from depth_perception.training.depth_sentences import (
     spoken,
     words_of,
 )
-from depth_perception.training.described_images import (
-    DescribedImages,
-    Description,
-    decoded,
-    described,
-    other_side,
-)
-from depth_perception.training.embodied_scene import (
-    FOCAL,
-    LOG_DEPTH,
-    Classes,
-    scene_depth,
-    scene_maps,
-)
-from depth_perception.training.fit import train
-from depth_perception.training.sources import NOT_KNOWN
-from depth_perception.training.systems.vision_language import (
+from depth_perception.training.systems.vision_language.system import (
     Options,
     Training,
     depth_errors,
@@ -76,22 +79,13 @@ from depth_perception.training.systems.vision_language import (
     noise_divergence,
     sample_depths,
 )
-from depth_perception.training.text_depth import TextDepthNetwork
-from depth_perception.training.text_latent import (
+from depth_perception.training.systems.vision_language.text_latent import (
     Standardised,
     WordEncoder,
     normal_divergence,
     reparameterised,
 )
-from depth_perception.world import labels
-from depth_perception.world.rigs import mounting
-from depth_perception.world.shards import (
-    TAR_END,
-    DatasetError,
-    TrueCamera,
-    TrueFrameSet,
-    encode_set,
-)
+from depth_perception.world.output.rigs import mounting
 
 # A level camera 1.5 m above a plane road. A thing whose feet are between rows v and v + 1 stands
 # on the ground where 1/Z = (v + 0.5 - 47.5) / (70 * 1.5).

@@ -16,24 +16,20 @@ import torch
 from torch.utils.data import default_collate
 
 from depth_perception.cli.main import main
+from depth_perception.datasets.sample import DatasetError, TrueCamera, TrueFrameSet
+from depth_perception.datasets.shards import TAR_END, encode_set
+from depth_perception.datasets.source import open_source
+from depth_perception.datasets.targets import Targets
 from depth_perception.errors import ConfigurationError
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.training import targets
 from depth_perception.training.configuration import DataConfiguration
-from depth_perception.training.rig_samples import RigSamples
 from depth_perception.training.samples import TrainingImages
-from depth_perception.training.sources import open_source
-from depth_perception.training.targets import Targets, WithTargets, decode_text, encode_text
+from depth_perception.training.systems.surround_distillation.samples import RigSamples
+from depth_perception.training.targets import WithTargets, cut, decode_text, encode_text
 from depth_perception.training.triplets import Triplets
-from depth_perception.world.rigs import mounting
-from depth_perception.world.shards import (
-    TAR_END,
-    DatasetError,
-    TrueCamera,
-    TrueFrameSet,
-    encode_set,
-)
+from depth_perception.world.output.rigs import mounting
 
 WIDTH, HEIGHT = 128, 96
 K = np.array([[70.0, 0, 63.5], [0, 70.0, 47.5], [0, 0, 1]])
@@ -173,11 +169,11 @@ def test_what_lies_outside_of_the_image_is_unknown(stored):
     place = torch.zeros(32, 32, 4)
     place[..., 2] = 1
     place[:, :8, 2] = 0
-    out = whole.cut(place, 16)
+    out = cut(whole, place, 16)
     assert torch.isnan(out["teacher"][:, :8]).all() and torch.isfinite(out["teacher"][:, 8:]).all()
     assert torch.isnan(out["features"][..., 0]).all()
     assert torch.isfinite(out["features"][..., 1]).all()
-    nowhere = whole.cut(torch.zeros(32, 32, 4), 16)
+    nowhere = cut(whole, torch.zeros(32, 32, 4), 16)
     assert torch.isnan(nowhere["teacher"]).all() and decode_text(nowhere["caption"]) == ""
     assert {n: (v.shape, v.dtype) for n, v in nowhere.items()} == {
         n: (v.shape, v.dtype) for n, v in out.items()

@@ -22,6 +22,9 @@ import torch
 import yaml
 
 from depth_perception.cli.main import main
+from depth_perception.datasets import labels
+from depth_perception.datasets.sample import TrueCamera, TrueFrameSet
+from depth_perception.datasets.shards import TAR_END, encode_set
 from depth_perception.errors import ConfigurationError, DepthPerceptionError, ModelError
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
@@ -33,17 +36,14 @@ from depth_perception.training.configuration import (
     DataConfiguration,
     ScheduleConfiguration,
     TrainingConfiguration,
-    from_dict,
-    read,
     to_dict,
 )
 from depth_perception.training.fit import learning_rate, train
+from depth_perception.training.recipe import from_dict, read
 from depth_perception.training.samples import Requests, TrainingImages, with_errors
-from depth_perception.training.style import StyleMix, mixed
-from depth_perception.training.systems.fused import Figures, Training, fused_loss
-from depth_perception.world import labels
-from depth_perception.world.rigs import mounting
-from depth_perception.world.shards import TAR_END, TrueCamera, TrueFrameSet, encode_set
+from depth_perception.training.systems.fused.style import StyleMix, mixed
+from depth_perception.training.systems.fused.system import Figures, Training, fused_loss
+from depth_perception.world.output.rigs import mounting
 
 
 def _map(*values: float) -> torch.Tensor:

@@ -30,24 +30,22 @@ from tiny_datasets import (
     write_kitti,
 )
 
+from depth_perception.datasets.augmentation import cropped, is_sparse, mirrored, resized_points
+from depth_perception.datasets.sample import DatasetError, TrueCamera, TrueFrameSet
+from depth_perception.datasets.shards import TAR_END, encode_set
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
 from depth_perception.geometry.transforms import inverse
 from depth_perception.training import scoring
 from depth_perception.training.configuration import DataConfiguration
 from depth_perception.training.fit import loader
-from depth_perception.training.rig_samples import RigSamples, from_left_to_right
 from depth_perception.training.samples import TrainingImages
 from depth_perception.training.scoring import Scores, name_of, score, score_all
-from depth_perception.training.triplets import Triplets, motion, undistorted
-from depth_perception.world.augment import cropped, is_sparse, mirrored, resized_points
-from depth_perception.world.shards import (
-    TAR_END,
-    DatasetError,
-    TrueCamera,
-    TrueFrameSet,
-    encode_set,
+from depth_perception.training.systems.surround_distillation.samples import (
+    RigSamples,
+    from_left_to_right,
 )
+from depth_perception.training.triplets import Triplets, motion, undistorted
 
 FRONT = mounted(0.0, 1.5, 0.0, HEIGHT)
 NAMES = {0.0: "CAMERA_01", 1.2: "CAMERA_05", -1.2: "CAMERA_06", math.pi: "CAMERA_09"}

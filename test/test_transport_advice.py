@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from depth_perception.resources import config_file
-from depth_perception.transport_advice import (
+from depth_perception.transport.advice import (
     CYCLONE,
     mebibytes,
     of_kernel,

@@ -15,17 +15,17 @@ from rosbags.highlevel import AnyReader
 pytest.importorskip("warp", reason="NVIDIA Warp renders the world")
 
 from depth_perception.cli.main import main
+from depth_perception.datasets import labels
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.world import labels
-from depth_perception.world.drive import Drive, make_drive
-from depth_perception.world.drive_bag import START, _road_profile, write_drive_bag
-from depth_perception.world.picture import Sensor, develop
-from depth_perception.world.plan import SETTINGS
-from depth_perception.world.renderer import View
-from depth_perception.world.rigs import OPTICAL, RIGS, RigCamera, make_rig, mounting
-from depth_perception.world.sensors import SensorSuite
-from depth_perception.world.weather import WEATHERS, draw_sky
+from depth_perception.world.output.drive_bag import START, _road_profile, write_drive_bag
+from depth_perception.world.output.rigs import OPTICAL, RIGS, RigCamera, make_rig, mounting
+from depth_perception.world.output.sensors import SensorSuite
+from depth_perception.world.render.picture import Sensor, develop
+from depth_perception.world.render.renderer import View
+from depth_perception.world.scene.drive import Drive, make_drive
+from depth_perception.world.scene.plan import SETTINGS
+from depth_perception.world.scene.weather import WEATHERS, draw_sky
 
 SEED = 5
 

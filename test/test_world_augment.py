@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from depth_perception.datasets import augmentation as augment
+from depth_perception.datasets.sample import TrueCamera, TrueFrameSet
 from depth_perception.errors import ConfigurationError
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
 from depth_perception.geometry.transforms import inverse, transform_points
-from depth_perception.world import augment
-from depth_perception.world.rigs import make_rig
-from depth_perception.world.shards import TrueCamera, TrueFrameSet
+from depth_perception.world.output.rigs import make_rig
 
 
 def frame_set(lens: str = "plain") -> TrueFrameSet:

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from depth_perception.datasets import shards
+from depth_perception.datasets.shards import ShardReader
 from depth_perception.errors import ConfigurationError, DepthPerceptionError
-from depth_perception.geometry.transforms import inverse, transform_points
-from depth_perception.world import augment, dataset, dataset_plan, shards
-from depth_perception.world.shards import ShardReader
+from depth_perception.geometry.transforms import inverse
+from depth_perception.world.output import dataset, dataset_plan
 
 pytest.importorskip("warp", reason="NVIDIA Warp renders the world")
 
@@ -245,74 +246,3 @@ def test_webdataset_reads_the_shards(folder):
     assert np.array_equal(
         sample.cameras[0].depth, ShardReader(folder)[4].cameras[0].depth, equal_nan=True
     )
-
-
-# Tensors.
-
-
-def test_shards_as_tensors(folder):
-    torch = pytest.importorskip("torch")
-    from depth_perception.world.torch_dataset import LENSES, ShardDataset
-
-    data = ShardDataset(folder)
-    item, stored = data[4], ShardReader(folder)[4]
-    n = len(stored.cameras)
-    shapes = {name: tuple(values.shape) for name, values in item.items()}
-    assert shapes == {
-        "image": (n, 3, 48, 64),
-        "depth": (n, 1, 48, 64),
-        "label": (n, 48, 64),
-        "K": (n, 3, 3),
-        "D": (n, 8),
-        "lens": (n,),
-        "T_base_camera": (n, 4, 4),
-        "T_base_calibrated": (n, 4, 4),
-        "ground": (4,),
-        "mirror": (n, 1, 48, 64),
-        "albedo": (n, 3, 48, 64),
-        "normal": (n, 3, 48, 64),
-        "instance": (n, 48, 64),
-    }
-    assert (item["image"].dtype, item["label"].dtype) == (torch.uint8, torch.int64)
-    last = stored.cameras[-1]
-    assert item["image"][-1, 0].tolist() == last.image[..., 2].tolist()
-    assert LENSES[item["lens"][-1]] == last.model.distortion_model
-    # Road that is near lies on the stored plane, to what a crown and bumps make of it.
-    road = (stored.cameras[0].label == 0) & (stored.cameras[0].depth < 6)
-    if road.any():
-        camera = stored.cameras[0]
-        points = camera.model.rays()[road] * camera.depth[road][:, None]
-        height = stored.ground.signed_distance(transform_points(camera.T_base_camera, points))
-        assert np.abs(np.median(height)) < 0.15
-
-
-def test_workers_give_the_same_batches(folder):
-    torch = pytest.importorskip("torch")
-    from depth_perception.world.torch_dataset import ShardDataset
-
-    change = augment.Augmentation(size=(32, 24))
-    data = ShardDataset(folder, cameras=1, change=change, seed=2)
-    alone, spread = (
-        list(torch.utils.data.DataLoader(data, batch_size=2, num_workers=n)) for n in (0, 1)
-    )
-    assert [batch["image"].shape[0] for batch in alone] == [2, 2, 1]
-    for a, b in zip(alone, spread, strict=True):
-        assert all(torch.equal(a[k].nan_to_num(), b[k].nan_to_num()) for k in a)
-    data.set_epoch(1)
-    assert not torch.equal(data[0]["image"], alone[0]["image"][0])
-
-
-def test_rendered_frame_sets_are_those_of_the_shards(folder, suite, monkeypatch):
-    torch = pytest.importorskip("torch")
-    from depth_perception.world import torch_dataset
-
-    monkeypatch.setattr(torch_dataset, "open_drive", lambda *_: suite)  # it is open already
-    rendered = torch_dataset.RenderedDataset(PLAN, 5)[4]
-    stored = torch_dataset.ShardDataset(folder)[4]
-    assert rendered.keys() == stored.keys()
-    for name in ("label", "K", "D", "T_base_camera", "T_base_calibrated", "ground", "instance"):
-        assert torch.equal(rendered[name], stored[name])
-    near = rendered["depth"] < 255
-    assert (rendered["depth"] - stored["depth"])[near].abs().max() <= 1 / 512 + 1e-5
-    with pytest.raises(IndexError):
-        torch_dataset.RenderedDataset(PLAN, 5)[5]

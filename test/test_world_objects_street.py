@@ -8,10 +8,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from depth_perception.world import barriers, furniture, plants, poles, signals, woods
-from depth_perception.world.labels import FENCE, LIGHT, POLE, SIGN, TERRAIN, VEGETATION, WALL
-from depth_perception.world.materials import INDEX
-from depth_perception.world.mesh import Mesh
+from depth_perception.datasets.labels import FENCE, LIGHT, POLE, SIGN, TERRAIN, VEGETATION, WALL
+from depth_perception.world.objects import barriers, furniture, plants, poles, signals, woods
+from depth_perception.world.objects.mesh import Mesh
+from depth_perception.world.surfaces.materials import INDEX
 
 Maker = Callable[[np.random.Generator], Mesh]
 LENGTH = 10.0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from depth_perception.world.labels import (
+from depth_perception.datasets.labels import (
     BICYCLE,
     BUS,
     CAR,
@@ -17,11 +17,11 @@ from depth_perception.world.labels import (
     RIDER,
     TRUCK,
 )
-from depth_perception.world.materials import INDEX, MATERIALS
-from depth_perception.world.mesh import Mesh
-from depth_perception.world.people import cyclist, motorcyclist, person
-from depth_perception.world.two_wheelers import bicycle
-from depth_perception.world.vehicles import VEHICLES, as_own_body, draw
+from depth_perception.world.objects.mesh import Mesh
+from depth_perception.world.objects.people import cyclist, motorcyclist, person
+from depth_perception.world.objects.two_wheelers import bicycle
+from depth_perception.world.objects.vehicles import VEHICLES, as_own_body, draw
+from depth_perception.world.surfaces.materials import INDEX, MATERIALS
 
 Maker = Callable[[np.random.Generator], Mesh]
 

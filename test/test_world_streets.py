@@ -10,17 +10,17 @@ import pytest
 
 pytest.importorskip("warp", reason="NVIDIA Warp renders the world")
 
-from depth_perception.world import labels
-from depth_perception.world.carriageways import WIDEST
-from depth_perception.world.drive import Drive, make_drive
-from depth_perception.world.ground_grid import REACH, RESOLUTION
-from depth_perception.world.mesh import Mesh
-from depth_perception.world.plan import StreetPlan, draw_plan
-from depth_perception.world.road import RoadShape
-from depth_perception.world.sheds import canopy
-from depth_perception.world.specimens import HEADROOM, POOL, specimen
-from depth_perception.world.strips import GAUGE, Strip
-from depth_perception.world.tramway import WIRE_HEIGHT
+from depth_perception.datasets import labels
+from depth_perception.world.objects.mesh import Mesh
+from depth_perception.world.objects.sheds import canopy
+from depth_perception.world.objects.specimens import HEADROOM, POOL, specimen
+from depth_perception.world.scene.carriageways import WIDEST
+from depth_perception.world.scene.drive import Drive, make_drive
+from depth_perception.world.scene.ground_grid import REACH, RESOLUTION
+from depth_perception.world.scene.plan import StreetPlan, draw_plan
+from depth_perception.world.scene.road import RoadShape
+from depth_perception.world.scene.strips import GAUGE, Strip
+from depth_perception.world.scene.tramway import WIRE_HEIGHT
 
 SEEDS = range(40)
 PLACES = ("city", "suburb", "country", "motorway", "industrial")

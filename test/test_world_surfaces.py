@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from depth_perception.world import buildings, labels
-from depth_perception.world.facade_textures import DWELLINGS, OFFICES
-from depth_perception.world.materials import INDEX, MATERIALS
-from depth_perception.world.mesh import Mesh
-from depth_perception.world.surface_textures import OWN_COLOURS, texture_set
-from depth_perception.world.tiling_noise import fractal
+from depth_perception.datasets import labels
+from depth_perception.world.objects import buildings
+from depth_perception.world.objects.mesh import Mesh
+from depth_perception.world.surfaces.facade_textures import DWELLINGS, OFFICES
+from depth_perception.world.surfaces.materials import INDEX, MATERIALS
+from depth_perception.world.surfaces.surface_textures import OWN_COLOURS, texture_set
+from depth_perception.world.surfaces.tiling_noise import fractal
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,14 @@ pytest.importorskip("warp", reason="NVIDIA Warp renders the world")
 import warp as wp
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.world import tracing
-from depth_perception.world.drive import make_drive
-from depth_perception.world.mesh import Mesh, Surface
-from depth_perception.world.renderer import View
-from depth_perception.world.rigs import make_rig
-from depth_perception.world.sensors import SensorSuite
-from depth_perception.world.tracing import FAR, TRACERS, Tracer, make_tracer
-from depth_perception.world.triangles import Triangles
+from depth_perception.world.objects.mesh import Mesh, Surface
+from depth_perception.world.output.rigs import make_rig
+from depth_perception.world.output.sensors import SensorSuite
+from depth_perception.world.render import tracing
+from depth_perception.world.render.renderer import View
+from depth_perception.world.render.tracing import FAR, TRACERS, Tracer, make_tracer
+from depth_perception.world.render.triangles import Triangles
+from depth_perception.world.scene.drive import make_drive
 
 NEEDS_EMBREE = pytest.mark.skipif(
     importlib.util.find_spec("embreex") is None, reason="embreex is not installed"

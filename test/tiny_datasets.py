@@ -13,14 +13,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from depth_perception.geometry.camera import CameraModel
-from depth_perception.geometry.transforms import inverse, quaternion_of, transform_points
-from depth_perception.training.sources.recorded import (
+from depth_perception.datasets.sources.recorded import (
     OPTICAL,
     RecordedImage,
     RecordedScan,
     RecordedSet,
 )
+from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.transforms import inverse, quaternion_of, transform_points
 
 SIZE = (128, 72)
 FOCAL, ROW = 100.0, 24.0

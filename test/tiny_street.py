@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from depth_perception.datasets import labels
+from depth_perception.datasets.sample import TrueCamera, TrueFrameSet
+from depth_perception.datasets.shards import TAR_END, encode_set
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.training.configuration import (
@@ -17,12 +20,10 @@ from depth_perception.training.configuration import (
     TrainingConfiguration,
 )
 from depth_perception.training.embodied_scene import Classes
-from depth_perception.training.hybrid_networks import Options
-from depth_perception.training.systems.hybrid_depth import Training
+from depth_perception.training.systems.hybrid_depth.networks import Options
+from depth_perception.training.systems.hybrid_depth.system import Training
 from depth_perception.training.triplets import Triplets
-from depth_perception.world import labels
-from depth_perception.world.rigs import mounting
-from depth_perception.world.shards import TAR_END, TrueCamera, TrueFrameSet, encode_set
+from depth_perception.world.output.rigs import mounting
 
 MODEL = CameraModel(96, 64, np.array([[50.0, 0, 47.5], [0, 50.0, 25.5], [0, 0, 1]]))
 POSE = mounting(0.0, 0.0, 1.5, 0.0, 0.0, 0.0)

@@ -35,14 +35,9 @@ def run(options: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
+    from depth_perception.datasets.bag_export import check_new, drives_of, recorded_at, write_bag
+    from depth_perception.datasets.source import open_source
     from depth_perception.errors import ConfigurationError
-    from depth_perception.training.sources import open_source
-    from depth_perception.training.sources.bag_export import (
-        check_new,
-        drives_of,
-        recorded_at,
-        write_bag,
-    )
     from depth_perception.yaml_mapping import nearest
 
     if options.frames < 0:

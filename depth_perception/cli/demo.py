@@ -161,9 +161,9 @@ def _guess(bag: Path) -> dict[str, Any]:
 
 def _through_nodes(bag: Path, params: Path, replayed: Path, recorded: Path, rate: float) -> None:
     """Start player and node as a user would, and record what comes out."""
-    from depth_perception.bringup import transport_environment
     from depth_perception.datasets.bag import open_bag
     from depth_perception.datasets.bag_writer import BagWriter
+    from depth_perception.ros.dds_profile import transport_environment
 
     os.environ.update(transport_environment())
     # Apart from every robot on the network, and from another demo on this machine.
@@ -249,7 +249,7 @@ def _depth_images(bag: Path) -> dict[tuple[str, int], bytes]:
     import hashlib
 
     from depth_perception.datasets.bag import open_bag
-    from depth_perception.messages import stamp_of
+    from depth_perception.messages.headers import stamp_of
 
     images = {}
     with open_bag(bag) as reader:

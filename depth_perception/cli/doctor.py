@@ -23,8 +23,8 @@ from depth_perception.parameters import QosParameters
 
 if TYPE_CHECKING:
     from depth_perception.ros.graph_qos import GraphReport
-    from depth_perception.transport_advice import Finding
-    from depth_perception.transport_figures import Delivery, Measurement
+    from depth_perception.transport.advice import Finding
+    from depth_perception.transport.figures import Delivery, Measurement
 
 ENOUGH = 0.999
 """Share of images that must arrive."""
@@ -67,10 +67,10 @@ def run(options: argparse.Namespace) -> int:
     import json
     import os
 
-    from depth_perception.bringup import transport_environment
-    from depth_perception.ros.transport import measure
-    from depth_perception.transport_advice import environment_profile, of_settings
-    from depth_perception.transport_figures import Load
+    from depth_perception.ros.dds_profile import transport_environment
+    from depth_perception.transport.advice import environment_profile, of_settings
+    from depth_perception.transport.figures import Load
+    from depth_perception.transport.measurement import measure
 
     size = _size(options.size)
     load = Load(options.cameras, *size, options.rate, options.seconds, options.input_depth)
@@ -132,7 +132,7 @@ def _check_writable(path: Path) -> None:
 
 def _of_measurement(measured: Measurement) -> list[Finding]:
     """Say what the figures themselves show to be wrong."""
-    from depth_perception.transport_advice import Finding
+    from depth_perception.transport.advice import Finding
 
     out = []
     if not measured.matched:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from depth_perception.datasets.bag import BagReader
-    from depth_perception.ego_mask_proposal import EgoMaskProposal
+    from depth_perception.rig.ego_mask_proposal import EgoMaskProposal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,9 +37,9 @@ def run(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from depth_perception.datasets.bag import BagReader
-    from depth_perception.ego_mask import write_ego_masks
-    from depth_perception.ego_mask_proposal import propose_ego_mask
     from depth_perception.errors import BagError
+    from depth_perception.rig.ego_mask import write_ego_masks
+    from depth_perception.rig.ego_mask_proposal import propose_ego_mask
 
     parameters = parameters_from(options)
     with BagReader(options.bag, parameters, log=_to_stderr) as reader:

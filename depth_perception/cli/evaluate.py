@@ -59,9 +59,9 @@ def run(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from depth_perception.datasets.bag import BagReader
+    from depth_perception.datasets.lidar_truth import TruthProtocol
     from depth_perception.errors import ConfigurationError
     from depth_perception.evaluation.evaluate import evaluate
-    from depth_perception.evaluation.lidar import TruthProtocol
     from depth_perception.evaluation.report import PictureCollector, write_report
     from depth_perception.pipeline import SurroundPipeline
 

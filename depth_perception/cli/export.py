@@ -79,7 +79,8 @@ def run(options: argparse.Namespace) -> int:
         ) from None
     from depth_perception.network.checkpoint import load_checkpoint
     from depth_perception.network.export import ExportOptions, check_folder, export_model
-    from depth_perception.network.export_check import calibration_feeds, check, example_feeds
+    from depth_perception.network.export_check import check, example_feeds
+    from depth_perception.training.calibration import calibration_feeds
 
     size = _size(options.size or _DEFAULT)
     chosen = ExportOptions(
@@ -102,13 +103,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from depth_perception.estimators.network_inputs import (
+    from depth_perception.inference.model_file import read_fused_model
+    from depth_perception.inference.network_inputs import (
         axis_sizes,
         check_sizes,
         network_size,
         usual_width,
     )
-    from depth_perception.inference.model_file import read_fused_model
     from depth_perception.inference.onnx_session import build_only
 
     image = _size(options.image or _DEFAULT)[::-1]

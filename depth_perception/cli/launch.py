@@ -17,8 +17,9 @@ from typing import IO
 
 import yaml
 
-from depth_perception.bringup import ARGUMENTS, Process, processes, resolve, transport_environment
 from depth_perception.errors import ConfigurationError
+from depth_perception.nodes.bringup import ARGUMENTS, Process, processes, resolve
+from depth_perception.ros.dds_profile import transport_environment
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last when its terminal closes
 GRACE_S = 10.0

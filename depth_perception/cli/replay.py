@@ -34,10 +34,10 @@ def run(options: argparse.Namespace) -> int:
     from depth_perception.datasets.bag_writer import BagWriter
     from depth_perception.errors import ConfigurationError
     from depth_perception.evaluation.pictures import write_pictures
-    from depth_perception.frame_set import FrameSet
+    from depth_perception.evaluation.replay import replay, results
+    from depth_perception.frames.frame_set import FrameSet
+    from depth_perception.frames.surround_result import SurroundResult
     from depth_perception.pipeline import SurroundPipeline
-    from depth_perception.replay import replay, results
-    from depth_perception.surround_result import SurroundResult
 
     if not options.output and not options.images:
         raise ConfigurationError(

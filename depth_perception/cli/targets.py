@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
             fix="pip install -r requirements/training.txt",
         ) from None
     from depth_perception.training import targets
-    from depth_perception.training.foundation.making import maker
+    from depth_perception.training.foundation.factory import maker
 
     if options.batch < 1 or options.side < 0:
         raise ConfigurationError(

@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
         raise ModelError(
             f"training needs PyTorch ({error})", fix="pip install -r requirements/training.txt"
         ) from None
-    from depth_perception.training import configuration, systems
+    from depth_perception.training import recipe, systems
     from depth_perception.training.fit import train
 
     overrides = {}
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         if not equals:
             raise ConfigurationError(f"--set {item}", expected="NAME=VALUE")
         overrides[name] = yaml.safe_load(value)
-    chosen = configuration.read(options.config, overrides)
+    chosen = recipe.read(options.config, overrides)
     figures = train(
         systems.find(chosen.system),
         chosen,

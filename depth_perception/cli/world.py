@@ -88,8 +88,8 @@ def _bag(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from depth_perception.errors import ConfigurationError
-    from depth_perception.world.drive_bag import write_drive_bag
-    from depth_perception.world.rigs import make_rig
+    from depth_perception.world.output.drive_bag import write_drive_bag
+    from depth_perception.world.output.rigs import make_rig
 
     path = Path(options.output)
     if path.exists() and not options.overwrite:
@@ -138,7 +138,7 @@ def _bag(options: argparse.Namespace) -> int:
 def _dataset(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from depth_perception.world.dataset import write_dataset
+    from depth_perception.world.output.dataset import write_dataset
 
     asked = {
         name: value

@@ -21,20 +21,14 @@ from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
 from depth_perception import messages
-from depth_perception.discovery import CameraTopics, find_cameras, why_no_camera
 from depth_perception.errors import BagError, DepthPerceptionError, MessageError, TransformError
-from depth_perception.frame_set import (
-    DROP_REASONS,
-    AssembledSet,
-    CameraFrame,
-    FrameSet,
-    FrameSetAssembler,
-    Now,
-)
+from depth_perception.frames.assembler import DROP_REASONS, AssembledSet, FrameSetAssembler, Now
+from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.geometry.transforms import Matrix, TransformTree, inverse
 from depth_perception.parameters import Parameters
-from depth_perception.rig_builder import build_rig_camera, calibration_key, ego_masks_of
+from depth_perception.rig.builder import build_rig_camera, calibration_key, ego_masks_of
+from depth_perception.rig.camera_topics import CameraTopics, find_cameras, why_no_camera
 
 TRANSFORM_TYPE = "tf2_msgs/msg/TFMessage"
 CLOUD_TYPE = "sensor_msgs/msg/PointCloud2"

@@ -12,11 +12,11 @@ from rich.table import Table
 
 from depth_perception import messages
 from depth_perception.datasets.bag import BagReader
-from depth_perception.discovery import IMAGE_TYPES
 from depth_perception.errors import DepthPerceptionError
 from depth_perception.geometry.camera_view import camera_view
 from depth_perception.geometry.ground_plane import GroundPlane, camera_height, horizon_row
-from depth_perception.rig_builder import nominal_ground
+from depth_perception.rig.builder import nominal_ground
+from depth_perception.rig.camera_topics import IMAGE_TYPES
 
 GAP = 2.5
 """A pause of more than this many median periods is a gap."""

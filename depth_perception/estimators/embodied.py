@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from depth_perception.errors import DepthPerceptionError
-from depth_perception.frame_set import CameraFrame
+from depth_perception.estimators.estimator import CameraEstimate, Scene, image_on_grid
+from depth_perception.frames.frame_set import CameraFrame
 from depth_perception.geometry.camera_view import CameraView
 from depth_perception.geometry.embodied_depth import (
     EmbodiedDepth,
@@ -13,8 +14,6 @@ from depth_perception.geometry.embodied_depth import (
 )
 from depth_perception.parameters import EmbodiedParameters, Parameters
 from depth_perception.segmentation.sources import Segmentation, SurfaceSource
-
-from .estimator import CameraEstimate, Scene, image_on_grid
 
 
 class EmbodiedEstimator:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.errors import DepthPerceptionError, MessageError
-from depth_perception.frame_set import CameraFrame
+from depth_perception.frames.frame_set import CameraFrame
 from depth_perception.geometry.camera_view import CameraView
 from depth_perception.geometry.embodied_depth import Level
 from depth_perception.geometry.surface import Surface

@@ -16,25 +16,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.errors import DepthPerceptionError, ModelError
+from depth_perception.estimators.embodied import embodied_of
+from depth_perception.estimators.estimator import CameraEstimate, Scene, image_on_grid, levels_of
+from depth_perception.estimators.fused_model import Fixed, NetworkFile, network_file, tried
 from depth_perception.geometry.camera_view import CameraView
 from depth_perception.geometry.surface import Surface
-from depth_perception.inference.bound_session import FixedSession
-from depth_perception.inference.onnx_session import CPU, default_providers, provider_name
-from depth_perception.parameters import Parameters
-from depth_perception.segmentation.sources import Segmentation, SurfaceSource
-
-from .embodied import embodied_of
-from .estimator import CameraEstimate, Scene, image_on_grid, levels_of
-from .fused_model import Fixed, NetworkFile, network_file, tried
-from .network_inputs import (
-    MULTIPLE,
-    STRIDE,
+from depth_perception.inference.model_file import MULTIPLE, STRIDE
+from depth_perception.inference.network_inputs import (
     Size,
     network_rays,
     network_size,
     usual_width,
     view_camera,
 )
+from depth_perception.inference.onnx_session import CPU, default_providers, provider_name
+from depth_perception.inference.session import FixedSession
+from depth_perception.parameters import Parameters
+from depth_perception.segmentation.sources import Segmentation, SurfaceSource
 
 ROAD = 0.5
 """A pixel is road when the network says so with more than this probability."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from depth_perception.errors import ModelError
-from depth_perception.inference.bound_session import FixedSession
-from depth_perception.inference.model_file import FusedModel, read_fused_model
+from depth_perception.inference.model_file import MULTIPLE, FusedModel, read_fused_model
+from depth_perception.inference.network_inputs import Size, axis_sizes, tensor_shapes
 from depth_perception.inference.onnx_session import (
     PROVIDERS,
     OnnxSession,
@@ -18,11 +18,10 @@ from depth_perception.inference.onnx_session import (
     provider_name,
     usable_providers,
 )
+from depth_perception.inference.session import FixedSession
 from depth_perception.inference.tensorrt import refuse_int8
 from depth_perception.parameters import FusedParameters
 from depth_perception.resources import WEIGHTS_FIX, weights_file
-
-from .network_inputs import MULTIPLE, Size, axis_sizes, tensor_shapes
 
 _CHECKPOINT = ".pt"
 
@@ -83,7 +82,7 @@ class NetworkFile:
     ) -> FixedSession:
         shapes = tensor_shapes(count, image, network)
         if self.path.suffix == _CHECKPOINT:
-            from depth_perception.inference.torch_session import TorchSession, device_of
+            from depth_perception.estimators.torch_session import TorchSession, device_of
 
             gpu = self.settings.require_gpu
             return TorchSession(self.path, shapes, device=device_of(providers), require_gpu=gpu)

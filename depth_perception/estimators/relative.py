@@ -17,6 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.errors import ConfigurationError, DepthPerceptionError, ModelError
+from depth_perception.estimators.embodied import embodied_of
+from depth_perception.estimators.estimator import CameraEstimate, Scene, image_on_grid, levels_of
+from depth_perception.estimators.relative_description import read_description
+from depth_perception.estimators.scale_fit import LEAST_PIXELS, Fit, error_of, fit, fit_depth
 from depth_perception.geometry.camera_view import CameraView
 from depth_perception.geometry.embodied_depth import confidence_of
 from depth_perception.geometry.surface import Surface
@@ -24,11 +28,6 @@ from depth_perception.inference.image_input import as_input, fitted_to, placemen
 from depth_perception.inference.onnx_session import OnnxSession, default_providers
 from depth_perception.parameters import Parameters
 from depth_perception.segmentation.sources import Segmentation, SurfaceSource
-
-from .embodied import embodied_of
-from .estimator import CameraEstimate, Scene, image_on_grid, levels_of
-from .relative_description import read_description
-from .scale_fit import LEAST_PIXELS, Fit, error_of, fit, fit_depth
 
 FARTHEST = 200.0
 """Deeper is +Inf, m."""

@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_perception.errors import BagError
-from depth_perception.evaluation.exact import ExactScorer, ExactWindow, exact_topics
-from depth_perception.evaluation.lidar import (
+from depth_perception.datasets.exact_truth import exact_topics
+from depth_perception.datasets.lidar_truth import (
     OFFSET_WITH_ODOMETRY,
     OFFSET_WITHOUT_ODOMETRY,
     LidarTruth,
@@ -31,6 +30,8 @@ from depth_perception.evaluation.lidar import (
     base_motion,
     lidar_truth,
 )
+from depth_perception.errors import BagError
+from depth_perception.evaluation.exact import ExactScorer, ExactWindow
 from depth_perception.evaluation.metrics import (
     accuracy_by_range,
     depth_metrics,
@@ -52,9 +53,9 @@ from depth_perception.evaluation.scores import (
     plane_offset,
     road_scores,
 )
-from depth_perception.frame_set import FrameSet
+from depth_perception.frames.frame_set import FrameSet
+from depth_perception.frames.surround_result import SurroundResult
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.surround_result import SurroundResult
 
 if TYPE_CHECKING:
     from depth_perception.datasets.bag import BagReader, LidarScan

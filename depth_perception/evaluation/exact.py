@@ -31,21 +31,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception import messages
+from depth_perception.datasets.exact_truth import _depth_topic, _label_topic
+from depth_perception.datasets.lidar_truth import LidarTruth, TruthProtocol, without_body
 from depth_perception.errors import MessageError
 from depth_perception.evaluation.boundary import Boundary, boundary_counts, spacing
-from depth_perception.evaluation.lidar import LidarTruth, TruthProtocol, without_body
-from depth_perception.evaluation.metrics import (
-    DepthMetrics,
-    covered,
-    depth_metrics,
-    mean_metrics,
-    sample_depth,
-    sample_nearest,
-)
+from depth_perception.evaluation.metrics import DepthMetrics, covered, depth_metrics, mean_metrics
+from depth_perception.frames.surround_result import CameraResult
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.rig import RigCamera
+from depth_perception.geometry.sampling import sample_depth, sample_nearest
 from depth_perception.geometry.transforms import Matrix, inverse, transform_points
-from depth_perception.surround_result import CameraResult
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 ROAD_LABEL = 0
@@ -139,23 +134,6 @@ class ExactImage:
 
     depth: NDArray[np.float32]
     labels: NDArray[np.integer] | None
-
-
-def exact_topics(topics: Mapping[str, str], cameras: Iterable[str]) -> list[str]:
-    """Name the topics of truth depth that a bag has for its cameras, and their label images."""
-    found = []
-    for camera in cameras:
-        if _depth_topic(camera) in topics:
-            found += [_depth_topic(camera), _label_topic(camera)]
-    return [topic for topic in found if topic in topics]
-
-
-def _depth_topic(camera: str) -> str:
-    return f"/truth/{camera}/depth"
-
-
-def _label_topic(camera: str) -> str:
-    return f"/{camera}/labels"
 
 
 class ExactWindow:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.surround_result import SurroundResult
+from depth_perception.frames.surround_result import SurroundResult
 
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]

@@ -28,8 +28,8 @@ from depth_perception.evaluation.pictures import (
     overlay_lidar_error,
 )
 from depth_perception.evaluation.scores import Evaluation, ImageSample, LevelScores
-from depth_perception.frame_set import FrameSet
-from depth_perception.surround_result import SurroundResult
+from depth_perception.frames.frame_set import FrameSet
+from depth_perception.frames.surround_result import SurroundResult
 
 METRIC_COLUMNS = (
     ("abs_rel", "AbsRel", 3, False),

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_perception.evaluation.lidar import LidarTruth, plane_depth_at
-from depth_perception.evaluation.metrics import sample_depth, sample_nearest
+from depth_perception.datasets.lidar_truth import LidarTruth, plane_depth_at
 from depth_perception.evaluation.scores import ImageSample
+from depth_perception.frames.surround_result import CameraResult
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import RigCamera
+from depth_perception.geometry.sampling import sample_depth, sample_nearest
 from depth_perception.geometry.transforms import Matrix, inverse, transform_points
-from depth_perception.surround_result import CameraResult
 
 
 def image_sample(

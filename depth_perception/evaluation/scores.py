@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_perception.datasets.lidar_truth import LidarTruth, TruthProtocol
 from depth_perception.evaluation.boundary import Boundary, boundary_counts_at_points
 from depth_perception.evaluation.exact import ExactScores
-from depth_perception.evaluation.lidar import LidarTruth, TruthProtocol
 from depth_perception.evaluation.metrics import (
     Accuracy,
     DepthMetrics,

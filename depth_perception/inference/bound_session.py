@@ -8,43 +8,18 @@ is written into the session's own buffer. On the CPU nothing is copied at all: t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.errors import ModelError
-
-if TYPE_CHECKING:
-    from depth_perception.inference.onnx_session import OnnxSession, Tensor
-
-
-class FixedSession(Protocol):
-    """A model with inputs and outputs of fixed shapes, whatever runs it.
-
-    Not for several threads at a time.
-
-    Attributes:
-        provider: What it runs on.
-    """
-
-    provider: str
-
-    def buffer(self, name: str) -> NDArray[Any]:
-        """Return an input to be written in place: what it holds at `run` goes in."""
-
-    def set(self, name: str, value: NDArray[Any]) -> None:
-        """Set an input that stays until it is set again."""
-
-    def run(self) -> dict[str, NDArray[Any]]:
-        """Run once; the outputs, by name, are the session's own until the next run."""
-
-    def close(self) -> None:
-        """Give back the memory, the device's too."""
+from depth_perception.inference.session import Tensor
 
 
 class BoundSession:
-    """See `FixedSession`.
+    """A `FixedSession` of ONNX Runtime.
 
     Attributes:
         provider: The execution provider really in use; see `OnnxSession.reported`.
@@ -53,31 +28,34 @@ class BoundSession:
 
     def __init__(
         self,
-        session: OnnxSession,
         inner: Any,
+        path: str | Path,
+        provider: str,
+        device: str,
+        inputs: Sequence[Tensor],
+        outputs: Sequence[Tensor],
         shapes: Mapping[str, Sequence[int]],
-        device: str = "",
     ) -> None:
         """Make the buffers; see `OnnxSession.bind`."""
         import onnxruntime
 
-        self.provider = session.reported
-        self.device = device or ("cpu" if session.provider.startswith("CPU") else "cuda")
-        self._path = session.path
+        self.provider = provider
+        self.device = device
+        self._path = path
         self._inner: Any = inner
         self._value = onnxruntime.OrtValue
         self._binding: Any = inner.io_binding()
         self._hosts: dict[str, NDArray[Any]] = {}
         self._values: dict[str, Any] = {}
         self._written: set[str] = set()
-        for tensor in session.inputs:
+        for tensor in inputs:
             host = np.zeros(_shape(tensor, shapes), tensor.dtype)
             self._hosts[tensor.name] = host
             value = self._value.ortvalue_from_numpy(host, self.device, 0)
             self._values[tensor.name] = value
             self._binding.bind_ortvalue_input(tensor.name, value)
         self._outputs: dict[str, Any] = {}
-        for tensor in session.outputs:
+        for tensor in outputs:
             value = self._value.ortvalue_from_shape_and_type(
                 _shape(tensor, shapes), tensor.dtype, self.device, 0
             )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from depth_perception.errors import ModelError
 
@@ -22,10 +23,14 @@ VERSION = 1
 PREFIX = "depth_perception."
 """Begins the key of each entry of the metadata that is ours."""
 INPUTS = {"image": np.uint8, "rays": np.float32, "camera": np.float32}
+Feed = Mapping[str, NDArray[Any]]
+"""One array for each of `INPUTS`."""
 OUTPUTS = ("depth", "confidence", "road")
 """Of the fused network, in the graph's order."""
+MULTIPLE = 32
+"""Height and width of the network's images are multiples of this, px."""
 STRIDE = 4
-"""As in `network.fused`: of the rays and of confidence and road, px of the network's images."""
+"""Of the rays and of confidence and road, px of the network's images."""
 _GRAPH, _METADATA = 7, 14
 """Numbers of ModelProto's fields."""
 _LENGTH_DELIMITED = 2

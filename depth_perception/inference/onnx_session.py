@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.errors import ConfigurationError, ModelError
+from depth_perception.inference.bound_session import BoundSession
+from depth_perception.inference.session import Tensor
 from depth_perception.inference.tensorrt import ENGINES, provider_options
 from depth_perception.yaml_mapping import nearest
-
-if TYPE_CHECKING:
-    from depth_perception.inference.bound_session import BoundSession
 
 CPU = "CPUExecutionProvider"
 PROVIDERS = {"cpu": CPU, "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
@@ -37,21 +35,6 @@ _DTYPES = {
 _TELLS = "get_provider_graph_assignment_info"
 """Of a session: what it gave to which provider. ONNX Runtime has it from 1.24 on."""
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "QLinearConv", "FusedConv")
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """An input or output of a model.
-
-    Attributes:
-        name: Its name in the graph.
-        shape: Its axes; None where an axis is dynamic.
-        dtype: Its NumPy type; None for one that NumPy lacks.
-    """
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: np.dtype[Any] | None
 
 
 class OnnxSession:
@@ -191,9 +174,10 @@ class OnnxSession:
         Args:
             shapes: Of inputs and outputs whose shapes the model leaves open, by name.
         """
-        from depth_perception.inference.bound_session import BoundSession
-
-        return BoundSession(self, self._session, shapes)
+        device = "cpu" if self.provider.startswith("CPU") else "cuda"
+        return BoundSession(
+            self._session, self.path, self.reported, device, self.inputs, self.outputs, shapes
+        )
 
 
 def default_providers() -> list[str]:

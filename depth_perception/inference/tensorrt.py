@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from depth_perception.errors import ConfigurationError, ModelError
-
-from .model_file import PREFIX, read_model_file
+from depth_perception.inference.model_file import PREFIX, read_model_file
 
 ENGINES = "trt_engine_cache_path"
 _FP16 = "trt_fp16_enable"

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 
 from depth_perception.errors import DepthPerceptionError, ModelError
-
-from .configuration import NetworkConfiguration
-from .fused import FusedSurround
+from depth_perception.network.configuration import NetworkConfiguration
+from depth_perception.network.fused import FusedSurround
 
 FORMAT = "depth_perception fused network"
 VERSION = 1

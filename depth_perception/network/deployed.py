@@ -1,6 +1,6 @@
 """The network as a robot runs it: the pipeline's uint8 images in, metres out, all in one graph.
 
-`export` writes it to ONNX; `inference.torch_session` runs it as it is.
+`export` writes it to ONNX; `estimators.torch_session` runs it as it is.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .attention import Attention
-from .fused import STRIDE, FusedSurround
+from depth_perception.inference.model_file import STRIDE
+from depth_perception.network.attention import Attention
+from depth_perception.network.fused import FusedSurround
 
 FARTHEST = 200.0
 """Deeper is +Inf, m: farther truth is not learnt."""

@@ -22,18 +22,15 @@ import torch
 from numpy.typing import NDArray
 
 from depth_perception.errors import ConfigurationError, ModelError
-from depth_perception.estimators.network_inputs import AXES, check_sizes
 from depth_perception.inference import model_file
-from depth_perception.inference.model_file import INPUTS, OUTPUTS
-
-from .configuration import SIZES
-from .deployed import FARTHEST, DeployedSurround, RelativeDepth
-from .fused import STRIDE, FusedSurround
+from depth_perception.inference.model_file import INPUTS, OUTPUTS, STRIDE, Feed
+from depth_perception.inference.network_inputs import AXES, check_sizes
+from depth_perception.network.configuration import SIZES
+from depth_perception.network.deployed import FARTHEST, DeployedSurround, RelativeDepth
+from depth_perception.network.fused import FusedSurround
 
 OPSET = 17
 PRECISIONS = ("fp32", "fp16", "int8")
-Feed = Mapping[str, NDArray[Any]]
-"""One array for each of `INPUTS`."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,7 @@ def export_model(
     deployed = DeployedSurround(network, options.farthest, options.at_image, half)
     model = _traced(deployed, options)
     if options.precision != "fp32":
-        from . import precision
+        from depth_perception.network import precision
 
         if half:
             model = precision.to_fp16(model)

@@ -11,13 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from depth_perception.errors import ModelError
-from depth_perception.estimators.network_inputs import axis_sizes
-from depth_perception.inference.model_file import INPUTS, OUTPUTS, read_fused_model
+from depth_perception.inference.model_file import INPUTS, OUTPUTS, STRIDE, Feed, read_fused_model
+from depth_perception.inference.network_inputs import axis_sizes
 from depth_perception.inference.onnx_session import OnnxSession
-
-from .deployed import DeployedSurround
-from .export import ExportOptions, Feed, example_feed
-from .fused import STRIDE, FusedSurround
+from depth_perception.network.deployed import DeployedSurround
+from depth_perception.network.export import ExportOptions, example_feed
+from depth_perception.network.fused import FusedSurround
 
 _REPORT = "report it with the versions of torch, onnx and onnxruntime"
 LARGEST = {"fp32": 1e-3, "fp16": 1e-2, "int8": float("inf")}
@@ -99,40 +98,3 @@ def axes_of(feed: Feed) -> dict[str, int]:
 def example_feeds(options: ExportOptions, count: int = 2) -> list[dict[str, NDArray[Any]]]:
     """Made-up inputs."""
     return [example_feed(options, seed) for seed in range(count)]
-
-
-def calibration_feeds(
-    folder: str | Path, options: ExportOptions, count: int
-) -> list[dict[str, NDArray[Any]]]:
-    """Inputs from a data set of the synthetic world, evenly over it, one camera in ten unknown.
-
-    Args:
-        folder: Of `depth_perception world --dataset`.
-        options: Size of the network's images, and cameras in a batch. Images have that size, too.
-        count: How many batches.
-    """
-    from depth_perception.training.configuration import DataConfiguration
-    from depth_perception.training.samples import TrainingImages
-
-    height, width = options.network
-    images = TrainingImages(
-        DataConfiguration(sizes=((width, height),)), (str(folder),), change=False
-    )
-    wanted = count * options.cameras
-    places = np.linspace(0, len(images) - 1, wanted).astype(int)
-    feeds = []
-    for begin in range(0, wanted, options.cameras):
-        items = [images[(int(p), 0, 0)] for p in places[begin : begin + options.cameras]]
-        camera = torch.stack([item["camera"] for item in items]).numpy()
-        camera[begin // options.cameras % 10 :: 10, :4] = 0
-        feeds.append(
-            {
-                "image": np.ascontiguousarray(
-                    torch.stack([item["image"].flip(0).permute(1, 2, 0) for item in items]).numpy()
-                ),
-                "rays": torch.stack([item["rays"] for item in items]).numpy(),
-                "camera": camera,
-            }
-        )
-        assert feeds[-1]["rays"].shape[2] * STRIDE == height
-    return feeds

@@ -16,15 +16,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .attention import BridgingGate, TwoWayAttention
-from .configuration import NetworkConfiguration
-from .prior import CHANNELS, Prior, prior_of
-from .trunk import Trunk
+from depth_perception.network.attention import BridgingGate, TwoWayAttention
+from depth_perception.network.configuration import NetworkConfiguration
+from depth_perception.network.prior import CHANNELS, Prior, prior_of
+from depth_perception.network.trunk import Trunk
 
-MULTIPLE = 32
-"""Height and width of the network's images are multiples of this, px."""
-STRIDE = 4
-"""Of rays and of what comes out, px."""
 CLASSES = ("road", "flat", "building", "thin", "vegetation", "sky", "person", "vehicle")
 """What the semantic stream tells apart: Cityscapes' classes, grouped."""
 LARGEST_TURN = 0.12

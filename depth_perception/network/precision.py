@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from .export import Feed
+    from depth_perception.inference.model_file import Feed
 
 _HEADS = ("/bin_head/", "/heads/", "/coarse_turn/", "/fine_turn/")
 _BINS = "/bins/"

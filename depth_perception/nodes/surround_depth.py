@@ -19,13 +19,13 @@ from rclpy.clock import Clock, ClockType
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
-from depth_perception.bringup import transport_warning
 from depth_perception.errors import ConfigurationError, DepthPerceptionError
-from depth_perception.frame_set import AssembledSet, Now
+from depth_perception.frames.assembler import AssembledSet, Now
+from depth_perception.frames.publication import Counters
 from depth_perception.parameters import Parameters
-from depth_perception.publication import Counters
 from depth_perception.ros import process
 from depth_perception.ros.assembly import Arrival, FrameSetCollector
+from depth_perception.ros.dds_profile import transport_warning
 from depth_perception.ros.diagnostics import Diagnostics, Latencies, State
 from depth_perception.ros.discovery import discover, resolved, why_no_cameras
 from depth_perception.ros.inputs import CameraInput, CameraSubscriptions, Complaints

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.frame_set import AssembledSet, Now
+from depth_perception.frames.assembler import AssembledSet, Now
 from depth_perception.ros.assembly import Arrival
 
 try:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from depth_perception.frame_set import AssembledSet, FrameSetAssembler, Now
+from depth_perception.frames.assembler import AssembledSet, FrameSetAssembler, Now
 from depth_perception.parameters import SyncParameters
 
 _HELD_IMAGES = 4

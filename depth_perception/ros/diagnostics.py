@@ -12,9 +12,9 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
-from depth_perception.frame_set import DROP_REASONS
+from depth_perception.frames.assembler import DROP_REASONS
+from depth_perception.frames.publication import Counters
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.publication import Counters
 from depth_perception.ros.inputs import CameraInput
 
 _STALE_S = 5.0

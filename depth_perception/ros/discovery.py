@@ -6,14 +6,14 @@ import dataclasses
 
 from rclpy.node import Node
 
-from depth_perception.discovery import (
+from depth_perception.parameters import Parameters
+from depth_perception.rig.camera_topics import (
     CAMERA_INFO_TYPE,
     IMAGE_TYPES,
     CameraTopics,
     find_cameras,
     why_no_camera,
 )
-from depth_perception.parameters import Parameters
 
 
 def resolved(node: Node, parameters: Parameters) -> Parameters:

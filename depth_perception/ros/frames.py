@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.errors import DepthPerceptionError
-from depth_perception.frame_set import AssembledSet, CameraFrame, FrameSet
+from depth_perception.frames.assembler import AssembledSet
+from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.rig import Rig, RigCamera
-from depth_perception.messages import decode_image, decode_labels
+from depth_perception.messages.images import decode_image, decode_labels
 from depth_perception.parameters import Parameters
-from depth_perception.rig_builder import build_rig_camera, calibration_key, ego_masks_of
+from depth_perception.rig.builder import build_rig_camera, calibration_key, ego_masks_of
 from depth_perception.ros.assembly import Arrival
 from depth_perception.ros.inputs import CameraInput
 from depth_perception.ros.transforms import Extrinsics

@@ -12,8 +12,8 @@ from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, qos_check_compatible
 from rclpy.signals import SignalHandlerOptions
 
-from depth_perception.discovery import CAMERA_INFO_TYPE, IMAGE_TYPES
 from depth_perception.errors import ConfigurationError
+from depth_perception.rig.camera_topics import CAMERA_INFO_TYPE, IMAGE_TYPES
 
 RCLError = rclpy_implementation.RCLError
 

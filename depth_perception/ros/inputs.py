@@ -16,9 +16,9 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
-from depth_perception.discovery import CAMERA_INFO_TYPE, IMAGE_TYPES, CameraTopics
-from depth_perception.messages import stamp_of, zero_stamp
+from depth_perception.messages.headers import stamp_of, zero_stamp
 from depth_perception.parameters import QosParameters
+from depth_perception.rig.camera_topics import CAMERA_INFO_TYPE, IMAGE_TYPES, CameraTopics
 from depth_perception.ros.events import SubscriptionEventCallbacks
 from depth_perception.ros.messages import message_class
 from depth_perception.ros.qos import calibration_input, image_input, mismatch

@@ -19,8 +19,8 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from depth_perception.bringup import transport_environment
 from depth_perception.errors import DepthPerceptionError
+from depth_perception.ros.dds_profile import transport_environment
 
 RCLError = rclpy_implementation.RCLError
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 from rclpy.node import Node
 
-from depth_perception.frame_set import AssembledSet
+from depth_perception.frames.assembler import AssembledSet
+from depth_perception.frames.publication import Counters
+from depth_perception.frames.surround_result import SurroundResult
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.parameters import Parameters
 from depth_perception.pipeline import SurroundPipeline
-from depth_perception.publication import Counters
 from depth_perception.ros.assembly import Arrival
 from depth_perception.ros.diagnostics import Latencies
 from depth_perception.ros.frames import FrameSetDecoder
@@ -22,7 +23,6 @@ from depth_perception.ros.publishers import ResultPublishers
 from depth_perception.ros.transforms import Extrinsics
 from depth_perception.ros.warm_up import warm_up
 from depth_perception.ros.worker import Worker
-from depth_perception.surround_result import SurroundResult
 
 STOP_S, FLUSH_S = 3.0, 1.0
 

@@ -1,4 +1,4 @@
-"""Sends the outputs of `depth_perception.publication`, each only when somebody listens."""
+"""Sends the outputs of `depth_perception.frames.publication`, each only when somebody listens."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 
-from depth_perception.parameters import Parameters
-from depth_perception.publication import (
+from depth_perception.frames.publication import (
     Counters,
     camera_topics,
     outputs,
     status_message,
     vehicle_topics,
 )
+from depth_perception.frames.surround_result import SurroundResult
+from depth_perception.parameters import Parameters
 from depth_perception.ros.events import PublisherEventCallbacks
 from depth_perception.ros.messages import RclpyTypes, message_class
 from depth_perception.ros.qos import mismatch, result_output
-from depth_perception.surround_result import SurroundResult
 
 
 class ResultPublishers:

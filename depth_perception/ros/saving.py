@@ -11,11 +11,12 @@ from pathlib import Path
 from rclpy.serialization import serialize_message
 
 from depth_perception.datasets.bag_writer import BagWriter
-from depth_perception.discovery import CAMERA_INFO_TYPE, IMAGE_TYPES
 from depth_perception.errors import BagError, TransformError
-from depth_perception.frame_set import AssembledSet
+from depth_perception.frames.assembler import AssembledSet
 from depth_perception.geometry.transforms import quaternion_of
-from depth_perception.messages import header, is_compressed
+from depth_perception.messages.headers import header
+from depth_perception.messages.images import is_compressed
+from depth_perception.rig.camera_topics import CAMERA_INFO_TYPE, IMAGE_TYPES
 from depth_perception.ros.assembly import Arrival
 from depth_perception.ros.inputs import CameraInput
 from depth_perception.ros.transforms import Extrinsics

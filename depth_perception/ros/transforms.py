@@ -17,7 +17,7 @@ from rclpy.time import Time
 
 from depth_perception.errors import TransformError
 from depth_perception.geometry.transforms import Matrix, TransformTree
-from depth_perception.messages import decode_transform
+from depth_perception.messages.transforms import decode_transform
 from depth_perception.ros.messages import message_class
 from depth_perception.ros.qos import LATCHED, TRANSFORMS
 

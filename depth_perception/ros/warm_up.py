@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from depth_perception.frame_set import CameraFrame, FrameSet
+from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.pipeline import SurroundPipeline

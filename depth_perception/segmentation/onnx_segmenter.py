@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from depth_perception.errors import ModelError
 from depth_perception.geometry.surface import Surface
 from depth_perception.inference.image_input import InputDescription, as_input, fitted_to, placement
-from depth_perception.inference.onnx_session import OnnxSession, Tensor
+from depth_perception.inference.onnx_session import OnnxSession
+from depth_perception.inference.session import Tensor
 from depth_perception.segmentation.segmenter_description import OutputDescription, read_description
 from depth_perception.yaml_mapping import nearest
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.errors import ConfigurationError, DepthPerceptionError, MessageError
-from depth_perception.frame_set import CameraFrame
+from depth_perception.frames.frame_set import CameraFrame
 from depth_perception.geometry.camera_view import CameraView
 from depth_perception.geometry.surface import Surface
 from depth_perception.parameters import SegmentationParameters

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from depth_perception.errors import ConfigurationError
 from depth_perception.network.configuration import NetworkConfiguration
-from depth_perception.yaml_mapping import nearest, read_yaml_mapping
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class DataConfiguration:
         pitch_error: Usual standard deviation of an added error of pitch and roll, degrees.
         large_error: Standard deviation of the rarer, large one, degrees.
         large_share: Share of images that have the large one.
-        appearance: How much light and colour are changed: 1 is `world.augment.Augmentation`'s.
+        appearance: How much light and colour are changed: 1 is that of `augmentation.Augmentation`.
         style_mix: Share of batches in which pictures take one another's style, see `style`.
         height_error: Standard deviation of an added relative error of the camera's height.
         workers: Processes that load images.
@@ -138,59 +136,6 @@ class TrainingConfiguration:
     options: Any = field(default_factory=NoOptions)
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def _built(kind: type, values: Any, where: str) -> Any:
-    if not isinstance(values, dict):
-        raise ConfigurationError(f"{where} is {values!r}", expected="names with their values")
-    known = {item.name: item for item in dataclasses.fields(kind)}
-    out = {}
-    for name, value in values.items():
-        if name not in known:
-            raise ConfigurationError(
-                f"{where}.{name} does not exist",
-                expected=nearest(str(name), known),
-                fix="correct the name",
-            )
-        default = getattr(kind(), name)
-        value = _tuples(value)
-        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        if type(value) is not type(default):
-            raise ConfigurationError(
-                f"{where}.{name}: {value!r}",
-                expected=f"a {type(default).__name__}",
-                fix=f"e.g. {default!r}",
-            )
-        out[name] = value
-    return kind(**out)
-
-
-def from_dict(values: dict[str, Any]) -> TrainingConfiguration:
-    """Build a configuration from plain values.
-
-    Raises:
-        ConfigurationError: Names the value that is wrong.
-    """
-    from .systems import find
-
-    values = dict(values)
-    options = find(str(values.get("system", TrainingConfiguration.system))).OPTIONS
-    parts: dict[str, Any] = {
-        name: _built(kind, values.pop(name, {}), name)
-        for name, kind in (
-            ("data", DataConfiguration),
-            ("loss", LossConfiguration),
-            ("schedule", ScheduleConfiguration),
-            ("options", options),
-        )
-    }
-    parts["network"] = NetworkConfiguration.from_dict(values.pop("network", {}))
-    return dataclasses.replace(_built(TrainingConfiguration, values, "training"), **parts)
-
-
 def to_dict(configuration: TrainingConfiguration) -> dict[str, Any]:
     """Plain values that `from_dict` reads, but for the network's size, which is spelt out."""
 
@@ -200,21 +145,3 @@ def to_dict(configuration: TrainingConfiguration) -> dict[str, Any]:
         return [plain(v) for v in value] if isinstance(value, (tuple, list)) else value
 
     return dict(plain(dataclasses.asdict(configuration)))
-
-
-def read(path: str | Path, overrides: dict[str, Any] | None = None) -> TrainingConfiguration:
-    """Read a YAML file; `overrides` are dotted names.
-
-    Raises:
-        ConfigurationError: The file is absent, no YAML, or a value is wrong.
-    """
-    values = read_yaml_mapping(Path(path), "training configuration", "see config/training")
-    for name, value in (overrides or {}).items():
-        target = values
-        *groups, leaf = name.split(".")
-        for group in groups:
-            target = target.setdefault(group, {})
-            if not isinstance(target, dict):
-                raise ConfigurationError(f"'{group}' in '{name}' is no group")
-        target[leaf] = value
-    return from_dict(values)

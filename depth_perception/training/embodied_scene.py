@@ -17,8 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from depth_perception.datasets import labels
+from depth_perception.datasets.sample import TrueCamera
+from depth_perception.datasets.source import NOT_KNOWN
 from depth_perception.errors import ModelError
-from depth_perception.estimators.network_inputs import LEAST_HEIGHT, network_camera, network_rays
 from depth_perception.geometry.camera_view import camera_view
 from depth_perception.geometry.embodied_depth import (
     EmbodiedDepth,
@@ -29,15 +31,13 @@ from depth_perception.geometry.embodied_depth import (
 from depth_perception.geometry.ground_plane import DEFAULT_PITCH_STD, GroundPlane, camera_height
 from depth_perception.geometry.rig import RigCamera
 from depth_perception.geometry.surface import Surface
+from depth_perception.inference.model_file import STRIDE
+from depth_perception.inference.network_inputs import LEAST_HEIGHT, network_camera, network_rays
 from depth_perception.network.checkpoint import load_checkpoint
-from depth_perception.network.fused import CLASSES, STRIDE, FusedSurround
+from depth_perception.network.fused import CLASSES, FusedSurround
 from depth_perception.network.prior import prior_of
 from depth_perception.resources import WEIGHTS_FOLDER
 from depth_perception.segmentation.classes import class_map
-from depth_perception.world import labels
-from depth_perception.world.shards import TrueCamera
-
-from .sources import NOT_KNOWN
 
 COLUMN = 8
 """px across in which what stands on the ground has one depth, see `scene_depth`."""

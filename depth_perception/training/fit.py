@@ -17,61 +17,21 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import yaml
 from torch import nn
 from torch.utils.data import DataLoader
 
+from depth_perception.datasets.source import open_source
 from depth_perception.errors import ConfigurationError, ModelError
-
-from .configuration import TrainingConfiguration, to_dict
-from .samples import Requests, TrainingImages
-from .scoring import held_out
-from .sources import open_source
+from depth_perception.training.configuration import TrainingConfiguration, to_dict
+from depth_perception.training.samples import Requests, TrainingImages
+from depth_perception.training.scoring import held_out
+from depth_perception.training.system import Batch, System
 
 REPORT_EVERY = 50
-Batch = dict[str, torch.Tensor]
-
-
-class System(Protocol):
-    """What is trained. `systems` finds one by its name.
-
-    Attributes:
-        OPTIONS: Frozen dataclass of what only this system has, `TrainingConfiguration.options`.
-
-    One whose steps leave some weights without gradients says so by ``PARTIAL = True``: several
-    processes would wait for them.
-    """
-
-    OPTIONS: type
-
-    def build(self, configuration: TrainingConfiguration) -> nn.Module:
-        """Make what holds the weights."""
-
-    def batches(
-        self, configuration: TrainingConfiguration, first: int, rank: int, ranks: int
-    ) -> Iterator[Batch]:
-        """Yield batches without end, from a step on."""
-
-    def groups(
-        self, model: nn.Module, configuration: TrainingConfiguration
-    ) -> list[dict[str, Any]]:
-        """Say which weights learn, and how fast: parameter groups of an optimiser."""
-
-    def loss(
-        self, model: nn.Module, batch: Batch, configuration: TrainingConfiguration
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Total, and its parts to be reported."""
-
-    def validate(
-        self, model: nn.Module, configuration: TrainingConfiguration, device: torch.device
-    ) -> dict[str, float]:
-        """Figures on held-out data; none where the configuration has no such data."""
-
-    def save(self, model: nn.Module, path: Path, facts: dict[str, Any]) -> None:
-        """Write the weights to be used."""
 
 
 def learning_rate(step: int, steps: int, warm_up: int) -> float:

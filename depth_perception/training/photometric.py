@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch.nn import functional
 
-from .losses import masked_mean
+from depth_perception.training.losses import masked_mean
 
 _SSIM_SHARE = 0.85
 _C1, _C2 = 0.01**2, 0.03**2

@@ -7,7 +7,7 @@ In: frame sets of the synthetic world. Out: for each image, in a dict,
 - depth (H, W) float32, m, +Inf for the sky, NaN where it is not to be learnt; label (H, W) uint8,
   places in `network.fused.CLASSES`, 255 where it is not known; own (H, W) uint8, 1 on the
   vehicle's own body;
-- layers of truth where they are stored, see `world.shards.TRUTH_LAYERS`.
+- layers of truth where they are stored, see `datasets.shards.TRUTH_LAYERS`.
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
-from depth_perception.estimators.network_inputs import network_camera, network_rays
+from depth_perception.datasets import labels
+from depth_perception.datasets.augmentation import Augmentation
+from depth_perception.datasets.sample import TrueCamera
+from depth_perception.datasets.source import open_source
 from depth_perception.geometry.ground_plane import GroundPlane
+from depth_perception.inference.network_inputs import network_camera, network_rays
 from depth_perception.network.fused import CLASSES
-from depth_perception.world import labels
-from depth_perception.world.augment import Augmentation
-from depth_perception.world.shards import TrueCamera
-
-from .configuration import DataConfiguration
-from .sources import open_source
+from depth_perception.training.configuration import DataConfiguration
 
 Request = tuple[int, int, int]
 """Place of an image, place of its size in `DataConfiguration.sizes`, seed of its changes."""

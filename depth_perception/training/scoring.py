@@ -21,9 +21,8 @@ from depth_perception.evaluation.boundary import (
     spacing,
 )
 from depth_perception.evaluation.metrics import depth_metrics, median_scale
-
-from .configuration import DataConfiguration
-from .samples import TrainingImages
+from depth_perception.training.configuration import DataConfiguration
+from depth_perception.training.samples import TrainingImages
 
 FARTHEST = 80.0
 MIRROR = 0.15

@@ -20,12 +20,11 @@ from torch.nn import functional
 
 from depth_perception.errors import ConfigurationError
 from depth_perception.network.trunk import Trunk
-
-from . import photometric
-from .configuration import DataConfiguration
-from .losses import masked_mean
-from .scoring import Scores
-from .triplets import Triplets
+from depth_perception.training import photometric
+from depth_perception.training.configuration import DataConfiguration
+from depth_perception.training.losses import masked_mean
+from depth_perception.training.scoring import Scores
+from depth_perception.training.triplets import Triplets
 
 _POSE_SCALE = 0.01
 """Of what the pose network says, so that motions are small to begin with."""

@@ -23,8 +23,6 @@ from __future__ import annotations
 import json
 import os
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,21 +33,22 @@ from numpy.typing import NDArray
 from torch.nn import functional
 from torch.utils.data import Dataset
 
+from depth_perception.datasets.sample import DatasetError
+from depth_perception.datasets.source import FrameSource, open_source
+from depth_perception.datasets.targets import (
+    FORMAT,
+    MANIFEST,
+    MOST_CAMERAS,
+    PLACE,
+    PREFIX,
+    VERSION,
+    Targets,
+    file_of,
+    read_arrays,
+    read_manifest,
+)
 from depth_perception.errors import ConfigurationError
-from depth_perception.world.shards import DatasetError
 
-from .sources import FrameSource, open_source
-
-FORMAT = "depth_perception targets"
-VERSION = 1
-MANIFEST = "manifest.json"
-PLACE = "place"
-"""Layer (H, W, 4) float32: column and row in the whole image, from -1 at its first edge to 1 at its
-last, the image's number from 1 on, 0 for none, and a number of the folder of targets."""
-PREFIX = "targets:"
-MOST_CAMERAS = 32
-"""Of a frame set; images are counted so many to a set."""
-_FOLDER_SIZE = 1000
 _SAY_EVERY = 30.0
 
 Make = Callable[[torch.Tensor], Mapping[str, NDArray[Any]]]
@@ -106,16 +105,16 @@ def compute(
     }
     facts = json.loads(json.dumps(facts))
     _begin(folder, facts)
-    left = [place for place in range(len(counts)) if not _path(folder, place).exists()]
+    left = [place for place in range(len(counts)) if not file_of(folder, place).exists()]
     begun = said = time.monotonic()
     for count, place, arrays in _computed(images, left, make, batch):
-        _write(_path(folder, place), arrays)
+        _write(file_of(folder, place), arrays)
         if time.monotonic() - said > _SAY_EVERY:
             said = time.monotonic()
             minutes = (said - begun) / count * (len(left) - count) / 60
             done = len(counts) - len(left) + count
             say(f"targets of {done} of {len(counts)} frame sets ({minutes:.0f} min left)")
-    first = _read(_path(folder, 0), 0) if counts else {}
+    first = read_arrays(file_of(folder, 0), 0) if counts else {}
     described = {name: {"shape": a.shape, "dtype": a.dtype.name} for name, a in first.items()}
     facts = {**facts, "arrays": described, "done": True}
     _write_text(folder / MANIFEST, json.dumps(facts, indent=1))
@@ -128,7 +127,7 @@ def _begin(folder: Path, facts: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         _write_text(folder / MANIFEST, json.dumps({**facts, "done": False}, indent=1))
         return
-    before = _manifest(folder)
+    before = read_manifest(folder)
     for name, value in facts.items():
         if before.get(name) != value:
             raise DatasetError(
@@ -181,10 +180,6 @@ def _storable(name: str, values: NDArray[Any], count: int) -> NDArray[Any]:
     return values
 
 
-def _path(folder: Path, place: int) -> Path:
-    return folder / f"{place // _FOLDER_SIZE:05d}" / f"{place:08d}.npz"
-
-
 def _write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     path.parent.mkdir(exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
@@ -199,109 +194,31 @@ def _write_text(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
-def _read(path: Path, camera: int) -> dict[str, NDArray[Any]]:
-    """One camera's arrays by name."""
-    begin = f"{camera}."
-    try:
-        with np.load(path) as stored:
-            return {n[len(begin) :]: stored[n] for n in stored.files if n.startswith(begin)}
-    except FileNotFoundError:
-        raise DatasetError(
-            f"targets '{path}' are absent",
-            expected="the file of a frame set",
-            fix="run depth_perception targets again with the same arguments",
-        ) from None
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DatasetError(
-            f"targets '{path}' are damaged ({error})",
-            expected="a whole npz file",
-            fix="delete it and run depth_perception targets again with the same arguments",
-        ) from None
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise DatasetError(
-            f"'{folder}' has no {MANIFEST}",
-            expected="a folder that depth_perception targets made",
-            fix="correct the path, or compute the targets",
-        ) from None
-    except ValueError as error:
-        raise DatasetError(
-            f"'{path}' is damaged ({error})",
-            expected="JSON",
-            fix="delete the folder and compute the targets again",
-        ) from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise DatasetError(f"'{path}' is of another kind", expected=f"format '{FORMAT}'")
-    if manifest.get("version") != VERSION:
-        raise DatasetError(
-            f"'{path}' has format version {manifest.get('version')}",
-            expected=f"{VERSION}",
-            fix="compute the targets again with this package",
-        )
-    return manifest
-
-
-class Targets:
-    """Targets that `compute` has finished. Safe to hand to processes.
+def cut(targets: Targets, place: torch.Tensor, stride: int = 1) -> dict[str, torch.Tensor]:
+    """Targets of a sample, see the module's head.
 
     Args:
-        folder: Where they are.
-
-    Raises:
-        DatasetError: There are none, or not all yet.
-
-    Attributes:
-        manifest: What they are.
-        number: Of the folder, as `PLACE` has it.
+        targets: What to cut from.
+        place: (H, W, 4), see `PLACE`.
+        stride: Of (C, h, w) arrays.
     """
-
-    def __init__(self, folder: str | Path) -> None:
-        self.folder, self.manifest = Path(folder), _manifest(Path(folder))
-        if not self.manifest.get("done"):
-            raise DatasetError(
-                f"the targets in '{folder}' are not complete",
-                expected=f"those of {self.manifest['sets']} frame sets",
-                fix="run depth_perception targets again with the same arguments: it goes on",
-            )
-        self.number = zlib.crc32(str(self.folder).encode()) % 2**24  # float32 holds it
-
-    def read(self, place: int, camera: int) -> dict[str, NDArray[Any]]:
-        """Arrays of one image, by name, as stored.
-
-        Raises:
-            DatasetError: Their file is absent or damaged.
-        """
-        return _read(_path(self.folder, place), camera)
-
-    def cut(self, place: torch.Tensor, stride: int = 1) -> dict[str, torch.Tensor]:
-        """Targets of a sample, see the module's head.
-
-        Args:
-            place: (H, W, 4), see `PLACE`.
-            stride: Of (C, h, w) arrays.
-        """
-        number = int(place[..., 2].max())
-        if number:
-            arrays = self.read(*divmod(number - 1, MOST_CAMERAS))
+    number = int(place[..., 2].max())
+    if number:
+        arrays = targets.read(*divmod(number - 1, MOST_CAMERAS))
+    else:
+        described = targets.manifest["arrays"]
+        arrays = {name: np.zeros(d["shape"], d["dtype"]) for name, d in described.items()}
+    out = {}
+    for name, values in arrays.items():
+        if values.ndim == 1:
+            out[name] = torch.from_numpy(values)
+            continue
+        whole = torch.from_numpy(values.astype(np.float32))
+        if values.ndim == 2:
+            out[name] = _sampled(whole[None], place)[0]
         else:
-            described = self.manifest["arrays"]
-            arrays = {name: np.zeros(d["shape"], d["dtype"]) for name, d in described.items()}
-        out = {}
-        for name, values in arrays.items():
-            if values.ndim == 1:
-                out[name] = torch.from_numpy(values)
-                continue
-            whole = torch.from_numpy(values.astype(np.float32))
-            if values.ndim == 2:
-                out[name] = _sampled(whole[None], place)[0]
-            else:
-                out[name] = _sampled(whole, _blocks(place, stride))
-        return out
+            out[name] = _sampled(whole, _blocks(place, stride))
+    return out
 
 
 def _blocks(place: torch.Tensor, stride: int) -> torch.Tensor:
@@ -371,7 +288,7 @@ class WithTargets(Dataset[dict[str, torch.Tensor]]):
         # What comes from nowhere has 0 for the folder, too.
         number = int(place[..., 3].max())
         targets = self._targets.get(number) or next(iter(self._targets.values()))
-        return targets.cut(place, self.stride)
+        return cut(targets, place, self.stride)
 
 
 def encode_text(texts: Sequence[str], length: int = 256) -> NDArray[np.uint8]:

@@ -22,16 +22,15 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from depth_perception.datasets.augmentation import is_sparse
+from depth_perception.datasets.sample import DatasetError, TrueCamera, TrueFrameSet
+from depth_perception.datasets.source import FrameSource, open_source
 from depth_perception.geometry.camera import CameraModel, rectification_maps, rectified_view
 from depth_perception.geometry.embodied_depth import Level
 from depth_perception.geometry.transforms import inverse
-from depth_perception.world.augment import is_sparse
-from depth_perception.world.shards import DatasetError, TrueCamera, TrueFrameSet
-
-from .configuration import DataConfiguration
-from .embodied_scene import Classes, scene_depth, scene_maps
-from .samples import NOMINAL, Request, arrays, changes_of
-from .sources import FrameSource, open_source
+from depth_perception.training.configuration import DataConfiguration
+from depth_perception.training.embodied_scene import Classes, scene_depth, scene_maps
+from depth_perception.training.samples import NOMINAL, Request, arrays, changes_of
 
 DRIVES = "make drives: depth_perception world --dataset DIR --sets-per-drive 5 --spacing 0.1"
 """Advice for who has none."""

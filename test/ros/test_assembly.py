@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.frame_set import Now
+from depth_perception.frames.assembler import Now
 from depth_perception.parameters import SyncParameters
 from depth_perception.ros.assembly import FrameSetCollector
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from conftest import Listener, RosSession, wait_for
 
-from depth_perception.bringup import transport_environment
 from depth_perception.cli.main import main
 from depth_perception.errors import ConfigurationError
-from depth_perception.ros.transport import TransportError, measure, private_environment
-from depth_perception.transport_figures import Load, delivery_of
+from depth_perception.ros.dds_profile import transport_environment
+from depth_perception.transport.figures import Load, delivery_of
+from depth_perception.transport.measurement import TransportError, measure, private_environment
 
 COMMAND = "import sys; from depth_perception.cli.main import main; sys.exit(main())"
 SMALL = ["--cameras", "2", "--size", "64x48", "--rate", "10", "--seconds", "1"]
@@ -97,7 +97,7 @@ def test_small_images_all_arrive_and_both_processes_end(
         started.append(process.pid)
         return process
 
-    monkeypatch.setattr("depth_perception.ros.transport.subprocess.Popen", recorded)
+    monkeypatch.setattr("depth_perception.transport.measurement.subprocess.Popen", recorded)
     measured = measure(Load(3, 64, 48, 10.0, 1.0, warm_up=0.5), transport_environment())
     assert len(started) == 2 and not any(alive(process) for process in started)
     assert measured.matched and list(measured.cameras) == ["camera_0", "camera_1", "camera_2"]

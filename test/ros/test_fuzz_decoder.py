@@ -16,12 +16,12 @@ from tiny_drive import CAMERA, mounting, picture
 
 from depth_perception import messages
 from depth_perception.datasets.bag_writer import BagTypes, package_typestore
-from depth_perception.discovery import CameraTopics
 from depth_perception.errors import DepthPerceptionError
-from depth_perception.frame_set import AssembledSet
+from depth_perception.frames.assembler import AssembledSet
 from depth_perception.geometry.transforms import TransformTree
 from depth_perception.parameters import Parameters, from_flat
 from depth_perception.pipeline import SurroundPipeline
+from depth_perception.rig.camera_topics import CameraTopics
 from depth_perception.ros.assembly import Arrival
 from depth_perception.ros.frames import FrameSetDecoder
 from depth_perception.ros.inputs import CameraInput

@@ -16,8 +16,9 @@ import pytest
 from conftest import wait_for
 from tiny_drive import write_drive
 
-from depth_perception.bringup import ARGUMENTS, PROFILE_VARIABLES, processes, transport_environment
 from depth_perception.errors import ConfigurationError
+from depth_perception.nodes.bringup import ARGUMENTS, processes
+from depth_perception.ros.dds_profile import PROFILE_VARIABLES, transport_environment
 
 COMMAND = "import sys; from depth_perception.cli.main import main; sys.exit(main())"
 
@@ -61,7 +62,7 @@ def test_users_own_fast_dds_profile_stands(monkeypatch: pytest.MonkeyPatch) -> N
     for name in PROFILE_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv("RMW_IMPLEMENTATION", raising=False)
-    monkeypatch.setattr("depth_perception.bringup._shared_memory_suffices", lambda: True)
+    monkeypatch.setattr("depth_perception.nodes.bringup._shared_memory_suffices", lambda: True)
     ours = transport_environment()
     assert set(ours) == set(PROFILE_VARIABLES)
     assert all(value.endswith("config/fastdds.xml") for value in ours.values())

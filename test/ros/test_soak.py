@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from depth_perception.ros.soak import memory_of, verdict
+from depth_perception.benchmarks.soak import memory_of, verdict
 
 
 def samples(seconds: int, memory: Any, results: Any = lambda t: 30) -> list[dict[str, Any]]:

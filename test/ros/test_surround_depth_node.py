@@ -13,9 +13,10 @@ rclpy = pytest.importorskip("rclpy")
 
 from vehicle import CAMERAS, Vehicle, road_depth, sent_until  # noqa: E402
 
-from depth_perception.messages import decode_depth, stamp_of  # noqa: E402
+from depth_perception.frames.publication import camera_topics, vehicle_topics  # noqa: E402
+from depth_perception.messages.headers import stamp_of  # noqa: E402
+from depth_perception.messages.images import decode_depth  # noqa: E402
 from depth_perception.nodes import surround_depth  # noqa: E402
-from depth_perception.publication import camera_topics, vehicle_topics  # noqa: E402
 
 STATUS = ("/surround_depth/status", "depth_perception/msg/SurroundDepthStatus")
 FRONT_DEPTH = ("/surround_depth/front/depth/image_rect", "sensor_msgs/msg/Image")

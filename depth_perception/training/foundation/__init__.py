@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import torch
 
-from .captions import Captioner
-from .depth import DepthModel
-from .frozen import Frozen
-from .image import ImageEncoder
-from .pictures import fitted
-from .text import TextEncoder
-from .tiny import TINY
+from depth_perception.training.foundation.captions import Captioner
+from depth_perception.training.foundation.depth import DepthModel
+from depth_perception.training.foundation.frozen import Frozen
+from depth_perception.training.foundation.image import ImageEncoder
+from depth_perception.training.foundation.pictures import fitted
+from depth_perception.training.foundation.text import TextEncoder
+from depth_perception.training.foundation.tiny import TINY
 
 __all__ = [
     "TINY",

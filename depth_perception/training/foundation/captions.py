@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from .frozen import Frozen
-from .loading import Opened, opened, quiet
-from .pictures import CLIP, Look, normalised, resized
+from depth_perception.training.foundation.frozen import Frozen, quiet
+from depth_perception.training.foundation.loading import Opened, opened
+from depth_perception.training.foundation.pictures import CLIP, Look, normalised, resized
 
 _SIDE = 384
 

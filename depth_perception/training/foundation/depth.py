@@ -12,9 +12,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .frozen import Frozen, places
-from .loading import Opened, opened
-from .pictures import IMAGENET, Look, check_multiples, fitted, normalised
+from depth_perception.training.foundation.frozen import Frozen, places
+from depth_perception.training.foundation.loading import Opened, opened
+from depth_perception.training.foundation.pictures import (
+    IMAGENET,
+    Look,
+    check_multiples,
+    fitted,
+    normalised,
+)
 
 _SIDE = 518
 _LEAST_DEPTH = 1e-3

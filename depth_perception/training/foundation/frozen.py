@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -93,3 +94,19 @@ def places(chosen: Sequence[int], count: int, what: str) -> list[int]:
                 fix="the model has no more",
             )
     return [place % count for place in chosen]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep `transformers` from writing advice and progress bars to the terminal."""
+    from transformers.utils import logging
+
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()

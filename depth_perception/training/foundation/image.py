@@ -9,9 +9,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .frozen import Frozen, places
-from .loading import Opened, opened
-from .pictures import CLIP, IMAGENET, Look, check_multiples, normalised
+from depth_perception.training.foundation.frozen import Frozen, places
+from depth_perception.training.foundation.loading import Opened, opened
+from depth_perception.training.foundation.pictures import (
+    CLIP,
+    IMAGENET,
+    Look,
+    check_multiples,
+    normalised,
+)
 
 FAMILIES = {"clip": CLIP, "dinov2": IMAGENET, "sam": IMAGENET}
 

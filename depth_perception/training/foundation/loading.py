@@ -8,8 +8,6 @@ import re
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,9 @@ from torch import nn
 
 from depth_perception.errors import ModelError
 from depth_perception.inference.image_input import SEARCH_PATH
-
-from . import tiny
-from .pictures import Look, look_of
+from depth_perception.training.foundation import tiny
+from depth_perception.training.foundation.frozen import quiet
+from depth_perception.training.foundation.pictures import Look, look_of
 
 CLASSES = {
     "blip": "BlipForConditionalGeneration",
@@ -263,19 +261,3 @@ def _file(found: Opened, name: str) -> str | None:
         return str(hf_hub_download(found.where, name, local_files_only=found.local))
     except Exception:  # the hub raises anything for a file that is not there
         return None
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep `transformers` from writing advice and progress bars to the terminal."""
-    from transformers.utils import logging
-
-    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-        if bars:
-            logging.enable_progress_bar()

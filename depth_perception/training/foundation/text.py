@@ -15,9 +15,8 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from depth_perception.errors import ConfigurationError
-
-from .frozen import Frozen, places
-from .loading import Opened, opened
+from depth_perception.training.foundation.frozen import Frozen, places
+from depth_perception.training.foundation.loading import Opened, opened
 
 
 class TextEncoder(Frozen):

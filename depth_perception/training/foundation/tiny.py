@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .pictures import Look
+from depth_perception.training.foundation.pictures import Look
 
 TINY = {
     "tiny-blip": "blip",
@@ -59,7 +59,7 @@ def network(family: str) -> nn.Module:
     import transformers
 
     kind, config = _described(transformers, family)
-    from .loading import quiet
+    from depth_perception.training.foundation.frozen import quiet
 
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(_SEED)

@@ -14,7 +14,7 @@ from typing import Any
 
 from depth_perception import __version__
 from depth_perception.errors import ConfigurationError
-from depth_perception.training.fit import System
+from depth_perception.training.system import System
 from depth_perception.yaml_mapping import nearest
 
 

@@ -1,0 +1,1 @@
+"""How long things take here: ``python -m depth_perception.benchmarks`` or ``make bench``."""

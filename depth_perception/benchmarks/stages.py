@@ -1,0 +1,193 @@
+"""How long each stage takes here: ``python -m depth_perception.benchmarks`` or ``make bench``.
+
+Six cameras on a made-up road at 640x352. Times are per frame set, as median and 95th percentile of
+many runs after a warm-up; what has a natural yardstick (copying the same bytes) is also given as a
+ratio to it, measured in turn with it, which holds on a noisy machine where milliseconds do not.
+Then how many frame sets the assembler makes of what arrives, beside message_filters, and last the
+fused network: with `--model "lite int8=FILE"` that of a file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from depth_perception.benchmarks import frame_sets as frame_set_benchmark
+from depth_perception.benchmarks import fused as fused_benchmark
+from depth_perception.frames.frame_set import CameraFrame, FrameSet
+from depth_perception.geometry.back_projection import back_project
+from depth_perception.geometry.birds_eye_view import occupancy_map, split_obstacles, thin_by_voxels
+from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.camera_view import camera_view
+from depth_perception.geometry.embodied_depth import confidence_of, embodied_depth
+from depth_perception.geometry.ground_plane import GroundPlane
+from depth_perception.geometry.rig import Rig, RigCamera
+from depth_perception.geometry.surface import Surface
+from depth_perception.parameters import from_flat
+from depth_perception.pipeline import SurroundPipeline
+
+WIDTH, HEIGHT, CAMERAS = 640, 352, 6
+SOURCE_WIDTH, SOURCE_HEIGHT = 1600, 880
+WARM_UP = 3
+
+
+def surround_rig() -> Rig:
+    """Make six cameras around a vehicle, 65 degrees wide, 1.5 m high."""
+    model = CameraModel(
+        SOURCE_WIDTH, SOURCE_HEIGHT, np.array([[1256, 0, 799.5], [0, 1256, 439.5], [0, 0, 1]])
+    )
+    cameras = {}
+    for index in range(CAMERAS):
+        c, s = np.cos(index * np.pi / 3), np.sin(index * np.pi / 3)
+        T = np.eye(4)
+        T[:3, :3] = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ [
+            [0, 0, 1],
+            [-1, 0, 0],
+            [0, -1, 0],
+        ]
+        T[:3, 3] = [0.8 + 0.7 * c, 0.5 * s, 1.5]
+        name = f"camera_{index}"
+        cameras[name] = RigCamera(name, model, T, name, model)
+    return Rig(cameras)
+
+
+def surfaces() -> np.ndarray:
+    """Make a class map with road, cars and buildings."""
+    surface = np.full((HEIGHT, WIDTH), Surface.SKY, dtype=np.uint8)
+    surface[HEIGHT // 2 :] = Surface.ROAD
+    surface[100:200, :150] = Surface.STRUCTURE
+    surface[120:230, 500:] = Surface.OTHER
+    for u in range(200, 460, 60):
+        surface[150:205, u : u + 40] = Surface.OBJECT
+    return surface
+
+
+def timed(run: Callable[[], Any], repeats: int) -> list[float]:
+    """Run after a warm-up; return seconds of each run."""
+    for _ in range(WARM_UP):
+        run()
+    return [_seconds(run) for _ in range(repeats)]
+
+
+def compared(run: Callable[[], Any], yardstick: Callable[[], Any], repeats: int) -> list[float]:
+    """Run in turn with a yardstick; return the ratios of each pair."""
+    for _ in range(WARM_UP):
+        run()
+        yardstick()
+    return [_seconds(run) / _seconds(yardstick) for _ in range(repeats)]
+
+
+def _seconds(run: Callable[[], Any]) -> float:
+    begin = time.perf_counter()
+    run()
+    return time.perf_counter() - begin
+
+
+def measure(repeats: int) -> dict[str, Any]:
+    """Time every stage; return milliseconds and ratios by name."""
+    rig, ground, surface = surround_rig(), GroundPlane(), surfaces()
+    rng = np.random.default_rng(0)
+    source = rng.integers(0, 255, (SOURCE_HEIGHT, SOURCE_WIDTH, 3), dtype=np.uint8)
+    source = np.asarray(cv2.GaussianBlur(source, (0, 0), 3), dtype=np.uint8)
+    jpeg = cv2.imencode(".jpg", source, [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
+    views = [camera_view(camera, ground, WIDTH) for camera in rig]
+    images = [view.image(source) for view in views]
+    results = [embodied_depth(view, surface) for view in views]
+    confidence = [confidence_of(result.sigma) for result in results]
+    everywhere = [np.full((HEIGHT, WIDTH), 8 + i, np.float32) for i in range(CAMERAS)]
+    pool = ThreadPoolExecutor()
+    mountings = [view.T_base_camera for view in views]
+    models = [view.camera for view in views]
+
+    def project(depths: Sequence[Any]) -> Any:
+        return back_project(models, mountings, depths, images, confidence, executor=pool)
+
+    full = project(everywhere)
+    cloud = project([result.depth for result in results])
+    thinned = thin_by_voxels(cloud, 0.1)
+    pipeline = SurroundPipeline(from_flat({"estimator": "embodied", "output.image_width": WIDTH}))
+    frames = {name: CameraFrame(1, source) for name in rig.names}
+    frame_set = FrameSet(1, frames)
+    stages: dict[str, Callable[[], Any]] = {
+        "decode JPEG 1600x880 (x6)": lambda: [
+            cv2.imdecode(jpeg, cv2.IMREAD_COLOR) for _ in range(CAMERAS)
+        ],
+        "shrink images (x6)": lambda: [view.image(source) for view in views],
+        "tables of one camera, once": lambda: camera_view(rig["camera_0"], ground, WIDTH),
+        "embodied depth (x6)": lambda: [embodied_depth(view, surface) for view in views],
+        "confidence (x6)": lambda: [confidence_of(result.sigma) for result in results],
+        f"back-project {len(full)} points": lambda: project(everywhere),
+        f"thin {len(cloud)} points": lambda: thin_by_voxels(cloud, 0.1),
+        f"obstacles of {len(thinned)} points": lambda: split_obstacles(thinned, ground, 0.3, 3.0),
+        f"occupancy of {len(thinned)} points": lambda: occupancy_map(thinned, ground),
+        "whole pipeline, geometric road": lambda: pipeline.process(frame_set, rig),
+    }
+    times = {}
+    for name, run in stages.items():
+        seconds = np.array(timed(run, repeats)) * 1e3
+        times[name] = {
+            "p50_ms": round(float(np.median(seconds)), 3),
+            "p95_ms": round(float(np.percentile(seconds, 95)), 3),
+        }
+    ratios = compared(lambda: project(everywhere), full.copy, repeats)
+    pool.shutdown()
+    pipeline.close()
+    return {
+        "stages": times,
+        "ratios": {"back-projection / copy of its result": round(float(np.median(ratios)), 3)},
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print a table and write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--json", type=Path, default=Path("out/bench.json"))
+    parser.add_argument("--model", action="append", default=[], metavar="NAME=FILE")
+    options = parser.parse_args(argv)
+    models = dict(item.split("=", 1) for item in options.model)
+    result = {
+        "device": platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "shape": [CAMERAS, HEIGHT, WIDTH],
+        "warm_up": WARM_UP,
+        "repeats": options.repeats,
+        **measure(options.repeats),
+        "frame_sets": frame_set_benchmark.measure(options.repeats),
+        "fused": fused_benchmark.measure(options.repeats, timed, models),
+    }
+    print(
+        f"{result['device']}, {result['cores']} cores, Python {result['python']},"
+        f" {CAMERAS} x {HEIGHT} x {WIDTH}, {options.repeats} runs after {WARM_UP}"
+    )
+    width = max(len(name) for name in [*result["stages"], *result["ratios"]])
+    print(f"{'stage':<{width}}  p50 ms  p95 ms")
+    for name, value in result["stages"].items():
+        print(f"{name:<{width}}  {value['p50_ms']:6.2f}  {value['p95_ms']:6.2f}")
+    for name, ratio in result["ratios"].items():
+        print(f"{name:<{width}}  {ratio:6.2f}x")
+    print("\n".join(["", *frame_set_benchmark.table(result["frame_sets"])]))
+    print("\n".join(["", *fused_benchmark.table(result["fused"])]))
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(result, indent=2) + "\n")
+    print(f"written to {options.json}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,306 @@
+"""Write a source's drives as rosbag2 bags: what is known of them, in the topics of a real rig.
+
+In: a `FrameSource` and places of one drive. Out: a bag that every verb reads, with
+
+- `/<camera>/image_raw/compressed` (image_rect where it is) with the bytes as they are stored, or
+  as PNG where a source has pixels only; `/<camera>/camera_info`;
+- `/tf_static` from base_link to each camera and LiDAR; `/odom` and `/tf` at the instants of images
+  and scans, where poses are known; `/<lidar>/points` (x y z, intensity) in the LiDAR's own frame;
+- of the synthetic world, and of better truth than a scan's: `/truth/<camera>/depth`,
+  `/<camera>/labels`, `/truth/ground`, and frames `truth/<camera>` where calibration is wrong.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_perception import messages
+from depth_perception.datasets.bag_writer import BagWriter
+from depth_perception.datasets.sample import DatasetError, TrueFrameSet
+from depth_perception.datasets.source import FrameSource
+from depth_perception.datasets.sources.recorded import (
+    RecordedImage,
+    RecordedScan,
+    RecordedSet,
+    RecordedSource,
+)
+from depth_perception.errors import BagError
+from depth_perception.geometry.ground_plane import SOURCES
+from depth_perception.geometry.transforms import Matrix, quaternion_of
+
+START = 1_700_000_000_000_000_000
+"""Stamp of time 0 of a synthetic drive, ns."""
+_SECOND = 1_000_000_000
+_SAME = 1e-6
+
+
+def drives_of(source: FrameSource) -> dict[str, list[int]]:
+    """Places of each drive's frame sets by the drive's name, in the order of time."""
+    drives: dict[str, list[int]] = {}
+    if isinstance(source, RecordedSource):
+        for place in sorted(range(len(source)), key=source.place):
+            drives.setdefault(source.drives[source.place(place).drive], []).append(place)
+        return drives
+    name = ""
+    for place in range(len(source)):
+        if source.neighbour(place, -1) is None:
+            name = f"{len(drives):06d}"
+        drives.setdefault(name, []).append(place)
+    return drives
+
+
+def recorded_at(source: FrameSource, place: int) -> RecordedSet:
+    """A frame set as it is stored; one of exact truth becomes pictures with that truth."""
+    if isinstance(source, RecordedSource):
+        return source.recorded(place)
+    sample = source.read(place)
+    facts = sample.facts
+    stamp = int(facts.get("stamp", START + round(1e9 * float(facts.get("time", place)))))
+    pose = facts.get("T_odom_base")
+    images = tuple(
+        RecordedImage(
+            c.name,
+            stamp,
+            c.model,
+            c.T_base_calibrated,
+            c.image,
+            f"{sample.key}, {c.name}",
+            None if pose is None else np.asarray(pose, np.float64),
+            depth=c.depth,
+            label=c.label,
+        )
+        for c in sample.cameras
+    )
+    drive = int(facts.get("drive", 0))
+    return RecordedSet(
+        sample.key,
+        str(facts.get("rig", "")),
+        drive,
+        f"{drive:06d}",
+        int(facts.get("index", 0)),
+        images,
+        sample,
+    )
+
+
+def check_new(path: Path, overwrite: bool) -> None:
+    """Refuse to write where something lies that is not to be replaced, or is no bag.
+
+    Raises:
+        BagError: It exists; names it.
+    """
+    if not path.exists():
+        return
+    is_bag = path.is_dir() and ((path / "metadata.yaml").exists() or not any(path.iterdir()))
+    if not overwrite or not is_bag:
+        raise BagError(
+            f"'{path}' exists" + ("" if is_bag else " and is no bag"),
+            expected="a new folder for the bag",
+            fix="name another, remove it, or give --overwrite when it is a bag",
+        )
+
+
+def write_bag(
+    path: str | Path, sets: Iterable[RecordedSet], *, storage: str = "mcap", overwrite: bool = False
+) -> int:
+    """Write one drive; the bag appears when it is whole.
+
+    Args:
+        path: The bag's directory.
+        sets: In the order of time.
+        storage: `mcap` or `sqlite3`.
+        overwrite: Replace a bag that is there.
+
+    Returns:
+        How many frame sets were written.
+
+    Raises:
+        BagError: The path is taken, or cannot be written.
+        DatasetError: A sensor's mounting changes on the way.
+    """
+    path = Path(path)
+    check_new(path, overwrite)
+    # Named as the bag will be: its files have its name.
+    part = path.parent / f".{path.name}.part" / path.name
+    shutil.rmtree(part.parent, ignore_errors=True)
+    count = 0
+    try:
+        with BagWriter(part, storage=storage) as writer:
+            drive = _DriveWriter(writer)
+            for item in sets:
+                drive.add(item)
+                count += 1
+            drive.finish()
+        if path.exists():
+            shutil.rmtree(path)
+        part.rename(path)
+    finally:
+        shutil.rmtree(part.parent, ignore_errors=True)
+    return count
+
+
+class _DriveWriter:
+    """Writes frame sets' messages in the order of time, each once."""
+
+    def __init__(self, writer: BagWriter) -> None:
+        self._writer, self._types = writer, writer.types
+        self._mountings: dict[str, Matrix] = {}
+        self._written: set[tuple[str, int]] = set()
+        self._waiting: list[tuple[int, int, str, Any]] = []
+        self._count = 0
+
+    def add(self, item: RecordedSet) -> None:
+        """Take a frame set; what lies well before it is written."""
+        if not item.images:
+            return
+        first = min(image.stamp for image in item.images)
+        scans = {id(i.scan): i.scan for i in item.images if i.scan is not None}.values()
+        self._mount(item, list(scans), min([first, *(scan.stamp for scan in scans)]))
+        for image in item.images:
+            self._image(image)
+        for scan in scans:
+            self._scan(scan)
+        if item.truth is not None:
+            self._truth(item.truth, first)
+        self._flush(first - _SECOND)
+
+    def finish(self) -> None:
+        """Write what waits."""
+        self._flush(None)
+
+    def _flush(self, end: int | None) -> None:
+        self._waiting.sort(key=lambda entry: entry[:2])
+        while self._waiting and (end is None or self._waiting[0][0] < end):
+            time, _, topic, message = self._waiting.pop(0)
+            self._writer.write(topic, message, time, latched=topic == "/tf_static")
+        if end is not None:
+            self._written = {entry for entry in self._written if entry[1] >= end - _SECOND}
+
+    def _put(self, topic: str, message: Any, stamp: int) -> None:
+        # Cameras that a list names one by one share their instant's scan and pose.
+        if (topic, stamp) not in self._written:
+            self._written.add((topic, stamp))
+            self._waiting.append((stamp, self._count, topic, message))
+            self._count += 1
+
+    def _mount(self, item: RecordedSet, scans: list[RecordedScan], stamp: int) -> None:
+        mountings = {image.name: image.T_base_camera for image in item.images}
+        mountings |= {scan.name: scan.T_base_lidar for scan in scans}
+        if item.truth is not None:
+            for camera in item.truth.cameras:
+                if not np.array_equal(camera.T_base_camera, camera.T_base_calibrated):
+                    mountings[f"truth/{camera.name}"] = camera.T_base_camera
+        new = {name: T for name, T in mountings.items() if name not in self._mountings}
+        for name, T in mountings.items():
+            if name not in new and np.abs(self._mountings[name] - T).max() > _SAME:
+                raise DatasetError(
+                    f"drive '{item.drive_name}': the mounting of {name} changes at {item.key}",
+                    expected="one calibration a drive",
+                    fix="convert the parts one by one",
+                )
+        if new:
+            self._mountings |= new
+            # All of them again: whoever comes late gets the last message alone.
+            static = [self._transform(stamp, "base_link", *m) for m in self._mountings.items()]
+            message = self._types.new("tf2_msgs/msg/TFMessage", transforms=static)
+            self._waiting.append((stamp, -1, "/tf_static", message))
+
+    def _image(self, image: RecordedImage) -> None:
+        types, stamp, name = self._types, image.stamp, image.name
+        data = image.data if isinstance(image.data, bytes) else png(image.data)
+        compressed = types.new(
+            "sensor_msgs/msg/CompressedImage",
+            header=messages.header(types, stamp, name),
+            format="jpeg" if data[:2] == b"\xff\xd8" else "png",
+            data=np.frombuffer(data, np.uint8),
+        )
+        rectified = not np.allclose(image.model.R, np.eye(3))
+        info = messages.camera_info_message(types, stamp, name, image.model)
+        self._put(f"/{name}/camera_info", info, stamp)
+        self._put(f"/{name}/image_{'rect' if rectified else 'raw'}/compressed", compressed, stamp)
+        if image.depth is not None:
+            truth = messages.depth_message(types, stamp, name, image.depth)
+            self._put(f"/truth/{name}/depth", truth, stamp)
+        if image.label is not None:
+            label = messages.image_message(types, stamp, name, image.label, "mono8")
+            self._put(f"/{name}/labels", label, stamp)
+        self._pose(stamp, image.T_odom_base)
+
+    def _scan(self, scan: RecordedScan) -> None:
+        names = ["x", "y", "z"] + (["intensity"] if scan.intensity is not None else [])
+        cloud = np.empty(len(scan.points), [(name, np.float32) for name in names])
+        for i, axis in enumerate("xyz"):
+            cloud[axis] = scan.points[:, i]
+        if scan.intensity is not None:
+            cloud["intensity"] = scan.intensity
+        message = messages.cloud_message(self._types, scan.stamp, scan.name, cloud)
+        self._put(f"/{scan.name}/points", message, scan.stamp)
+        self._pose(scan.stamp, scan.T_odom_base)
+
+    def _pose(self, stamp: int, T: Matrix | None) -> None:
+        if T is None:
+            return
+        types, unknown = self._types, np.zeros(36)
+        transform = self._transform(stamp, "odom", "base_link", T)
+        zero = types.new("geometry_msgs/msg/Vector3", x=0.0, y=0.0, z=0.0)
+        x, y, z = (float(v) for v in T[:3, 3])
+        pose = types.new(
+            "geometry_msgs/msg/Pose",
+            position=types.new("geometry_msgs/msg/Point", x=x, y=y, z=z),
+            orientation=transform.transform.rotation,
+        )
+        odometry = types.new(
+            "nav_msgs/msg/Odometry",
+            header=messages.header(types, stamp, "odom"),
+            child_frame_id="base_link",
+            pose=types.new("geometry_msgs/msg/PoseWithCovariance", pose=pose, covariance=unknown),
+            twist=types.new(
+                "geometry_msgs/msg/TwistWithCovariance",
+                twist=types.new("geometry_msgs/msg/Twist", linear=zero, angular=zero),
+                covariance=unknown,
+            ),
+        )
+        self._put("/tf", types.new("tf2_msgs/msg/TFMessage", transforms=[transform]), stamp)
+        self._put("/odom", odometry, stamp)
+
+    def _truth(self, sample: TrueFrameSet, stamp: int) -> None:
+        plane = messages.ground_message(
+            self._types,
+            stamp,
+            "base_link",
+            sample.ground.normal,
+            sample.ground.height,
+            np.zeros((3, 3)),
+            SOURCES.index("external"),
+        )
+        self._put("/truth/ground", plane, stamp)
+
+    def _transform(self, stamp: int, parent: str, child: str, T: Matrix) -> Any:
+        types = self._types
+        x, y, z = (float(v) for v in T[:3, 3])
+        qx, qy, qz, qw = (float(v) for v in quaternion_of(T))
+        return types.new(
+            "geometry_msgs/msg/TransformStamped",
+            header=messages.header(types, stamp, parent),
+            child_frame_id=child,
+            transform=types.new(
+                "geometry_msgs/msg/Transform",
+                translation=types.new("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
+                rotation=types.new("geometry_msgs/msg/Quaternion", x=qx, y=qy, z=qz, w=qw),
+            ),
+        )
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """Pixels (H, W, 3) BGR as a PNG."""
+    done, data = cv2.imencode(".png", pixels)
+    if not done:
+        raise DatasetError(f"a PNG of {pixels.shape} {pixels.dtype} does not encode")
+    return data.tobytes()

@@ -1,0 +1,72 @@
+"""Where frame sets with truth come from: shards of the world, or drives in other formats.
+
+A source is named by a text: a folder of shards, or `KIND:FOLDER`, see `KINDS`, maybe with options
+as in `bag:drives/monday?params=ddad`. All of them give `TrueFrameSet`s. Of a real drive, depth is
+what the LiDAR measured and NaN everywhere else, labels are `NOT_KNOWN` (255 on the own body, where
+a mask says so), and `facts` has `T_odom_base` where odometry is known; see `recorded`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Protocol
+
+from depth_perception.datasets.sample import Choose, TrueFrameSet
+from depth_perception.datasets.shards import ShardReader
+from depth_perception.errors import ConfigurationError
+from depth_perception.yaml_mapping import nearest
+
+KINDS: dict[str, str] = {
+    "bag": "bag",
+    "ddad": "ddad",
+    "kitti_raw": "kitti",
+    "nuscenes": "nuscenes",
+    "targets": "targets",
+}
+"""Prefix: module in `sources`, whose function `open_source(folder)` opens such data."""
+
+
+_READERS = "depth_perception.datasets.sources"
+
+NOT_KNOWN = 254
+"""Label of a pixel whose class nobody knows but whose depth may be known; 255 has no depth."""
+
+
+class FrameSource(Protocol):
+    """Frame sets at any place, in the order of their drives. Safe to hand to processes.
+
+    A source that a list of frames was chosen from has places beyond its length: frames that the
+    list does not name, which only `neighbour` leads to.
+    """
+
+    def __len__(self) -> int:
+        """Count the frame sets."""
+
+    def cameras(self, place: int) -> list[str]:
+        """Name the cameras of a frame set, without reading images."""
+
+    def read(self, place: int, choose: Choose = range) -> TrueFrameSet:
+        """Read the chosen cameras of a frame set."""
+
+    def neighbour(self, place: int, offset: int) -> int | None:
+        """Place of the set so many later in the same drive; None beyond its ends."""
+
+
+def open_source(text: str) -> FrameSource:
+    """Open a source by its text.
+
+    Raises:
+        ConfigurationError: An unknown kind.
+        DatasetError: No such data, or damaged.
+    """
+    kind, colon, rest = text.partition(":")
+    if not colon:
+        return ShardReader(text)
+    if kind not in KINDS:
+        raise ConfigurationError(
+            f"source '{text}': kind '{kind}'",
+            expected=nearest(kind, KINDS),
+            fix="name a folder of shards, or KIND:FOLDER",
+        )
+    source: FrameSource = importlib.import_module(f"{_READERS}.{KINDS[kind]}").open_source(rest)
+    return source

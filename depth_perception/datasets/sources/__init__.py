@@ -1,0 +1,1 @@
+"""Recorded drives in other formats, one file each; `datasets.source` opens them by name."""

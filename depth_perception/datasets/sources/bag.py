@@ -1,0 +1,374 @@
+"""A rosbag2 drive as frame sets at any place.
+
+    bag:PATH?params=kitti
+
+PATH is a rosbag2 directory, .mcap or .db3. Options:
+
+- params: a parameter file, or a name of one in `config/` (`kitti`, `ddad`, `nuscenes`): cameras and
+  their order, base frame, ground, ego masks, tolerance of stamps. Without it every camera that the
+  bag shows, in `base_link`, and no masks;
+- max_depth: of LiDAR points, m (80).
+
+At opening the bag is read through once: headers, calibration, transforms and odometry are taken,
+images and clouds are only passed by. What is kept is a few numbers a message. A frame set is read
+from its place in the file when it is asked for, and nothing of it is kept. Each process and thread
+opens the file once, when it reads first.
+
+Depth is what `depth_perception evaluate` takes for truth: the scan nearest to each image within the
+same limits of time, moved by odometry; where the bag has exact depth of an image
+(`/truth/<camera>/depth`, with `/<camera>/labels`), that. Where the parameters put the ground
+elsewhere than at z = 0 of the base frame, the base frame is moved onto it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.highlevel import AnyReader
+
+from depth_perception import messages
+from depth_perception.datasets.bag import BagReader, deserialize, open_bag
+from depth_perception.datasets.exact_truth import exact_topics
+from depth_perception.datasets.lidar_truth import (
+    OFFSET_WITH_ODOMETRY,
+    OFFSET_WITHOUT_ODOMETRY,
+    TruthProtocol,
+    nearest,
+    pose_at,
+)
+from depth_perception.datasets.sample import Choose, DatasetError
+from depth_perception.datasets.sources.address import parse, protocol_of
+from depth_perception.datasets.sources.recorded import (
+    Place,
+    RecordedImage,
+    RecordedScan,
+    RecordedSet,
+    RecordedSource,
+)
+from depth_perception.errors import ConfigurationError, DepthPerceptionError
+from depth_perception.frames.assembler import FrameSetAssembler, Now
+from depth_perception.geometry.ground_plane import GroundPlane
+from depth_perception.geometry.rig import RigCamera
+from depth_perception.geometry.transforms import Matrix, inverse
+from depth_perception.messages.compressed import declared_size
+from depth_perception.parameters import Parameters, load
+from depth_perception.resources import config_file
+from depth_perception.rig.builder import (
+    build_rig_camera,
+    calibration_key,
+    ego_masks_of,
+    nominal_ground,
+)
+
+
+def open_source(text: str) -> BagSource:
+    """Open a bag, see the module's head.
+
+    Raises:
+        ConfigurationError: An unknown option or parameter file.
+        DatasetError: The bag is absent or damaged, or has no usable camera.
+    """
+    path, options = parse(text, ("params",))
+    return BagSource(path, parameters_named(options.get("params", "")), protocol_of(options))
+
+
+def parameters_named(name: str) -> Parameters:
+    """Parameters of a file, or of one in `config/`; the defaults for an empty name."""
+    if name and not Path(name).exists() and "/" not in name:
+        name = str(config_file(name if name.endswith(".yaml") else f"{name}.yaml"))
+    return load(name)
+
+
+class Message(NamedTuple):
+    """Where a message is found again: its topic, its time in the bag and its stamp, ns."""
+
+    topic: str
+    time: int
+    stamp: int
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An image of the index: its message, its camera's place in `BagSource._rig`."""
+
+    message: Message
+    camera: int
+
+
+class BagSource(RecordedSource):
+    """Frame sets of a bag.
+
+    Args:
+        path: The bag.
+        parameters: What cameras, frames and masks to use.
+        protocol: Which LiDAR points count.
+
+    Attributes:
+        path: The bag.
+        problems: What was wrong with it and left out.
+    """
+
+    def __init__(self, path: Path, parameters: Parameters, protocol: TruthProtocol) -> None:
+        self.path, self.parameters = path, parameters
+        self._rig: list[RigCamera] = []
+        self._sets: list[dict[str, _Image]] = []
+        self._scans: list[Message] = []
+        self._scan_stamps: list[int] = []
+        self._exact: dict[str, dict[int, Message]] = {}
+        self._opened: tuple[tuple[int, int], Callable[[], Any], AnyReader] | None
+        self._opened = None
+        with _as_dataset_error(), BagReader(path, parameters) as reader:
+            self._index(reader)
+            self._name, self._odometry = reader.name, reader.odometry
+            self._odometry_stamps = [stamp for stamp, _ in self._odometry]
+            self._lidars = {}
+            for topic in {scan.topic for scan in self._scans}:
+                first = next(reader.clouds(topic), None)
+                if first is None:  # no scan has a finite point
+                    self._scans, self._scan_stamps = [], []
+                    continue
+                T_base_lidar = reader.tree.lookup(parameters.base_frame, first.frame_id)
+                self._lidars[topic] = (first.frame_id, T_base_lidar)
+            self.problems = list(reader.problems)
+        self._T_level_base = levelled(nominal_ground(parameters.ground))
+        if not self._sets:
+            raise DatasetError(
+                f"bag '{path}' has no frame set",
+                expected="images with their CameraInfo",
+                fix="run 'depth_perception inspect' on it",
+            )
+        places = [Place(0, index) for index in range(len(self._sets))]
+        super().__init__([self._name], places, protocol)
+
+    def cameras(self, place: int) -> list[str]:
+        """Name the cameras of a frame set: those whose image is there."""
+        return list(self._sets[self.place(place).frame])
+
+    def recorded(self, place: int, choose: Choose = range) -> RecordedSet:
+        """Read the chosen cameras of a frame set as they are stored."""
+        members = list(self._sets[self.place(place).frame].values())
+        chosen = [members[i] for i in choose(len(members))]
+        scans: dict[Message, RecordedScan] = {}
+        images = []
+        with _as_dataset_error():
+            reader = self._reader()
+            for member in chosen:
+                found = self._scan_of(member.message.stamp)
+                if found is not None and found not in scans:
+                    scans[found] = self._scan(reader, found)
+                scan = None if found is None else scans[found]
+                images.append(self._image(reader, member, scan))
+        key = f"{self._name.replace('.', '_')}_{place:06d}"
+        return RecordedSet(key, "bag", 0, self._name, place, tuple(images))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the open file: another process opens its own."""
+        return {**self.__dict__, "_opened": None}
+
+    def _reader(self) -> AnyReader:
+        """The file, open in this process and thread."""
+        here = (os.getpid(), threading.get_ident())
+        if self._opened is None or self._opened[0] != here:
+            if self._opened is not None and self._opened[0][0] == here[0]:
+                self._opened[1]()
+            context = open_bag(self.path)
+            reader = context.__enter__()
+            # At the end of the process, too, while there is still something to close it with.
+            close = weakref.finalize(self, context.__exit__, None, None, None)
+            self._opened = (here, close, reader)
+        return self._opened[2]
+
+    def _index(self, reader: BagReader) -> None:
+        """Read through the bag: which image is where, and which belong together."""
+        rig, masks = reader.rig, ego_masks_of(self.parameters)
+        built: dict[tuple[Any, ...], int] = {}
+        infos: dict[str, Any] = {}
+        waiting: dict[str, list[tuple[Any, Message]]] = {name: [] for name in rig.names}
+        by_image = {reader.cameras[name].image: name for name in rig.names}
+        by_info = {reader.cameras[name].info: name for name in rig.names}
+        exact = exact_topics(reader.topics, rig.names)
+        lidar = reader.lidar_topics[:1]
+        assembler: FrameSetAssembler[_Image] = FrameSetAssembler(
+            rig.names,
+            round(self.parameters.sync.tolerance * 1e9),
+            anchor=self.parameters.sync.anchor_of(rig.names),
+            wait_for_all=True,
+            max_open=8,
+        )
+
+        def camera_of(name: str, head: Any) -> int:
+            size, frame = head
+            key = (name, size, frame, calibration_key(infos[name]))
+            if key not in built:
+                T = reader.tree.lookup(self.parameters.base_frame, frame)
+                topics = reader.cameras[name]
+                built[key] = len(self._rig)
+                self._rig.append(
+                    build_rig_camera(
+                        name,
+                        infos[name],
+                        size,
+                        topics.rectified,
+                        T,
+                        frame,
+                        self.parameters,
+                        masks,
+                        topics.info,
+                    )
+                )
+            return built[key]
+
+        def add(name: str, head: Any, message: Message) -> None:
+            image = _Image(message, camera_of(name, head))
+            now = Now(message.time, message.time)
+            for closed in assembler.add(name, message.stamp, image, now):
+                self._close(closed.members)
+
+        for topic, time, message in reader.messages([*by_image, *by_info, *exact, *lidar]):
+            here = Message(topic, time, messages.stamp_of(message.header.stamp))
+            if topic in by_info:
+                name = by_info[topic]
+                infos[name] = message
+                # What was recorded before the first calibration has it, too.
+                for head, early in waiting.pop(name, []):
+                    add(name, head, early)
+            elif topic in by_image:
+                name, head = by_image[topic], _head(message)
+                if head is None or here.stamp <= 0:
+                    continue  # what does not decode is left out of frame sets, as in replay
+                if name in waiting:
+                    waiting[name].append((head, here))
+                else:
+                    add(name, head, here)
+            elif topic in lidar:
+                if message.width * message.height > 0:
+                    self._scans.append(here)
+            else:
+                self._exact.setdefault(topic, {})[here.stamp] = here
+        for closed in assembler.flush():
+            self._close(closed.members)
+        self._scans.sort(key=lambda scan: scan.stamp)
+        self._scan_stamps = [scan.stamp for scan in self._scans]
+
+    def _close(self, members: Any) -> None:
+        self._sets.append({name: image for name, (_, image) in members.items()})
+
+    def _pose(self, stamp: int) -> Matrix | None:
+        """T_odom_base at an instant, of the base frame that lies on the ground."""
+        right = bisect_left(self._odometry_stamps, stamp)
+        T = pose_at(self._odometry[max(right - 1, 0) : right + 1], stamp)
+        return None if T is None else T @ inverse(self._T_level_base)
+
+    def _scan_of(self, stamp: int) -> Message | None:
+        """The scan nearest to an image, if it is near enough."""
+        if not self._scans:
+            return None
+        scan = self._scans[nearest(self._scan_stamps, stamp)]
+        both = self._pose(stamp) is not None and self._pose(scan.stamp) is not None
+        limit = OFFSET_WITH_ODOMETRY if both else OFFSET_WITHOUT_ODOMETRY
+        return scan if abs(scan.stamp - stamp) * 1e-9 <= limit else None
+
+    def _scan(self, reader: AnyReader, place: Message) -> RecordedScan:
+        points = messages.decode_points(self._take(reader, place), place.topic)
+        frame, T_base_lidar = self._lidars[place.topic]
+        if frame == self.parameters.base_frame:  # points that somebody has moved already
+            frame = "lidar"
+        T = self._T_level_base @ T_base_lidar
+        return RecordedScan(place.stamp, frame, T, points, None, self._pose(place.stamp))
+
+    def _image(self, reader: AnyReader, member: _Image, scan: RecordedScan | None) -> RecordedImage:
+        place, camera = member.message, self._rig[member.camera]
+        message = self._take(reader, place)
+        data: bytes | NDArray[np.uint8]
+        if messages.is_compressed(message):
+            data = bytes(memoryview(message.data))
+        else:
+            data = messages.decode_image(message, place.topic)
+        image = RecordedImage(
+            camera.name,
+            place.stamp,
+            camera.model,
+            self._T_level_base @ camera.T_base_camera,
+            data,
+            f"{self.path}, {place.topic}",
+            self._pose(place.stamp),
+            scan,
+            camera.ego_mask,
+        )
+        return self._with_exact(reader, image)
+
+    def _with_exact(self, reader: AnyReader, image: RecordedImage) -> RecordedImage:
+        """Add exact depth and labels where the bag has them for this image."""
+        depth = self._exact.get(f"/truth/{image.name}/depth", {}).get(image.stamp)
+        label = self._exact.get(f"/{image.name}/labels", {}).get(image.stamp)
+        if depth is None:
+            return image
+        found = messages.decode_depth(self._take(reader, depth), depth.topic)
+        classes = None
+        if label is not None:
+            ids = messages.decode_labels(self._take(reader, label), label.topic)
+            classes = np.clip(ids, 0, 255).astype(np.uint8)
+        for array, topic in ((found, depth.topic), (classes, label.topic if label else "")):
+            if array is not None and array.shape != (image.model.height, image.model.width):
+                raise DatasetError(
+                    f"bag '{self.path}', {topic}: {array.shape[1]}x{array.shape[0]} px",
+                    expected=f"those of the image, {image.model.width}x{image.model.height}",
+                    fix="record truth at the images' size",
+                )
+        return replace(image, depth=found, label=classes)
+
+    def _take(self, reader: AnyReader, place: Message) -> Any:
+        """Read one message again."""
+        connections = [c for c in reader.connections if c.topic == place.topic]
+        for connection, _, raw in reader.messages(connections, place.time, place.time + 1):
+            message = deserialize(reader, raw, connection.msgtype)
+            if messages.stamp_of(message.header.stamp) == place.stamp:
+                return message
+        raise DatasetError(
+            f"bag '{self.path}': the message on {place.topic} of {place.stamp} ns is gone",
+            expected="a bag that does not change",
+            fix="open the source again",
+        )
+
+
+def _head(message: Any) -> tuple[tuple[int, int], str] | None:
+    """((width, height), frame) of an image; None when it promises no pixels."""
+    if messages.is_compressed(message):
+        size = declared_size(bytes(memoryview(message.data)[: 1 << 20]))
+    else:
+        size = (int(message.width), int(message.height))
+    if size is None or min(size) < 1:
+        return None
+    return size, message.header.frame_id.lstrip("/")
+
+
+def levelled(ground: GroundPlane) -> Matrix:
+    """T_level_base: to a frame on the ground, z its normal, x ahead as far as it lies in it."""
+    x = np.array([1.0, 0.0, 0.0])
+    x = x - (x @ ground.normal) * ground.normal
+    x /= np.linalg.norm(x)
+    T = np.eye(4)
+    T[:3, :3] = np.stack([x, np.cross(ground.normal, x), ground.normal])
+    T[:3, 3] = -T[:3, :3] @ (ground.normal * ground.height)
+    return T
+
+
+@contextmanager
+def _as_dataset_error() -> Iterator[None]:
+    """Turn errors of bags into those of data sets; a wrong configuration stays one."""
+    try:
+        yield
+    except (ConfigurationError, DatasetError):
+        raise
+    except DepthPerceptionError as error:
+        raise DatasetError(error.problem, expected=error.expected, fix=error.fix) from error

@@ -1,0 +1,118 @@
+"""What foundation models said of the images of a source: the folder that holds it, read.
+
+`training.targets` says what is in such a folder, fills it, and cuts targets like the images.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_perception.datasets.sample import DatasetError
+
+FORMAT = "depth_perception targets"
+VERSION = 1
+MANIFEST = "manifest.json"
+PLACE = "place"
+"""Layer (H, W, 4) float32: column and row in the whole image, from -1 at its first edge to 1 at its
+last, the image's number from 1 on, 0 for none, and a number of the folder of targets."""
+PREFIX = "targets:"
+MOST_CAMERAS = 32
+"""Of a frame set; images are counted so many to a set."""
+FOLDER_SIZE = 1000
+
+
+def file_of(folder: Path, place: int) -> Path:
+    """File of a frame set's targets."""
+    return folder / f"{place // FOLDER_SIZE:05d}" / f"{place:08d}.npz"
+
+
+def read_arrays(path: Path, camera: int) -> dict[str, NDArray[Any]]:
+    """One camera's arrays by name."""
+    begin = f"{camera}."
+    try:
+        with np.load(path) as stored:
+            return {n[len(begin) :]: stored[n] for n in stored.files if n.startswith(begin)}
+    except FileNotFoundError:
+        raise DatasetError(
+            f"targets '{path}' are absent",
+            expected="the file of a frame set",
+            fix="run depth_perception targets again with the same arguments",
+        ) from None
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DatasetError(
+            f"targets '{path}' are damaged ({error})",
+            expected="a whole npz file",
+            fix="delete it and run depth_perception targets again with the same arguments",
+        ) from None
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read what the targets in a folder are.
+
+    Raises:
+        DatasetError: There are none, they are damaged, or of another format.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise DatasetError(
+            f"'{folder}' has no {MANIFEST}",
+            expected="a folder that depth_perception targets made",
+            fix="correct the path, or compute the targets",
+        ) from None
+    except ValueError as error:
+        raise DatasetError(
+            f"'{path}' is damaged ({error})",
+            expected="JSON",
+            fix="delete the folder and compute the targets again",
+        ) from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise DatasetError(f"'{path}' is of another kind", expected=f"format '{FORMAT}'")
+    if manifest.get("version") != VERSION:
+        raise DatasetError(
+            f"'{path}' has format version {manifest.get('version')}",
+            expected=f"{VERSION}",
+            fix="compute the targets again with this package",
+        )
+    return manifest
+
+
+class Targets:
+    """Targets that `compute` has finished. Safe to hand to processes.
+
+    Args:
+        folder: Where they are.
+
+    Raises:
+        DatasetError: There are none, or not all yet.
+
+    Attributes:
+        manifest: What they are.
+        number: Of the folder, as `PLACE` has it.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder, self.manifest = Path(folder), read_manifest(Path(folder))
+        if not self.manifest.get("done"):
+            raise DatasetError(
+                f"the targets in '{folder}' are not complete",
+                expected=f"those of {self.manifest['sets']} frame sets",
+                fix="run depth_perception targets again with the same arguments: it goes on",
+            )
+        self.number = zlib.crc32(str(self.folder).encode()) % 2**24  # float32 holds it
+
+    def read(self, place: int, camera: int) -> dict[str, NDArray[Any]]:
+        """Arrays of one image, by name, as stored.
+
+        Raises:
+            DatasetError: Their file is absent or damaged.
+        """
+        return read_arrays(file_of(self.folder, place), camera)

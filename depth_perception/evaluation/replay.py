@@ -1,0 +1,90 @@
+"""Every frame set of a bag through the pipeline once, into a bag with the node's topics."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+from depth_perception.datasets.bag import BagReader
+from depth_perception.datasets.bag_writer import BagWriter
+from depth_perception.frames.frame_set import FrameSet
+from depth_perception.frames.publication import Counters, outputs
+from depth_perception.frames.surround_result import SurroundResult
+from depth_perception.geometry.transforms import quaternion_of
+from depth_perception.messages.headers import header
+from depth_perception.pipeline import SurroundPipeline
+
+
+def results(
+    reader: BagReader, pipeline: SurroundPipeline, limit: int | None = None
+) -> Iterator[tuple[FrameSet, SurroundResult]]:
+    """Yield every frame set of an opened bag with its result, in the order of time."""
+    for index, frame_set in enumerate(reader.frame_sets()):
+        if limit is not None and index >= limit:
+            return
+        if frame_set.frames:
+            yield frame_set, pipeline.process(frame_set, reader.rig)
+
+
+def replay(
+    reader: BagReader,
+    pipeline: SurroundPipeline,
+    writer: BagWriter,
+    *,
+    limit: int | None = None,
+    each: Callable[[FrameSet, SurroundResult], None] | None = None,
+) -> int:
+    """Write the outputs of every frame set to a bag; return how many sets there were.
+
+    Messages carry the node's topics and stamps. Bag times are the sets' stamps, so the same bag
+    gives the same bytes; latencies, which differ from run to run, are written as zero.
+
+    Args:
+        reader: The opened bag.
+        pipeline: What computes.
+        writer: Where messages go.
+        limit: At most so many sets.
+        each: Called after each set, e.g. to draw or to count.
+    """
+    write_mounting(reader, writer)
+    processed = incomplete = 0
+    for frame_set, result in results(reader, pipeline, limit):
+        processed += 1
+        incomplete += bool(result.missing)
+        end = max(camera.stamp for camera in result.cameras.values())
+        timeless = _without_latencies(result)
+        counters = Counters(processed=processed, incomplete=incomplete)
+        for output in outputs(timeless, pipeline.parameters, counters, now=end, latency=0.0):
+            writer.write(f"/{output.topic}", output.build(writer.types), end)
+        if each is not None:
+            each(frame_set, result)
+    return processed
+
+
+def write_mounting(reader: BagReader, writer: BagWriter) -> None:
+    """Write ``/tf_static`` with every camera's mounting, so that the new bag shows in RViz."""
+    types = writer.types
+    time = reader.start_time
+    transforms = []
+    for camera in reader.rig:
+        x, y, z, w = (float(value) for value in quaternion_of(camera.T_base_camera))
+        tx, ty, tz = (float(value) for value in camera.position)
+        transforms.append(
+            types.new(
+                "geometry_msgs/msg/TransformStamped",
+                header=header(types, time, reader.rig.base_frame),
+                child_frame_id=camera.frame_id,
+                transform=types.new(
+                    "geometry_msgs/msg/Transform",
+                    translation=types.new("geometry_msgs/msg/Vector3", x=tx, y=ty, z=tz),
+                    rotation=types.new("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w),
+                ),
+            )
+        )
+    writer.write(
+        "/tf_static", types.new("tf2_msgs/msg/TFMessage", transforms=transforms), time, latched=True
+    )
+
+
+def _without_latencies(result: SurroundResult) -> SurroundResult:
+    return dataclasses.replace(result, latencies=dict.fromkeys(result.latencies, 0.0))

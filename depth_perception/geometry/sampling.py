@@ -1,0 +1,69 @@
+"""How a depth image is read between its pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+MIXED_DEPTHS = 0.1
+"""Neighbouring pixels whose depths differ by more than this share are two surfaces."""
+
+
+def sample_depth(
+    depth: NDArray[np.floating], uv: NDArray[np.floating], smooth_only: bool = False
+) -> NDArray[np.float64]:
+    """Read a depth image at sub-pixel positions, never between two surfaces.
+
+    Bilinear in inverse depth, which is exact on planes, where the four neighbours are finite and
+    within 10 % of one another; else the nearest pixel as it is, NaN and +Inf included.
+
+    Args:
+        depth: (h, w) metres.
+        uv: (N, 2) pixels (u, v), pixel centres at integers.
+        smooth_only: NaN instead of the nearest pixel where the neighbours are not one surface, and
+            beyond the outermost pixel centres.
+
+    Returns:
+        (N,) metres; NaN outside of the image and for NaN positions.
+    """
+    height, width = depth.shape
+    out = np.full(len(uv), np.nan)
+    with np.errstate(invalid="ignore"):
+        inside = ((uv >= -0.5) & (uv < [width - 0.5, height - 0.5])).all(axis=1)
+    if not inside.any():
+        return out
+    at = np.asarray(uv[inside], dtype=np.float64)
+    # A position beyond the outermost pixel centres is read as on them.
+    u, v = np.clip(at[:, 0], 0, width - 1), np.clip(at[:, 1], 0, height - 1)
+    surrounded = (u == at[:, 0]) & (v == at[:, 1])
+    nearest_pixel = depth[np.rint(v).astype(np.intp), np.rint(u).astype(np.intp)]
+    left = np.minimum(np.floor(u).astype(np.intp), max(width - 2, 0))
+    top = np.minimum(np.floor(v).astype(np.intp), max(height - 2, 0))
+    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+    corners = np.stack(
+        [depth[top, left], depth[top, right], depth[bottom, left], depth[bottom, right]]
+    ).astype(np.float64)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        smooth = np.isfinite(corners).all(axis=0) & (low > 0) & (high < low * (1 + MIXED_DEPTHS))
+        fu, fv = u - left, v - top
+        weights = np.stack([(1 - fu) * (1 - fv), fu * (1 - fv), (1 - fu) * fv, fu * fv])
+        between = 1 / (weights / corners).sum(axis=0)
+    if smooth_only:
+        out[inside] = np.where(smooth & surrounded, between, np.nan)
+    else:
+        out[inside] = np.where(smooth, between, nearest_pixel)
+    return out
+
+
+def sample_nearest(
+    image: NDArray[np.integer], uv: NDArray[np.floating], outside: int = 0
+) -> NDArray[np.int64]:
+    """Read an image of ids at the pixels nearest to (N, 2) positions."""
+    height, width = image.shape
+    out = np.full(len(uv), outside, dtype=np.int64)
+    with np.errstate(invalid="ignore"):
+        inside = ((uv >= -0.5) & (uv < [width - 0.5, height - 0.5])).all(axis=1)
+    column, row = np.rint(uv[inside]).astype(np.intp).T
+    out[inside] = image[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
+    return out

@@ -1,0 +1,48 @@
+"""What sessions share: the tensors of a model, and one whose shapes are fixed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of a model.
+
+    Attributes:
+        name: Its name in the graph.
+        shape: Its axes; None where an axis is dynamic.
+        dtype: Its NumPy type; None for one that NumPy lacks.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: np.dtype[Any] | None
+
+
+class FixedSession(Protocol):
+    """A model with inputs and outputs of fixed shapes, whatever runs it.
+
+    Not for several threads at a time.
+
+    Attributes:
+        provider: What it runs on.
+    """
+
+    provider: str
+
+    def buffer(self, name: str) -> NDArray[Any]:
+        """Return an input to be written in place: what it holds at `run` goes in."""
+
+    def set(self, name: str, value: NDArray[Any]) -> None:
+        """Set an input that stays until it is set again."""
+
+    def run(self) -> dict[str, NDArray[Any]]:
+        """Run once; the outputs, by name, are the session's own until the next run."""
+
+    def close(self) -> None:
+        """Give back the memory, the device's too."""

@@ -1,0 +1,41 @@
+"""Between ROS messages and arrays, without importing ROS.
+
+Reading works on anything with a message's fields: rclpy's classes and those of PyPI ``rosbags``.
+Building goes through a `MessageTypes`: the node builds rclpy messages with it, replay builds the
+same messages for a bag. Encodings and validity follow REP 118 and REP 117: depth is 32FC1 metres,
+NaN unknown, +Inf beyond range; 16UC1 is millimetres, 0 unknown.
+"""
+
+from depth_perception.messages.clouds import cloud_message, decode_points
+from depth_perception.messages.ground import ground_message, occupancy_message
+from depth_perception.messages.headers import MessageTypes, header, stamp_of, zero_stamp
+from depth_perception.messages.images import (
+    camera_info_message,
+    decode_depth,
+    decode_image,
+    decode_labels,
+    depth_message,
+    image_message,
+    is_compressed,
+)
+from depth_perception.messages.transforms import decode_pose, decode_transform
+
+__all__ = [
+    "MessageTypes",
+    "camera_info_message",
+    "cloud_message",
+    "decode_depth",
+    "decode_image",
+    "decode_labels",
+    "decode_points",
+    "decode_pose",
+    "decode_transform",
+    "depth_message",
+    "ground_message",
+    "header",
+    "image_message",
+    "is_compressed",
+    "occupancy_message",
+    "stamp_of",
+    "zero_stamp",
+]

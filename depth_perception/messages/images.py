@@ -1,0 +1,199 @@
+"""Images, labels and depth images between messages and arrays, and their CameraInfo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_perception.errors import MessageError
+from depth_perception.messages.compressed import decompress
+from depth_perception.messages.encodings import COLOURS, find_encoding, to_bgr
+from depth_perception.messages.headers import MessageTypes, header
+
+LABEL_ENCODINGS = ("mono8", "8UC1", "mono16", "16UC1", "32SC1")
+
+
+DEPTH_ENCODINGS = ("32FC1", "16UC1")
+
+
+def is_compressed(message: Any) -> bool:
+    """Tell a ``CompressedImage`` from an ``Image``."""
+    return not hasattr(message, "encoding")
+
+
+def decode_image(message: Any, topic: str = "image") -> NDArray[np.uint8]:
+    """Decode an ``Image`` or ``CompressedImage`` to (height, width, 3) uint8 BGR.
+
+    Raises:
+        MessageError: Unknown encoding, a ``step`` or ``data`` that does not fit the size, or bytes
+            that are no image.
+    """
+    if is_compressed(message):
+        image, reason = decompress(bytes(memoryview(message.data)), cv2.IMREAD_COLOR)
+        if image is None:
+            raise MessageError(
+                f"{topic}: {len(message.data)} bytes of format '{message.format}' do not decode"
+                f" ({reason})",
+                expected="a whole JPEG or PNG",
+                fix="check the camera driver and lost packets; a bag may be cut",
+            )
+        return np.asarray(image, dtype=np.uint8)
+    encoding = find_encoding(message.encoding)
+    if encoding is not None and encoding.to_bgr is None:
+        raise MessageError(
+            f"{topic}: encoding '{message.encoding}' is not a colour or grey image",
+            expected=COLOURS,
+            fix="subscribe to the camera's image, not to a depth or label topic",
+        )
+    array = _pixels(message, topic)
+    assert encoding is not None  # `_pixels` refuses unknown ones
+    try:
+        return to_bgr(array, encoding)
+    except cv2.error as error:
+        raise MessageError(
+            f"{topic}: {message.width}x{message.height} {message.encoding} cannot be turned into"
+            f" colour ({error.err})",
+            expected="an image of at least 2x2 pixels, with an even width and height for yuv",
+            fix="correct the camera driver",
+        ) from None
+
+
+def decode_labels(message: Any, topic: str = "labels") -> NDArray[np.integer]:
+    """Decode a label image to its (height, width) class ids.
+
+    Raises:
+        MessageError: The encoding is not one of `LABEL_ENCODINGS`, or compression was lossy.
+    """
+    if is_compressed(message):
+        labels, _ = decompress(bytes(memoryview(message.data)), cv2.IMREAD_UNCHANGED)
+        if labels is None or labels.ndim != 2 or "jpeg" in message.format.lower():
+            raise MessageError(
+                f"{topic}: format '{message.format}' holds no label image",
+                expected="a one-channel PNG (JPEG alters ids)",
+                fix="publish labels as mono8 or PNG",
+            )
+        return np.asarray(labels)
+    if message.encoding not in LABEL_ENCODINGS:
+        raise MessageError(
+            f"{topic}: encoding '{message.encoding}' holds no class ids",
+            expected="one of " + ", ".join(LABEL_ENCODINGS),
+            fix="publish one class id per pixel, not colours",
+        )
+    return _pixels(message, topic)
+
+
+def decode_depth(message: Any, topic: str = "depth") -> NDArray[np.float32]:
+    """Decode a depth image of REP 118 to (height, width) metres; NaN unknown, +Inf beyond range."""
+    if message.encoding not in DEPTH_ENCODINGS:
+        raise MessageError(
+            f"{topic}: encoding '{message.encoding}' is no depth image",
+            expected="one of " + ", ".join(DEPTH_ENCODINGS),
+            fix="publish depth as REP 118 says",
+        )
+    array = _pixels(message, topic)
+    if message.encoding == "16UC1":
+        return np.where(array > 0, array * np.float32(1e-3), np.float32(np.nan))
+    return array.astype(np.float32, copy=False)
+
+
+def _pixels(message: Any, topic: str) -> NDArray[Any]:
+    """View an Image's pixels as (height, width[, channels]) after checking step and size."""
+    encoding = find_encoding(message.encoding)
+    if encoding is None:
+        raise MessageError(
+            f"{topic}: encoding '{message.encoding}' is unknown",
+            expected="one of sensor_msgs/image_encodings.hpp, e.g. bgr8",
+            fix="set the camera driver to a standard encoding",
+        )
+    height, width, step = int(message.height), int(message.width), int(message.step)
+    height = height * encoding.rows[0] // encoding.rows[1]
+    dtype, channels = encoding.dtype, encoding.channels
+    row = width * channels * dtype.itemsize
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    if height <= 0 or width <= 0:
+        raise MessageError(
+            f"{topic}: image of {width}x{height} pixels",
+            expected="a positive size",
+            fix="check the camera driver",
+        )
+    if step < row or data.size < step * (height - 1) + row:
+        raise MessageError(
+            f"{topic}: {width}x{height} {message.encoding} with step {step} and {data.size} bytes",
+            expected=f"step of at least {row} and {row * height} bytes or more",
+            fix="set step = width * bytes per pixel in the publisher",
+        )
+    rows = np.lib.stride_tricks.as_strided(data, (height, row), (step, 1), writeable=False)
+    swap = bool(message.is_bigendian) and dtype.itemsize > 1
+    array = np.ascontiguousarray(rows).view(dtype.newbyteorder(">") if swap else dtype)
+    array = array.astype(dtype, copy=False)
+    return array.reshape((height, width) if channels == 1 else (height, width, channels))
+
+
+def image_message(
+    types: MessageTypes, stamp: int, frame_id: str, image: NDArray[Any], encoding: str
+) -> Any:
+    """Build an ``Image`` from (height, width[, channels]); the dtype must be the encoding's."""
+    image = np.ascontiguousarray(image)
+    return types.new(
+        "sensor_msgs/msg/Image",
+        header=header(types, stamp, frame_id),
+        height=image.shape[0],
+        width=image.shape[1],
+        encoding=encoding,
+        is_bigendian=0,
+        step=image.strides[0],
+        data=types.array(image.reshape(-1).view(np.uint8)),
+    )
+
+
+def depth_message(
+    types: MessageTypes,
+    stamp: int,
+    frame_id: str,
+    depth: NDArray[np.float32],
+    encoding: str = "32FC1",
+) -> Any:
+    """Build a depth image (REP 118) from (height, width) metres.
+
+    As 16UC1, unknown and beyond range become 0, and so does what millimetres cannot hold (65.5 m).
+    """
+    if encoding == "16UC1":
+        with np.errstate(invalid="ignore"):
+            known = np.isfinite(depth) & (depth > 0) & (depth < 65.535)
+            millimetres = np.where(known, np.round(depth * 1e3), 0).astype(np.uint16)
+        return image_message(types, stamp, frame_id, millimetres, "16UC1")
+    return image_message(types, stamp, frame_id, depth.astype(np.float32, copy=False), "32FC1")
+
+
+def camera_info_message(types: MessageTypes, stamp: int, frame_id: str, camera: Any) -> Any:
+    """Build the CameraInfo of images that ``camera`` (a `CameraModel`) describes."""
+    P = np.zeros((3, 4))
+    P[:, :3] = camera.K
+    count = {"plumb_bob": 5, "rational_polynomial": 8, "equidistant": 4}[camera.distortion_model]
+    D = np.zeros(count)
+    D[: min(count, camera.D.size)] = camera.D[:count]
+    roi = types.new(
+        "sensor_msgs/msg/RegionOfInterest",
+        x_offset=0,
+        y_offset=0,
+        height=0,
+        width=0,
+        do_rectify=False,
+    )
+    return types.new(
+        "sensor_msgs/msg/CameraInfo",
+        header=header(types, stamp, frame_id),
+        height=camera.height,
+        width=camera.width,
+        distortion_model=camera.distortion_model,
+        d=types.array(D),
+        k=types.array(camera.K.ravel().copy()),
+        r=types.array(camera.R.ravel().copy()),
+        p=types.array(P.ravel()),
+        binning_x=0,
+        binning_y=0,
+        roi=roi,
+    )

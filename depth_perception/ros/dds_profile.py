@@ -1,0 +1,67 @@
+"""The Fast DDS profile that lets large images through, as environment variables. No ROS here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from depth_perception.errors import ConfigurationError
+from depth_perception.resources import config_file
+
+PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+"""Where Fast DDS reads its profile: the name up to Jazzy, and the one of later distributions."""
+
+
+SEGMENT_BYTES = 256 * 2**20
+"""Shared memory that each process takes under config/fastdds.xml."""
+
+
+_FAST_DDS = ("", "rmw_fastrtps_cpp", "rmw_fastrtps_dynamic_cpp")
+
+
+def transport_environment(profile: str = "auto") -> dict[str, str]:
+    """Environment variables that make Fast DDS carry large images; empty when all is set.
+
+    Args:
+        profile: A file, ``auto`` for config/fastdds.xml unless the user chose one, or ``none``.
+
+    Raises:
+        ConfigurationError: The file does not exist.
+    """
+    if profile == "none" or (
+        profile == "auto" and any(os.environ.get(v) for v in PROFILE_VARIABLES)
+    ):
+        return {}
+    if profile == "auto":
+        if os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp") not in _FAST_DDS:
+            return {}
+        if not _shared_memory_suffices():
+            return {}
+    path = config_file("fastdds.xml") if profile == "auto" else Path(profile).expanduser()
+    if not path.is_file():
+        raise ConfigurationError(
+            f"fastdds_profile:={path} does not exist", expected="an XML file", fix="correct it"
+        )
+    return dict.fromkeys(PROFILE_VARIABLES, str(path.resolve()))
+
+
+def transport_warning() -> str:
+    """Say why this process sends large images without config/fastdds.xml; empty when it has it."""
+    if os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp") not in _FAST_DDS:
+        return ""
+    if any(os.environ.get(variable) for variable in PROFILE_VARIABLES):
+        return ""
+    return (
+        "Fast DDS runs with its defaults, which lose most large images: /dev/shm has less than"
+        f" {4 * SEGMENT_BYTES / 2**30:.0f} GiB free. Fix: give it more (docker run --shm-size=2g);"
+        " 'depth_perception doctor' measures what arrives"
+    )
+
+
+def _shared_memory_suffices() -> bool:
+    """Tell whether player, node and a viewer fit into /dev/shm; a container has 64 MB."""
+    try:
+        return shutil.disk_usage("/dev/shm").free >= 4 * SEGMENT_BYTES
+    except OSError:
+        return False

@@ -1,0 +1,224 @@
+"""Training the fused network: its samples, loss and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from depth_perception.errors import ConfigurationError
+from depth_perception.inference.model_file import STRIDE
+from depth_perception.network.checkpoint import load_checkpoint, save_checkpoint
+from depth_perception.network.configuration import NetworkConfiguration
+from depth_perception.network.fused import CLASSES, FusedSurround, Outputs
+from depth_perception.training import losses, scoring
+from depth_perception.training.configuration import (
+    LossConfiguration,
+    NoOptions,
+    TrainingConfiguration,
+)
+from depth_perception.training.fit import batches_of_images
+from depth_perception.training.samples import TrainingImages
+from depth_perception.training.systems.fused.style import StyleMix
+
+FARTHEST = 200.0
+"""Deeper truth is not learnt, m."""
+NEAREST = 0.3
+ROAD, FLAT, SKY = (CLASSES.index(name) for name in ("road", "flat", "sky"))
+_MOST_TESTS = 120
+"""Images of each of `data.tests` that are scored."""
+_SKY_DEPTH = 5.0
+"""Logarithm of the depth, m, that the sky is at least: 150 m."""
+
+
+class Training:
+    """The fused network on images of the synthetic world; see `fit.System`."""
+
+    OPTIONS = NoOptions
+
+    def build(self, configuration: TrainingConfiguration) -> nn.Module:
+        """Make the network, with ImageNet's weights or those of `start`."""
+        network = self._network(configuration)
+        if configuration.data.style_mix:
+            for stage in network.trunk.stages[:2]:
+                stage.register_forward_hook(StyleMix(configuration.data.style_mix))
+        return network
+
+    def _network(self, configuration: TrainingConfiguration) -> FusedSurround:
+        if not configuration.start:
+            return FusedSurround(configuration.network)
+        network, _ = load_checkpoint(configuration.start)
+        if network.configuration != configuration.network:
+            grown = self._with_gates(network, configuration.network)
+            if grown is not None:
+                return grown
+            raise ConfigurationError(
+                f"start '{configuration.start}' holds another network",
+                expected=str(configuration.network),
+                fix="correct network, or leave start empty",
+            )
+        network.set_temperature(1.0)
+        return network
+
+    @staticmethod
+    def _with_gates(start: FusedSurround, wanted: NetworkConfiguration) -> FusedSurround | None:
+        """The network with more gates, which begin as the identity; None where more differs."""
+        had = start.configuration
+        bare = replace(had, fine_gate=wanted.fine_gate, finest_gate=wanted.finest_gate)
+        if replace(bare, gates=wanted.gates) != wanted:
+            return None
+        network = FusedSurround(wanted, pretrained=False)
+        left = network.load_state_dict(start.state_dict(), strict=False)
+        return None if left.unexpected_keys else network
+
+    def batches(
+        self, configuration: TrainingConfiguration, first: int, rank: int, ranks: int
+    ) -> Iterator[dict[str, torch.Tensor]]:
+        """Changed images of all sizes, without end."""
+        return batches_of_images(configuration, first, rank, ranks)
+
+    def groups(
+        self, model: nn.Module, configuration: TrainingConfiguration
+    ) -> list[dict[str, Any]]:
+        """The pretrained image encoder learns slower than the rest."""
+        trunk = {id(p) for p in model.trunk.parameters()}  # type: ignore[union-attr]
+        new = [p for p in model.parameters() if id(p) not in trunk]
+        old = [p for p in model.trunk.parameters() if p.requires_grad]  # type: ignore[union-attr]
+        schedule = configuration.schedule
+        return [{"params": old, "lr": schedule.trunk_rate}, {"params": new, "lr": schedule.rate}]
+
+    def loss(
+        self, model: nn.Module, batch: dict[str, torch.Tensor], configuration: TrainingConfiguration
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """See `fused_loss`."""
+        out = model(batch["image"], batch["rays"], batch["camera"])
+        return fused_loss(out, batch, configuration.loss)
+
+    @torch.inference_mode()
+    def validate(
+        self, model: nn.Module, configuration: TrainingConfiguration, device: torch.device
+    ) -> dict[str, float]:
+        """Figures on held-out frame sets, whole images as calibrated; tests by `scoring`."""
+        data = configuration.data
+
+        def predict(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+            return torch.exp(model(batch["image"], batch["rays"], batch["camera"]).log_depth)
+
+        tests = replace(data, validation="")
+        found = scoring.score_all(predict, tests, most=_MOST_TESTS, device=device)
+        if not data.validation:
+            return found
+        images, figures = TrainingImages(data, (data.validation,), change=False), Figures()
+        for begin in range(0, len(images), 8):
+            items = [images[(i, 0, 0)] for i in range(begin, min(begin + 8, len(images)))]
+            batch = {name: torch.stack([x[name] for x in items]).to(device) for name in items[0]}
+            figures.add(model(batch["image"], batch["rays"], batch["camera"]), batch)
+        return {**figures.result(), **found}
+
+    def save(self, model: nn.Module, path: Path, facts: dict[str, Any]) -> None:
+        """Write a checkpoint that `network.checkpoint.load_checkpoint` reads."""
+        assert isinstance(model, FusedSurround)
+        save_checkpoint(path, model, facts)
+
+
+def fused_loss(
+    out: Outputs, batch: dict[str, torch.Tensor], weights: LossConfiguration
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Sum of the parts, and each part without its weight.
+
+    depth: log error of the result, farther pixels counting more; silog; bins: log error of the
+    bins alone; plane: log error of the turned plane on the road; gradient; road, sky, semantics:
+    cross entropy; confidence: Laplace's likelihood; angle: of the turned plane, in tenths of a rad.
+    """
+    depth, label = batch["depth"][:, None], batch["label"]
+    size = depth.shape[-2:]
+    seen = ((depth > NEAREST) & (depth < FARTHEST)).float()  # NaN is neither
+    truth = torch.log(torch.where(seen > 0, depth, torch.ones_like(depth)))
+
+    def wide(x: torch.Tensor) -> torch.Tensor:
+        return functional.interpolate(x, size, mode="bilinear", align_corners=False)
+
+    result = wide(out.log_depth)
+    far = torch.exp((truth - 2.7) * 0.5).clamp(0.5, 2.0)
+    sky = (label == SKY).float()[:, None]
+    small_truth, small_seen = truth[..., 2::STRIDE, 2::STRIDE], seen[..., 2::STRIDE, 2::STRIDE]
+    road, road_known = losses.shares(label, ROAD, STRIDE)
+    above, above_known = losses.shares(label, SKY, STRIDE)
+    flat = (label == ROAD) | (label == FLAT)
+    on_plane = seen * flat.float()[:, None] * batch["camera"][:, 3, None, None, None].gt(0)
+    classes = label[:, 4::8, 4::8].long()  # of a real drive none is known
+    parts = {
+        "depth": losses.masked_mean((result - truth).abs() * far, seen)
+        + 0.2 * losses.masked_mean((_SKY_DEPTH - result).clamp(min=0.0), sky),
+        "silog": losses.scale_invariant_error(result, truth, seen),
+        "bins": losses.log_error(out.log_bins, small_truth, small_seen),
+        "plane": losses.masked_mean((wide(out.log_plane) - truth).abs().clamp(max=1.0), on_plane),
+        "gradient": losses.gradient_error(result, truth, seen),
+        "road": _cross_entropy(out.road, road, road_known),
+        "sky": _cross_entropy(out.sky, above, above_known),
+        "semantics": functional.cross_entropy(
+            functional.interpolate(out.semantics, scale_factor=2.0, mode="bilinear"),
+            classes,
+            ignore_index=255,
+            reduction="sum",
+        )
+        / (classes != 255).sum().clamp(min=1),
+        "confidence": losses.laplace_error(out.log_depth - small_truth, out.confidence, small_seen),
+        "angle": _angle_error(out, small_truth, flat[:, None, 2::STRIDE, 2::STRIDE] * small_seen),
+    }
+    total = sum(getattr(weights, name) * value for name, value in parts.items())
+    return total, {name: value.detach() for name, value in parts.items()}
+
+
+def _angle_error(out: Outputs, log_truth: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
+    """How far the plane is turned wrong on flat ground, in tenths of a rad: alike near and far."""
+    wanted = out.prior.height * torch.exp(-log_truth) - out.prior.slope
+    return losses.masked_mean(10 * (out.turn - wanted).abs().clamp(max=0.2), flat * out.prior.known)
+
+
+def _cross_entropy(logits: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    wrong = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return losses.masked_mean(wrong, mask)
+
+
+class Figures:
+    """Metrics over a validation set: add batches, then ask."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._counts: dict[str, float] = {}
+
+    def add(self, out: Outputs, batch: dict[str, Any]) -> None:
+        """Take one batch."""
+        depth, label = batch["depth"][:, None], batch["label"][:, None]
+        wide = functional.interpolate(
+            out.log_depth, depth.shape[-2:], mode="bilinear", align_corners=False
+        )
+        seen = (depth > NEAREST) & (depth < 80.0)
+        relative = (torch.exp(wide) / depth - 1).abs()
+        for name, mask in (("", seen), ("road_", seen & (label == ROAD))):
+            if mask.any():
+                self._add(f"{name}abs_rel", relative[mask])
+                self._add(f"{name}a10", (relative[mask] < 0.1).float())
+        if not (label != 255).any():  # a real drive: nobody said what is what
+            return
+        road = functional.interpolate(out.road, depth.shape[-2:], mode="bilinear") > 0
+        known, is_road = label != 255, label == ROAD
+        both, either = known & road & is_road, known & (road | is_road)
+        self._sums["road_iou"] = self._sums.get("road_iou", 0.0) + float(both.sum())
+        self._counts["road_iou"] = self._counts.get("road_iou", 0.0) + float(either.sum())
+        sky = functional.interpolate(out.sky, depth.shape[-2:], mode="bilinear") > 0
+        self._add("sky_accuracy", (sky == (label == SKY))[known].float())
+
+    def _add(self, name: str, values: torch.Tensor) -> None:
+        self._sums[name] = self._sums.get(name, 0.0) + float(values.double().sum())
+        self._counts[name] = self._counts.get(name, 0.0) + values.numel()
+
+    def result(self) -> dict[str, float]:
+        """Means over all pixels, and the road's intersection over union."""
+        return {name: total / max(self._counts[name], 1) for name, total in self._sums.items()}

@@ -1,0 +1,79 @@
+"""Training samples of neighbouring cameras at one instant: `samples`' images, stacked.
+
+In: frame sets. Out: for each request, in a dict, what `samples` says with a first dimension of C
+cameras that stand side by side, from left to right, and pose (C, 4, 4) float32, T_base_camera.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from depth_perception.datasets.sample import TrueCamera
+from depth_perception.datasets.source import open_source
+from depth_perception.geometry.ground_plane import GroundPlane
+from depth_perception.training.configuration import DataConfiguration
+from depth_perception.training.samples import NOMINAL, Request, arrays, changed, changes_of
+
+
+def from_left_to_right(cameras: tuple[TrueCamera, ...]) -> list[TrueCamera]:
+    """Order cameras by where they look, clockwise from behind on the left."""
+
+    def yaw(camera: TrueCamera) -> float:
+        ahead = camera.T_base_camera[:3, 2]
+        return -float(np.arctan2(ahead[1], ahead[0]))
+
+    return sorted(cameras, key=yaw)
+
+
+class RigSamples(Dataset[dict[str, torch.Tensor]]):
+    """Neighbouring cameras of all frame sets that have so many.
+
+    Args:
+        data: Sizes, crops, errors; folders unless given.
+        cameras: How many at a time, side by side; a ring is closed.
+        folders: Instead of those of `data`.
+        change: See `samples.TrainingImages`.
+    """
+
+    def __init__(
+        self,
+        data: DataConfiguration,
+        cameras: int,
+        folders: tuple[str, ...] = (),
+        change: bool = True,
+    ) -> None:
+        self.data, self.count, self.change = data, cameras, change
+        self._sources = [open_source(folder) for folder in folders or data.folders]
+        self._places = [
+            (s, i)
+            for s, source in enumerate(self._sources)
+            for i in range(len(source))
+            if len(source.cameras(i)) >= cameras
+        ]
+        self._changes = changes_of(data, change)
+
+    def __len__(self) -> int:
+        """Count the frame sets."""
+        return len(self._places)
+
+    def __getitem__(self, request: Request) -> dict[str, torch.Tensor]:
+        """Make one sample; without changes the first cameras from the left."""
+        place, size, seed = request
+        source, number = self._places[place]
+        rng = np.random.default_rng([seed, 83])
+        whole = self._changes[size](self._sources[source].read(number), rng)
+        ring = from_left_to_right(whole.cameras)
+        first = int(rng.integers(len(ring))) if self.change else 0
+        chosen = [ring[(first + i) % len(ring)] for i in range(self.count)]
+        items = []
+        for one in chosen:
+            camera, T = one, one.T_base_calibrated
+            ground: GroundPlane | None = NOMINAL
+            if self.change:
+                camera, T, ground = changed(camera, self.data, rng)
+            pose = camera.T_base_camera.astype(np.float32)
+            items.append({**arrays(camera, T, ground), "pose": pose})
+        alike = set.intersection(*(set(item) for item in items))
+        return {name: torch.from_numpy(np.stack([x[name] for x in items])) for name in alike}

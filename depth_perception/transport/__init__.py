@@ -1,0 +1,1 @@
+"""How well large images travel here: what is measured, what it means, what to change."""

@@ -1,0 +1,1 @@
+"""Everything that stands or moves in a street, as meshes."""

@@ -1,0 +1,106 @@
+"""The pool of things that all streets draw from: a few dozen specimens of each kind, made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+
+from depth_perception.world.objects import (
+    buildings,
+    furniture,
+    people,
+    plants,
+    poles,
+    sheds,
+    signals,
+    tram,
+    two_wheelers,
+    vehicles,
+    woods,
+)
+from depth_perception.world.objects.mesh import Mesh
+
+POOL = 48
+"""Different specimens of each kind."""
+
+_MAKERS: dict[str, Callable[[np.random.Generator], Mesh]] = {
+    maker.__name__: maker
+    for maker in (
+        plants.broadleaf_tree,
+        plants.conifer,
+        plants.bare_tree,
+        plants.bush,
+        plants.grass_tuft,
+        plants.avenue_tree,
+        woods.thicket,
+        plants.palm,
+        plants.flower_bed,
+        furniture.soil_heap,
+        sheds.canopy,
+        sheds.garage,
+        tram.tram,
+        furniture.bench,
+        furniture.bin,
+        furniture.barrier_board,
+        furniture.bus_shelter,
+        furniture.cabinet,
+        furniture.cone,
+        furniture.dumpster,
+        furniture.hydrant,
+        furniture.mailbox,
+        furniture.parking_meter,
+        furniture.planter,
+        poles.bollard,
+        poles.lamp_post,
+        poles.utility_pole,
+        signals.billboard,
+        signals.direction_sign,
+        signals.road_sign,
+        signals.traffic_light,
+        people.cyclist,
+        people.motorcyclist,
+        people.person,
+        two_wheelers.bicycle,
+    )
+}
+
+
+@lru_cache(maxsize=4096)
+def specimen(kind: str, number: int) -> Mesh:
+    """A thing in its own frame; the same for the same arguments on every machine.
+
+    Args:
+        kind: Name of the function that makes it, such as "bench" or "person".
+        number: Which one, 0 to `POOL` - 1.
+
+    Raises:
+        KeyError: For a kind that is not in the pool.
+    """
+    return _MAKERS[kind](np.random.default_rng([number, *kind.encode()]))
+
+
+HEADROOM = 4.0
+"""Height that is kept free over carriageways, m."""
+
+
+@lru_cache(maxsize=4096)
+def low_reach(kind: str, number: int) -> float:
+    """How far a specimen reaches from its middle below `HEADROOM`, m."""
+    p = specimen(kind, number).vertices
+    return float(np.hypot(p[:, 0], p[:, 1])[p[:, 2] < HEADROOM].max())
+
+
+@lru_cache(maxsize=POOL * 2)
+def vehicle_specimen(number: int) -> tuple[str, Mesh]:
+    """Kind and mesh of a vehicle, kinds as frequent as on a road; `number` as for `specimen`."""
+    return vehicles.draw(np.random.default_rng([number, 77]))
+
+
+@lru_cache(maxsize=POOL)
+def block_specimen(number: int, city: bool) -> Mesh:
+    """A block of flats, 12 to 33 m wide, for where it stands far off or behind something."""
+    rng = np.random.default_rng([number, 78])
+    tall = int(rng.integers(2, 14 if city else 5))
+    return buildings.block(rng, 3.0 * int(rng.integers(4, 12)), 14.0, tall)

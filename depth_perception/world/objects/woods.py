@@ -1,0 +1,39 @@
+"""Edges of woods: many trees as one thing, cheap enough to line a whole road."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from depth_perception.datasets.labels import VEGETATION
+from depth_perception.world.objects.foliage import above_ground, blobs, foliage, scaled
+from depth_perception.world.objects.mesh import Mesh, join
+from depth_perception.world.objects.parts import choose, surface, tubes, varied
+from depth_perception.world.objects.plants import BARKS, GREENS
+
+
+def thicket(rng: np.random.Generator) -> Mesh:
+    """The edge of a wood along x, 13 m long, 5 to 13 m high, leafy to the ground; 900 faces."""
+    tall = float(rng.uniform(5, 13))
+    n = int(rng.integers(8, 11))
+    centres = np.column_stack(
+        [
+            np.linspace(-5.2, 5.2, n) + rng.normal(0, 0.5, n),
+            rng.uniform(-1.6, 1.6, n),
+            tall * rng.uniform(0.3, 0.72, n),
+        ]
+    )
+    radii = np.column_stack(
+        [rng.uniform(1.5, 2.6, n), rng.uniform(1.5, 2.4, n), tall * rng.uniform(0.22, 0.3, n)]
+    )
+    under = np.column_stack([np.linspace(-5.5, 5.5, 5), rng.normal(0.9, 0.4, 5), [0.7] * 5])
+    centres = np.concatenate([centres, under])
+    radii = np.concatenate(
+        [radii, np.column_stack([[1.7] * 5, [1.1] * 5, rng.uniform(0.8, 1.6, 5)])]
+    )
+    tint = varied(rng, choose(rng, GREENS))
+    green = foliage(rng, centres, radii, 520, float(rng.uniform(0.4, 0.55)), tint)
+    inside = blobs(rng, centres, 0.85 * radii, scaled(tint, 0.8))
+    trunks = [[x, rng.normal(-0.3, 0.6), -0.2] for x in rng.uniform(-5, 5, 4)]
+    bark = surface("bark", varied(rng, choose(rng, BARKS)), VEGETATION)
+    wood = tubes(bark, trunks, np.array(trunks) + [0, 0, 0.6 * tall], 0.2, 0.1, sides=5)
+    return above_ground(join([wood, inside, green]))

@@ -1,0 +1,63 @@
+"""Sixty views of the synthetic world on one sheet, to be looked at critically.
+
+    python -m depth_perception.world.output.contact_sheet --output docs/images/world.jpg
+
+Each place is shown in each light by one rig; the views are those that a data set would hold, with
+the cameras' faults, not chosen ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_perception.world.output.rigs import RIGS, make_rig
+from depth_perception.world.output.sensors import SensorSuite
+from depth_perception.world.scene.drive import make_drive
+from depth_perception.world.scene.plan import SETTINGS
+from depth_perception.world.scene.weather import WEATHERS
+
+VIEW = (256, 160)
+"""Width and height of one view on the sheet, px."""
+
+
+def contact_sheet(columns: int = 10, rows: int = 6, *, seed: int = 0) -> NDArray[np.uint8]:
+    """Render the sheet: (rows * height, columns * width, 3) uint8 BGR."""
+    width, height = VIEW
+    sheet = np.zeros((rows * height, columns * width, 3), np.uint8)
+    # Two views of each drive: what is ahead of a vehicle looks unlike what is beside it.
+    for k in range(rows * columns // 2):
+        drive = make_drive(
+            seed + k,
+            duration=2.0,
+            setting=SETTINGS[k % len(SETTINGS)],
+            weather=WEATHERS[k % len(WEATHERS)],
+        )
+        rig = make_rig(RIGS[k % len(RIGS)], width=2 * width, height=2 * height, seed=seed + k)
+        suite = SensorSuite(drive, rig)
+        for i in range(2):
+            camera = rig.cameras[(i * 2) % len(rig.cameras)]
+            time = 0.3 + 1.2 * i
+            picture = suite.picture(camera, suite.view(camera, time), time)
+            row, column = divmod(2 * k + i, columns)
+            tile = cv2.resize(picture, VIEW, interpolation=cv2.INTER_AREA)
+            sheet[row * height : (row + 1) * height, column * width : (column + 1) * width] = tile
+    return sheet
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, required=True, help="a .jpg or .png")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(options.output), contact_sheet(seed=options.seed), [1, 88])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""What a data set of the synthetic world is made of: which drives, rigs and instants.
+
+In: a seed, rigs, an image size. Out: a plan of every drive by its number alone, so that any process
+can make any of them, and the frame sets that it yields, which `dataset` writes into shards. All
+cameras of a set see the same instant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from depth_perception.datasets.sample import Choose, TrueCamera, TrueFrameSet
+from depth_perception.datasets.shards import TRUTH_LAYERS
+from depth_perception.errors import ConfigurationError
+from depth_perception.geometry.ground_plane import GroundPlane
+from depth_perception.world.output.rigs import RIGS, make_rig
+
+if TYPE_CHECKING:
+    from depth_perception.world.output.sensors import SensorSuite
+
+SETS_PER_SHARD = 48
+"""About how many frame sets a shard has: whole drives only."""
+
+
+@dataclass(frozen=True)
+class DrivePlan:
+    """One drive of a data set.
+
+    Attributes:
+        number: Its place.
+        seed: Of `drive.make_drive`.
+        rig: Name of the rig's family.
+        rig_seed: Of `rigs.make_rig`.
+        miscalibration: Of the rig, degrees.
+        times: When its frame sets are taken, s.
+        duration: Of the drive, s.
+    """
+
+    number: int
+    seed: int
+    rig: str
+    rig_seed: int
+    miscalibration: float
+    times: tuple[float, ...]
+    duration: float
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """What a data set is made from; everything else follows.
+
+    Attributes:
+        seed: Of everything.
+        width: Of the images, px.
+        height: Of the images, px.
+        sets_per_drive: Frame sets of one drive.
+        rigs: Families of rigs to draw from.
+        truth: Layers to store beside depth and label, see `shards.TRUTH_LAYERS`.
+        samples: Rays a pixel for the light; truth is that of the pixel's centre.
+        miscalibration: Typical error of the calibration, degrees.
+        spacing: Mean time between two sets of a drive, s: 2.5 for sets that differ, a quarter for
+            sets that look at the same things.
+    """
+
+    seed: int = 0
+    width: int = 640
+    height: int = 352
+    sets_per_drive: int = 6
+    rigs: tuple[str, ...] = RIGS
+    truth: tuple[str, ...] = ()
+    samples: int = 1
+    miscalibration: float = 0.2
+    spacing: float = 2.5
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be made."""
+        for name, value, least in (
+            ("width", self.width, 32),
+            ("height", self.height, 32),
+            ("samples", self.samples, 1),
+            ("sets_per_drive", self.sets_per_drive, 1),
+            ("seed", self.seed, 0),
+            ("miscalibration", self.miscalibration, 0),
+            ("spacing", self.spacing, 0.02),
+        ):
+            if value < least:
+                raise ConfigurationError(f"{name}={value}", expected=f"at least {least}")
+        for name, given, known in (("rigs", self.rigs, RIGS), ("truth", self.truth, TRUTH_LAYERS)):
+            wrong = [item for item in given if item not in known]
+            if wrong or (name == "rigs" and not given):
+                raise ConfigurationError(
+                    f"{name}={', '.join(given) or 'nothing'}",
+                    expected=f"some of {', '.join(known)}",
+                )
+
+    @property
+    def drives_per_shard(self) -> int:
+        """Drives that share a shard."""
+        return max(1, SETS_PER_SHARD // self.sets_per_drive)
+
+    def drive(self, number: int, sets: int | None = None) -> DrivePlan:
+        """Draw a drive; only its first `sets` frame sets are to be taken."""
+        rng = np.random.default_rng([self.seed, 41, number])
+        seed, rig_seed = (int(k) for k in rng.integers(1 << 31, size=2))
+        rig = self.rigs[int(rng.integers(len(self.rigs)))]
+        miscalibration = self.miscalibration * abs(float(rng.normal()))
+        places = np.arange(self.sets_per_drive) + rng.uniform(0.2, 0.8, self.sets_per_drive)
+        times = tuple(round(float(t), 3) for t in places * self.spacing)
+        duration = max(self.spacing * self.sets_per_drive, 1.0)
+        return DrivePlan(number, seed, rig, rig_seed, miscalibration, times[:sets], duration)
+
+
+def open_drive(plan: DatasetPlan, drive: DrivePlan, device: str = "") -> SensorSuite:
+    """Make a drive of a data set and put its rig onto it: seconds of work."""
+    from depth_perception.world.output.sensors import SensorSuite
+    from depth_perception.world.scene.drive import make_drive
+
+    rig = make_rig(
+        drive.rig,
+        width=plan.width,
+        height=plan.height,
+        seed=drive.rig_seed,
+        miscalibration=drive.miscalibration,
+    )
+    return SensorSuite(make_drive(drive.seed, duration=drive.duration), rig, device=device)
+
+
+def render_set(
+    plan: DatasetPlan,
+    drive: DrivePlan,
+    suite: SensorSuite,
+    index: int,
+    check: Callable[[], None] = lambda: None,
+    choose: Choose = range,
+) -> TrueFrameSet:
+    """Render one frame set of a drive; `check` is called between the cameras and may raise."""
+    time = drive.times[index]
+    cameras = []
+    for place in choose(len(suite.rig.cameras)):
+        check()
+        camera = suite.rig.cameras[place]
+        view = suite.view(camera, time, samples=plan.samples)
+        cameras.append(
+            TrueCamera(
+                camera.name,
+                camera.model,
+                camera.T_base_camera,
+                camera.T_base_calibrated,
+                suite.picture(camera, view, time),
+                view.depth,
+                view.label,
+                {name: getattr(view, name) for name in plan.truth},
+            )
+        )
+    normal, height = suite.drive.road_plane(time)
+    weather = {name: np.asarray(value).tolist() for name, value in asdict(suite.drive.sky).items()}
+    facts = {
+        "rig": drive.rig,
+        "rig_seed": drive.rig_seed,
+        "miscalibration": drive.miscalibration,
+        "seed": drive.seed,
+        "setting": suite.drive.plan.setting,
+        "weather": weather,
+        "time": time,
+        "speed": suite.drive.speed,
+        "drive": drive.number,
+        "index": index,
+        "T_odom_base": suite.drive.ego_pose(time).tolist(),
+    }
+    key = f"{drive.number * plan.sets_per_drive + index:08d}"
+    return TrueFrameSet(key, tuple(cameras), GroundPlane(normal, height, source="external"), facts)

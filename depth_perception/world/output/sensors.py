@@ -1,0 +1,162 @@
+"""What a rig's sensors measure on a drive: views of its cameras, scans of its LiDAR."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_perception.datasets import labels
+from depth_perception.world.output.rigs import RigCamera, WorldRig
+from depth_perception.world.render.looks import strengthened, texture_levels
+from depth_perception.world.render.picture import Sensor, automatic_exposure, develop, draw_sensor
+from depth_perception.world.render.renderer import Renderer, View
+from depth_perception.world.scene.drive import Drive
+from depth_perception.world.surfaces.materials import MATERIALS
+from depth_perception.world.surfaces.surface_textures import texture_set
+
+TEXTURE_SETS = 12
+"""How many sets of textures there are to draw from."""
+
+
+TEXTURE_CONTRAST = 1.6
+"""Real pictures of streets have twice the gradients of the textures as they are drawn."""
+
+_EVEN = ("plain", "paint", "glass", "metal", "skin")
+
+
+@lru_cache(maxsize=TEXTURE_SETS)
+def _textures(number: int) -> NDArray[np.uint8]:
+    powers = [1.0 if m.name in _EVEN else TEXTURE_CONTRAST for m in MATERIALS]
+    return texture_levels(strengthened(texture_set(number), powers))
+
+
+class SensorSuite:
+    """A rig on a drive. Not for several threads at a time.
+
+    Args:
+        drive: Where it goes.
+        rig: What it carries.
+        device: A Warp device; by default a GPU where there is one.
+        tracer: What follows rays, see `tracing.make_tracer`; by default the fastest that runs.
+    """
+
+    def __init__(self, drive: Drive, rig: WorldRig, *, device: str = "", tracer: str = "") -> None:
+        self.drive, self.rig = drive, rig
+        self._renderer = Renderer(
+            drive.still,
+            drive.picture,
+            _textures(drive.seed % TEXTURE_SETS),
+            device=device,
+            tracer=tracer,
+        )
+        rng = np.random.default_rng([drive.seed, 23])
+        make = draw_sensor(rng)
+        self._sensors = {
+            camera.name: replace(
+                make,
+                exposure=make.exposure * float(np.exp(rng.normal(0, 0.06))),
+                dirt_seed=int(rng.integers(1 << 30)),
+            )
+            for camera in rig.cameras
+        }
+        self._time: float | None = None
+
+    @property
+    def device(self) -> str:
+        """The Warp device that traces rays, such as "cpu" or "cuda:0"."""
+        return self._renderer.device
+
+    @property
+    def tracer(self) -> str:
+        """The back end that follows rays: "embree" or "warp"."""
+        return self._renderer.tracer
+
+    def view(self, camera: RigCamera, time: float, *, samples: int = 1) -> View:
+        """Render what a camera of the rig sees at `time` seconds."""
+        self._move(time)
+        T = self.drive.ego_pose(time) @ camera.T_base_camera
+        seed = _seed(self.drive.seed, camera.name, time)
+        return self._renderer.view(camera.model, T, self.drive.sky, seed=seed, samples=samples)
+
+    def picture(
+        self,
+        camera: RigCamera,
+        view: View,
+        time: float,
+        *,
+        sensor: Sensor | None = None,
+        jpeg: bool = True,
+    ) -> NDArray[np.uint8]:
+        """Make the camera's 8-bit BGR picture (H, W, 3) of a view.
+
+        Args:
+            camera: One of the rig's.
+            view: What it sees.
+            time: s.
+            sensor: Overrides the rig's own.
+            jpeg: Compress and decompress, as cameras do; not where the caller compresses.
+        """
+        sensor = sensor or self._sensors[camera.name]
+        if not jpeg:
+            sensor = replace(sensor, jpeg=0)
+        # Side cameras see the street rush by: 8 ms of exposure, seen across at 8 m.
+        across = abs(float(np.sin(np.arctan2(*camera.T_base_camera[1::-1, 2]))))
+        smear = self.drive.speed * 0.008 / 8.0 * across * camera.model.K[0, 0]
+        rng = np.random.default_rng(_seed(self.drive.seed, camera.name, time) + 1)
+        return develop(
+            view.radiance,
+            replace(sensor, smear=smear),
+            rng,
+            rain=self.drive.sky.rain,
+            exposure=automatic_exposure(view.radiance),
+        )
+
+    def jpeg_quality(self, camera: RigCamera) -> int:
+        """Quality with which the camera compresses its pictures, 1 to 100."""
+        return self._sensors[camera.name].jpeg
+
+    def scan(self, time: float) -> NDArray[np.float32]:
+        """One revolution of the LiDAR, taken at one instant: (N, 4) x, y, z, intensity.
+
+        In the LiDAR's frame, metres; intensity is 0 to 255. Weak echoes, from far, dark or
+        mirroring surfaces, are lost more often.
+        """
+        lidar = self.rig.lidar
+        self._move(time)
+        elevation = lidar.elevations[:, None]
+        azimuth = np.linspace(np.pi, -np.pi, lidar.columns, endpoint=False)[None, :]
+        beams = np.stack(
+            np.broadcast_arrays(
+                np.cos(elevation) * np.cos(azimuth),
+                np.cos(elevation) * np.sin(azimuth),
+                np.sin(elevation),
+            ),
+            axis=-1,
+        ).reshape(-1, 3)
+        T = self.drive.ego_pose(time) @ lidar.T_base_lidar
+        distance, label, strength = self._renderer.measure(T[:3, 3], beams @ T[:3, :3].T)
+        rng = np.random.default_rng(_seed(self.drive.seed, lidar.name, time))
+        echo = np.clip(strength, 0.0, 1.0) * np.minimum(
+            1.0, (30.0 / np.maximum(distance, 1.0)) ** 2
+        )
+        lost = lidar.lost + 0.9 * np.exp(-echo / 0.002)
+        kept = (distance < lidar.reach) & (rng.uniform(size=len(distance)) >= lost)
+        kept &= label != labels.OWN_BODY
+        ranges = (distance + rng.normal(0.0, lidar.noise, distance.shape))[kept]
+        intensity = np.round(np.clip(255.0 * strength[kept], 0.0, 255.0))
+        return np.column_stack([beams[kept] * ranges[:, None], intensity]).astype(np.float32)
+
+    def _move(self, time: float) -> None:
+        if self._time == time:
+            return
+        self._renderer.move(self.drive.moving(time, self.rig.body))
+        self._time = time
+
+
+def _seed(seed: int, name: str, time: float) -> int:
+    """A seed for one sensor's noise at one instant, the same on every run and machine."""
+    return zlib.crc32(f"{seed} {name} {round(time * 1e6)}".encode()) & 0x3FFFFFFF

@@ -1,0 +1,137 @@
+"""Green that closes the view: woods beside the road, avenues whose crowns meet over it, gardens."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from depth_perception.world.objects import barriers, plants
+from depth_perception.world.objects.mesh import FloatArray
+from depth_perception.world.objects.poles import UTILITY_WIRES, cable
+from depth_perception.world.scene.road import HALF_WIDTH
+from depth_perception.world.scene.site import Site
+
+_WOODS = {
+    "country": 0.75,
+    "motorway": 0.75,
+    "suburb": 0.6,
+    "industrial": 0.6,
+    "car_park": 0.6,
+    "city": 0.35,
+    "bridge": 0.6,
+}
+"""Chance of a wood's edge along each side."""
+
+_AVENUES = {"city": 0.25, "suburb": 0.3, "country": 0.3, "car_park": 0.15}
+"""Chance of big trees along each side, close to the road."""
+
+
+def add_woods(site: Site, side: int) -> None:
+    """The edge of a wood, or a belt of trees, along one side; it has a few gaps."""
+    plan, rng = site.plan, site.more
+    if rng.uniform() > _WOODS.get(plan.setting, 0.0):
+        return
+    edge = site.base_edge(side)
+    i = 0 if side > 0 else 1
+    away = plan.pavement[i] + plan.verge[i] + 4.0 + float(rng.gamma(1.6, 5.0))
+    if plan.setting in ("city", "suburb", "industrial"):
+        away = plan.building_line + float(rng.uniform(14.0, 22.0))
+    if plan.setting == "bridge":
+        away += 25.0
+    if edge + away > HALF_WIDTH - 4.0:
+        return
+    there = True
+    s = site.start + 6.0
+    while s < site.end - 6.0:
+        if rng.uniform() < 0.12:
+            there = not there
+        # Behind the yards that are in the way.
+        yards = [k.far for k in plan.yards if k.meets(side, s - 7.0, s + 7.0)]
+        back = max([away, *(far + 4.0 for far in yards)])
+        if there and edge + back < HALF_WIDTH and site.free(side, s - 6.5, s + 6.5, away=back):
+            mesh = site.specimen("thicket", rng)
+            t = side * (edge + back + rng.normal(0, 0.9))
+            site.put(mesh, float(s), float(t), np.pi if side > 0 else 0.0, sink=0.4)
+        s += float(rng.uniform(8.0, 10.5))
+
+
+def add_avenue(site: Site, side: int) -> bool:
+    """Big trees close to the kerb, their crowns over the road; whether there are any."""
+    plan, rng = site.plan, site.more
+    if rng.uniform() > _AVENUES.get(plan.setting, 0.0):
+        return False
+    away = float(rng.uniform(0.7, 2.2))
+    spacing = float(rng.uniform(8.0, 14.0))
+    bare = rng.uniform() < 0.1
+    for s in np.arange(site.start + rng.uniform(0, spacing), site.end, spacing):
+        if site.free(side, s, s, 1.0) and rng.uniform() < 0.9:
+            kind = "bare_tree" if bare else "avenue_tree"
+            site.put_tree(kind, float(s) + rng.normal(0, 0.4), away, side)
+    return True
+
+
+def add_gardens(site: Site, side: int) -> None:
+    """Suburban fronts: hedges and walls close to the road, flower beds, palms where it is warm."""
+    plan, rng = site.plan, site.more
+    i = 0 if side > 0 else 1
+    behind = plan.pavement[i] + plan.verge[i]
+    room = plan.building_line - behind
+    if plan.setting not in ("suburb", "city", "car_park") or room < 0.9:
+        return
+    if plan.setting == "suburb" and room > 1.6 and rng.uniform() < 0.5:
+        hedged = rng.uniform() < 0.6
+        site.put_along(
+            side,
+            behind + 0.75,
+            lambda n: (plants.hedge if hedged else barriers.garden_wall)(rng, n),
+            share=0.8,
+        )
+    warm = rng.uniform() < 0.12
+    for s in np.arange(site.start, site.end, float(rng.uniform(5, 12))):
+        s += rng.uniform(0, 3)
+        if site.free(side, s - 1.5, s + 1.5) and rng.uniform() < 0.6:
+            t = side * (site.base_edge(side) + behind + rng.uniform(1.2, max(room, 1.3)))
+            kind = str(rng.choice(["bush", "bush", "flower_bed", "conifer"]))
+            kind = "palm" if warm and rng.uniform() < 0.5 else kind
+            if kind in ("palm", "conifer"):
+                site.put_tree(kind, float(s), abs(t) - site.base_edge(side), side)
+            else:
+                site.put(site.specimen(kind, rng), float(s), t, rng.uniform(0, 6.3))
+
+
+def add_bollards(site: Site, side: int) -> None:
+    """A row of bollards or of short posts along the kerb for a stretch."""
+    plan, rng = site.plan, site.more
+    i = 0 if side > 0 else 1
+    if plan.pavement[i] + plan.verge[i] < 1.2 or rng.uniform() > 0.3:
+        return
+    first = site.ego_s + float(rng.uniform(-20, 40))
+    post = site.specimen("bollard", rng)
+    for s in first + np.arange(int(rng.integers(6, 26))) * float(rng.uniform(1.4, 2.6)):
+        if s < site.end - 2 and site.free(side, s, s):
+            site.put(post, float(s), side * (site.base_edge(side) + 0.45))
+
+
+def add_poles_and_wires(site: Site, side: int, t: float) -> None:
+    """A line of utility poles at t, on one side of the road, with its wires."""
+    rng = site.rng
+    height = float(site.more.uniform(7.5, 9.5))
+    pole = site.specimen("utility_pole")
+    top = float(pole.bounds()[1, 2])
+    pole = pole.scaled(1.0, 1.0, height / top)
+    last: FloatArray | None = None
+    for s in np.arange(site.start + rng.uniform(0, 30), site.end - 2, rng.uniform(28, 45)):
+        if not site.free(side, s, s):
+            continue
+        site.put(pole, float(s), t)
+        base = site.plan.shape.height(float(s), t)
+        ends = np.array(
+            [
+                site.spine.world(float(s), t + y, float(base) + height + z + 0.1)
+                for y, z in UTILITY_WIRES
+            ]
+        )
+        if last is not None and np.linalg.norm(ends[0] - last[0]) < 60.0:
+            site.town.still += [
+                cable(a.tolist(), b.tolist()) for a, b in zip(last, ends, strict=True)
+            ]
+        last = ends

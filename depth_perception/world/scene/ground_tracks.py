@@ -1,0 +1,81 @@
+"""Tram tracks, gutters and the marks on yards, drawn into layers of the ground's picture."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from depth_perception.world.scene.ground_grid import GroundGrid, Mask
+from depth_perception.world.scene.plan import StreetPlan
+from depth_perception.world.scene.strips import GAUGE
+
+
+def draw_tracks(
+    grid: GroundGrid, plan: StreetPlan, rng: np.random.Generator, bed: str, dark: Mask, bright: Mask
+) -> None:
+    """Rails that lie in the road, and the sleepers of ballasted beds."""
+    strength = int(rng.uniform(10, 60))
+    for middle in plan.tracks:
+        for t in (middle - GAUGE / 2, middle + GAUGE / 2):
+            grid.rectangle(dark, grid.start, grid.end, t - 0.08, t + 0.08, strength)
+            grid.rectangle(bright, grid.start, grid.end, t - 0.03, t + 0.04, strength)
+        if rng.uniform() < 0.4:  # the track's own slabs
+            for t in (middle - 1.1, middle + 1.1):
+                grid.rectangle(dark, grid.start, grid.end, t - 0.03, t + 0.03, 45)
+    if bed != "gravel":
+        return
+    darker = rng.uniform() < 0.5
+    half, layer = 0.13, dark if darker else bright
+    columns = np.zeros(grid.width, bool)
+    for s in np.arange(grid.start + 0.3, grid.end - 0.3, 0.65):
+        first = int((s - half - grid.start) / (grid.s[1] - grid.s[0]))
+        columns[first : first + 5] = True
+    for strip in plan.shape.strips:
+        free = columns & ~plan.shape.gap(strip, grid.s)
+        for middle in strip.tracks:
+            rows = np.nonzero(np.abs(grid.t - middle) < 1.25)[0]
+            layer[rows[0] : rows[-1] + 1, free] = 70 if darker else 40
+
+
+def draw_gutters(
+    grid: GroundGrid, plan: StreetPlan, rng: np.random.Generator, dark: Mask, bright: Mask
+) -> None:
+    """On some streets a row of stones or a strip of concrete along the kerb."""
+    if plan.shape.kerb == 0.0 or rng.uniform() > 0.35:
+        return
+    lighter = rng.uniform() < 0.6
+    layer, strength = (bright, int(rng.uniform(8, 45))) if lighter else (dark, 50)
+    wide = float(rng.uniform(0.15, 0.45))
+    s = np.arange(grid.start, grid.end, 0.5)
+    for side in (1, -1):
+        edge = side * (np.minimum(plan.shape.edge(side, s), 90.0) - wide / 2)
+        points = [(float(a), float(b)) for a, b in zip(s, edge, strict=True)]
+        grid.line(layer, points, wide, strength)
+
+
+def mark_yards(
+    grid: GroundGrid, plan: StreetPlan, rng: np.random.Generator, white: Mask, dark: Mask
+) -> None:
+    """Joints around yards, and bays painted on some forecourts."""
+    for yard in plan.yards:
+        edge = plan.shape.left if yard.side > 0 else -plan.shape.right
+        near, far = yard.side * (edge + yard.near + 0.12), yard.side * (edge + yard.far)
+        outline = [
+            (yard.first, near),
+            (yard.last, near),
+            (yard.last, far),
+            (yard.first, far),
+            (yard.first, near),
+        ]
+        if rng.uniform() < 0.7:
+            grid.line(dark, outline, 0.06, 60)
+        if yard.kind == "forecourt" and rng.uniform() < 0.5:
+            back = yard.side * (edge + yard.far - 5.0)
+            for s in np.arange(yard.first + 0.5, yard.last, 2.6):
+                grid.line(white, [(s, back), (s, far)], 0.1, 255)
+        elif yard.kind == "square" and rng.uniform() < 0.5:
+            pitch = float(rng.uniform(3.0, 7.0))
+            for s in np.arange(yard.first + pitch, yard.last, pitch):
+                grid.line(dark, [(s, near), (s, far)], 0.15, 35)
+            for k in np.arange(yard.near + pitch, yard.far, pitch):
+                t = yard.side * (edge + k)
+                grid.line(dark, [(yard.first, t), (yard.last, t)], 0.15, 35)

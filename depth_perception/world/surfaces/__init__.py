@@ -1,0 +1,1 @@
+"""What surfaces look like: materials, and the textures that they wear."""
