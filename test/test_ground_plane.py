@@ -14,9 +14,8 @@ from depth_perception.geometry.ground_plane import (
     plane_depth,
     plane_depth_relative_sigma,
 )
-from depth_perception.geometry.transforms import matrix_from, transform_points
+from depth_perception.geometry.transforms import OPTICAL_AXES, matrix_from, transform_points
 
-FORWARD = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
 """Optical axes (x right, y down, z forward) of a camera that looks ahead, in base_link."""
 
 CAMERA = CameraModel(640, 400, [[500, 0, 319.5], [0, 500, 199.5], [0, 0, 1]])
@@ -30,7 +29,7 @@ def mounted(height=1.65, x=0.0, y=0.0, pitch_down=0.0, roll=0.0, yaw=0.0):
     c, s = np.cos(roll), np.sin(roll)
     Rx = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
     T = np.eye(4)
-    T[:3, :3] = Rz @ Ry @ Rx @ FORWARD
+    T[:3, :3] = Rz @ Ry @ Rx @ OPTICAL_AXES
     T[:3, 3] = [x, y, height]
     return T
 

@@ -19,6 +19,7 @@ from depth_perception.geometry.camera_view import camera_view
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.geometry.surface import Surface
+from depth_perception.geometry.transforms import OPTICAL_AXES
 from depth_perception.inference.onnx_session import CPU
 from depth_perception.parameters import from_flat
 from depth_perception.pipeline import SurroundPipeline
@@ -56,7 +57,7 @@ def test_what_cannot_be_fitted_is_not():
 def mounted(name: str, yaw: float = 0.0) -> RigCamera:
     T = np.eye(4)
     c, s = np.cos(yaw), np.sin(yaw)
-    T[:3, :3] = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ [[0, 0, 1], [-1, 0, 0], [0, -1, 0]]
+    T[:3, :3] = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ OPTICAL_AXES
     T[:3, 3] = [0.0, 0.0, 1.5]
     return RigCamera(name, MODEL, T, name, MODEL)
 

@@ -18,6 +18,7 @@ from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.camera_view import CameraView, camera_view
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import RigCamera
+from depth_perception.geometry.transforms import OPTICAL_AXES
 from depth_perception.inference.onnx_session import CPU, OnnxSession
 from depth_perception.parameters import SegmentationParameters
 from depth_perception.segmentation.classes import Surface, class_map
@@ -243,7 +244,7 @@ def test_a_gpu_that_is_required_is_not_silently_replaced(colours):
 def forward_view(ego: bool = False) -> CameraView:
     """Return a camera 1.5 m above the road that looks ahead: depth 150 / (v - 49.5) metres."""
     T = np.eye(4)
-    T[:3, :3] = [[0, 0, 1], [-1, 0, 0], [0, -1, 0]]
+    T[:3, :3] = OPTICAL_AXES
     T[2, 3] = 1.5
     model = CameraModel(160, 100, [[100, 0, 79.5], [0, 100, 49.5], [0, 0, 1]])
     mask = None

@@ -18,8 +18,9 @@ from depth_perception.cli.main import main
 from depth_perception.datasets import labels
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane
+from depth_perception.geometry.transforms import OPTICAL_AXES
 from depth_perception.world.output.drive_bag import START, _road_profile, write_drive_bag
-from depth_perception.world.output.rigs import OPTICAL, RIGS, RigCamera, make_rig, mounting
+from depth_perception.world.output.rigs import RIGS, RigCamera, make_rig, mounting
 from depth_perception.world.output.sensors import SensorSuite
 from depth_perception.world.render.picture import Sensor, develop
 from depth_perception.world.render.renderer import View
@@ -349,7 +350,7 @@ def test_rigs_are_within_what_vehicles_carry(name: str) -> None:
 
 def test_a_camera_that_looks_ahead_has_its_optical_axis_along_x() -> None:
     T = mounting(1.0, 2.0, 3.0, 0.0, 0.0, 0.0)
-    np.testing.assert_allclose(T[:3, :3], OPTICAL, atol=1e-12)
+    np.testing.assert_allclose(T[:3, :3], OPTICAL_AXES, atol=1e-12)
     down = mounting(0, 0, 0, 0.0, 10.0, 0.0)
     assert down[2, 2] == pytest.approx(-np.sin(np.radians(10)))
     left = mounting(0, 0, 0, 90.0, 0.0, 0.0)

@@ -13,14 +13,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from depth_perception.datasets.sources.recorded import (
-    OPTICAL,
-    RecordedImage,
-    RecordedScan,
-    RecordedSet,
-)
+from depth_perception.datasets.sources.recorded import RecordedImage, RecordedScan, RecordedSet
 from depth_perception.geometry.camera import CameraModel
-from depth_perception.geometry.transforms import inverse, quaternion_of, transform_points
+from depth_perception.geometry.transforms import (
+    OPTICAL_AXES,
+    inverse,
+    quaternion_of,
+    transform_points,
+)
 
 SIZE = (128, 72)
 FOCAL, ROW = 100.0, 24.0
@@ -46,7 +46,7 @@ def by_hand(height: float = HEIGHT) -> np.ndarray:
 def mounted(yaw: float, x: float, y: float, z: float) -> np.ndarray:
     """T_base_camera of a level camera, turned to the left by yaw, rad."""
     T = np.eye(4)
-    T[:3, :3] = turn(yaw) @ OPTICAL
+    T[:3, :3] = turn(yaw) @ OPTICAL_AXES
     T[:3, 3] = [x, y, z]
     return T
 
@@ -166,10 +166,10 @@ def write_kitti(root: Path, sets: list[RecordedSet], drive: str = DRIVE, sides: 
     """Write frame sets of one or two level cameras as a KITTI raw drive; images of each by side."""
     day, folder = root / drive[:10], root / drive[:10] / drive
     T_base_0 = np.eye(4)
-    T_base_0[:3, :3] = OPTICAL
+    T_base_0[:3, :3] = OPTICAL_AXES
     T_base_0[2, 3] = 1.65
     rectified = np.eye(4)
-    rectified[:3, :3] = OPTICAL.T @ turn(0.01) @ OPTICAL
+    rectified[:3, :3] = OPTICAL_AXES.T @ turn(0.01) @ OPTICAL_AXES
     lines = ["calib_time: 09-Jan-2012 13:57:47", "corner_dist: 9.95e-02"]
     lines.append(f"R_rect_00: {_numbers(rectified[:3, :3])}")
     images = list(sets[0].images)

@@ -12,7 +12,7 @@ from depth_perception import messages
 from depth_perception.datasets.bag_writer import BagWriter
 from depth_perception.geometry.back_projection import POINT_DTYPE
 from depth_perception.geometry.camera import CameraModel
-from depth_perception.geometry.transforms import quaternion_of
+from depth_perception.geometry.transforms import OPTICAL_AXES
 
 START = 1_700_000_000_000_000_000
 PERIOD = 100_000_000
@@ -26,7 +26,7 @@ def mounting(name: str) -> np.ndarray:
     if name == "lidar":
         T[:3, 3] = [0, 0, 1.8]
         return T
-    T[:3, :3] = [[0, 0, 1], [-1, 0, 0], [0, -1, 0]]
+    T[:3, :3] = OPTICAL_AXES
     T[:3, 3] = [1.5, 0, HEIGHT]
     if name == "rear":
         T[:2, :3] *= -1
@@ -43,18 +43,7 @@ def picture(index: int) -> np.ndarray:
 
 def transform(types: Any, parent: str, child: str, T: np.ndarray, stamp: int = START) -> Any:
     """Build a TransformStamped."""
-    x, y, z, w = (float(v) for v in quaternion_of(T))
-    tx, ty, tz = (float(v) for v in T[:3, 3])
-    return types.new(
-        "geometry_msgs/msg/TransformStamped",
-        header=messages.header(types, stamp, parent),
-        child_frame_id=child,
-        transform=types.new(
-            "geometry_msgs/msg/Transform",
-            translation=types.new("geometry_msgs/msg/Vector3", x=tx, y=ty, z=tz),
-            rotation=types.new("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w),
-        ),
-    )
+    return messages.transform_message(types, stamp, parent, child, T)
 
 
 def write_drive(

@@ -34,7 +34,7 @@ from rclpy.serialization import serialize_message
 from depth_perception import messages
 from depth_perception.frames.publication import camera_topics, vehicle_topics
 from depth_perception.geometry.camera import CameraModel
-from depth_perception.geometry.transforms import quaternion_of
+from depth_perception.geometry.transforms import OPTICAL_AXES
 from depth_perception.ros.dds_profile import transport_environment
 from depth_perception.ros.messages import RclpyTypes, message_class
 from depth_perception.ros.qos import LATCHED, SENSOR_INPUT
@@ -91,18 +91,9 @@ def _mounting(types: RclpyTypes, name: str, yaw: float) -> Any:
     """Build the transform of a camera that looks along a yaw angle, 1.5 m high."""
     c, s = np.cos(yaw), np.sin(yaw)
     T = np.eye(4)
-    T[:3, :3] = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ [[0, 0, 1], [-1, 0, 0], [0, -1, 0]]
-    x, y, z, w = (float(value) for value in quaternion_of(T))
-    return types.new(
-        "geometry_msgs/msg/TransformStamped",
-        header=messages.header(types, time.time_ns(), "base_link"),
-        child_frame_id=name,
-        transform=types.new(
-            "geometry_msgs/msg/Transform",
-            translation=types.new("geometry_msgs/msg/Vector3", x=float(c), y=float(s), z=1.5),
-            rotation=types.new("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w),
-        ),
-    )
+    T[:3, :3] = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ OPTICAL_AXES
+    T[:3, 3] = c, s, 1.5
+    return messages.transform_message(types, time.time_ns(), "base_link", name, T)
 
 
 def memory_of(process: int) -> dict[str, float]:

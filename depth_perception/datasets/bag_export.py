@@ -33,7 +33,7 @@ from depth_perception.datasets.sources.recorded import (
 )
 from depth_perception.errors import BagError
 from depth_perception.geometry.ground_plane import SOURCES
-from depth_perception.geometry.transforms import Matrix, quaternion_of
+from depth_perception.geometry.transforms import Matrix
 
 START = 1_700_000_000_000_000_000
 """Stamp of time 0 of a synthetic drive, ns."""
@@ -208,7 +208,10 @@ class _DriveWriter:
         if new:
             self._mountings |= new
             # All of them again: whoever comes late gets the last message alone.
-            static = [self._transform(stamp, "base_link", *m) for m in self._mountings.items()]
+            static = [
+                messages.transform_message(self._types, stamp, "base_link", *m)
+                for m in self._mountings.items()
+            ]
             message = self._types.new("tf2_msgs/msg/TFMessage", transforms=static)
             self._waiting.append((stamp, -1, "/tf_static", message))
 
@@ -248,7 +251,7 @@ class _DriveWriter:
         if T is None:
             return
         types, unknown = self._types, np.zeros(36)
-        transform = self._transform(stamp, "odom", "base_link", T)
+        transform = messages.transform_message(self._types, stamp, "odom", "base_link", T)
         zero = types.new("geometry_msgs/msg/Vector3", x=0.0, y=0.0, z=0.0)
         x, y, z = (float(v) for v in T[:3, 3])
         pose = types.new(
@@ -281,21 +284,6 @@ class _DriveWriter:
             SOURCES.index("external"),
         )
         self._put("/truth/ground", plane, stamp)
-
-    def _transform(self, stamp: int, parent: str, child: str, T: Matrix) -> Any:
-        types = self._types
-        x, y, z = (float(v) for v in T[:3, 3])
-        qx, qy, qz, qw = (float(v) for v in quaternion_of(T))
-        return types.new(
-            "geometry_msgs/msg/TransformStamped",
-            header=messages.header(types, stamp, parent),
-            child_frame_id=child,
-            transform=types.new(
-                "geometry_msgs/msg/Transform",
-                translation=types.new("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
-                rotation=types.new("geometry_msgs/msg/Quaternion", x=qx, y=qy, z=qz, w=qw),
-            ),
-        )
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:

@@ -10,8 +10,7 @@ from depth_perception.datasets.bag_writer import BagWriter
 from depth_perception.frames.frame_set import FrameSet
 from depth_perception.frames.publication import Counters, outputs
 from depth_perception.frames.surround_result import SurroundResult
-from depth_perception.geometry.transforms import quaternion_of
-from depth_perception.messages.headers import header
+from depth_perception.messages.transforms import transform_message
 from depth_perception.pipeline import SurroundPipeline
 
 
@@ -65,22 +64,11 @@ def write_mounting(reader: BagReader, writer: BagWriter) -> None:
     """Write ``/tf_static`` with every camera's mounting, so that the new bag shows in RViz."""
     types = writer.types
     time = reader.start_time
-    transforms = []
-    for camera in reader.rig:
-        x, y, z, w = (float(value) for value in quaternion_of(camera.T_base_camera))
-        tx, ty, tz = (float(value) for value in camera.position)
-        transforms.append(
-            types.new(
-                "geometry_msgs/msg/TransformStamped",
-                header=header(types, time, reader.rig.base_frame),
-                child_frame_id=camera.frame_id,
-                transform=types.new(
-                    "geometry_msgs/msg/Transform",
-                    translation=types.new("geometry_msgs/msg/Vector3", x=tx, y=ty, z=tz),
-                    rotation=types.new("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w),
-                ),
-            )
-        )
+    base_frame = reader.rig.base_frame
+    transforms = [
+        transform_message(types, time, base_frame, camera.frame_id, camera.T_base_camera)
+        for camera in reader.rig
+    ]
     writer.write(
         "/tf_static", types.new("tf2_msgs/msg/TFMessage", transforms=transforms), time, latched=True
     )

@@ -15,6 +15,11 @@ from depth_perception.errors import TransformError
 Matrix = NDArray[np.float64]
 
 
+OPTICAL_AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+"""R_base_optical of a camera that looks ahead (REP 103): its z is x of the base, its x is -y, its y
+is -z."""
+
+
 def matrix_from(translation: object, quaternion: object, name: str = "transform") -> Matrix:
     """Build a 4x4 transform from a translation (3, metres) and a quaternion (x, y, z, w).
 

@@ -18,7 +18,7 @@ from depth_perception.messages.images import (
     image_message,
     is_compressed,
 )
-from depth_perception.messages.transforms import decode_pose, decode_transform
+from depth_perception.messages.transforms import decode_pose, decode_transform, transform_message
 
 __all__ = [
     "MessageTypes",
@@ -37,5 +37,6 @@ __all__ = [
     "is_compressed",
     "occupancy_message",
     "stamp_of",
+    "transform_message",
     "zero_stamp",
 ]

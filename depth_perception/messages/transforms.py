@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from depth_perception.geometry.transforms import Matrix, matrix_from
+from depth_perception.geometry.transforms import Matrix, matrix_from, quaternion_of
+from depth_perception.messages.headers import MessageTypes, header
 
 
 def decode_transform(message: Any) -> tuple[str, str, Matrix]:
@@ -19,3 +20,21 @@ def decode_pose(pose: Any, name: str = "pose") -> Matrix:
     """Read a ``geometry_msgs/Pose`` as the 4x4 transform that maps body points to its frame."""
     p, q = pose.position, pose.orientation
     return matrix_from((p.x, p.y, p.z), (q.x, q.y, q.z, q.w), name)
+
+
+def transform_message(
+    types: MessageTypes, stamp: int, parent: str, child: str, T_parent_child: Matrix
+) -> Any:
+    """Build a ``geometry_msgs/TransformStamped`` of a 4x4 matrix; the stamp is in nanoseconds."""
+    x, y, z = (float(value) for value in T_parent_child[:3, 3])
+    qx, qy, qz, qw = (float(value) for value in quaternion_of(T_parent_child))
+    return types.new(
+        "geometry_msgs/msg/TransformStamped",
+        header=header(types, stamp, parent),
+        child_frame_id=child,
+        transform=types.new(
+            "geometry_msgs/msg/Transform",
+            translation=types.new("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
+            rotation=types.new("geometry_msgs/msg/Quaternion", x=qx, y=qy, z=qz, w=qw),
+        ),
+    )

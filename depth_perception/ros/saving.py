@@ -13,9 +13,8 @@ from rclpy.serialization import serialize_message
 from depth_perception.datasets.bag_writer import BagWriter
 from depth_perception.errors import BagError, TransformError
 from depth_perception.frames.assembler import AssembledSet
-from depth_perception.geometry.transforms import quaternion_of
-from depth_perception.messages.headers import header
 from depth_perception.messages.images import is_compressed
+from depth_perception.messages.transforms import transform_message
 from depth_perception.rig.camera_topics import CAMERA_INFO_TYPE, IMAGE_TYPES
 from depth_perception.ros.assembly import Arrival
 from depth_perception.ros.inputs import CameraInput
@@ -89,20 +88,7 @@ def _write(
             T = extrinsics.lookup(base_frame, frame)
         except TransformError:
             continue  # that it is missing may be what the report is about
-        x, y, z, w = (float(value) for value in quaternion_of(T))
-        tx, ty, tz = (float(value) for value in T[:3, 3])
-        transforms.append(
-            types.new(
-                "geometry_msgs/msg/TransformStamped",
-                header=header(types, closed.stamp, base_frame),
-                child_frame_id=frame,
-                transform=types.new(
-                    "geometry_msgs/msg/Transform",
-                    translation=types.new("geometry_msgs/msg/Vector3", x=tx, y=ty, z=tz),
-                    rotation=types.new("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w),
-                ),
-            )
-        )
+        transforms.append(transform_message(types, closed.stamp, base_frame, frame, T))
     if transforms:
         message = types.new("tf2_msgs/msg/TFMessage", transforms=transforms)
         writer.write("/tf_static", message, closed.stamp, latched=True)

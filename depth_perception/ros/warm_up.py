@@ -7,6 +7,7 @@ import numpy as np
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.rig import Rig, RigCamera
+from depth_perception.geometry.transforms import OPTICAL_AXES
 from depth_perception.pipeline import SurroundPipeline
 
 _NAME = "warm-up"
@@ -17,7 +18,7 @@ def warm_up(pipeline: SurroundPipeline) -> None:
     ground = pipeline.ground
     model = CameraModel(64, 48, np.array([[50.0, 0, 31.5], [0, 50.0, 23.5], [0, 0, 1]]))
     T = np.eye(4)
-    T[:3, :3] = [[0, 0, 1], [-1, 0, 0], [0, -1, 0]]
+    T[:3, :3] = OPTICAL_AXES
     T[:3, 3] = ground.normal * (ground.height + 1.5)
     rig = Rig({_NAME: RigCamera(_NAME, model, T, _NAME, model)}, "base_link")
     labels = np.zeros((model.height, model.width), np.uint8)

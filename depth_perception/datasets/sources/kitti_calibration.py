@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from depth_perception.datasets.sample import DatasetError
 from depth_perception.datasets.sources.address import read_text
-from depth_perception.datasets.sources.recorded import OPTICAL, pinhole
-from depth_perception.geometry.transforms import Matrix
+from depth_perception.datasets.sources.recorded import pinhole
+from depth_perception.geometry.transforms import OPTICAL_AXES, Matrix
 
 HEIGHT = 1.65
 """Of the cameras above the road, m (sensor setup, Geiger et al., IJRR 2013)."""
@@ -43,7 +43,7 @@ class Calibration:
     def __init__(self, folder: Path, with_imu: bool) -> None:
         cameras = _Numbers(folder / "calib_cam_to_cam.txt")
         T_base_0 = np.eye(4)
-        T_base_0[:3, :3] = OPTICAL
+        T_base_0[:3, :3] = OPTICAL_AXES
         T_base_0[2, 3] = HEIGHT
         self.models, self.T_base_camera = {}, {}
         for side, number in NUMBERS.items():

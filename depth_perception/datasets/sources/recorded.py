@@ -35,8 +35,6 @@ from depth_perception.geometry.rig import RigCamera
 from depth_perception.geometry.transforms import Matrix, inverse, transform_points
 from depth_perception.messages.compressed import declared_size, decompress
 
-OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
-"""Axes of a camera that looks along x, in the base frame."""
 _ASPECT_TOLERANCE = 0.02
 
 

@@ -29,6 +29,7 @@ from depth_perception.messages.clouds import cloud_message
 from depth_perception.messages.ground import ground_message
 from depth_perception.messages.headers import header
 from depth_perception.messages.images import camera_info_message, depth_message, image_message
+from depth_perception.messages.transforms import transform_message
 from depth_perception.world.output.rigs import RigCamera, WorldRig, make_rig
 from depth_perception.world.output.sensors import SensorSuite
 from depth_perception.world.render.renderer import View
@@ -274,24 +275,13 @@ def _pose(T: NDArray[np.float64]) -> Any:
     )
 
 
-def _transform(stamp: int, parent: str, child: str, T: NDArray[np.float64]) -> Any:
-    return _TYPES.new(
-        "geometry_msgs/msg/TransformStamped",
-        header=header(_TYPES, stamp, parent),
-        child_frame_id=child,
-        transform=_TYPES.new(
-            "geometry_msgs/msg/Transform", translation=_vector(T[:3, 3]), rotation=_quaternion(T)
-        ),
-    )
-
-
 def _static_transforms(stamp: int, rig: WorldRig) -> Any:
     mountings = [(c.name, c.T_base_calibrated) for c in rig.cameras]
     mountings.append((rig.lidar.name, rig.lidar.T_base_lidar))
     # The true mountings are frames of their own, so that TF shows how wrong the calibration is.
     wrong = [c for c in rig.cameras if not np.array_equal(c.T_base_camera, c.T_base_calibrated)]
     mountings += [(f"truth/{c.name}", c.T_base_camera) for c in wrong]
-    transforms = [_transform(stamp, "base_link", name, T) for name, T in mountings]
+    transforms = [transform_message(_TYPES, stamp, "base_link", name, T) for name, T in mountings]
     return _TYPES.new("tf2_msgs/msg/TFMessage", transforms=transforms)
 
 
@@ -319,7 +309,7 @@ def _motion(drive: Drive, duration: float) -> Iterator[Dated]:
         time = i / ODOMETRY_RATE
         stamp = _stamp(time)
         T = drive.ego_pose(time)
-        transform = _transform(stamp, "odom", "base_link", T)
+        transform = transform_message(_TYPES, stamp, "odom", "base_link", T)
         yield (stamp, "/tf", _TYPES.new("tf2_msgs/msg/TFMessage", transforms=[transform]))
         linear, angular = drive.ego_twist(time)
         twist = _TYPES.new(

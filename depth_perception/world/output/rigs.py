@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 
 from depth_perception.datasets import labels
 from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.transforms import OPTICAL_AXES
 from depth_perception.world.objects import car_details, vehicles
 from depth_perception.world.objects.mesh import FloatArray, Mesh, Surface, join
 from depth_perception.world.surfaces.materials import INDEX, Colour
-
-OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
-"""Axes of an optical frame that looks along x, as columns in a frame with z up."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def mounting(
 ) -> NDArray[np.float64]:
     """Pose (4, 4) of an optical frame: metres; degrees, pitch positive when it looks down."""
     T = np.eye(4)
-    T[:3, :3] = rotation(*np.radians([yaw, pitch, roll])) @ OPTICAL
+    T[:3, :3] = rotation(*np.radians([yaw, pitch, roll])) @ OPTICAL_AXES
     T[:3, 3] = x, y, z
     return T
 
