@@ -12,7 +12,7 @@ import numpy as np
 from depth_perception.errors import DepthPerceptionError
 from depth_perception.estimators.estimator import CameraEstimate, Estimator, Scene
 from depth_perception.estimators.factory import make_estimator
-from depth_perception.frames.frame_set import FrameSet
+from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.frames.surround_result import CameraResult, SurroundResult
 from depth_perception.geometry.back_projection import back_project
 from depth_perception.geometry.birds_eye_view import (
@@ -68,16 +68,6 @@ class SurroundPipeline:
             self.ground = nominal_ground(parameters.ground)
             self._views.clear()
 
-    @property
-    def provider(self) -> str:
-        """What the heaviest step runs on."""
-        return self.estimator.provider
-
-    @property
-    def model(self) -> str:
-        """What network makes the depth; empty without one."""
-        return self.estimator.model
-
     def close(self) -> None:
         """End the worker threads, and give back memory, a device's too."""
         self._pool.shutdown(wait=True)
@@ -86,7 +76,7 @@ class SurroundPipeline:
 
     def process(
         self,
-        frame_set: FrameSet,
+        frame_set: FrameSet[CameraFrame],
         rig: Rig,
         *,
         clouds: bool = True,
@@ -107,13 +97,13 @@ class SurroundPipeline:
             fails, are in ``missing`` with the reason.
         """
         started = time.perf_counter()
-        names = [name for name in rig.names if name in frame_set.frames]
-        missing = {name: "no image in this frame set" for name in rig.names if name not in names}
+        names = [name for name in rig.cameras if name in frame_set.frames]
+        missing = {name: "no image in this frame set" for name in rig.cameras if name not in names}
         missing.update(frame_set.missing)
         views: dict[str, CameraView] = {}
-        for name in rig.names:
+        for name, camera in rig.cameras.items():
             try:
-                views[name] = self._view(rig[name])
+                views[name] = self._view(camera)
             except DepthPerceptionError as error:
                 missing[name] = f"camera {name}: {error}" if name in names else missing[name]
         prepared = time.perf_counter()
@@ -147,9 +137,10 @@ class SurroundPipeline:
             obstacles=obstacles,
             occupancy=grid,
             estimator=self.parameters.estimator,
-            provider=self.provider,
-            model=self.model,
+            provider=self.estimator.provider,
+            model=self.estimator.model,
             latencies={
+                **frame_set.latencies,
                 "prepare": prepared - started,
                 "depth": depth_done - prepared,
                 "cloud": cloud_done - depth_done,

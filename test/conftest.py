@@ -203,7 +203,7 @@ def start(ros: RosSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
 
     from depth_perception.nodes import surround_depth
 
-    monkeypatch.setattr(surround_depth, "LOOK_PERIOD_S", 0.1)
+    monkeypatch.setattr(surround_depth, "DISCOVERY_PERIOD_S", 0.1)
     started = []
 
     def make(namespace: str = "", **parameters: Any) -> Any:

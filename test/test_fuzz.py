@@ -35,7 +35,8 @@ from depth_perception.geometry.transforms import TransformTree
 from depth_perception.messages.encodings import _ENCODINGS
 from depth_perception.parameters import Parameters, from_flat
 from depth_perception.pipeline import SurroundPipeline
-from depth_perception.rig.builder import build_rig_camera, calibration_key
+from depth_perception.rig.builder import build_rig_camera
+from depth_perception.rig.tracker import calibration_key
 
 FACTOR = int(os.environ.get("FUZZ", "1"))
 

@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.frames.assembler import FrameSetAssembler, Now
+from depth_perception.frames.assembler import Assembler, FrameSetAssembler, Now
 from depth_perception.parameters import SyncParameters
-from depth_perception.ros.assembly import Assembler
 
 INSTANTS = 300
 RATE_HZ = 12.0
@@ -92,7 +91,7 @@ def traffic(cameras: list[str], scenario: Scenario, seed: int = 0) -> Traffic:
     return Traffic(sorted(images), int(here.any(1).sum()), int(here.all(1).sum()))
 
 
-def run(make: Callable[[list[str]], Assembler], cameras: list[str], sent: Traffic) -> Any:
+def run(make: Callable[[list[str]], Assembler[Any]], cameras: list[str], sent: Traffic) -> Any:
     """Feed an assembler; return its sets, how many are complete, and CPU microseconds a set."""
     assembler = make(cameras)
     payload: Any = None
@@ -115,11 +114,11 @@ def run(make: Callable[[list[str]], Assembler], cameras: list[str], sent: Traffi
     return {"sets": sets, "complete": complete, "us_per_set": 1e6 * seconds / max(sets, 1)}
 
 
-def assemblers() -> dict[str, Callable[[list[str]], Assembler]]:
+def assemblers() -> dict[str, Callable[[list[str]], Assembler[Any]]]:
     """Return how to make each assembler that is installed, as ``surround_depth`` makes it."""
     sync = SyncParameters()
     tolerance, timeout = round(sync.tolerance * 1e9), round(sync.timeout * 1e9)
-    out: dict[str, Callable[[list[str]], Assembler]] = {
+    out: dict[str, Callable[[list[str]], Assembler[Any]]] = {
         "own": lambda cameras: FrameSetAssembler(cameras, tolerance, timeout=timeout)
     }
     try:

@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     from depth_perception.errors import ConfigurationError
     from depth_perception.evaluation.pictures import write_pictures
     from depth_perception.evaluation.replay import replay, results
-    from depth_perception.frames.frame_set import FrameSet
+    from depth_perception.frames.frame_set import CameraFrame, FrameSet
     from depth_perception.frames.surround_result import SurroundResult
     from depth_perception.pipeline import SurroundPipeline
 
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
             tqdm(total=total, unit="set", desc=f"{cameras} cameras", disable=None)
         )
 
-        def each(frame_set: FrameSet, result: SurroundResult) -> None:
+        def each(frame_set: FrameSet[CameraFrame], result: SurroundResult) -> None:
             if options.images:
                 write_pictures(Path(options.images), result)
             bar.update()

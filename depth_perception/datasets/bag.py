@@ -7,8 +7,9 @@ LiDAR scans and odometry. Reading is PyPI ``rosbags``'.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,13 +23,14 @@ from rosbags.typesys.store import Typestore
 
 from depth_perception import messages
 from depth_perception.errors import BagError, DepthPerceptionError, MessageError, TransformError
-from depth_perception.frames.assembler import DROP_REASONS, AssembledSet, FrameSetAssembler, Now
+from depth_perception.frames.assembler import DROP_REASONS, Now
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
+from depth_perception.frames.ingest import Ingest, MessageSet
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.geometry.transforms import Matrix, TransformTree, inverse
 from depth_perception.parameters import Parameters
-from depth_perception.rig.builder import build_rig_camera, calibration_key, ego_masks_of
 from depth_perception.rig.camera_topics import CameraTopics, find_cameras, why_no_camera
+from depth_perception.rig.tracker import RigTracker
 
 TRANSFORM_TYPE = "tf2_msgs/msg/TFMessage"
 CLOUD_TYPE = "sensor_msgs/msg/PointCloud2"
@@ -133,7 +135,6 @@ class BagReader:
         topics: Type by topic name.
         counts: Number of messages by topic name.
         cameras: Topics of each usable camera, by name.
-        tree: Static transforms.
         odometry: (stamp ns, T_odom_base) in the order of time; may be empty.
         lidar_topics: Topics of point clouds; the one with most points in its first scan is first.
         problems: What was wrong and left out, each once.
@@ -149,15 +150,12 @@ class BagReader:
         self.topics: dict[str, str] = {}
         self.counts: dict[str, int] = {}
         self.cameras: dict[str, CameraTopics] = {}
-        self.tree = TransformTree()
         self.odometry: list[tuple[int, Matrix]] = []
         self.lidar_topics: list[str] = []
         self.problems: list[str] = []
         self._log = log or (lambda text: None)
-        self._ego_masks = ego_masks_of(parameters)
+        self._tracker = RigTracker(parameters, problem=lambda camera, reason: self._problem(reason))
         self._rig: Rig | None = None
-        self._infos: dict[str, Any] = {}
-        self._built: dict[str, tuple[tuple[Any, ...], RigCamera]] = {}
         self._missing: dict[str, str] = {}
 
     def __enter__(self) -> BagReader:
@@ -202,6 +200,11 @@ class BagReader:
     def end_time(self) -> int:
         """Time of the last message, ns."""
         return int(self._reader.end_time)
+
+    @property
+    def tree(self) -> TransformTree:
+        """Static transforms, and those that only /tf has, as they were first."""
+        return self._tracker.tree
 
     @property
     def rig(self) -> Rig:
@@ -292,107 +295,54 @@ class BagReader:
             frame = message.header.frame_id.lstrip("/")
             yield LidarScan(messages.stamp_of(message.header.stamp), frame, points)
 
-    def frame_sets(self) -> Iterator[FrameSet]:
+    def frame_sets(self) -> Iterator[FrameSet[CameraFrame]]:
         """Yield every frame set once, in the order of time.
 
         The rig follows along: when calibration or image size changes, `rig` is new from the set
         on in which it did.
         """
-        rig = self.rig
-        assembler: FrameSetAssembler[Any] = FrameSetAssembler(
-            rig.names,
-            round(self.parameters.sync.tolerance * 1e9),
-            anchor=self.parameters.sync.anchor_of(rig.names),
-            wait_for_all=True,
-            max_open=8,
+        names = self.rig.names
+        ingest = self.ingest(names)
+        by_image = {self.cameras[name].image: name for name in names}
+        by_info = {self.cameras[name].info: name for name in names}
+        by_labels = {feed.topics.labels: name for name, feed in ingest.cameras.items()}
+
+        def closed_sets() -> Iterator[MessageSet]:
+            for topic, time, message in self.messages([*by_image, *by_info, *by_labels]):
+                if topic in by_info:
+                    yield from ingest.add_calibration(by_info[topic], message)
+                elif topic in by_labels:
+                    yield from ingest.add_labels(by_labels[topic], message)
+                else:
+                    yield from ingest.add_image(by_image[topic], message, Now(time, time))
+            yield from ingest.flush()
+
+        with closing(ingest):
+            for closed in closed_sets():
+                frame_set, self._rig = ingest.decode(closed)
+                yield frame_set
+        for name in names:
+            for reason, count in ingest.dropped(name).items():
+                if reason != "zero_stamp":  # that was said when the first of them came
+                    self._problem(
+                        f"{self.cameras[name].image}: {count} images left out:"
+                        f" {DROP_REASONS[reason]}"
+                    )
+
+    def ingest(self, names: Iterable[str]) -> Ingest:
+        """Make what turns the messages of cameras into frame sets; it knows the mountings."""
+        made = Ingest(
+            self.parameters,
+            self._tracker,
+            recorded=True,
+            problem=lambda camera, reason: self._problem(reason),
         )
-        by_image = {self.cameras[name].image: name for name in rig.names}
-        by_info = {self.cameras[name].info: name for name in rig.names}
-        by_labels = {
-            self.cameras[name].labels: name for name in rig.names if self.cameras[name].labels
-        }
-        labels: dict[str, dict[int, Any]] = {name: {} for name in rig.names}
-        waiting: list[AssembledSet[Any]] = []
-        for topic, time, message in self.messages([*by_image, *by_info, *by_labels]):
-            if topic in by_info:
-                self._infos[by_info[topic]] = message
-                continue
-            stamp = messages.stamp_of(message.header.stamp)
-            if topic in by_labels:
-                kept = labels[by_labels[topic]]
-                kept[stamp] = message
-                while len(kept) > 20:
-                    kept.pop(next(iter(kept)))
-                continue
-            if stamp <= 0:
-                self._problem(messages.zero_stamp(topic, stamp))
-                continue
-            name = by_image[topic]
-            now = Now(time, time)
-            waiting += assembler.add(name, stamp, (message, self._infos[name]), now)
-            # One set is held back, so that labels recorded after their images are still seen.
-            while len(waiting) > 1:
-                yield self._decode(waiting.pop(0), labels)
-        for closed in [*waiting, *assembler.flush()]:
-            yield self._decode(closed, labels)
-        for name, reasons in assembler.dropped_by_camera.items():
-            for reason, count in reasons.items():
-                self._problem(
-                    f"{self.cameras[name].image}: {count} images left out: {DROP_REASONS[reason]}"
-                )
+        made.set_cameras([self._with_labels(self.cameras[name]) for name in names], self._missing)
+        return made
 
-    def _decode(self, closed: AssembledSet[Any], labels: dict[str, dict[int, Any]]) -> FrameSet:
-        frames: dict[str, CameraFrame] = {}
-        missing = {name: f"no image on {self.cameras[name].image}" for name in closed.missing}
-        missing.update(self._missing)
-        for name, (stamp, (message, info)) in closed.members.items():
-            topic = self.cameras[name]
-            try:
-                image = messages.decode_image(message, topic.image)
-                self._follow_calibration(name, info, image, message.header.frame_id)
-                label_message = labels[name].pop(stamp, None)
-                decoded = (
-                    None
-                    if label_message is None
-                    else messages.decode_labels(label_message, topic.labels)
-                )
-            except DepthPerceptionError as error:
-                self._problem(str(error))
-                missing[name] = str(error)
-                continue
-            frames[name] = CameraFrame(stamp, image, decoded)
-        return FrameSet(closed.stamp, frames, missing)
-
-    def _follow_calibration(
-        self, name: str, info: Any, image: NDArray[np.uint8], frame_id: str
-    ) -> None:
-        """Replace a camera of the rig when its calibration or image size changed."""
-        camera = self._camera(name, info, image, frame_id)
-        assert self._rig is not None
-        if camera is not self._rig[name]:
-            cameras = {**self._rig.cameras, name: camera}
-            self._rig = Rig(cameras, self.parameters.base_frame)
-
-    def _camera(self, name: str, info: Any, image: NDArray[np.uint8], frame_id: str) -> RigCamera:
-        topics = self.cameras[name]
-        frame = (frame_id or info.header.frame_id).lstrip("/")
-        size = (image.shape[1], image.shape[0])
-        key = (size, frame, calibration_key(info))
-        if name not in self._built or self._built[name][0] != key:
-            T_base_camera = self.tree.lookup(self.parameters.base_frame, frame)
-            camera = build_rig_camera(
-                name,
-                info,
-                size,
-                topics.rectified,
-                T_base_camera,
-                frame,
-                self.parameters,
-                self._ego_masks,
-                topics.info,
-            )
-            self._built[name] = (key, camera)
-        return self._built[name][1]
+    def _with_labels(self, topics: CameraTopics) -> CameraTopics:
+        """Leave out a label topic that the bag lacks: no image is to wait for it."""
+        return topics if topics.labels in self.topics else dataclasses.replace(topics, labels="")
 
     def _first_rig(self) -> Rig:
         """Read until every camera has shown calibration and a whole image, then build the rig."""
@@ -404,22 +354,24 @@ class BagReader:
         }
         by_topic = {c.image: n for n, c in self.cameras.items()}
         by_topic.update({c.info: n for n, c in self.cameras.items()})
+        infos: dict[str, Any] = {}
         images: dict[str, Any] = {}
         cameras: dict[str, RigCamera] = {}
         for topic, _, message in self.messages(list(by_topic)):
             name = by_topic[topic]
             if topic == self.cameras[name].info:
-                self._infos[name] = message
+                infos[name] = message
             elif (stamp := messages.stamp_of(message.header.stamp)) <= 0:
                 reasons[name] = messages.zero_stamp(topic, stamp)
             elif name not in cameras:
                 images[name] = message
-            if name in cameras or name not in images or name not in self._infos:
+            if name in cameras or name not in images or name not in infos:
                 continue
             try:
                 image = messages.decode_image(images[name], self.cameras[name].image)
                 frame = images[name].header.frame_id
-                cameras[name] = self._camera(name, self._infos[name], image, frame)
+                size = (image.shape[1], image.shape[0])
+                cameras[name] = self._tracker.camera(self.cameras[name], infos[name], size, frame)
                 reasons.pop(name, None)
             except DepthPerceptionError as error:
                 reasons[name] = str(error)
@@ -428,8 +380,8 @@ class BagReader:
         for name in self.cameras:
             if name not in cameras and name not in reasons:
                 topics = self.cameras[name]
-                absent = topics.info if name not in self._infos else topics.image
-                kind = "calibration" if name not in self._infos else "images"
+                absent = topics.info if name not in infos else topics.image
+                kind = "calibration" if name not in infos else "images"
                 reasons[name] = (
                     f"{absent}: no message in the bag; expected the camera's {kind}."
                     f" Fix: record {absent} with the drive"
@@ -459,6 +411,10 @@ class BagReader:
         topics = [topic for topic, kind in self.topics.items() if kind == TRANSFORM_TYPE]
         moving: list[tuple[int, str, str, Matrix]] = []
         for topic, time, message in self.messages(topics):
+            if topic.endswith("tf_static"):
+                static.update(item.child_frame_id.lstrip("/") for item in message.transforms)
+                self._tracker.add_transforms(message, topic)
+                continue
             for item in message.transforms:
                 try:
                     parent, child, T = messages.decode_transform(item)
@@ -466,11 +422,8 @@ class BagReader:
                     self._problem(f"{topic}: {error}")
                     self.tree.refuse(item.child_frame_id, str(error))
                     continue
-                if topic.endswith("tf_static"):
-                    static.add(child)
-                    self.tree.set(parent, child, T)
-                else:
-                    moving.append((messages.stamp_of(item.header.stamp) or time, parent, child, T))
+                moving.append((messages.stamp_of(item.header.stamp) or time, parent, child, T))
+        self._tracker.settle()
         base = self.parameters.base_frame
         # What moves is the base frame, or a frame that it is fixed to, such as base_footprint.
         T_carrier_base: dict[str, Matrix | None] = {base: np.eye(4)}

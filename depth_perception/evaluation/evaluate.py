@@ -53,7 +53,7 @@ from depth_perception.evaluation.scores import (
     plane_offset,
     road_scores,
 )
-from depth_perception.frames.frame_set import FrameSet
+from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.frames.surround_result import SurroundResult
 from depth_perception.geometry.ground_plane import GroundPlane
 
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from depth_perception.datasets.bag import BagReader, LidarScan
     from depth_perception.pipeline import SurroundPipeline
 
-Observer = Callable[[int, FrameSet, SurroundResult, Mapping[str, ImageSample]], None]
+Observer = Callable[[int, FrameSet[CameraFrame], SurroundResult, Mapping[str, ImageSample]], None]
 
 
 def evaluate(
@@ -74,7 +74,7 @@ def evaluate(
     lidar: str | None = None,
     scans: Iterable[LidarScan] | None = None,
     exact: Iterable[tuple[str, int, Any]] | None = None,
-    progress: Callable[[Iterable[FrameSet]], Iterable[FrameSet]] = iter,
+    progress: Callable[[Iterable[FrameSet[CameraFrame]]], Iterable[FrameSet[CameraFrame]]] = iter,
     observer: Observer | None = None,
 ) -> Evaluation:
     """Run the pipeline over a bag and score it.
@@ -146,7 +146,7 @@ class _Run:
         self.provider = self.model = ""
 
     def add(
-        self, frame_set: FrameSet, window: ScanWindow
+        self, frame_set: FrameSet[CameraFrame], window: ScanWindow
     ) -> tuple[SurroundResult, dict[str, ImageSample]]:
         """Process and score one frame set."""
         rig = self.reader.rig

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 
 from depth_perception.datasets.bag import BagReader
 from depth_perception.datasets.bag_writer import BagWriter
-from depth_perception.frames.frame_set import FrameSet
-from depth_perception.frames.publication import Counters, outputs
+from depth_perception.frames.frame_set import CameraFrame, FrameSet
+from depth_perception.frames.publication import (
+    Counters,
+    messages_of,
+    status_message,
+    vehicle_topics,
+)
 from depth_perception.frames.surround_result import SurroundResult
 from depth_perception.messages.transforms import transform_message
 from depth_perception.pipeline import SurroundPipeline
@@ -16,7 +20,7 @@ from depth_perception.pipeline import SurroundPipeline
 
 def results(
     reader: BagReader, pipeline: SurroundPipeline, limit: int | None = None
-) -> Iterator[tuple[FrameSet, SurroundResult]]:
+) -> Iterator[tuple[FrameSet[CameraFrame], SurroundResult]]:
     """Yield every frame set of an opened bag with its result, in the order of time."""
     for index, frame_set in enumerate(reader.frame_sets()):
         if limit is not None and index >= limit:
@@ -31,7 +35,7 @@ def replay(
     writer: BagWriter,
     *,
     limit: int | None = None,
-    each: Callable[[FrameSet, SurroundResult], None] | None = None,
+    each: Callable[[FrameSet[CameraFrame], SurroundResult], None] | None = None,
 ) -> int:
     """Write the outputs of every frame set to a bag; return how many sets there were.
 
@@ -51,10 +55,14 @@ def replay(
         processed += 1
         incomplete += bool(result.missing)
         end = max(camera.stamp for camera in result.cameras.values())
-        timeless = _without_latencies(result)
         counters = Counters(processed=processed, incomplete=incomplete)
-        for output in outputs(timeless, pipeline.parameters, counters, now=end, latency=0.0):
-            writer.write(f"/{output.topic}", output.build(writer.types), end)
+        for topic, message in messages_of(result, pipeline.parameters, writer.types):
+            writer.write(f"/{topic}", message, end)
+        timeless = dict.fromkeys(result.latencies, 0.0)
+        status = status_message(
+            writer.types, result, counters, now=end, latency=0.0, stages=timeless
+        )
+        writer.write(f"/{vehicle_topics()['status'][0]}", status, end)
         if each is not None:
             each(frame_set, result)
     return processed
@@ -72,7 +80,3 @@ def write_mounting(reader: BagReader, writer: BagWriter) -> None:
     writer.write(
         "/tf_static", types.new("tf2_msgs/msg/TFMessage", transforms=transforms), time, latched=True
     )
-
-
-def _without_latencies(result: SurroundResult) -> SurroundResult:
-    return dataclasses.replace(result, latencies=dict.fromkeys(result.latencies, 0.0))

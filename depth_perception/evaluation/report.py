@@ -28,7 +28,7 @@ from depth_perception.evaluation.pictures import (
     overlay_lidar_error,
 )
 from depth_perception.evaluation.scores import Evaluation, ImageSample, LevelScores
-from depth_perception.frames.frame_set import FrameSet
+from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.frames.surround_result import SurroundResult
 
 METRIC_COLUMNS = (
@@ -101,7 +101,7 @@ class PictureCollector:
     def __call__(
         self,
         number: int,
-        frame_set: FrameSet,
+        frame_set: FrameSet[CameraFrame],
         result: SurroundResult,
         samples: Mapping[str, ImageSample],
     ) -> None:

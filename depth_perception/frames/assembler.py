@@ -1,13 +1,13 @@
-"""Frame sets: one image per camera, nearest in time, maybe with cameras missing."""
+"""Grouping stamped images of several cameras into frame sets, nearest in time."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from depth_perception.errors import ConfigurationError
+from depth_perception.frames.frame_set import FrameSet
 
 Payload = TypeVar("Payload")
 
@@ -46,24 +46,24 @@ class Now(NamedTuple):
 _START = Now(0, 0)
 
 
-@dataclass(frozen=True)
-class AssembledSet(Generic[Payload]):
-    """A closed set of stamped payloads (messages or images) by camera name.
+class Assembler(Protocol[Payload]):
+    """Groups images into sets: `FrameSetAssembler`, or message_filters behind the same face."""
 
-    Attributes:
-        stamp: The earliest of its members, nanoseconds.
-        members: (stamp, payload) by camera name, in the order of the cameras.
-        missing: Names of the cameras that are not in it.
-    """
+    jumps: int
+    dropped_by_camera: dict[str, Counter[str]]
+    stamp_faults: dict[str, str]
 
-    stamp: int
-    members: Mapping[str, tuple[int, Payload]]
-    missing: tuple[str, ...]
+    def add(self, camera: str, stamp: int, payload: Payload, now: Now) -> list[FrameSet[Payload]]:
+        """Add an image; return the sets that this closes."""
 
-    @property
-    def complete(self) -> bool:
-        """True when every camera is present."""
-        return not self.missing
+    def expire(self, now: Now) -> list[FrameSet[Payload]]:
+        """Close the sets whose deadline has passed."""
+
+    def flush(self) -> list[FrameSet[Payload]]:
+        """Close every open set."""
+
+    def restart(self) -> list[FrameSet[Payload]]:
+        """Forget the stamps so far; return the sets that this closes."""
 
 
 class _Camera:
@@ -96,7 +96,7 @@ class _OpenSet(Generic[Payload]):
         self.since = since
 
 
-class _Doubt(NamedTuple):
+class _HeldImage(NamedTuple):
     """A payload whose stamp cannot be right, unless time itself has jumped."""
 
     reason: str
@@ -118,13 +118,13 @@ class FrameSetAssembler(Generic[Payload]):
     time, as at the end of a looped bag or when a clock is set, it is taken, and nothing is lost;
     until then they are counted and left out, so that one wrong clock disturbs nobody else.
 
-    Holds at most ``max_open`` sets and one doubtful payload a camera. Reads no clock: calls bring
-    the time. Not thread-safe.
+    Holds at most ``max_open`` sets, and one payload of each camera whose stamp is doubtful. Reads
+    no clock: calls bring the time. Not thread-safe.
 
     Attributes:
         cameras: Names, in the order in which sets list them.
         dropped_by_camera: Payloads left out, by reason (see `DROP_REASONS`), for each camera.
-        doubts: Why the latest payload of a camera was left out, while that is so.
+        stamp_faults: Why the latest payload of a camera was left out, while that is so.
         jumps: How often time has jumped.
     """
 
@@ -175,16 +175,16 @@ class FrameSetAssembler(Generic[Payload]):
         self.max_open = max_open
         self.jumps = 0
         self.dropped_by_camera: dict[str, Counter[str]] = {name: Counter() for name in cameras}
-        self.doubts: dict[str, str] = {}
+        self.stamp_faults: dict[str, str] = {}
         self._states = {name: _Camera() for name in cameras}
         self._open: list[_OpenSet[Payload]] = []
         self._closed: deque[tuple[int, int, Mapping[str, object]]] = deque(maxlen=_REMEMBERED)
-        self._held: dict[str, _Doubt] = {}
-        self._around = _NEVER
+        self._held: dict[str, _HeldImage] = {}
+        self._latest_good = _NEVER
 
     def add(
         self, camera: str, stamp: int, payload: Payload, now: Now = _START
-    ) -> list[AssembledSet[Payload]]:
+    ) -> list[FrameSet[Payload]]:
         """Add one payload.
 
         Args:
@@ -201,22 +201,22 @@ class FrameSetAssembler(Generic[Payload]):
         reason = self._fault(state, stamp, now)
         if not reason:
             if camera in self._held:
-                self._give_up(camera)
-            self.doubts.pop(camera, None)
+                self._drop_held(camera)
+            self.stamp_faults.pop(camera, None)
             return self._accept(camera, state, stamp, payload, now)
         if reason in ("zero_stamp", "duplicate", "late"):
             self._drop(camera, reason)
             return []
         if camera in self._held:
-            self._give_up(camera)
-        self._held[camera] = _Doubt(reason, stamp, payload, now)
-        self.doubts[camera] = self._explain(reason, stamp, state)
+            self._drop_held(camera)
+        self._held[camera] = _HeldImage(reason, stamp, payload, now)
+        self.stamp_faults[camera] = self._explain(reason, stamp, state)
         forward = reason == "ahead"
         agreed = [name for name, held in self._held.items() if (held.reason == "ahead") == forward]
         active = sum(now.steady - other.heard < ACTIVE_NS for other in self._states.values())
         return self._jump(agreed) if 2 * len(agreed) > active else []
 
-    def expire(self, now: Now) -> list[AssembledSet[Payload]]:
+    def expire(self, now: Now) -> list[FrameSet[Payload]]:
         """Close the sets whose deadline has passed."""
         due = -1
         for index, item in enumerate(self._open):
@@ -224,7 +224,7 @@ class FrameSetAssembler(Generic[Payload]):
                 due = index
         return self._close(due + 1)
 
-    def flush(self) -> list[AssembledSet[Payload]]:
+    def flush(self) -> list[FrameSet[Payload]]:
         """Close every open set."""
         return self._close(len(self._open))
 
@@ -256,12 +256,12 @@ class FrameSetAssembler(Generic[Payload]):
             return "duplicate"
         if stamp <= state.stamp:
             return "backward"
-        if -_NEAR_NS < stamp - self._around < _NEAR_NS:
+        if -_NEAR_NS < stamp - self._latest_good < _NEAR_NS:
             return ""  # it was right a moment ago, as nearly every stamp is
         reference = self._reference(now)
         if reference is None:
             return ""
-        self._around = reference.stamp
+        self._latest_good = reference.stamp
         ahead = stamp - reference.stamp
         if ahead < -JUMP_NS:
             return "behind"
@@ -287,15 +287,15 @@ class FrameSetAssembler(Generic[Payload]):
     def _drop(self, camera: str, reason: str) -> None:
         self.dropped_by_camera[camera][reason] += 1
 
-    def _give_up(self, camera: str) -> None:
+    def _drop_held(self, camera: str) -> None:
         self._drop(camera, self._held.pop(camera).reason)
 
-    def _jump(self, names: Sequence[str]) -> list[AssembledSet[Payload]]:
+    def _jump(self, names: Sequence[str]) -> list[FrameSet[Payload]]:
         """Take the time on which most cameras agree."""
         self.jumps += 1
         return self._start_over(names)
 
-    def restart(self) -> list[AssembledSet[Payload]]:
+    def restart(self) -> list[FrameSet[Payload]]:
         """Forget the stamps so far, as the clock has gone back; returns the sets that this closes.
 
         What was held back because its stamp was older is right now. This is no jump of its own: who
@@ -303,25 +303,25 @@ class FrameSetAssembler(Generic[Payload]):
         """
         return self._start_over([n for n, held in self._held.items() if held.reason != "ahead"])
 
-    def _start_over(self, names: Sequence[str]) -> list[AssembledSet[Payload]]:
+    def _start_over(self, names: Sequence[str]) -> list[FrameSet[Payload]]:
         closed = self.flush()
         again = sorted(((self._held.pop(name), name) for name in names), key=lambda d: d[0].stamp)
         for state in self._states.values():
             state.stamp, state.missed = _NEVER, 0
             state.gaps.clear()
         self._closed.clear()
-        self._around = _NEVER
+        self._latest_good = _NEVER
         for held, name in again:
             closed += self.add(name, held.stamp, held.payload, held.now)  # type: ignore[arg-type]
         return closed
 
     def _accept(
         self, camera: str, state: _Camera, stamp: int, payload: Payload, now: Now
-    ) -> list[AssembledSet[Payload]]:
+    ) -> list[FrameSet[Payload]]:
         if state.stamp != _NEVER:
             state.gaps.append(stamp - state.stamp)
         state.stamp, state.arrived, state.missed = stamp, now.steady, 0
-        self._place(camera, stamp, payload, now)
+        self._assign(camera, stamp, payload, now)
         ready = max(0, len(self._open) - self.max_open)
         for index in range(len(self._open) - 1, ready - 1, -1):
             if self._ready(self._open[index]):
@@ -329,10 +329,10 @@ class FrameSetAssembler(Generic[Payload]):
                 break
         return self._close(ready) if ready else []
 
-    def _place(self, camera: str, stamp: int, payload: Payload, now: Now) -> None:
+    def _assign(self, camera: str, stamp: int, payload: Payload, now: Now) -> None:
         """Put a payload into the set that suits it best, or into a new one."""
         if camera == self.anchor:
-            self._gather(stamp, payload, now)
+            self._open_around_anchor(stamp, payload, now)
             return
         best: _OpenSet[Payload] | None = None
         for item in self._open:
@@ -353,7 +353,7 @@ class FrameSetAssembler(Generic[Payload]):
         if camera in best.members:
             self._drop(camera, "superseded")
             best.members[camera] = (stamp, payload)
-            self._measure(best)
+            self._update_span(best)
             return
         members = best.members
         members[camera] = (stamp, payload)
@@ -371,7 +371,7 @@ class FrameSetAssembler(Generic[Payload]):
         self._open.sort(key=lambda item: item.low)
         return made
 
-    def _gather(self, stamp: int, payload: Payload, now: Now) -> None:
+    def _open_around_anchor(self, stamp: int, payload: Payload, now: Now) -> None:
         """Open the set of an anchor's image with what lies nearest to it."""
         others = [item for item in self._open if self.anchor not in item.members]
         made = self._new(stamp, now)
@@ -388,16 +388,16 @@ class FrameSetAssembler(Generic[Payload]):
                     self._drop(name, "superseded")
                 made.members[name] = item.members.pop(name)
             if item.members:
-                self._measure(item)
+                self._update_span(item)
         self._open = [item for item in self._open if item.members]
-        self._measure(made)
+        self._update_span(made)
 
     def _fits(self, item: _OpenSet[Payload], stamp: int) -> bool:
         if self.anchor in item.members:
             return abs(stamp - item.centre) <= self.tolerance
         return max(item.high, stamp) - min(item.low, stamp) <= self.tolerance
 
-    def _measure(self, item: _OpenSet[Payload]) -> None:
+    def _update_span(self, item: _OpenSet[Payload]) -> None:
         """Update what a set spans."""
         stamps = [member[0] for member in item.members.values()]
         item.low, item.high, item.total = min(stamps), max(stamps), sum(stamps)
@@ -425,7 +425,7 @@ class FrameSetAssembler(Generic[Payload]):
         period = state.period
         return state.stamp + period - period // 10 <= latest  # else it is not due
 
-    def _close(self, count: int) -> list[AssembledSet[Payload]]:
+    def _close(self, count: int) -> list[FrameSet[Payload]]:
         """Close the oldest ``count`` sets."""
         if count <= 0:
             return []
@@ -441,12 +441,16 @@ class FrameSetAssembler(Generic[Payload]):
                     for name in members:
                         self._drop(name, "no_anchor")
                     continue
-            missing = tuple(name for name in self.cameras if name not in members)
+            missing = {
+                name: "no image within sync.tolerance of the other cameras' images"
+                for name in self.cameras
+                if name not in members
+            }
             for name in missing:
                 state = self._states[name]
                 if name != self.anchor and state.stamp < item.low and self._may_come(state, item):
                     state.missed += 1
             self._closed.append((item.low, item.high, members))
-            ordered = {name: members[name] for name in self.cameras if name in members}
-            out.append(AssembledSet(item.low, ordered, missing))
+            ordered = {name: members[name][1] for name in self.cameras if name in members}
+            out.append(FrameSet(item.low, ordered, missing))
         return out

@@ -1,12 +1,32 @@
-"""Frame sets: one image per camera, nearest in time, maybe with cameras missing."""
+"""Frame sets: what all cameras saw at about one instant, as messages first and as arrays then."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Frame = TypeVar("Frame")
+
+
+@dataclass(frozen=True, eq=False)
+class CameraMessages:
+    """One image of one camera as it arrived, with the messages that belong to it.
+
+    Attributes:
+        stamp: Time of capture, nanoseconds.
+        image: The ``Image`` or ``CompressedImage``.
+        info: The camera's ``CameraInfo`` when the image joined its frame set.
+        labels: The label image of the same stamp, or None.
+    """
+
+    stamp: int
+    image: Any
+    info: Any
+    labels: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,15 +46,25 @@ class CameraFrame:
 
 
 @dataclass(frozen=True, eq=False)
-class FrameSet:
-    """The images of all cameras at about one instant.
+class FrameSet(Generic[Frame]):
+    """What all cameras saw at about one instant.
+
+    The assembler makes sets of what it is given, `Ingest.decode` turns sets of `CameraMessages`
+    into sets of `CameraFrame`.
 
     Attributes:
         stamp: Time of the set, nanoseconds: its earliest image.
-        frames: By camera name; absent cameras are not in it.
+        frames: By camera name, in the order of the cameras; absent cameras are not in it.
         missing: Why each absent camera is absent.
+        latencies: Seconds by stage so far, in order; whoever carries the set on adds its own.
     """
 
     stamp: int
-    frames: Mapping[str, CameraFrame]
+    frames: Mapping[str, Frame]
     missing: Mapping[str, str] = field(default_factory=dict)
+    latencies: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """True when every camera is present."""
+        return not self.missing

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from depth_perception import messages
-from depth_perception.frames.surround_result import CameraResult, SurroundResult
+from depth_perception.frames.surround_result import SurroundResult
 from depth_perception.geometry.ground_plane import SOURCES
 from depth_perception.messages.headers import MessageTypes
 from depth_perception.parameters import Parameters
@@ -27,16 +26,6 @@ CLOUD = "sensor_msgs/msg/PointCloud2"
 OCCUPANCY = "nav_msgs/msg/OccupancyGrid"
 GROUND = "depth_perception/msg/GroundPlane"
 STATUS = "depth_perception/msg/SurroundDepthStatus"
-
-
-@dataclass(frozen=True)
-class Output:
-    """One topic and how its message is made from a result; made only when ``build`` is called."""
-
-    topic: str
-    type_name: str
-    stamp: int
-    build: Callable[[MessageTypes], Any]
 
 
 def camera_topics(camera: str, rectified: bool = True) -> dict[str, tuple[str, str]]:
@@ -62,88 +51,124 @@ def vehicle_topics() -> dict[str, tuple[str, str]]:
     }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Counters:
-    """How many frame sets went which way since the start."""
+    """How many frame sets went which way since the start; they are counted up in place."""
 
     processed: int = 0
     dropped: int = 0
     incomplete: int = 0
 
 
-def outputs(
-    result: SurroundResult, parameters: Parameters, counters: Counters, *, now: int, latency: float
-) -> Iterator[Output]:
-    """Yield every output of one result.
+@dataclass(frozen=True)
+class Demand:
+    """What is to be computed because somebody listens to what is made of it.
+
+    Attributes:
+        cameras: Names of the cameras whose images are needed.
+        clouds: Whether the point clouds are.
+        occupancy: Whether the occupancy map is.
+        embodied: Whether embodied depth is, beside an estimator's own.
+    """
+
+    cameras: tuple[str, ...] = ()
+    clouds: bool = False
+    occupancy: bool = False
+    embodied: bool = False
+
+
+_STAGES = {
+    "depth": "",
+    "camera_info": "",
+    "confidence": "",
+    "embodied": "embodied",
+    "points": "clouds",
+    "obstacles": "clouds",
+    "occupancy": "occupancy",
+    "ground": "",
+    "status": "",
+}
+"""Of each output, by short name: the stage that only some outputs need. What is of a camera needs
+that camera's images, what is of the whole vehicle those of all cameras."""
+
+
+def demand_of(heard: Callable[[str], bool], cameras: Sequence[str], rectify: bool) -> Demand:
+    """Say what is needed for the topics that somebody listens to.
+
+    Args:
+        heard: Tells of a topic (relative, as here) whether somebody listens to it.
+        cameras: Names of all cameras there are.
+        rectify: As the parameter.
+    """
+    vehicle = {short for short, (topic, _) in vehicle_topics().items() if heard(topic)}
+    by_camera = {
+        name: {short for short, (topic, _) in camera_topics(name, rectify).items() if heard(topic)}
+        for name in cameras
+    }
+    stages = {_STAGES[short] for short in vehicle.union(*by_camera.values())}
+    return Demand(
+        cameras=tuple(name for name in cameras if vehicle or by_camera[name]),
+        clouds="clouds" in stages,
+        occupancy="occupancy" in stages,
+        embodied="embodied" in stages,
+    )
+
+
+def messages_of(
+    result: SurroundResult,
+    parameters: Parameters,
+    types: MessageTypes,
+    heard: Callable[[str], bool] = lambda topic: True,
+) -> Iterator[tuple[str, Any]]:
+    """Yield (topic, message) of each output of a result but its status.
 
     Args:
         result: From the pipeline.
         parameters: ``rectify`` and ``output.depth_encoding`` hold.
-        counters: For the status.
-        now: Time of publication, nanoseconds of the clock that stamps are of; for ages.
-        latency: Seconds from the set's arrival to now.
+        types: What makes the messages.
+        heard: Tells of a topic whether its message is to be made.
     """
+    encoding = parameters.output.depth_encoding
     for name, camera in result.cameras.items():
-        yield from _camera_outputs(name, camera, parameters)
+        topics = camera_topics(name, parameters.rectify)
+        stamp, frame = camera.stamp, camera.frame_id
+        # Calibration first: whoever pairs the two has it when the image comes.
+        topic = topics["camera_info"][0]
+        if heard(topic):
+            yield topic, messages.camera_info_message(types, stamp, frame, camera.camera)
+        topic = topics["depth"][0]
+        if heard(topic):
+            yield topic, messages.depth_message(types, stamp, frame, camera.depth, encoding)
+        topic = topics["confidence"][0]
+        if heard(topic):
+            yield topic, messages.image_message(types, stamp, frame, camera.confidence, "32FC1")
+        topic = topics["embodied"][0]
+        if heard(topic):
+            yield topic, messages.depth_message(types, stamp, frame, camera.embodied, encoding)
     topics = vehicle_topics()
     stamp, frame = result.stamp, result.base_frame
     for short, cloud in (("points", result.points), ("obstacles", result.obstacles)):
-        if cloud is not None:
-            build = partial(messages.cloud_message, stamp=stamp, frame_id=frame, points=cloud)
-            yield Output(*topics[short], stamp, build)
-    if result.occupancy is not None:
-        grid = result.occupancy
-        yield Output(
-            *topics["occupancy"],
-            stamp,
-            lambda types: messages.occupancy_message(types, stamp, frame, grid),
+        topic = topics[short][0]
+        if cloud is not None and heard(topic):
+            yield topic, messages.cloud_message(types, stamp, frame, cloud)
+    topic = topics["occupancy"][0]
+    if result.occupancy is not None and heard(topic):
+        yield topic, messages.occupancy_message(types, stamp, frame, result.occupancy)
+    topic = topics["ground"][0]
+    if heard(topic):
+        ground = result.ground
+        yield (
+            topic,
+            messages.ground_message(
+                types,
+                stamp,
+                frame,
+                ground.normal,
+                ground.height,
+                ground.covariance,
+                SOURCES.index(ground.source),
+            ),
         )
-    ground = result.ground
-    yield Output(
-        *topics["ground"],
-        stamp,
-        lambda types: messages.ground_message(
-            types,
-            stamp,
-            frame,
-            ground.normal,
-            ground.height,
-            ground.covariance,
-            SOURCES.index(ground.source),
-        ),
-    )
-    yield Output(
-        *topics["status"],
-        stamp,
-        lambda types: status_message(types, result, counters, now=now, latency=latency),
-    )
-
-
-def _camera_outputs(name: str, camera: CameraResult, parameters: Parameters) -> Iterator[Output]:
-    topics = camera_topics(name, parameters.rectify)
-    stamp, frame = camera.stamp, camera.frame_id
-    encoding = parameters.output.depth_encoding
-    # Calibration first: whoever pairs the two has it when the image comes.
-    yield Output(
-        *topics["camera_info"],
-        stamp,
-        lambda types: messages.camera_info_message(types, stamp, frame, camera.camera),
-    )
-    yield Output(
-        *topics["depth"],
-        stamp,
-        lambda types: messages.depth_message(types, stamp, frame, camera.depth, encoding),
-    )
-    yield Output(
-        *topics["confidence"],
-        stamp,
-        lambda types: messages.image_message(types, stamp, frame, camera.confidence, "32FC1"),
-    )
-    yield Output(
-        *topics["embodied"],
-        stamp,
-        lambda types: messages.depth_message(types, stamp, frame, camera.embodied, encoding),
-    )
 
 
 def status_message(
@@ -155,6 +180,7 @@ def status_message(
     latency: float,
     order: Sequence[str] = (),
     latest: Mapping[str, int] | None = None,
+    stages: Mapping[str, float] | None = None,
 ) -> Any:
     """Build a ``depth_perception/SurroundDepthStatus``.
 
@@ -166,7 +192,9 @@ def status_message(
         latency: Seconds from the set's arrival to now.
         order: Names of all cameras, in the order of the message; others come after them.
         latest: Stamp (ns) of the latest image of each camera that ever sent one.
+        stages: Seconds by stage; None: the result's.
     """
+    stages = result.latencies if stages is None else stages
     names = dict.fromkeys([*order, *result.cameras, *result.missing])
     cameras = []
     for name in names:
@@ -190,8 +218,8 @@ def status_message(
         provider=result.provider,
         model=result.model,
         cameras=cameras,
-        stage_names=list(result.latencies),
-        stage_latencies=types.array(np.array(list(result.latencies.values()), dtype=np.float64)),
+        stage_names=list(stages),
+        stage_latencies=types.array(np.array(list(stages.values()), dtype=np.float64)),
         latency=float(latency),
         frame_sets_processed=counters.processed,
         frame_sets_dropped=counters.dropped,

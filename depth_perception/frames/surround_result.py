@@ -58,14 +58,14 @@ class SurroundResult:
         missing: Why each absent camera is absent.
         base_frame: Frame of ground, clouds and occupancy.
         ground: The road plane.
+        estimator: Name of the estimator.
+        provider: What it ran on, e.g. ``numpy`` or ``CPUExecutionProvider``.
+        model: Name of the network that made the depth; empty without one.
         points: Structured array x y z rgb confidence (float32 each), base frame; None when not
             asked for.
         obstacles: The points above the road, likewise.
         occupancy: The map, or None when not asked for.
-        estimator: Name of the estimator.
-        provider: What it ran on, e.g. ``numpy`` or ``CPUExecutionProvider``.
-        latencies: Seconds by stage, in order.
-        model: Name of the network that made the depth; empty without one.
+        latencies: Seconds by stage, in order; whoever carries the result on adds its own.
     """
 
     stamp: int
@@ -73,10 +73,10 @@ class SurroundResult:
     missing: Mapping[str, str]
     base_frame: str
     ground: GroundPlane
-    points: NDArray[np.void] | None
-    obstacles: NDArray[np.void] | None
-    occupancy: OccupancyMap | None
     estimator: str
     provider: str
-    latencies: Mapping[str, float] = field(default_factory=dict)
     model: str = ""
+    points: NDArray[np.void] | None = None
+    obstacles: NDArray[np.void] | None = None
+    occupancy: OccupancyMap | None = None
+    latencies: dict[str, float] = field(default_factory=dict)

@@ -6,11 +6,11 @@ thread computes and publishes. See docs/nodes.md for topics, services and transi
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,25 +20,28 @@ from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
 from depth_perception.errors import ConfigurationError, DepthPerceptionError
-from depth_perception.frames.assembler import AssembledSet, Now
-from depth_perception.frames.publication import Counters
+from depth_perception.frames.ingest import Ingest, MessageSet
 from depth_perception.parameters import Parameters
+from depth_perception.rig.tracker import RigTracker
 from depth_perception.ros import process
-from depth_perception.ros.assembly import Arrival, FrameSetCollector
+from depth_perception.ros.approximate_time import approximate_time_assembler
 from depth_perception.ros.dds_profile import transport_warning
-from depth_perception.ros.diagnostics import Diagnostics, Latencies, State
+from depth_perception.ros.diagnostics import Diagnostics, State
 from depth_perception.ros.discovery import discover, resolved, why_no_cameras
-from depth_perception.ros.inputs import CameraInput, CameraSubscriptions, Complaints
+from depth_perception.ros.inputs import CameraSubscriptions, now_of
 from depth_perception.ros.lifecycle import ManagedNode
 from depth_perception.ros.parameters import NodeParameters
-from depth_perception.ros.processing import Job, Processor
+from depth_perception.ros.processing import Processor
 from depth_perception.ros.saving import default_folder, save_frame_set
-from depth_perception.ros.transforms import make_extrinsics
+from depth_perception.ros.throttled_log import ThrottledLog
+from depth_perception.ros.transforms import Tf2Extrinsics, TransformSubscriptions, tf2_ros
 
-LOOK_PERIOD_S = 1.0
+DISCOVERY_PERIOD_S = 1.0
+DEMAND_PERIOD_S = 0.1
 EXPIRE_PERIOD_S = 0.02
 REPORT_PERIOD_S = 1.0
 SILENCE_S = 5.0
+SAVE_TIMEOUT_S = 5.0
 
 
 class SurroundDepth:
@@ -73,22 +76,22 @@ class SurroundDepth:
         self._log = self.node.get_logger()
         self._node_parameters = NodeParameters(self.node, self._on_parameters)
         self._parameters = Parameters()
-        self._extrinsics = make_extrinsics(self.node, self._log.warning)
-        self._complaints = Complaints(self._log.warning)
+        self._throttled = ThrottledLog(self._log.warning)
         self._diagnostics = Diagnostics(self.node)
+        self._transforms: Tf2Extrinsics | TransformSubscriptions | None = None
+        self._ingest: Ingest | None = None
         self._processor: Processor | None = None
-        self._collector: FrameSetCollector | None = None
-        self._inputs: dict[str, CameraInput] = {}
-        self._absent: dict[str, str] = {}
-        self._subscriptions: list[CameraSubscriptions] = []
-        self._latest: AssembledSet[Arrival] | None = None
+        self._subscriptions: dict[str, CameraSubscriptions] = {}
         self._enabled = True
+        self._to_save: Future | None = None
+        self._save_by = math.inf
         self._since = time.monotonic()
         self._warned = ""
         # Timers by the steady clock: they also run where simulated time stands still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         for period, callback in (
-            (LOOK_PERIOD_S, self._look),
+            (DISCOVERY_PERIOD_S, self._discover),
+            (DEMAND_PERIOD_S, self._follow_demand),
             (EXPIRE_PERIOD_S, self._expire),
             (REPORT_PERIOD_S, self._report),
         ):
@@ -106,16 +109,33 @@ class SurroundDepth:
             self._log.warning(warning)
         self._log.info(f"loading and warming up estimator {parameters.estimator}")
         begin = time.monotonic()
-        with_labels = bool(parameters.segmentation.labels_topic)
-        self._collector = FrameSetCollector(parameters.sync, with_labels)
+        self._ingest = self._new_ingest(parameters)
         self._processor = Processor(
-            self.node, parameters, self._extrinsics, self._log.warning, self._complaints
+            self.node, parameters, self._ingest, self._throttled, self._log.warning
         )
+        self._processor.enabled = self._enabled
         self._parameters = parameters
-        model = f", model {self._processor.model}" if self._processor.model else ""
+        estimator = self._processor.pipeline.estimator
+        model = f", model {estimator.model}" if estimator.model else ""
         self._log.info(
-            f"estimator {parameters.estimator} on {self._processor.provider}{model}, base frame"
+            f"estimator {parameters.estimator} on {estimator.provider}{model}, base frame"
             f" {parameters.base_frame}, ready after {time.monotonic() - begin:.1f} s"
+        )
+
+    def _new_ingest(self, parameters: Parameters) -> Ingest:
+        """Make what takes the messages, and listen to transforms."""
+        by_message_filters = parameters.sync.policy == "approximate_time"
+        if by_message_filters:
+            approximate_time_assembler(["any"], parameters.sync)  # is it there at all?
+        extrinsics = None if tf2_ros is None else Tf2Extrinsics(self.node)
+        rig = RigTracker(parameters, extrinsics, self._throttled.add)
+        self._transforms = extrinsics or TransformSubscriptions(self.node, rig)
+        return Ingest(
+            parameters,
+            rig,
+            assembler=approximate_time_assembler if by_message_filters else None,
+            problem=self._throttled.add,
+            recovered=self._throttled.clear,
         )
 
     def activate(self) -> None:
@@ -124,141 +144,122 @@ class SurroundDepth:
         self._processor.start()
         self._since = time.monotonic()
         self._warned = ""
-        self._take_in()
+        self._discover()
 
     def deactivate(self) -> None:
         """Unsubscribe; the frame set at hand is still published."""
-        for subscriptions in self._subscriptions:
+        for subscriptions in self._subscriptions.values():
             subscriptions.close()
         self._subscriptions.clear()
-        self._inputs, self._absent = {}, {}
-        self._latest = None
-        if self._collector is not None:
-            self._collector.set_cameras([])
+        self._finish_saving(None)
+        if self._ingest is not None:
+            self._ingest.set_cameras([])
         if self._processor is not None:
             self._processor.stop()
 
     def release(self) -> None:
         """Give back everything, from whatever state."""
         self.deactivate()
-        processor, self._processor, self._collector = self._processor, None, None
-        if processor is not None:
-            processor.close()
+        for item in (self._processor, self._ingest, self._transforms):
+            if item is not None:
+                item.close()
+        self._processor = self._ingest = self._transforms = None
         self._node_parameters.unlock()
 
     def close(self) -> None:
         """End the work; the node itself is destroyed by whoever spins it."""
         self.release()
-        self._extrinsics.close()
 
     def _on_parameters(self, parameters: Parameters) -> None:
         """Take live parameters that were changed."""
         parameters = resolved(self.node, parameters)
-        before, self._parameters = self._parameters, parameters
-        if self._collector is not None and parameters.sync != before.sync:
-            self._queue(self._collector.set_sync(parameters.sync))
-        if self._processor is not None:
+        self._parameters = parameters
+        if self._processor is not None and self._ingest is not None:
+            self._processor.put(self._ingest.set_parameters(parameters))
             self._processor.set_parameters(parameters)
 
-    def _now(self) -> Now:
-        steady = time.monotonic_ns()
-        clock = self.node.get_clock()
-        # Simulated time counts where it is in use. The computer's own clock may be set any moment,
-        # which is no reason to close a frame set.
-        simulated = getattr(clock, "ros_time_is_active", False)
-        return Now(clock.now().nanoseconds if simulated else steady, steady)
-
-    def _look(self) -> None:
-        if self.node.state == "active":
-            self._take_in()
-
-    def _take_in(self) -> None:
-        """Subscribe to cameras that are new; named ones, or all there are."""
-        for subscriptions in self._subscriptions:
-            subscriptions.look_for_labels()
-        if self._parameters.cameras and len(self._inputs) == len(self._parameters.cameras):
+    def _discover(self) -> None:
+        """Take up cameras that are new; named ones, or all there are."""
+        processor, ingest = self._processor, self._ingest
+        if self.node.state not in ("active", "activating") or processor is None or ingest is None:
+            return
+        if self._parameters.cameras and len(ingest.cameras) == len(self._parameters.cameras):
             return
         try:
-            found, self._absent = discover(self.node, self._parameters)
+            found, absent = discover(self.node, self._parameters)
         except ConfigurationError as error:
-            self._complaints.add("", str(error))
+            self._throttled.add("", str(error))
             return
-        added = [topics for name, topics in found.items() if name not in self._inputs]
-        processor, collector = self._processor, self._collector
-        if not added or processor is None or collector is None:
-            return
-        inputs = {**self._inputs, **{topics.name: CameraInput(topics) for topics in added}}
-        order = self._parameters.cameras or sorted(inputs)
-        self._inputs = {name: inputs[name] for name in order if name in inputs}
-        processor.set_cameras(list(self._inputs))
-        self._queue(collector.set_cameras(list(self._inputs)))
-        for topics in added:
-            made = CameraSubscriptions(
-                self.node,
-                self._inputs[topics.name],
-                self._parameters.qos,
-                self._on_image,
-                self._on_info,
-                self._on_labels,
-                self._complaints.add,
+        known = {name: feed.topics for name, feed in ingest.cameras.items()}
+        added = {name: topics for name, topics in found.items() if name not in known}
+        order = self._parameters.cameras or sorted({*known, *added})
+        topics = [(added | known)[name] for name in order if name in (added | known)]
+        awake = [name for name, feed in ingest.cameras.items() if feed.asked_for]
+        processor.put(ingest.set_cameras(topics, absent, awake))
+        processor.publishers.set_cameras(list(ingest.cameras))
+        for name, item in added.items():
+            self._subscriptions[name] = CameraSubscriptions(
+                self.node, ingest, name, self._parameters.qos, processor.put, self._throttled.add
             )
-            self._subscriptions.append(made)
-            self._log.info(f"camera {topics.name}: {topics.image}, {topics.info}")
+            self._log.info(f"camera {name}: {item.image}, {item.info}")
+        self._follow_demand()
 
-    def _on_image(self, name: str, stamp: int, message: Any) -> None:
-        if self._collector is not None:
-            self._queue(self._collector.add_image(name, stamp, message, self._now()))
-
-    def _on_info(self, name: str) -> None:
-        if self._collector is not None:
-            self._queue(self._collector.add_calibration(name, self._now()))
-
-    def _on_labels(self, name: str, stamp: int, message: Any) -> None:
-        if self._collector is not None:
-            self._queue(self._collector.add_labels(name, stamp, message))
+    def _follow_demand(self) -> None:
+        """Subscribe to the images that somebody needs, and to no others."""
+        processor, ingest = self._processor, self._ingest
+        if processor is None or ingest is None:
+            return
+        if processor.latest is not None or time.monotonic() > self._save_by:
+            self._finish_saving(processor.latest)
+        names = list(ingest.cameras)
+        if self._to_save is not None:
+            wanted = tuple(names)
+        else:
+            wanted = processor.publishers.demand(names).cameras if self._enabled else ()
+        if not wanted:
+            processor.latest = None  # it would soon be an old one
+        topics = [feed.topics for feed in ingest.cameras.values()]
+        processor.put(ingest.set_cameras(topics, ingest.absent, wanted))
+        for subscriptions in self._subscriptions.values():
+            subscriptions.follow_demand()
 
     def _expire(self) -> None:
-        if self._collector is not None:
-            self._queue(self._collector.expire(self._now()))
-
-    def _queue(self, closed: list[AssembledSet[Arrival]]) -> None:
-        if self._processor is None or not closed:
-            return
-        self._latest = closed[-1]
-        if self._enabled:
-            for item in closed:
-                self._processor.put(Job(item, self._inputs, self._absent, time.monotonic()))
+        if self._processor is not None and self._ingest is not None:
+            self._processor.put(self._ingest.expire(now_of(self.node)))
 
     def _report(self) -> None:
         """Publish diagnostics; without results also the status, and after a while a warning."""
-        processor, state = self._processor, self.node.state
-        active = state == "active" and processor is not None
-        pause = "" if active else f"{state}: nothing is taken in"
-        problem = ""
-        if active and processor is not None:
-            if not self._enabled:
-                pause = "disabled by the service set_enabled"
-            elif not processor.wanted:
-                pause = "idle: nobody listens"
-            else:
-                quiet = min(processor.latencies.silence, time.monotonic() - self._since)
-                problem = "" if quiet < SILENCE_S or processor.busy else self._missing_thing()
+        processor, ingest, state = self._processor, self._ingest, self.node.state
+        if processor is None or ingest is None:
+            self._diagnostics.publish(State(lifecycle=state, pause=f"{state}: nothing is taken in"))
+            return
+        active = state == "active"
+        pause = problem = ""
+        if not active:
+            pause = f"{state}: nothing is taken in"
+        elif not self._enabled:
+            pause = "disabled by the service set_enabled"
+        elif not processor.publishers.wanted:
+            pause = "idle: nobody listens, so no images are subscribed to"
+        else:
+            quiet = min(processor.latencies.silence, time.monotonic() - self._since)
+            problem = "" if quiet < SILENCE_S or processor.busy else self._missing_thing()
         simulated = getattr(self.node.get_clock(), "ros_time_is_active", False)
-        collector = self._collector
+        estimator = processor.pipeline.estimator
         self._diagnostics.publish(
             State(
                 lifecycle=state,
-                inputs=list(self._inputs.values()),
-                absent=self._absent,
-                dropped=collector.dropped if collector else lambda name: Counter(),
-                doubts=collector.doubts if collector else {},
-                latencies=processor.latencies if processor else Latencies(),
+                inputs=list(ingest.cameras.values()),
+                absent=ingest.absent,
+                dropped=ingest.dropped,
+                stamp_faults=ingest.stamp_faults,
+                latencies=processor.latencies,
                 budget=self._parameters.monitor.latency_budget,
-                counts=processor.counters if processor else Counters(),
-                jumps=collector.jumps if collector else 0,
-                provider=processor.provider if processor else "",
-                model=processor.model if processor else "",
-                ground=processor.ground if processor else None,
+                counts=processor.counters,
+                jumps=ingest.jumps,
+                provider=estimator.provider,
+                model=estimator.model,
+                ground=processor.pipeline.ground,
                 pause=pause,
                 problem=problem,
                 live=not simulated,
@@ -268,65 +269,72 @@ class SurroundDepth:
         if problem and kind != self._warned:
             self._log.warning(f"no output for {SILENCE_S:.0f} s: {problem}")
         self._warned = kind
-        if (
-            active
-            and processor is not None
-            and not processor.busy
-            and time.monotonic() - processor.status_at > REPORT_PERIOD_S
-        ):
-            missing = {name: self._absence(camera) for name, camera in self._inputs.items()}
+        idle = not processor.busy and time.monotonic() - processor.status_at > REPORT_PERIOD_S
+        if active and idle:
+            missing = {name: self._absence(name) for name in ingest.cameras}
             if not self._enabled:
                 missing = dict.fromkeys(missing, pause)
             stamp = self.node.get_clock().now().nanoseconds
-            processor.publish_idle(stamp, self._inputs, {**missing, **self._absent})
+            processor.publish_idle(stamp, {**missing, **ingest.absent})
 
-    def _absence(self, camera: CameraInput) -> str:
-        doubt = self._collector.doubts.get(camera.topics.name) if self._collector else None
-        return f"{camera.topics.image}: {doubt}" if doubt else camera.absence()
+    def _absence(self, name: str) -> str:
+        assert self._ingest is not None
+        feed, fault = self._ingest.cameras[name], self._ingest.stamp_faults.get(name)
+        return f"{feed.topics.image}: {fault}" if fault else feed.absence()
 
     def _missing_thing(self) -> str:
         """Name the first thing on the way from topics to results that is not there."""
-        assert self._processor is not None
-        if not self._inputs:
-            if self._absent:
-                name, reason = next(iter(self._absent.items()))
+        assert self._processor is not None and self._ingest is not None
+        ingest = self._ingest
+        if not ingest.cameras:
+            if ingest.absent:
+                name, reason = next(iter(ingest.absent.items()))
                 return f"camera {name}: {reason}. Fix: start it, or correct the parameter"
             return why_no_cameras(self.node, self._parameters)
         clock = self.node.get_clock()
         if getattr(clock, "ros_time_is_active", False) and clock.now().nanoseconds == 0:
             return "use_sim_time is true and /clock is silent. Fix: play the bag with --clock"
-        cameras = list(self._inputs.values())
-        silent = [c for c in cameras if c.received == 0 or c.silence > SILENCE_S or not c.info]
+        feeds = {name: feed for name, feed in ingest.cameras.items() if feed.asked_for}
+        silent = [
+            name
+            for name, feed in feeds.items()
+            if feed.received == 0 or feed.silence > SILENCE_S or not feed.info
+        ]
         if not silent and self._processor.fault:
             return self._processor.fault
-        camera = (silent or [c for c in cameras if c.reason] or cameras)[0]
+        refused = [name for name, feed in feeds.items() if feed.reason]
+        name = next(iter([*silent, *refused, *feeds]))
         others = f" (and {len(silent) - 1} more cameras)" if len(silent) > 1 else ""
-        return f"camera {camera.topics.name}{others}: {self._absence(camera)}"
+        return f"camera {name}{others}: {self._absence(name)}"
 
     def _set_enabled(self, request: Any, response: Any) -> Any:
         self._enabled = bool(request.data)
+        if self._processor is not None:
+            self._processor.enabled = self._enabled
         response.success = True
         response.message = "frame sets are " + ("computed" if self._enabled else "left out")
         self._log.info(f"set_enabled: {response.message}")
         return response
 
     async def _save_frame_set(self, request: Any, response: Any) -> Any:
-        latest = self._latest
-        if latest is None:
+        """Save the latest frame set; where nobody listens, the next one, of all cameras."""
+        processor, ingest = self._processor, self._ingest
+        latest = None if processor is None else processor.latest
+        if latest is None and self.node.state == "active" and self._to_save is None:
+            self._to_save = Future()
+            self._save_by = time.monotonic() + SAVE_TIMEOUT_S
+            latest = await self._to_save
+        if latest is None or ingest is None:
             response.message = "no frame set has come yet. Fix: activate the node, start cameras"
             return response
         folder = self._parameters.monitor.save_folder
-        inputs, base_frame = dict(self._inputs), self._parameters.base_frame
+        cameras = {name: feed.topics for name, feed in ingest.cameras.items()}
         done: Future = Future()
 
         def save() -> None:
             try:
                 path = save_frame_set(
-                    latest,
-                    inputs,
-                    self._extrinsics,
-                    base_frame,
-                    Path(folder) if folder else default_folder(),
+                    latest, cameras, ingest.rig, Path(folder) if folder else default_folder()
                 )
                 done.set_result((True, str(path)))
             except DepthPerceptionError as error:
@@ -338,6 +346,12 @@ class SurroundDepth:
         threading.Thread(target=save, name="save frame set", daemon=True).start()
         response.success, response.message = await done
         return response
+
+    def _finish_saving(self, latest: MessageSet | None) -> None:
+        """Give the frame set to whoever waits to save one."""
+        waiting, self._to_save, self._save_by = self._to_save, None, math.inf
+        if waiting is not None:
+            waiting.set_result(latest)
 
 
 def main(args: Sequence[str] | None = None) -> int:

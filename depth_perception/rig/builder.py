@@ -73,13 +73,3 @@ def build_rig_camera(
         view=view,
         ego_mask=None if mask is None else rasterize(mask, *image_size),
     )
-
-
-def calibration_key(info: Any) -> tuple[Any, ...]:
-    """Return all of a CameraInfo that depth depends on; its stamp changes with every image."""
-    roi = info.roi
-    return (
-        (info.width, info.height, info.distortion_model, info.binning_x, info.binning_y),
-        (roi.x_offset, roi.y_offset, roi.width, roi.height, roi.do_rectify),
-        tuple(tuple(values) for values in (info.d, info.k, info.r, info.p)),
-    )

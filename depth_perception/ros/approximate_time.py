@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Generic
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.frames.assembler import AssembledSet, Now
-from depth_perception.ros.assembly import Arrival
+from depth_perception.frames.assembler import Now, Payload
+from depth_perception.frames.frame_set import FrameSet
+from depth_perception.parameters import SyncParameters
 
 try:
     from builtin_interfaces.msg import Time
@@ -23,13 +24,13 @@ except ImportError:
 _QUEUE = 10
 
 
-class ApproximateTimeAssembler:
+class ApproximateTimeAssembler(Generic[Payload]):
     """Feeds an ``ApproximateTimeSynchronizer`` and takes its sets.
 
     Attributes:
         jumps: Always 0: it does not notice that time jumps.
         dropped_by_camera: Images with a stamp of zero; it says nothing of others.
-        doubts: Always empty.
+        stamp_faults: Always empty.
     """
 
     def __init__(self, cameras: Sequence[str], tolerance: int) -> None:
@@ -50,18 +51,16 @@ class ApproximateTimeAssembler:
             )
         self.jumps = 0
         self.dropped_by_camera: dict[str, Counter[str]] = {name: Counter() for name in cameras}
-        self.doubts: dict[str, str] = {}
+        self.stamp_faults: dict[str, str] = {}
         self._cameras = list(cameras)
         self._filters = {name: SimpleFilter() for name in cameras}
-        self._closed: list[AssembledSet[Arrival]] = []
+        self._closed: list[FrameSet[Payload]] = []
         self._synchronizer = ApproximateTimeSynchronizer(
             list(self._filters.values()), _QUEUE, tolerance * 1e-9
         )
         self._synchronizer.registerCallback(self._take)
 
-    def add(
-        self, camera: str, stamp: int, payload: Arrival, now: Now
-    ) -> list[AssembledSet[Arrival]]:
+    def add(self, camera: str, stamp: int, payload: Payload, now: Now) -> list[FrameSet[Payload]]:
         """Add an image; return the sets that this closes."""
         if stamp <= 0:
             self.dropped_by_camera[camera]["zero_stamp"] += 1
@@ -72,19 +71,26 @@ class ApproximateTimeAssembler:
         closed, self._closed = self._closed, []
         return closed
 
-    def expire(self, now: Now) -> list[AssembledSet[Arrival]]:
+    def expire(self, now: Now) -> list[FrameSet[Payload]]:
         """Return nothing: its sets have no deadline."""
         return []
 
-    def flush(self) -> list[AssembledSet[Arrival]]:
+    def flush(self) -> list[FrameSet[Payload]]:
         """Return nothing: an incomplete set is none."""
         return []
 
-    def restart(self) -> list[AssembledSet[Arrival]]:
+    def restart(self) -> list[FrameSet[Payload]]:
         """Return nothing: it copes with older stamps, or does not, as it always does."""
         return []
 
     def _take(self, *messages: Any) -> None:
-        members = {name: m.item for name, m in zip(self._cameras, messages, strict=True)}
-        stamp = min(item[0] for item in members.values())
-        self._closed.append(AssembledSet(stamp, members, ()))
+        items = {name: m.item for name, m in zip(self._cameras, messages, strict=True)}
+        stamp = min(item[0] for item in items.values())
+        self._closed.append(FrameSet(stamp, {name: item[1] for name, item in items.items()}))
+
+
+def approximate_time_assembler(
+    cameras: Sequence[str], sync: SyncParameters
+) -> ApproximateTimeAssembler[Any]:
+    """Make one as ``sync.tolerance`` says; raises as `ApproximateTimeAssembler` does."""
+    return ApproximateTimeAssembler(cameras, round(sync.tolerance * 1e9))

@@ -3,62 +3,21 @@
 from __future__ import annotations
 
 import math
-import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from depth_perception.frames.assembler import DROP_REASONS
+from depth_perception.frames.ingest import NOT_ASKED_FOR, CameraFeed
 from depth_perception.frames.publication import Counters
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.ros.inputs import CameraInput
+from depth_perception.ros.processing import Latencies
 
 _STALE_S = 5.0
 _OLD_S = 10.0
-
-
-class Latencies:
-    """The latest processing times by stage, for their percentiles."""
-
-    def __init__(self, kept: int = 200) -> None:
-        """Keep that many."""
-        self._kept = kept
-        self._stages: dict[str, deque[float]] = {}
-        self._at: deque[float] = deque(maxlen=kept)
-
-    def add(self, total: float, stages: Mapping[str, float]) -> None:
-        """Note one result: seconds in all and by stage."""
-        for name, seconds in {**stages, "": total}.items():
-            self._stages.setdefault(name, deque(maxlen=self._kept)).append(seconds)
-        self._at.append(time.monotonic())
-
-    def percentile(self, percent: float, stage: str = "") -> float:
-        """Percentile of a stage, or of all together, in seconds; 0 before the first result."""
-        values = list(self._stages.get(stage, ()))
-        return float(np.percentile(values, percent)) if values else 0.0
-
-    @property
-    def stages(self) -> list[str]:
-        """Names of the stages, in the order in which they run."""
-        return [name for name in list(self._stages) if name]
-
-    @property
-    def rate(self) -> float:
-        """Results a second over the last five."""
-        now = time.monotonic()
-        recent = [at for at in list(self._at) if now - at <= _STALE_S]
-        if len(recent) < 2:
-            return len(recent) / _STALE_S
-        return (len(recent) - 1) / max(recent[-1] - recent[0], 1e-6)
-
-    @property
-    def silence(self) -> float:
-        """Seconds since the latest result; infinity before the first."""
-        return time.monotonic() - self._at[-1] if self._at else float("inf")
 
 
 @dataclass(frozen=True)
@@ -67,10 +26,10 @@ class State:
 
     Attributes:
         lifecycle: State of the node, e.g. ``active``.
-        inputs: The cameras that are subscribed to.
+        inputs: The cameras that were found.
         absent: Why cameras that were named are not among them.
         dropped: Images of a camera that were left out of frame sets, by reason.
-        doubts: What is wrong with the stamps of cameras whose images are left out for it.
+        stamp_faults: What is wrong with the stamps of cameras whose images are left out for it.
         latencies: Of the latest results.
         budget: The latency's 95th percentile that is still well, seconds.
         counts: Frame sets since the start.
@@ -84,20 +43,20 @@ class State:
     """
 
     lifecycle: str
-    inputs: Iterable[CameraInput]
-    absent: Mapping[str, str]
-    dropped: Callable[[str], Counter[str]]
-    doubts: Mapping[str, str]
-    latencies: Latencies
-    budget: float
-    counts: Counters
-    jumps: int
-    provider: str
-    model: str
-    ground: GroundPlane | None
-    pause: str
-    problem: str
-    live: bool
+    inputs: Sequence[CameraFeed] = ()
+    absent: Mapping[str, str] = field(default_factory=dict)
+    dropped: Callable[[str], Counter[str]] = lambda camera: Counter()
+    stamp_faults: Mapping[str, str] = field(default_factory=dict)
+    latencies: Latencies = field(default_factory=Latencies)
+    budget: float = 0.0
+    counts: Counters = field(default_factory=Counters)
+    jumps: int = 0
+    provider: str = ""
+    model: str = ""
+    ground: GroundPlane | None = None
+    pause: str = ""
+    problem: str = ""
+    live: bool = True
 
 
 class Diagnostics:
@@ -125,20 +84,25 @@ class Diagnostics:
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
 
-    def _camera(self, camera: CameraInput, state: State) -> DiagnosticStatus:
+    def _camera(self, camera: CameraFeed, state: State) -> DiagnosticStatus:
         name = camera.topics.name
         now = self._node.get_clock().now().nanoseconds
         age = (now - camera.stamp) * 1e-9 if camera.stamp else math.nan
         lost, self._gaps[name] = camera.gaps - self._gaps.get(name, camera.gaps), camera.gaps
         level, text = DiagnosticStatus.OK, f"{camera.rate:.1f} Hz"
-        if camera.received == 0 or camera.silence > _STALE_S:
+        if not camera.asked_for:
+            text = f"not subscribed to images: {NOT_ASKED_FOR}"
+        elif camera.received == 0 or camera.silence > _STALE_S:
             level, text = DiagnosticStatus.STALE, camera.absence()
             if camera.mismatch:
                 level = DiagnosticStatus.ERROR
         elif camera.reason or camera.info is None:
             level, text = DiagnosticStatus.ERROR, camera.absence()
-        elif name in state.doubts:
-            level, text = DiagnosticStatus.ERROR, f"{camera.topics.image}: {state.doubts[name]}"
+        elif name in state.stamp_faults:
+            level, text = (
+                DiagnosticStatus.ERROR,
+                f"{camera.topics.image}: {state.stamp_faults[name]}",
+            )
         elif state.live and not -_OLD_S < age < _OLD_S:
             side = "behind" if age > 0 else "ahead of"
             level = DiagnosticStatus.WARN

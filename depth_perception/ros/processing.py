@@ -1,48 +1,83 @@
-"""What a configured node computes with: decoder, pipeline, publishers, and a thread for them."""
+"""What a configured node computes with: ingest, pipeline, publishers, and a thread for them."""
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from types import MappingProxyType
 
+import numpy as np
 from rclpy.node import Node
 
-from depth_perception.frames.assembler import AssembledSet
+from depth_perception.frames.ingest import CameraFeed, Ingest, MessageSet
 from depth_perception.frames.publication import Counters
 from depth_perception.frames.surround_result import SurroundResult
-from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.parameters import Parameters
 from depth_perception.pipeline import SurroundPipeline
-from depth_perception.ros.assembly import Arrival
-from depth_perception.ros.diagnostics import Latencies
-from depth_perception.ros.frames import FrameSetDecoder
-from depth_perception.ros.inputs import CameraInput, Complaints
 from depth_perception.ros.publishers import ResultPublishers
-from depth_perception.ros.transforms import Extrinsics
+from depth_perception.ros.throttled_log import ThrottledLog
 from depth_perception.ros.warm_up import warm_up
-from depth_perception.ros.worker import Worker
 
 STOP_S, FLUSH_S = 3.0, 1.0
+_RECENT_S = 5.0
 
 
-@dataclass(frozen=True)
-class Job:
-    """A closed frame set, the cameras that it is of, and when (monotonic seconds) it was closed."""
+class Latencies:
+    """The latest processing times by stage, for their percentiles."""
 
-    closed: AssembledSet[Arrival]
-    inputs: Mapping[str, CameraInput]
-    absent: Mapping[str, str]
-    at: float
+    def __init__(self, kept: int = 200) -> None:
+        """Keep that many."""
+        self._kept = kept
+        self._stages: dict[str, deque[float]] = {}
+        self._at: deque[float] = deque(maxlen=kept)
+
+    def add(self, total: float, stages: Mapping[str, float]) -> None:
+        """Note one result: seconds in all and by stage."""
+        for name, seconds in {**stages, "": total}.items():
+            self._stages.setdefault(name, deque(maxlen=self._kept)).append(seconds)
+        self._at.append(time.monotonic())
+
+    def percentile(self, percent: float, stage: str = "") -> float:
+        """Percentile of a stage, or of all together, in seconds; 0 before the first result."""
+        values = list(self._stages.get(stage, ()))
+        return float(np.percentile(values, percent)) if values else 0.0
+
+    @property
+    def stages(self) -> list[str]:
+        """Names of the stages, in the order in which they run."""
+        return [name for name in list(self._stages) if name]
+
+    @property
+    def rate(self) -> float:
+        """Results a second over the last five."""
+        now = time.monotonic()
+        recent = [at for at in list(self._at) if now - at <= _RECENT_S]
+        if len(recent) < 2:
+            return len(recent) / _RECENT_S
+        return (len(recent) - 1) / max(recent[-1] - recent[0], 1e-6)
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the latest result; infinity before the first."""
+        return time.monotonic() - self._at[-1] if self._at else float("inf")
 
 
 class Processor:
     """Turns closed frame sets into published results, one at a time, in a thread of its own.
 
+    `put` never waits, so that no message is lost while a set is computed; sets that wait too long
+    make room for newer ones.
+
     Attributes:
+        pipeline: What computes.
+        publishers: Where results go.
         latencies: Of the latest results.
-        answered: Monotonic seconds of the latest result.
+        counters: Frame sets since the node was configured.
+        enabled: False while frame sets are left out, by the service.
+        latest: The latest closed frame set, as messages; None before the first.
         status_at: Monotonic seconds of the latest status.
         fault: Why the latest frame set as a whole was lost; empty when it was not.
     """
@@ -51,209 +86,185 @@ class Processor:
         self,
         node: Node,
         parameters: Parameters,
-        extrinsics: Extrinsics,
+        ingest: Ingest,
+        log: ThrottledLog,
         warn: Callable[[str], None],
-        complaints: Complaints,
     ) -> None:
         """Load everything, warm up, and advertise.
+
+        Args:
+            node: Whose topics they are.
+            parameters: All parameters.
+            ingest: Decodes the frame sets; it belongs to the caller.
+            log: Gets problems of single frame sets.
+            warn: Gets warnings while loading.
 
         Raises:
             DepthPerceptionError: A file that the parameters name is absent or impossible.
         """
         self.latencies = Latencies()
+        self.counters = Counters()
+        self.enabled = True
+        self.latest: MessageSet | None = None
         self.status_at = time.monotonic()
         self.fault = ""
-        self._node = node
         self._parameters = parameters
-        self._complaints = complaints
-        self._processed = self._incomplete = self._dropped = 0
+        self._ingest = ingest
+        self._log = log
         self._asked: Parameters | None = None
-        self._worker: Worker[Job] | None = None
-        self._pipeline = SurroundPipeline(parameters, warn)
-        try:
-            self._decoder = FrameSetDecoder(parameters, extrinsics)
-        except BaseException:
-            self._pipeline.close()
-            raise
+        self._queue: deque[tuple[float, MessageSet]] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._abandoned: set[threading.Thread] = set()
+        self._computing = False
+        self.pipeline = SurroundPipeline(parameters, warn)
         try:
             if not _builds_engines(parameters):
-                warm_up(self._pipeline)
-            self._publishers = ResultPublishers(node, parameters, self._mismatch)
+                warm_up(self.pipeline)
+            self.publishers = ResultPublishers(node, parameters, log.add)
         except BaseException:
-            self._decoder.close()
-            self._pipeline.close()
+            self.pipeline.close()
             raise
-
-    @property
-    def ground(self) -> GroundPlane:
-        """The plane in use."""
-        return self._pipeline.ground
-
-    @property
-    def provider(self) -> str:
-        """What the estimator runs on."""
-        return self._pipeline.provider
-
-    @property
-    def model(self) -> str:
-        """What network makes the depth; empty without one."""
-        return self._pipeline.model
-
-    @property
-    def wanted(self) -> bool:
-        """True when somebody listens to anything."""
-        return self._publishers.wanted
 
     @property
     def busy(self) -> bool:
         """True while a frame set is computed or waits for that."""
-        return self._worker is not None and self._worker.busy
-
-    @property
-    def counters(self) -> Counters:
-        """Frame sets since the node was configured."""
-        worker = self._worker
-        dropped = self._dropped + (worker.dropped if worker else 0)
-        return Counters(self._processed, dropped, self._incomplete)
+        with self._changed:
+            return self._computing or bool(self._queue)
 
     def start(self) -> None:
         """Begin to compute."""
-        self._worker = Worker(self._compute, self._failed, self._parameters.sync.queue_size)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(self._stopping,), name="depth worker", daemon=True
+        )
+        self._thread.start()
 
     def stop(self) -> None:
-        """End after the frame sets at hand."""
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.stop(STOP_S)
-            self._dropped += worker.dropped
+        """End after the frame sets at hand; what takes longer than `STOP_S` goes unheard."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        with self._changed:
+            self._stopping.set()
+            self._changed.notify_all()
+        thread.join(STOP_S)
+        if thread.is_alive():
+            self._abandoned.add(thread)
+            self._queue.clear()
+        self.latest = None
 
     def close(self) -> None:
         """Give everything back; results that are under way get out first."""
         self.stop()
-        self._publishers.flush(FLUSH_S)
-        self._publishers.close()
-        self._decoder.close()
-        self._pipeline.close()
-
-    def set_cameras(self, names: Sequence[str]) -> None:
-        """Advertise the topics of cameras that are new."""
-        self._publishers.set_cameras(list(names))
+        self.publishers.flush(FLUSH_S)
+        self.publishers.close()
+        self.pipeline.close()
 
     def set_parameters(self, parameters: Parameters) -> None:
         """Take other live parameters from the next frame set on."""
         self._asked = parameters
 
-    def put(self, job: Job) -> None:
-        """Queue a frame set; an older one that still waits is dropped and counted."""
-        if self._worker is not None:
-            self._worker.put(job)
+    def put(self, closed: Sequence[MessageSet]) -> None:
+        """Queue frame sets; older ones that still wait are dropped and counted."""
+        if not closed or self._thread is None:
+            return
+        self.latest = closed[-1]
+        if not self.enabled:
+            return
+        now = time.monotonic()
+        with self._changed:
+            for item in closed:
+                while len(self._queue) >= self._parameters.sync.queue_size:
+                    self._queue.popleft()
+                    self.counters.dropped += 1
+                self._queue.append((now, item))
+            self._changed.notify()
 
-    def publish_idle(
-        self, stamp: int, inputs: Mapping[str, CameraInput], missing: Mapping[str, str]
-    ) -> None:
+    def publish_idle(self, stamp: int, missing: Mapping[str, str]) -> None:
         """Publish a status without results.
 
         Args:
             stamp: Of the status, nanoseconds.
-            inputs: All cameras.
-            missing: Why each has no part in a result.
+            missing: Why each camera has no part in a result.
         """
-        self._publish_status(self._nothing(stamp, missing), inputs, 0.0)
+        self._publish_status(self._empty_result(stamp, missing), self._ingest.cameras, 0.0)
 
-    def _compute(self, job: Job) -> None:
+    def _run(self, stopping: threading.Event) -> None:
+        thread = threading.current_thread()
+        while True:
+            with self._changed:
+                self._computing = False
+                while not self._queue or self._stopping is not stopping:
+                    if stopping.is_set():
+                        return
+                    self._changed.wait()
+                since, closed = self._queue.popleft()
+                self._computing = True
+            try:
+                self._compute(closed, since)
+            except Exception as error:  # whatever one frame set does, the next one gets its turn
+                if thread not in self._abandoned:  # else nobody is left to publish for
+                    where = "".join(traceback.format_tb(error.__traceback__)[-1:]).strip()
+                    self.fault = f"frame set lost: {type(error).__name__}: {error} ({where})"
+                    self._log.add("", self.fault)
+
+    def _compute(self, closed: MessageSet, since: float) -> None:
         if self._asked is not None:
             self._parameters, self._asked = self._asked, None
-            self._pipeline.set_parameters(self._parameters)
-            self._publishers.set_parameters(self._parameters)
-        if not self._publishers.wanted:
+            self.pipeline.set_parameters(self._parameters)
+            self.publishers.set_parameters(self._parameters)
+        cameras = self._ingest.cameras
+        demand = self.publishers.demand(list(cameras))
+        if not demand.cameras:
             return
         begin = time.monotonic()
-        frame_set, rig, faults = self._decoder.decode(job.closed, job.inputs)
-        decoded = time.monotonic()
-        for name, camera in job.inputs.items():
-            if name in faults:
-                camera.refuse(faults[name])
-                self._complaints.add(name, faults[name])
-            elif name in frame_set.frames and camera.reason:
-                camera.reason = ""
-                self._complaints.clear(name)
-        wanted = self._publishers.wanted_cameras(list(frame_set.frames))
-        asleep = {
-            name: "nobody listens to its topics" for name in frame_set.frames if name not in wanted
-        }
-        frame_set = replace(
-            frame_set,
-            frames={name: frame_set.frames[name] for name in wanted},
-            missing={**frame_set.missing, **asleep},
-        )
-        if not frame_set.frames:
-            self._without_result(job, {**frame_set.missing, **job.absent}, asleep)
-            return
-        result = self._pipeline.process(
+        frame_set, rig = self._ingest.decode(closed, demand.cameras)
+        frame_set.latencies.update(wait=begin - since, decode=time.monotonic() - begin)
+        result = self.pipeline.process(
             frame_set,
             rig,
-            clouds=self._publishers.wants_clouds,
-            occupancy=self._publishers.wants_occupancy,
-            embodied=self._publishers.wants_embodied(list(frame_set.frames)),
+            clouds=demand.clouds,
+            occupancy=demand.occupancy,
+            embodied=demand.embodied,
         )
-        missing = {**result.missing, **job.absent}
-        if not result.cameras:
-            self._without_result(job, missing, asleep)
-            return
-        for name in result.missing.keys() & frame_set.frames.keys():
-            self._complaints.add("", result.missing[name])
-        self._processed += 1
-        self._incomplete += bool(missing.keys() - asleep.keys())
-        computed = time.monotonic()
-        result = replace(
-            result,
-            missing=missing,
-            latencies={"wait": begin - job.at, "decode": decoded - begin, **result.latencies},
-        )
-        self._publishers.publish(result, self.counters, 0.0)
-        end = time.monotonic()
-        result = replace(result, latencies={**result.latencies, "publish": end - computed})
-        self.latencies.add(end - job.at, result.latencies)
-        self.fault = ""
-        self._publish_status(result, job.inputs, end - job.at)
+        wanted = [name for name in result.missing if name not in cameras or name in demand.cameras]
+        latency = 0.0
+        if result.cameras:
+            for name in result.missing.keys() & frame_set.frames.keys():
+                self._log.add("", result.missing[name])
+            self.counters.processed += 1
+            self.counters.incomplete += bool(wanted)
+            computed = time.monotonic()
+            self.publishers.publish(result)
+            end = time.monotonic()
+            result.latencies["publish"] = end - computed
+            latency = end - since
+            self.latencies.add(latency, result.latencies)
+            self.fault = ""
+        else:
+            self.fault = next((result.missing[name] for name in wanted), "")
+        self._publish_status(result, cameras, latency)
 
-    def _without_result(
-        self, job: Job, missing: Mapping[str, str], asleep: Mapping[str, str]
-    ) -> None:
-        self.fault = next((reason for name, reason in missing.items() if name not in asleep), "")
-        self._publish_status(self._nothing(job.closed.stamp, missing), job.inputs, 0.0)
-
-    def _failed(self, error: Exception) -> None:
-        where = "".join(traceback.format_tb(error.__traceback__)[-1:]).strip()
-        self.fault = f"frame set lost: {type(error).__name__}: {error} ({where})"
-        self._complaints.add("", self.fault)
-
-    def _nothing(self, stamp: int, missing: Mapping[str, str]) -> SurroundResult:
-        """A result without any camera, for the status."""
+    def _empty_result(self, stamp: int, missing: Mapping[str, str]) -> SurroundResult:
+        """Make a result without any camera, for the status."""
         return SurroundResult(
-            stamp,
-            {},
-            missing,
-            self._parameters.base_frame,
-            self._pipeline.ground,
-            None,
-            None,
-            None,
-            self._parameters.estimator,
-            self._pipeline.provider,
-            model=self._pipeline.model,
+            stamp=stamp,
+            cameras=MappingProxyType({}),
+            missing=missing,
+            base_frame=self._parameters.base_frame,
+            ground=self.pipeline.ground,
+            estimator=self._parameters.estimator,
+            provider=self.pipeline.estimator.provider,
+            model=self.pipeline.estimator.model,
         )
 
     def _publish_status(
-        self, result: SurroundResult, inputs: Mapping[str, CameraInput], latency: float
+        self, result: SurroundResult, cameras: Mapping[str, CameraFeed], latency: float
     ) -> None:
         self.status_at = time.monotonic()
-        latest = {name: camera.stamp for name, camera in inputs.items() if camera.stamp > 0}
-        order = self._parameters.cameras or list(inputs)
-        self._publishers.publish_status(result, self.counters, order, latest, latency)
-
-    def _mismatch(self, topic: str, reason: str) -> None:
-        self._complaints.add("", reason)
+        self.publishers.publish_status(result, self.counters, cameras, latency)
 
 
 def _builds_engines(parameters: Parameters) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,10 +11,13 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 
+from depth_perception.frames.ingest import CameraFeed
 from depth_perception.frames.publication import (
     Counters,
+    Demand,
     camera_topics,
-    outputs,
+    demand_of,
+    messages_of,
     status_message,
     vehicle_topics,
 )
@@ -29,19 +32,19 @@ class ResultPublishers:
     """All outputs of ``surround_depth``; topics are relative, so namespaces and remaps hold."""
 
     def __init__(
-        self, node: Node, parameters: Parameters, complain: Callable[[str, str], None]
+        self, node: Node, parameters: Parameters, problem: Callable[[str, str], None]
     ) -> None:
         """Advertise what does not depend on the cameras; `set_cameras` advertises the rest.
 
         Args:
             node: The node.
             parameters: ``rectify``, ``output`` and ``qos`` hold.
-            complain: Called with (topic, reason) when a subscriber asks for more than is offered.
+            problem: Called with ("", reason) when a subscriber asks for more than is offered.
         """
         self._node = node
         self._types = RclpyTypes()
         self._parameters = parameters
-        self._complain = complain
+        self._problem = problem
         self._profile = result_output(parameters.qos)
         self._publishers: dict[str, Publisher] = {}
         self._vehicle = vehicle_topics()
@@ -61,7 +64,7 @@ class ResultPublishers:
 
     def _mismatch(self, topic: str, event: Any) -> None:
         name = self._node.resolve_topic_name(topic)
-        self._complain(name, mismatch(event.last_policy_kind, name, we_publish=True))
+        self._problem("", mismatch(event.last_policy_kind, name, we_publish=True))
 
     def close(self) -> None:
         """Withdraw every topic."""
@@ -82,45 +85,19 @@ class ResultPublishers:
         publisher = self._publishers.get(topic)
         return publisher is not None and publisher.get_subscription_count() > 0
 
-    @property
-    def wants_clouds(self) -> bool:
-        """True when somebody listens to a cloud."""
-        return self._heard(self._vehicle["points"][0]) or self._heard(self._vehicle["obstacles"][0])
-
-    @property
-    def wants_occupancy(self) -> bool:
-        """True when somebody listens to the map."""
-        return self._heard(self._vehicle["occupancy"][0])
-
-    def wants_embodied(self, names: list[str]) -> bool:
-        """True when somebody listens to embodied depth of one of these cameras."""
-        rectify = self._parameters.rectify
-        return any(self._heard(camera_topics(name, rectify)["embodied"][0]) for name in names)
-
-    def wanted_cameras(self, names: list[str]) -> list[str]:
-        """Return the cameras that somebody listens to, by their own topics or those of all."""
-        if self.wants_clouds or self.wants_occupancy or self._heard(self._vehicle["status"][0]):
-            return names
-        return [
-            name
-            for name in names
-            if any(
-                self._heard(topic)
-                for topic, _ in camera_topics(name, self._parameters.rectify).values()
-            )
-        ]
+    def demand(self, cameras: Sequence[str]) -> Demand:
+        """Say what is needed for the topics that somebody listens to."""
+        return demand_of(self._heard, cameras, self._parameters.rectify)
 
     @property
     def wanted(self) -> bool:
         """True when somebody listens to anything."""
         return any(self._heard(topic) for topic in list(self._publishers))
 
-    def publish(self, result: SurroundResult, counters: Counters, latency: float) -> None:
+    def publish(self, result: SurroundResult) -> None:
         """Publish everything but the status of one result that somebody listens to."""
-        status_topic = self._vehicle["status"][0]
-        for output in outputs(result, self._parameters, counters, now=0, latency=latency):
-            if output.topic != status_topic and self._heard(output.topic):
-                self._publishers[output.topic].publish(output.build(self._types))
+        for topic, message in messages_of(result, self._parameters, self._types, self._heard):
+            self._publishers[topic].publish(message)
 
     def flush(self, limit: float) -> None:
         """Wait until subscribers have what was published, for at most ``limit`` seconds."""
@@ -133,8 +110,7 @@ class ResultPublishers:
         self,
         result: SurroundResult,
         counters: Counters,
-        order: list[str],
-        latest: Mapping[str, int],
+        cameras: Mapping[str, CameraFeed],
         latency: float,
     ) -> None:
         """Publish the status of a result, which may have no camera at all.
@@ -142,15 +118,19 @@ class ResultPublishers:
         Args:
             result: What was computed, and why cameras are missing.
             counters: Frame sets since the start.
-            order: Names of all cameras.
-            latest: Stamp (ns) of the latest image of each camera that ever sent one.
+            cameras: What has arrived from each camera.
             latency: Seconds from the set's arrival to now.
         """
         topic = self._vehicle["status"][0]
         if not self._heard(topic):
             return
-        now = self._node.get_clock().now().nanoseconds
         message = status_message(
-            self._types, result, counters, now=now, latency=latency, order=order, latest=latest
+            self._types,
+            result,
+            counters,
+            now=self._node.get_clock().now().nanoseconds,
+            latency=latency,
+            order=self._parameters.cameras or list(cameras),
+            latest={name: feed.stamp for name, feed in cameras.items() if feed.stamp > 0},
         )
         self._publishers[topic].publish(message)

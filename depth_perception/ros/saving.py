@@ -12,13 +12,11 @@ from rclpy.serialization import serialize_message
 
 from depth_perception.datasets.bag_writer import BagWriter
 from depth_perception.errors import BagError, TransformError
-from depth_perception.frames.assembler import AssembledSet
+from depth_perception.frames.ingest import MessageSet
 from depth_perception.messages.images import is_compressed
 from depth_perception.messages.transforms import transform_message
-from depth_perception.rig.camera_topics import CAMERA_INFO_TYPE, IMAGE_TYPES
-from depth_perception.ros.assembly import Arrival
-from depth_perception.ros.inputs import CameraInput
-from depth_perception.ros.transforms import Extrinsics
+from depth_perception.rig.camera_topics import CAMERA_INFO_TYPE, IMAGE_TYPES, CameraTopics
+from depth_perception.rig.tracker import RigTracker
 
 _ROOM = 64 * 2**20
 
@@ -29,19 +27,14 @@ def default_folder() -> Path:
 
 
 def save_frame_set(
-    closed: AssembledSet[Arrival],
-    inputs: Mapping[str, CameraInput],
-    extrinsics: Extrinsics,
-    base_frame: str,
-    folder: Path,
+    closed: MessageSet, cameras: Mapping[str, CameraTopics], rig: RigTracker, folder: Path
 ) -> Path:
     """Write images, calibration, labels and mountings as they came; replay reads the bag.
 
     Args:
         closed: The frame set.
-        inputs: All cameras.
-        extrinsics: Where they are mounted; what is not known is left out.
-        base_frame: The vehicle frame.
+        cameras: Topics of its cameras.
+        rig: Knows where they are mounted; what is not known is left out.
         folder: Where the new bag goes, named after the time of saving.
 
     Returns:
@@ -53,12 +46,12 @@ def save_frame_set(
     path = folder.expanduser() / datetime.now().strftime("frame_set_%Y%m%d_%H%M%S_%f")
     try:
         folder.expanduser().mkdir(parents=True, exist_ok=True)
-        size = sum(len(arrival.image.data) for _, arrival in closed.members.values())
+        size = sum(len(item.image.data) for item in closed.frames.values())
         free = shutil.disk_usage(folder.expanduser()).free
         if free < size + _ROOM:
             raise _no_room(path, f"{free / 2**20:.0f} MiB free, {size / 2**20:.0f} MiB to write")
         with BagWriter(path) as writer:
-            _write(writer, closed, inputs, extrinsics, base_frame)
+            _write(writer, closed, cameras, rig)
     except OSError as error:
         shutil.rmtree(path, ignore_errors=True)
         raise _no_room(path, error.strerror or str(error)) from None
@@ -74,35 +67,28 @@ def _no_room(path: Path, reason: str) -> BagError:
 
 
 def _write(
-    writer: BagWriter,
-    closed: AssembledSet[Arrival],
-    inputs: Mapping[str, CameraInput],
-    extrinsics: Extrinsics,
-    base_frame: str,
+    writer: BagWriter, closed: MessageSet, cameras: Mapping[str, CameraTopics], rig: RigTracker
 ) -> None:
     types = writer.types
     transforms = []
-    for _, arrival in closed.members.values():
-        frame = arrival.image.header.frame_id.lstrip("/")
+    for item in closed.frames.values():
+        frame = item.image.header.frame_id.lstrip("/")
         try:
-            T = extrinsics.lookup(base_frame, frame)
+            T = rig.mounting(frame)
         except TransformError:
             continue  # that it is missing may be what the report is about
-        transforms.append(transform_message(types, closed.stamp, base_frame, frame, T))
+        transforms.append(transform_message(types, closed.stamp, rig.base_frame, frame, T))
     if transforms:
         message = types.new("tf2_msgs/msg/TFMessage", transforms=transforms)
         writer.write("/tf_static", message, closed.stamp, latched=True)
-    for name, (stamp, arrival) in closed.members.items():
-        camera = inputs[name]
-        topics = camera.topics
-        if camera.info is not None:
-            data = bytes(serialize_message(camera.info))
-            writer.write_serialized(topics.info, CAMERA_INFO_TYPE, data, stamp)
-        data = bytes(serialize_message(arrival.image))
-        writer.write_serialized(topics.image, _image_type(arrival.image), data, stamp)
-        if arrival.labels is not None:
-            data = bytes(serialize_message(arrival.labels))
-            writer.write_serialized(topics.labels, _image_type(arrival.labels), data, stamp)
+    for name, item in closed.frames.items():
+        topics = cameras[name]
+        found = [(topics.info, CAMERA_INFO_TYPE, item.info)]
+        found.append((topics.image, _image_type(item.image), item.image))
+        if item.labels is not None:
+            found.append((topics.labels, _image_type(item.labels), item.labels))
+        for topic, kind, message in found:
+            writer.write_serialized(topic, kind, bytes(serialize_message(message)), item.stamp)
 
 
 def _image_type(message: object) -> str:

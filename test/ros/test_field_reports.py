@@ -33,13 +33,13 @@ def test_1_and_4_a_slow_estimator_drops_old_sets_and_stays_up_to_date(
     depth, status = listener.listen(*FRONT_DEPTH, RELIABLE), listener.listen(*STATUS, RELIABLE)
     node = start()
     sent_until(vehicle, lambda: depth)
-    process = node._processor._pipeline.process
+    process = node._processor.pipeline.process
 
     def slow(*args: Any, **options: Any) -> Any:
         time.sleep(0.3)
         return process(*args, **options)
 
-    node._processor._pipeline.process = slow
+    node._processor.pipeline.process = slow
     depth.clear()
     sent = []
     for _ in range(40):

@@ -54,7 +54,7 @@ def test_depth_of_the_road_and_what_made_it(
 
     wait_for(lambda: said().get("model") == "other fp32 (plane.onnx)", what="diagnostics")
     assert said()["provider"] == "CPUExecutionProvider"
-    estimator = node._processor._pipeline.estimator
+    estimator = node._processor.pipeline.estimator
     sessions = [batch.session for batch in estimator._batches.values()]
     assert sessions
     # Where its callbacks run: they must not meet a node that is half taken down.

@@ -283,8 +283,8 @@ def test_only_cameras_that_somebody_listens_to_are_computed(
     depth = listener.listen(*FRONT_DEPTH)
     node = start()
     computed: list[set[str]] = []
-    process = node._processor._pipeline.process
-    node._processor._pipeline.process = lambda frames, rig, **k: (
+    process = node._processor.pipeline.process
+    node._processor.pipeline.process = lambda frames, rig, **k: (
         computed.append(set(frames.frames)) or process(frames, rig, **k)
     )
     sent_until(vehicle, lambda: depth)

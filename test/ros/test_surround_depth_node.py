@@ -17,6 +17,7 @@ from depth_perception.frames.publication import camera_topics, vehicle_topics  #
 from depth_perception.messages.headers import stamp_of  # noqa: E402
 from depth_perception.messages.images import decode_depth  # noqa: E402
 from depth_perception.nodes import surround_depth  # noqa: E402
+from depth_perception.ros.messages import message_class  # noqa: E402
 
 STATUS = ("/surround_depth/status", "depth_perception/msg/SurroundDepthStatus")
 FRONT_DEPTH = ("/surround_depth/front/depth/image_rect", "sensor_msgs/msg/Image")
@@ -68,22 +69,63 @@ def test_messages_are_made_only_for_topics_that_somebody_listens_to(
     node = start()
     made: list[str] = []
     asked: list[dict[str, bool]] = []
-    new, process = node._processor._publishers._types.new, node._processor._pipeline.process
-    node._processor._publishers._types.new = lambda kind, **f: made.append(kind) or new(kind, **f)
-    node._processor._pipeline.process = lambda *a, **k: asked.append(k) or process(*a, **k)
-    wait_for(lambda: vehicle.heard)
-    made.clear()
-    asked.clear()
-    for _ in range(3):
-        vehicle.send()
-    wait_for(lambda: all(c.received >= 3 for c in node._inputs.values()))
-    wait_for(lambda: not node._processor.busy)
-    assert made == [] and asked == []
-
+    publishers, pipeline = node._processor.publishers, node._processor.pipeline
+    new, process = publishers._types.new, pipeline.process
+    publishers._types.new = lambda kind, **f: made.append(kind) or new(kind, **f)
+    pipeline.process = lambda *a, **k: asked.append(k) or process(*a, **k)
     depth = listener.listen(*FRONT_DEPTH)
     sent_until(vehicle, lambda: depth)
     assert {kind for kind in made if kind.startswith("sensor_msgs")} == {"sensor_msgs/msg/Image"}
     assert asked[-1] == {"clouds": False, "occupancy": False, "embodied": False}
+
+
+def test_images_are_subscribed_to_only_while_somebody_needs_them(
+    start: Any, vehicle: Vehicle, listener: Listener
+) -> None:
+    node = start()
+    reports = listener.listen("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray")
+    wait_for(lambda: vehicle.found, what="the calibrations to be subscribed to")
+
+    def said(part: str) -> bool:
+        texts = [f"{item.name}: {item.message}" for r in reports[-1:] for item in r.status]
+        return any(part in text for text in texts)
+
+    wait_for(lambda: said("input rear: not subscribed to images: nobody listens"))
+    wait_for(lambda: said("output: idle: nobody listens"))
+    for _ in range(3):
+        vehicle.send()
+    assert vehicle.watched == [], "six raw cameras that nobody looks at cost nothing"
+    assert all(feed.received == 0 for feed in node._ingest.cameras.values())
+
+    of_front = listener.node.create_subscription(
+        message_class(FRONT_DEPTH[1]), FRONT_DEPTH[0], lambda message: None, 10
+    )
+    wait_for(lambda: vehicle.watched == ["front"], what="the front camera alone")
+    wait_for(lambda: said("input rear: not subscribed to images"))
+    of_all = listener.node.create_subscription(
+        message_class("sensor_msgs/msg/PointCloud2"), "/surround_depth/points", lambda m: None, 10
+    )
+    wait_for(lambda: vehicle.watched == ["front", "rear"], what="a cloud of all cameras")
+    listener.node.destroy_subscription(of_all)
+    wait_for(lambda: vehicle.watched == ["front"], what="the rear camera to be let go")
+    listener.node.destroy_subscription(of_front)
+    wait_for(lambda: vehicle.watched == [], what="both cameras to be let go")
+
+
+@pytest.mark.parametrize("short", [*vehicle_topics(), *camera_topics("front")])
+def test_each_output_comes_when_it_alone_is_listened_to(
+    start: Any, vehicle: Vehicle, listener: Listener, short: str
+) -> None:
+    topic, kind = {**vehicle_topics(), **camera_topics("front")}[short]
+    found = listener.listen(f"/{topic}", kind)
+    start()
+
+    def computed() -> bool:
+        return any(getattr(message, "stage_names", True) for message in found)
+
+    sent_until(vehicle, computed)
+    of_vehicle = short in vehicle_topics()
+    wait_for(lambda: vehicle.watched == (list(CAMERAS) if of_vehicle else ["front"]))
 
 
 def test_missing_camera_is_named_with_its_reason_and_the_other_still_works(
@@ -245,7 +287,7 @@ def test_namespace_and_raw_grid_and_millimetres(
     try:
         node = start(namespace="/car", rectify=False, output__depth_encoding="16UC1")
         sent_until(vehicle, lambda: depth)
-        assert list(node._inputs) == ["front", "rear"]
+        assert list(node._ingest.cameras) == ["front", "rear"]
         assert depth[0].encoding == "16UC1"
         millimetres = np.frombuffer(depth[0].data, np.uint16).reshape(200, 320)
         assert millimetres[150, 159] == round(road_depth(150) * 1000)

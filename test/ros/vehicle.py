@@ -66,10 +66,19 @@ class Vehicle:
         self._tf.publish(self.types.new("tf2_msgs/msg/TFMessage", transforms=mountings))
 
     @property
+    def found(self) -> bool:
+        """True when somebody listens to every calibration."""
+        return all(publisher.get_subscription_count() for publisher in self._infos.values())
+
+    @property
+    def watched(self) -> list[str]:
+        """Cameras whose images somebody listens to."""
+        return [n for n, publisher in self._images.items() if publisher.get_subscription_count()]
+
+    @property
     def heard(self) -> bool:
-        """True when somebody listens to every image and calibration."""
-        publishers = [*self._images.values(), *self._infos.values()]
-        return all(publisher.get_subscription_count() for publisher in publishers)
+        """True when somebody listens to every calibration, and to images of a camera."""
+        return self.found and bool(self.watched)
 
     def send(self, *names: str, stamp: int | None = None, **spoilt: dict[str, Any]) -> int:
         """Publish one image and calibration of the cameras named; returns their stamp, ns.

@@ -26,7 +26,7 @@ import os
 import threading
 import weakref
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,19 +56,15 @@ from depth_perception.datasets.sources.recorded import (
     RecordedSource,
 )
 from depth_perception.errors import ConfigurationError, DepthPerceptionError
-from depth_perception.frames.assembler import FrameSetAssembler, Now
+from depth_perception.frames.assembler import Now
+from depth_perception.frames.ingest import MessageSet
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import RigCamera
 from depth_perception.geometry.transforms import Matrix, inverse
 from depth_perception.messages.compressed import declared_size
 from depth_perception.parameters import Parameters, load
 from depth_perception.resources import config_file
-from depth_perception.rig.builder import (
-    build_rig_camera,
-    calibration_key,
-    ego_masks_of,
-    nominal_ground,
-)
+from depth_perception.rig.builder import nominal_ground
 
 
 def open_source(text: str) -> BagSource:
@@ -190,78 +186,51 @@ class BagSource(RecordedSource):
 
     def _index(self, reader: BagReader) -> None:
         """Read through the bag: which image is where, and which belong together."""
-        rig, masks = reader.rig, ego_masks_of(self.parameters)
-        built: dict[tuple[Any, ...], int] = {}
-        infos: dict[str, Any] = {}
-        waiting: dict[str, list[tuple[Any, Message]]] = {name: [] for name in rig.names}
-        by_image = {reader.cameras[name].image: name for name in rig.names}
-        by_info = {reader.cameras[name].info: name for name in rig.names}
-        exact = exact_topics(reader.topics, rig.names)
+        names = reader.rig.names
+        ingest = reader.ingest(names)
+        by_image = {reader.cameras[name].image: name for name in names}
+        by_info = {reader.cameras[name].info: name for name in names}
+        exact = exact_topics(reader.topics, names)
         lidar = reader.lidar_topics[:1]
-        assembler: FrameSetAssembler[_Image] = FrameSetAssembler(
-            rig.names,
-            round(self.parameters.sync.tolerance * 1e9),
-            anchor=self.parameters.sync.anchor_of(rig.names),
-            wait_for_all=True,
-            max_open=8,
-        )
+        times: dict[tuple[str, int], int] = {}
 
-        def camera_of(name: str, head: Any) -> int:
-            size, frame = head
-            key = (name, size, frame, calibration_key(infos[name]))
-            if key not in built:
-                T = reader.tree.lookup(self.parameters.base_frame, frame)
-                topics = reader.cameras[name]
-                built[key] = len(self._rig)
-                self._rig.append(
-                    build_rig_camera(
-                        name,
-                        infos[name],
-                        size,
-                        topics.rectified,
-                        T,
-                        frame,
-                        self.parameters,
-                        masks,
-                        topics.info,
-                    )
-                )
-            return built[key]
-
-        def add(name: str, head: Any, message: Message) -> None:
-            image = _Image(message, camera_of(name, head))
-            now = Now(message.time, message.time)
-            for closed in assembler.add(name, message.stamp, image, now):
-                self._close(closed.members)
+        def keep(closed: Sequence[MessageSet]) -> None:
+            for frame_set in closed:
+                members = {}
+                for name, item in frame_set.frames.items():
+                    topics = reader.cameras[name]
+                    size, frame = _head(item.image) or ((0, 0), "")
+                    camera = self._camera_index(ingest.rig.camera(topics, item.info, size, frame))
+                    time = times.pop((name, item.stamp))
+                    members[name] = _Image(Message(topics.image, time, item.stamp), camera)
+                self._sets.append(members)
 
         for topic, time, message in reader.messages([*by_image, *by_info, *exact, *lidar]):
             here = Message(topic, time, messages.stamp_of(message.header.stamp))
             if topic in by_info:
-                name = by_info[topic]
-                infos[name] = message
-                # What was recorded before the first calibration has it, too.
-                for head, early in waiting.pop(name, []):
-                    add(name, head, early)
+                keep(ingest.add_calibration(by_info[topic], message))
             elif topic in by_image:
-                name, head = by_image[topic], _head(message)
-                if head is None or here.stamp <= 0:
-                    continue  # what does not decode is left out of frame sets, as in replay
-                if name in waiting:
-                    waiting[name].append((head, here))
-                else:
-                    add(name, head, here)
+                # What promises no pixels is left out of frame sets, as in replay.
+                if _head(message) is not None and here.stamp > 0:
+                    times[by_image[topic], here.stamp] = time
+                    keep(ingest.add_image(by_image[topic], message, Now(time, time)))
             elif topic in lidar:
                 if message.width * message.height > 0:
                     self._scans.append(here)
             else:
                 self._exact.setdefault(topic, {})[here.stamp] = here
-        for closed in assembler.flush():
-            self._close(closed.members)
+        keep(ingest.flush())
+        ingest.close()
         self._scans.sort(key=lambda scan: scan.stamp)
         self._scan_stamps = [scan.stamp for scan in self._scans]
 
-    def _close(self, members: Any) -> None:
-        self._sets.append({name: image for name, (_, image) in members.items()})
+    def _camera_index(self, camera: RigCamera) -> int:
+        """Place of a camera in `_rig`, where it is added when its calibration is new."""
+        for index, known in enumerate(self._rig):
+            if known is camera or (known.name == camera.name and known.same_as(camera)):
+                return index
+        self._rig.append(camera)
+        return len(self._rig) - 1
 
     def _pose(self, stamp: int) -> Matrix | None:
         """T_odom_base at an instant, of the base frame that lies on the ground."""

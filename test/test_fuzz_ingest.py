@@ -1,4 +1,4 @@
-"""Hostile messages through the decoder of frame sets: one camera's fault stays its own."""
+"""Hostile messages through the ingest: one camera's fault stays its own."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-pytest.importorskip("rclpy")
-
 from hypothesis import given
 from hypothesis import strategies as st
 from test_fuzz import calibrations, cases, compressed_images, images, transforms
@@ -17,14 +14,12 @@ from tiny_drive import CAMERA, mounting, picture
 from depth_perception import messages
 from depth_perception.datasets.bag_writer import BagTypes, package_typestore
 from depth_perception.errors import DepthPerceptionError
-from depth_perception.frames.assembler import AssembledSet
-from depth_perception.geometry.transforms import TransformTree
+from depth_perception.frames.frame_set import CameraMessages, FrameSet
+from depth_perception.frames.ingest import Ingest
 from depth_perception.parameters import Parameters, from_flat
 from depth_perception.pipeline import SurroundPipeline
 from depth_perception.rig.camera_topics import CameraTopics
-from depth_perception.ros.assembly import Arrival
-from depth_perception.ros.frames import FrameSetDecoder
-from depth_perception.ros.inputs import CameraInput
+from depth_perception.rig.tracker import RigTracker
 
 TYPES = BagTypes(package_typestore())
 SMALL = CAMERA.resized(32, 20)
@@ -34,12 +29,16 @@ GOOD_INFO = messages.camera_info_message(TYPES, 10, "rear", SMALL)
 
 @pytest.fixture(scope="module")
 def node() -> Any:
-    """Decoder and pipeline as in the node, and the tree that stands in for TF."""
-    tree = TransformTree()
-    decoder = FrameSetDecoder(Parameters(), tree)
+    """Ingest and pipeline as in the node, and TF as a tracker of its own has it."""
+    tf = RigTracker(Parameters()).tree
+    ingest = Ingest(Parameters(), RigTracker(Parameters(), tf))
+    ingest.set_cameras(
+        CameraTopics(name, f"/{name}/image_raw", False, False, f"/{name}/camera_info")
+        for name in ("front", "rear")
+    )
     pipeline = SurroundPipeline(from_flat({"estimator": "embodied", "occupancy.size": 4.0}))
-    yield SimpleNamespace(tree=tree, decoder=decoder, pipeline=pipeline)
-    decoder.close()
+    yield SimpleNamespace(tree=tf, ingest=ingest, pipeline=pipeline)
+    ingest.close()
     pipeline.close()
 
 
@@ -60,13 +59,6 @@ def test_hostile_messages_of_one_camera_leave_the_other_alone(node: Any) -> None
         often(None, transforms()),
     )
     def check(image: Any, info: Any, labels: Any, transform: Any) -> None:
-        inputs = {
-            name: CameraInput(
-                CameraTopics(name, f"/{name}/image_raw", False, False, f"/{name}/camera_info")
-            )
-            for name in ("front", "rear")
-        }
-        inputs["front"].info, inputs["rear"].info = info, GOOD_INFO
         node.tree.set("base_link", "rear", mounting("rear"))
         frame = (image.header.frame_id or info.header.frame_id).lstrip("/")
         if frame not in ("rear", "base_link"):
@@ -77,12 +69,13 @@ def test_hostile_messages_of_one_camera_leave_the_other_alone(node: Any) -> None
                 node.tree.set("base_link", frame, T)
             except DepthPerceptionError:
                 pass
-        closed = AssembledSet(
-            10, {"front": (10, Arrival(image, labels)), "rear": (10, Arrival(GOOD))}, ()
-        )
-        frame_set, rig, faults = node.decoder.decode(closed, inputs)
+        members = {
+            "front": CameraMessages(10, image, info, labels),
+            "rear": CameraMessages(10, GOOD, GOOD_INFO),
+        }
+        frame_set, rig = node.ingest.decode(FrameSet(10, members))
         result = node.pipeline.process(frame_set, rig)
-        assert "rear" in result.cameras and "rear" not in faults
+        assert "rear" in result.cameras and "rear" not in frame_set.missing
         assert ("front" in result.cameras) != bool(result.missing.get("front"))
         seen["used" if "front" in result.cameras else "refused"] += 1
 
