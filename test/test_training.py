@@ -401,11 +401,11 @@ def test_a_start_may_be_given_more_gates_which_begin_as_the_identity(tmp_path):
         NetworkConfiguration(fine_gate=True, finest_gate=5)
 
 
-def test_the_sixth_system_of_the_docs_is_one_file_and_one_configuration(
+def test_the_seventh_system_of_the_docs_is_one_file_and_one_configuration(
     flat_data, tmp_path, monkeypatch
 ):
     text = (Path(__file__).parents[1] / "docs/systems.md").read_text()
-    section = text[text.index("## Adding a sixth") :]
+    section = text[text.index("## Adding a seventh") :]
     code, configuration = (
         section.partition(f"```{kind}\n")[2].partition("```")[0] for kind in ("python", "yaml")
     )
