@@ -6,7 +6,7 @@ writes them below ``/``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,19 +92,20 @@ _STAGES = {
 that camera's images, what is of the whole vehicle those of all cameras."""
 
 
-def demand_of(heard: Callable[[str], bool], cameras: Sequence[str], rectify: bool) -> Demand:
+def demand_of(heard: Collection[str], cameras: Sequence[str], rectify: bool) -> Demand:
     """Say what is needed for the topics that somebody listens to.
 
     Args:
-        heard: Tells of a topic (relative, as here) whether somebody listens to it.
+        heard: Topics (relative, as here) that somebody listens to.
         cameras: Names of all cameras there are.
         rectify: As the parameter.
     """
-    vehicle = {short for short, (topic, _) in vehicle_topics().items() if heard(topic)}
-    by_camera = {
-        name: {short for short, (topic, _) in camera_topics(name, rectify).items() if heard(topic)}
-        for name in cameras
-    }
+
+    def listened(topics: Mapping[str, tuple[str, str]]) -> set[str]:
+        return {short for short, (topic, _) in topics.items() if topic in heard}
+
+    vehicle = listened(vehicle_topics())
+    by_camera = {name: listened(camera_topics(name, rectify)) for name in cameras}
     stages = {_STAGES[short] for short in vehicle.union(*by_camera.values())}
     return Demand(
         cameras=tuple(name for name in cameras if vehicle or by_camera[name]),
@@ -118,7 +119,7 @@ def messages_of(
     result: SurroundResult,
     parameters: Parameters,
     types: MessageTypes,
-    heard: Callable[[str], bool] = lambda topic: True,
+    heard: Collection[str] | None = None,
 ) -> Iterator[tuple[str, Any]]:
     """Yield (topic, message) of each output of a result but its status.
 
@@ -126,36 +127,40 @@ def messages_of(
         result: From the pipeline.
         parameters: ``rectify`` and ``output.depth_encoding`` hold.
         types: What makes the messages.
-        heard: Tells of a topic whether its message is to be made.
+        heard: Topics whose messages are wanted; None: all.
     """
+
+    def wanted(topic: str) -> bool:
+        return heard is None or topic in heard
+
     encoding = parameters.output.depth_encoding
     for name, camera in result.cameras.items():
         topics = camera_topics(name, parameters.rectify)
         stamp, frame = camera.stamp, camera.frame_id
         # Calibration first: whoever pairs the two has it when the image comes.
         topic = topics["camera_info"][0]
-        if heard(topic):
+        if wanted(topic):
             yield topic, messages.camera_info_message(types, stamp, frame, camera.camera)
         topic = topics["depth"][0]
-        if heard(topic):
+        if wanted(topic):
             yield topic, messages.depth_message(types, stamp, frame, camera.depth, encoding)
         topic = topics["confidence"][0]
-        if heard(topic):
+        if wanted(topic):
             yield topic, messages.image_message(types, stamp, frame, camera.confidence, "32FC1")
         topic = topics["embodied"][0]
-        if heard(topic):
+        if wanted(topic):
             yield topic, messages.depth_message(types, stamp, frame, camera.embodied, encoding)
     topics = vehicle_topics()
     stamp, frame = result.stamp, result.base_frame
     for short, cloud in (("points", result.points), ("obstacles", result.obstacles)):
         topic = topics[short][0]
-        if cloud is not None and heard(topic):
+        if cloud is not None and wanted(topic):
             yield topic, messages.cloud_message(types, stamp, frame, cloud)
     topic = topics["occupancy"][0]
-    if result.occupancy is not None and heard(topic):
+    if result.occupancy is not None and wanted(topic):
         yield topic, messages.occupancy_message(types, stamp, frame, result.occupancy)
     topic = topics["ground"][0]
-    if heard(topic):
+    if wanted(topic):
         ground = result.ground
         yield (
             topic,

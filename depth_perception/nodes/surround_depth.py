@@ -15,12 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
 from depth_perception.errors import ConfigurationError, DepthPerceptionError
 from depth_perception.frames.ingest import Ingest, MessageSet
+from depth_perception.frames.publication import Demand
 from depth_perception.parameters import Parameters
 from depth_perception.rig.tracker import RigTracker
 from depth_perception.ros import process
@@ -97,7 +99,11 @@ class SurroundDepth:
         ):
             self.node.create_timer(period, callback, clock=steady)
         self.node.create_service(SetBool, "~/set_enabled", self._set_enabled)
-        self.node.create_service(Trigger, "~/save_frame_set", self._save_frame_set)
+        # It waits for a frame set, which the callbacks of the node's own group bring.
+        alone = MutuallyExclusiveCallbackGroup()
+        self.node.create_service(
+            Trigger, "~/save_frame_set", self._save_frame_set, callback_group=alone
+        )
         if self._node_parameters.autostart:
             self.node.start()
 
@@ -113,7 +119,6 @@ class SurroundDepth:
         self._processor = Processor(
             self.node, parameters, self._ingest, self._throttled, self._log.warning
         )
-        self._processor.enabled = self._enabled
         self._parameters = parameters
         estimator = self._processor.pipeline.estimator
         model = f", model {estimator.model}" if estimator.model else ""
@@ -209,13 +214,13 @@ class SurroundDepth:
         processor, ingest = self._processor, self._ingest
         if processor is None or ingest is None:
             return
-        if processor.latest is not None or time.monotonic() > self._save_by:
-            self._finish_saving(processor.latest)
         names = list(ingest.cameras)
-        if self._to_save is not None:
-            wanted = tuple(names)
-        else:
-            wanted = processor.publishers.demand(names).cameras if self._enabled else ()
+        latest = processor.latest
+        whole = latest is not None and {*latest.frames, *latest.missing} >= set(names)
+        if whole or time.monotonic() > self._save_by:
+            self._finish_saving(latest)
+        processor.demand = processor.publishers.demand(names) if self._enabled else Demand()
+        wanted = processor.demand.cameras if self._to_save is None else tuple(names)
         if not wanted:
             processor.latest = None  # it would soon be an old one
         topics = [feed.topics for feed in ingest.cameras.values()]
@@ -239,7 +244,7 @@ class SurroundDepth:
             pause = f"{state}: nothing is taken in"
         elif not self._enabled:
             pause = "disabled by the service set_enabled"
-        elif not processor.publishers.wanted:
+        elif not processor.publishers.heard:
             pause = "idle: nobody listens, so no images are subscribed to"
         else:
             quiet = min(processor.latencies.silence, time.monotonic() - self._since)
@@ -309,18 +314,16 @@ class SurroundDepth:
 
     def _set_enabled(self, request: Any, response: Any) -> Any:
         self._enabled = bool(request.data)
-        if self._processor is not None:
-            self._processor.enabled = self._enabled
+        self._follow_demand()
         response.success = True
         response.message = "frame sets are " + ("computed" if self._enabled else "left out")
         self._log.info(f"set_enabled: {response.message}")
         return response
 
     async def _save_frame_set(self, request: Any, response: Any) -> Any:
-        """Save the latest frame set; where nobody listens, the next one, of all cameras."""
-        processor, ingest = self._processor, self._ingest
-        latest = None if processor is None else processor.latest
-        if latest is None and self.node.state == "active" and self._to_save is None:
+        """Save a frame set of all cameras, also of those that nobody listens to."""
+        ingest, latest = self._ingest, None
+        if self.node.state == "active":
             self._to_save = Future()
             self._save_by = time.monotonic() + SAVE_TIMEOUT_S
             latest = await self._to_save

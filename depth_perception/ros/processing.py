@@ -13,7 +13,7 @@ import numpy as np
 from rclpy.node import Node
 
 from depth_perception.frames.ingest import CameraFeed, Ingest, MessageSet
-from depth_perception.frames.publication import Counters
+from depth_perception.frames.publication import Counters, Demand
 from depth_perception.frames.surround_result import SurroundResult
 from depth_perception.parameters import Parameters
 from depth_perception.pipeline import SurroundPipeline
@@ -76,7 +76,7 @@ class Processor:
         publishers: Where results go.
         latencies: Of the latest results.
         counters: Frame sets since the node was configured.
-        enabled: False while frame sets are left out, by the service.
+        demand: What is to be computed; whoever owns the processor keeps it up to date.
         latest: The latest closed frame set, as messages; None before the first.
         status_at: Monotonic seconds of the latest status.
         fault: Why the latest frame set as a whole was lost; empty when it was not.
@@ -104,7 +104,7 @@ class Processor:
         """
         self.latencies = Latencies()
         self.counters = Counters()
-        self.enabled = True
+        self.demand = Demand()
         self.latest: MessageSet | None = None
         self.status_at = time.monotonic()
         self.fault = ""
@@ -171,8 +171,6 @@ class Processor:
         if not closed or self._thread is None:
             return
         self.latest = closed[-1]
-        if not self.enabled:
-            return
         now = time.monotonic()
         with self._changed:
             for item in closed:
@@ -216,7 +214,7 @@ class Processor:
             self.pipeline.set_parameters(self._parameters)
             self.publishers.set_parameters(self._parameters)
         cameras = self._ingest.cameras
-        demand = self.publishers.demand(list(cameras))
+        demand = self.demand
         if not demand.cameras:
             return
         begin = time.monotonic()

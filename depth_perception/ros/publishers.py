@@ -81,22 +81,19 @@ class ResultPublishers:
         for name in names:
             self._advertise(camera_topics(name, self._parameters.rectify))
 
-    def _heard(self, topic: str) -> bool:
-        publisher = self._publishers.get(topic)
-        return publisher is not None and publisher.get_subscription_count() > 0
+    @property
+    def heard(self) -> set[str]:
+        """The topics that somebody listens to, relative."""
+        publishers = list(self._publishers.items())
+        return {topic for topic, item in publishers if item.get_subscription_count() > 0}
 
     def demand(self, cameras: Sequence[str]) -> Demand:
         """Say what is needed for the topics that somebody listens to."""
-        return demand_of(self._heard, cameras, self._parameters.rectify)
-
-    @property
-    def wanted(self) -> bool:
-        """True when somebody listens to anything."""
-        return any(self._heard(topic) for topic in list(self._publishers))
+        return demand_of(self.heard, cameras, self._parameters.rectify)
 
     def publish(self, result: SurroundResult) -> None:
         """Publish everything but the status of one result that somebody listens to."""
-        for topic, message in messages_of(result, self._parameters, self._types, self._heard):
+        for topic, message in messages_of(result, self._parameters, self._types, self.heard):
             self._publishers[topic].publish(message)
 
     def flush(self, limit: float) -> None:
@@ -122,7 +119,7 @@ class ResultPublishers:
             latency: Seconds from the set's arrival to now.
         """
         topic = self._vehicle["status"][0]
-        if not self._heard(topic):
+        if self._publishers[topic].get_subscription_count() == 0:
             return
         message = status_message(
             self._types,
