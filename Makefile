@@ -12,10 +12,10 @@ export PYTHON
 # Each recipe runs in the environment that `source env.bash` gives a user.
 IN_ENV := source env.bash &&
 
-.PHONY: help setup demo test training lint bench soak clean distclean
+.PHONY: help setup demo test test-all test-long training lint bench soak clean distclean
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
 
 # The scripts compare contents with what they recorded, and return at once when nothing has changed.
 setup: ## Make the environment in .venv and build the package into install/
@@ -25,8 +25,13 @@ setup: ## Make the environment in .venv and build the package into install/
 demo: setup ## Run the demo on a synthetic drive, or on a bag: make demo BAG=path
 	@$(IN_ENV) depth_perception demo --output out/demo $(if $(BAG),--bag "$(BAG)")
 
-test: lint training ## Lint, check types and run the tests; one of them: make test TESTS=test/test_x.py
-	@$(IN_ENV) python -m pytest $(TESTS)
+test: lint training ## Lint, check types, run the tests but long training runs; one: make test TESTS=test/test_x.py
+	@$(IN_ENV) python -m pytest -m "not long" $(TESTS)
+
+test-long: training ## Run the tests that train for minutes
+	@$(IN_ENV) { python -m pytest -m long $(TESTS) || [ $$? -eq 5 ]; } # 5: there are none without PyTorch
+
+test-all: test test-long ## Run every test
 
 lint: setup ## Check style, format and types
 	@$(IN_ENV) ruff check .

@@ -16,6 +16,9 @@ from typing import Any
 
 import pytest
 
+PATIENCE_S = 240.0
+"""How long a test waits for what must come, s: on a busy machine it comes late, which is no fault."""
+
 HAS_ROS = importlib.util.find_spec("rclpy") is not None
 
 
@@ -54,7 +57,7 @@ def free_domain() -> int:
     pytest.skip("no free ROS domain")
 
 
-def wait_for(condition: Callable[[], Any], timeout: float = 20.0, what: str = "") -> Any:
+def wait_for(condition: Callable[[], Any], timeout: float = PATIENCE_S, what: str = "") -> Any:
     """Return the condition's value as soon as it is true; fail when it stays false."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:

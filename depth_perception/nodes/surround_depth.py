@@ -36,7 +36,7 @@ from depth_perception.ros.parameters import NodeParameters
 from depth_perception.ros.processing import Processor
 from depth_perception.ros.saving import default_folder, save_frame_set
 from depth_perception.ros.throttled_log import ThrottledLog
-from depth_perception.ros.transforms import Tf2Extrinsics, TransformSubscriptions, tf2_ros
+from depth_perception.ros.transforms import Tf2Extrinsics, TransformSubscriptions, tf2_extrinsics
 
 DISCOVERY_PERIOD_S = 1.0
 DEMAND_PERIOD_S = 0.1
@@ -132,7 +132,7 @@ class SurroundDepth:
         by_message_filters = parameters.sync.policy == "approximate_time"
         if by_message_filters:
             approximate_time_assembler(["any"], parameters.sync)  # is it there at all?
-        extrinsics = None if tf2_ros is None else Tf2Extrinsics(self.node)
+        extrinsics = tf2_extrinsics(self.node)
         rig = RigTracker(parameters, extrinsics, self._throttled.add)
         self._transforms = extrinsics or TransformSubscriptions(self.node, rig)
         return Ingest(

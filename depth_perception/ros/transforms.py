@@ -51,6 +51,11 @@ class Tf2Extrinsics:
         self._listener.unregister()
 
 
+def tf2_extrinsics(node: Node) -> Tf2Extrinsics | None:
+    """Listen by tf2_ros where it is installed; None where it is not."""
+    return None if tf2_ros is None else Tf2Extrinsics(node)
+
+
 class TransformSubscriptions:
     """Own subscriptions to ``/tf_static`` and ``/tf``."""
 

@@ -144,12 +144,12 @@ def test_children_end_with_it(
     listing = Path(f"/proc/{doctor.pid}/task/{doctor.pid}/children")
     children: list[int] = []
     try:
-        wait_for(lambda: len(listing.read_text().split()) == 2, 60, "two processes")
+        wait_for(lambda: len(listing.read_text().split()) == 2, what="two processes")
         children = [int(text) for text in listing.read_text().split()]
         doctor.send_signal(number)
         code = doctor.wait(30)
         assert code == (130 if number == signal.SIGINT else -signal.SIGKILL)
-        wait_for(lambda: not any(alive(child) for child in children), 30, "the end of both")
+        wait_for(lambda: not any(alive(child) for child in children), what="the end of both")
     finally:
         for process in (doctor.pid, *children):
             if alive(process):

@@ -62,7 +62,7 @@ def test_users_own_fast_dds_profile_stands(monkeypatch: pytest.MonkeyPatch) -> N
     for name in PROFILE_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv("RMW_IMPLEMENTATION", raising=False)
-    monkeypatch.setattr("depth_perception.nodes.bringup._shared_memory_suffices", lambda: True)
+    monkeypatch.setattr("depth_perception.ros.dds_profile._shared_memory_suffices", lambda: True)
     ours = transport_environment()
     assert set(ours) == set(PROFILE_VARIABLES)
     assert all(value.endswith("config/fastdds.xml") for value in ours.values())
@@ -136,7 +136,7 @@ def test_launch_plays_a_bag_and_ends_after_it(
     bag = write_drive(tmp_path / "drive", frames=5)
     depth = listener.listen("/surround_depth/front/depth/image_rect", "sensor_msgs/msg/Image")
     running = launch(f"bag:={bag}", "exit_after_bag:=true", "queue_size:=10")
-    wait_for(lambda: running.process.poll() is not None, 60, "launch to end")
+    wait_for(lambda: running.process.poll() is not None, what="launch to end")
     assert running.process.returncode == 0, "".join(running.lines)
     assert running.line("[bag_player]") and running.line("[surround_depth]")
     assert len(depth) == 5
@@ -149,7 +149,7 @@ def test_signal_stops_everything_cleanly(
     needs_executables: None, launch: Any, number: signal.Signals
 ) -> None:
     running = launch()
-    wait_for(lambda: running.line("estimator fused on"), 60, "the node to start")
+    wait_for(lambda: running.line("estimator fused on"), what="the node to start")
     running.process.send_signal(number)
     wait_for(lambda: running.process.poll() is not None, 20, "launch to end")
     assert running.process.returncode == 0, "".join(running.lines)
@@ -163,7 +163,7 @@ def test_launch_fails_when_a_node_dies(
     bag = tmp_path / "no.mcap"
     bag.write_text("this is no bag")
     running = launch("base_frame:=base_link", f"bag:={bag}")
-    wait_for(lambda: running.process.poll() is not None, 60, "launch to end")
+    wait_for(lambda: running.process.poll() is not None, what="launch to end")
     assert running.process.returncode == 1
     assert running.line("no.mcap' cannot be read")
     assert not any(alive(child) for child in running.children)

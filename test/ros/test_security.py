@@ -31,10 +31,11 @@ def allowed(kind: str, right: str) -> list[str]:
     ],
 )
 def test_policy_is_what_the_node_does(
-    start: Any, vehicle: Any, kind: str, right: str, ask: str
+    start: Any, vehicle: Any, listener: Any, kind: str, right: str, ask: str
 ) -> None:
+    listener.listen("/surround_depth/status", "depth_perception/msg/SurroundDepthStatus")
     node = start(use_sim_time=True).node
-    wait_for(lambda: vehicle.heard)
+    wait_for(lambda: len(vehicle.watched) == 2)
     rules = allowed(kind, right)
 
     def names() -> list[str]:
