@@ -1,6 +1,7 @@
 # Everything from a fresh clone: `make demo` or `make test`. `make help` lists the targets.
 #
-# PYTHON=python3.12 chooses the interpreter, BAG=path the bag that the demo plays.
+# PYTHON=python3.12 chooses the interpreter, BAG=path the bag that the demo plays, JOBS=4 how many
+# processes run tests.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -8,6 +9,10 @@ SHELL := bash
 
 # The scripts read PYTHON from the environment; empty means: find one.
 export PYTHON
+
+# Each test file stays within one process.
+JOBS ?= 2
+PYTEST := python -m pytest -n $(JOBS) --dist loadfile
 
 # Each recipe runs in the environment that `source env.bash` gives a user.
 IN_ENV := source env.bash &&
@@ -26,10 +31,10 @@ demo: setup ## Run the demo on a synthetic drive, or on a bag: make demo BAG=pat
 	@$(IN_ENV) depth_perception demo --output out/demo $(if $(BAG),--bag "$(BAG)")
 
 test: lint training ## Lint, check types, run the tests but long training runs; one: make test TESTS=test/test_x.py
-	@$(IN_ENV) python -m pytest -m "not long" $(TESTS)
+	@$(IN_ENV) $(PYTEST) -m "not long" $(TESTS)
 
 test-long: training ## Run the tests that train for minutes
-	@$(IN_ENV) { python -m pytest -m long $(TESTS) || [ $$? -eq 5 ]; } # 5: there are none without PyTorch
+	@$(IN_ENV) { $(PYTEST) -m long $(TESTS) || [ $$? -eq 5 ]; } # 5: there are none without PyTorch
 
 test-all: test test-long ## Run every test
 
