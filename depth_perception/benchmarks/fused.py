@@ -8,6 +8,7 @@ left out.
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -155,10 +156,7 @@ def _file(name: str, models: Mapping[str, str], folder: Path) -> Path | None:
     shipped = WEIGHTS_FOLDER / f"{size}_{precision}.onnx"
     if shipped.is_file():
         return shipped
-    try:
-        import onnx  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError:
+    if not all(importlib.util.find_spec(name) for name in ("onnx", "torch")):
         return None
     from depth_perception.network.configuration import SIZES
     from depth_perception.network.export import ExportOptions, example_feed, export_model
