@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,8 +16,6 @@ from depth_perception.geometry.camera_view import CameraView
 from depth_perception.geometry.embodied_depth import Level
 from depth_perception.geometry.surface import Surface
 from depth_perception.parameters import Parameters
-
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +40,7 @@ class CameraEstimate:
 
 
 @dataclass(frozen=True)
-class Scene:
+class EstimatorInput:
     """One frame set, ready for an estimator.
 
     Attributes:
@@ -82,7 +80,7 @@ class Estimator(Protocol):
     def grid(self, size: tuple[int, int]) -> tuple[int, int]:
         """(width, height) of the working grid that suits it best, near to ``size``."""
 
-    def estimate(self, scene: Scene) -> dict[str, CameraEstimate | DepthPerceptionError]:
+    def estimate(self, inputs: EstimatorInput) -> dict[str, CameraEstimate | DepthPerceptionError]:
         """Compute each camera that has an image; an error concerns its camera alone.
 
         Raises:

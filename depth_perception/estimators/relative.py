@@ -18,7 +18,12 @@ from numpy.typing import NDArray
 
 from depth_perception.errors import ConfigurationError, DepthPerceptionError, ModelError
 from depth_perception.estimators.embodied import embodied_of
-from depth_perception.estimators.estimator import CameraEstimate, Scene, image_on_grid, levels_of
+from depth_perception.estimators.estimator import (
+    CameraEstimate,
+    EstimatorInput,
+    image_on_grid,
+    levels_of,
+)
 from depth_perception.estimators.relative_description import read_description
 from depth_perception.estimators.scale_fit import LEAST_PIXELS, Fit, error_of, fit, fit_depth
 from depth_perception.geometry.camera_view import CameraView
@@ -114,12 +119,12 @@ class RelativeEstimator:
         """Any is as good."""
         return size
 
-    def estimate(self, scene: Scene) -> dict[str, CameraEstimate | DepthPerceptionError]:
+    def estimate(self, inputs: EstimatorInput) -> dict[str, CameraEstimate | DepthPerceptionError]:
         """Compute all cameras; see `Estimator`."""
         with self._lock:
             if self._session is None:
                 raise ModelError("the estimator is closed", fix="make another")
-            return self._estimates(self._session, scene)
+            return self._estimates(self._session, inputs)
 
     def set_parameters(self, parameters: Parameters) -> None:
         """Take other live parameters."""
@@ -131,13 +136,13 @@ class RelativeEstimator:
             self._session = None
 
     def _estimates(
-        self, session: OnnxSession, scene: Scene
+        self, session: OnnxSession, inputs: EstimatorInput
     ) -> dict[str, CameraEstimate | DepthPerceptionError]:
         seen: dict[str, _Seen | DepthPerceptionError] = {}
-        for name in scene.views:
-            if name in scene.frames:
+        for name in inputs.views:
+            if name in inputs.frames:
                 try:
-                    seen[name] = self._look(session, scene, name)
+                    seen[name] = self._look(session, inputs, name)
                 except DepthPerceptionError as error:
                     seen[name] = error
         good = {name: item for name, item in seen.items() if isinstance(item, _Seen)}
@@ -147,7 +152,7 @@ class RelativeEstimator:
             if not isinstance(item, _Seen):
                 results[name] = item
             elif name in fits:
-                results[name] = self._measured(scene.views[name], item, fits[name], scene)
+                results[name] = self._measured(inputs.views[name], item, fits[name], inputs)
             else:
                 results[name] = self._without_scale(good)
         return results
@@ -169,9 +174,9 @@ class RelativeEstimator:
             " segmentation.source and extrinsics",
         )
 
-    def _look(self, session: OnnxSession, scene: Scene, name: str) -> _Seen:
+    def _look(self, session: OnnxSession, inputs: EstimatorInput, name: str) -> _Seen:
         """Run the network on a camera, and find what can be measured of its road."""
-        view, frame = scene.views[name], scene.frames[name]
+        view, frame = inputs.views[name], inputs.frames[name]
         image = image_on_grid(view, frame)
         relative = self._relative(session, image)
         segmentation = self._source.segment(view, frame, image)
@@ -217,7 +222,7 @@ class RelativeEstimator:
         return fits
 
     def _measured(
-        self, view: CameraView, item: _Seen, fit_of_camera: Fit, scene: Scene
+        self, view: CameraView, item: _Seen, fit_of_camera: Fit, inputs: EstimatorInput
     ) -> CameraEstimate:
         inverse = fit_of_camera.inverse_depth(item.relative)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -227,7 +232,7 @@ class RelativeEstimator:
         spread = np.float32(max(_LEAST_SIGMA, _SPREAD * min(fit_of_camera.error, 1.0)))
         sigma = np.where(np.isfinite(depth), spread * np.maximum(1, depth / 20), np.float32(np.nan))
         embodied: NDArray[np.float32] = np.full(depth.shape, np.nan, np.float32)
-        if scene.with_embodied:
+        if inputs.with_embodied:
             embodied = embodied_of(view, item.segmentation, self._parameters.embodied).depth
         surface = item.segmentation.surface
         return CameraEstimate(
