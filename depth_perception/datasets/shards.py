@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from depth_perception.datasets.sample import Choose, DatasetError, TrueCamera, TrueFrameSet
 from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.depth_values import is_unknown
 from depth_perception.geometry.ground_plane import GroundPlane
 
 FORMAT = "depth_perception world shards"
@@ -73,7 +74,7 @@ def encode_depth(depth: NDArray[np.floating]) -> NDArray[np.uint16]:
     """Metres to stored steps, see the module's head."""
     with np.errstate(invalid="ignore"):
         steps = np.clip(np.rint(depth * DEPTH_STEPS), 1, DEPTH_BEYOND)
-    return np.where(np.isnan(depth), 0, steps).astype(np.uint16)
+    return np.where(is_unknown(depth), 0, steps).astype(np.uint16)
 
 
 def decode_depth(steps: NDArray[np.uint16]) -> NDArray[np.float32]:

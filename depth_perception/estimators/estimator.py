@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from depth_perception.errors import DepthPerceptionError, MessageError
 from depth_perception.frames.frame_set import CameraFrame
 from depth_perception.geometry.camera_view import CameraView
+from depth_perception.geometry.depth_values import is_beyond, is_unknown
 from depth_perception.geometry.embodied_depth import Level
 from depth_perception.geometry.surface import Surface
 from depth_perception.parameters import Parameters
@@ -113,6 +114,6 @@ def image_on_grid(view: CameraView, frame: CameraFrame) -> NDArray[np.uint8]:
 def levels_of(depth: NDArray[np.float32], surface: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """`Level` of depth that a network made: road where it is, scene elsewhere."""
     level = np.where(surface == Surface.ROAD, np.uint8(Level.ROAD), np.uint8(Level.SCENE))
-    level[np.isnan(depth)] = Level.UNKNOWN
-    level[np.isposinf(depth)] = Level.BEYOND
+    level[is_unknown(depth)] = Level.UNKNOWN
+    level[is_beyond(depth)] = Level.BEYOND
     return level

@@ -25,6 +25,7 @@ from depth_perception.estimators.estimator import (
 )
 from depth_perception.estimators.fused_model import network_file
 from depth_perception.geometry.camera_view import CameraView
+from depth_perception.geometry.depth_values import is_beyond
 from depth_perception.geometry.surface import Surface
 from depth_perception.inference.model_file import STRIDE
 from depth_perception.inference.network_inputs import (
@@ -285,7 +286,7 @@ def _surface(
 ) -> NDArray[np.uint8]:
     """`Surface` by the network: road, sky, and what nobody is sure of."""
     surface = np.full(depth.shape, Surface.OTHER, np.uint8)
-    surface[np.isposinf(depth)] = Surface.SKY
+    surface[is_beyond(depth)] = Surface.SKY
     surface[road > ROAD] = Surface.ROAD
     surface[view.ego] = Surface.EGO
     return surface

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,7 +28,7 @@ from depth_perception.estimators.scale_fit import LEAST_PIXELS, Fit, error_of, f
 from depth_perception.geometry.camera_view import CameraView
 from depth_perception.geometry.embodied_depth import confidence_of
 from depth_perception.geometry.surface import Surface
-from depth_perception.inference.image_input import as_input, fitted_to, placement
+from depth_perception.inference.image_input import as_input, fitted_to, warp_from_output
 from depth_perception.inference.onnx_session import OnnxSession, default_providers
 from depth_perception.parameters import Parameters
 from depth_perception.segmentation.sources import Segmentation, SurfaceSource
@@ -255,22 +254,5 @@ class RelativeEstimator:
         if self._description.kind != "inverse":
             values = np.where(values > 0, values, np.float32(np.nan))
             values = np.divide(1, values, dtype=np.float32)
-        (x, y), (left, top) = placement(described, image.shape[1], image.shape[0])
-        across, down = values.shape[1] / described.width, values.shape[0] / described.height
-        # Centres of pixels are at integers, as in segmentation.onnx_segmenter.
-        to_values = np.array(
-            [
-                [x * across, 0.0, (0.5 * x + left) * across - 0.5],
-                [0.0, y * down, (0.5 * y + top) * down - 0.5],
-            ]
-        )
-        return np.asarray(
-            cv2.warpAffine(
-                values,
-                to_values,
-                (image.shape[1], image.shape[0]),
-                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                borderMode=cv2.BORDER_REPLICATE,
-            ),
-            np.float32,
-        )
+        size = (image.shape[1], image.shape[0])
+        return np.asarray(warp_from_output(values, described, size), np.float32)

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from depth_perception.errors import ConfigurationError
 from depth_perception.frames.surround_result import SurroundResult
+from depth_perception.geometry.depth_values import is_beyond
 
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -47,7 +48,7 @@ def colour_depth(depth: NDArray[np.floating], max_depth: float = 80.0) -> Pictur
     # The very ends of the map are nearly black: 3 % of each stay unused.
     picture = cv2.applyColorMap((8 + shade * 239 / 255).astype(np.uint8), cv2.COLORMAP_TURBO)
     picture[~np.isfinite(depth)] = UNKNOWN
-    picture[np.isposinf(depth)] = BEYOND
+    picture[is_beyond(depth)] = BEYOND
     return np.asarray(picture, dtype=np.uint8)
 
 
