@@ -17,20 +17,19 @@ from typing import Any
 
 import numpy as np
 
+from depth_perception.benchmarks.rig import CAMERAS, surround_rig
 from depth_perception.errors import ModelError
 from depth_perception.estimators.estimator import EstimatorInput
 from depth_perception.estimators.fused import FusedEstimator
 from depth_perception.frames.frame_set import CameraFrame
-from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.camera_view import camera_view
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.geometry.rig import RigCamera
 from depth_perception.inference.onnx_session import PROVIDERS
 from depth_perception.parameters import from_flat
 from depth_perception.resources import WEIGHTS_FOLDER
 
 AIM_MS = {"lite int8 on the CPU": 100.0, "base fp16 on the GPU": 5.0}
-CAMERAS, WIDTH, HEIGHT, GRID = 6, 1600, 900, 640
+WIDTH, HEIGHT, GRID = 1600, 900, 640
 Timer = Callable[[Callable[[], Any], int], list[float]]
 
 
@@ -95,7 +94,8 @@ def _measure(path: Path, providers: list[str], repeats: int, timed: Timer) -> di
     estimator = FusedEstimator(parameters, None)
     size = estimator.grid((GRID, round(HEIGHT * GRID / WIDTH)))
     views = {
-        name: camera_view(camera, GroundPlane(), 0, size) for name, camera in _cameras().items()
+        camera.name: camera_view(camera, GroundPlane(), 0, size)
+        for camera in surround_rig(WIDTH, HEIGHT)
     }
     rng = np.random.default_rng(0)
     image = np.kron(
@@ -128,24 +128,6 @@ def _measure(path: Path, providers: list[str], repeats: int, timed: Timer) -> di
             for name, values in milliseconds.items()
         },
     }
-
-
-def _cameras() -> dict[str, RigCamera]:
-    """Six level cameras around a vehicle, 65 degrees wide, 1.5 m high."""
-    K = np.array([[1256, 0, (WIDTH - 1) / 2], [0, 1256, (HEIGHT - 1) / 2], [0, 0, 1]])
-    model = CameraModel(WIDTH, HEIGHT, K)
-    cameras = {}
-    for index in range(CAMERAS):
-        c, s = np.cos(index * np.pi / 3), np.sin(index * np.pi / 3)
-        T = np.eye(4)
-        T[:3, :3] = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ [
-            [0, 0, 1],
-            [-1, 0, 0],
-            [0, -1, 0],
-        ]
-        T[:3, 3] = [0.8 + 0.7 * c, 0.5 * s, 1.5]
-        cameras[f"camera_{index}"] = RigCamera(f"camera_{index}", model, T, "", model)
-    return cameras
 
 
 def _file(name: str, models: Mapping[str, str], folder: Path) -> Path | None:
