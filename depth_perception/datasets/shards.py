@@ -28,6 +28,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_perception.datasets.manifest import read_checked_manifest
 from depth_perception.datasets.sample import Choose, DatasetError, TrueCamera, TrueFrameSet
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.depth_values import is_unknown
@@ -35,7 +36,6 @@ from depth_perception.geometry.ground_plane import GroundPlane
 
 FORMAT = "depth_perception world shards"
 FORMAT_VERSION = 1
-MANIFEST = "manifest.json"
 TRUTH_LAYERS = ("mirror", "albedo", "normal", "instance")
 """What can be stored beside depth and label."""
 
@@ -213,30 +213,9 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     Raises:
         DatasetError: There is none, or it is of another format.
     """
-    path = Path(folder) / MANIFEST
-    try:
-        manifest = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise DatasetError(
-            f"'{folder}' has no {MANIFEST}",
-            expected="a folder that write_dataset made",
-            fix="correct the path, or make the data set",
-        ) from None
-    except ValueError as error:
-        raise DatasetError(
-            f"'{path}' is damaged ({error})",
-            expected="JSON",
-            fix="delete the folder and make the data set again",
-        ) from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise DatasetError(f"'{path}' is of another kind", expected=f"format '{FORMAT}'")
-    if manifest.get("version") != FORMAT_VERSION:
-        raise DatasetError(
-            f"'{path}' has format version {manifest.get('version')}",
-            expected=f"{FORMAT_VERSION}",
-            fix="make the data set again with this package",
-        )
-    return manifest
+    return read_checked_manifest(
+        folder, FORMAT, FORMAT_VERSION, maker="write_dataset", make="make the data set"
+    )
 
 
 class ShardReader:
