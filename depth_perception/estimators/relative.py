@@ -46,7 +46,7 @@ _SPREAD = 1.48
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _CameraOutput:
     """One camera before the fit: its image, what the network says, and where its road is.
 
     What the network says is inverse depth, up to scale and shift of it or of depth; NaN unknown.
@@ -137,18 +137,18 @@ class RelativeEstimator:
     def _estimates(
         self, session: OnnxSession, inputs: EstimatorInput
     ) -> dict[str, CameraEstimate | DepthPerceptionError]:
-        seen: dict[str, _Seen | DepthPerceptionError] = {}
+        seen: dict[str, _CameraOutput | DepthPerceptionError] = {}
         for name in inputs.views:
             if name in inputs.frames:
                 try:
-                    seen[name] = self._look(session, inputs, name)
+                    seen[name] = self._run_network(session, inputs, name)
                 except DepthPerceptionError as error:
                     seen[name] = error
-        good = {name: item for name, item in seen.items() if isinstance(item, _Seen)}
+        good = {name: item for name, item in seen.items() if isinstance(item, _CameraOutput)}
         fits = self._fits(good)
         results: dict[str, CameraEstimate | DepthPerceptionError] = {}
         for name, item in seen.items():
-            if not isinstance(item, _Seen):
+            if not isinstance(item, _CameraOutput):
                 results[name] = item
             elif name in fits:
                 results[name] = self._measured(inputs.views[name], item, fits[name], inputs)
@@ -156,7 +156,7 @@ class RelativeEstimator:
                 results[name] = self._without_scale(good)
         return results
 
-    def _without_scale(self, seen: Mapping[str, _Seen]) -> ModelError:
+    def _without_scale(self, seen: Mapping[str, _CameraOutput]) -> ModelError:
         """Say why nothing could be fitted."""
         pixels = sum(int(np.isfinite(item.on_road).sum()) for item in seen.values())
         if pixels < LEAST_PIXELS:
@@ -173,7 +173,9 @@ class RelativeEstimator:
             " segmentation.source and extrinsics",
         )
 
-    def _look(self, session: OnnxSession, inputs: EstimatorInput, name: str) -> _Seen:
+    def _run_network(
+        self, session: OnnxSession, inputs: EstimatorInput, name: str
+    ) -> _CameraOutput:
         """Run the network on a camera, and find what can be measured of its road."""
         view, frame = inputs.views[name], inputs.frames[name]
         image = image_on_grid(view, frame)
@@ -181,17 +183,17 @@ class RelativeEstimator:
         segmentation = self._source.segment(view, frame, image)
         road = (segmentation.surface == Surface.ROAD) & ~view.ego
         road &= view.inverse_plane > 1 / _ROAD_RANGE
-        places = np.flatnonzero(road)
-        places = places[:: max(1, len(places) // _MOST_PIXELS)]
-        return _Seen(
+        pixels = np.flatnonzero(road)
+        pixels = pixels[:: max(1, len(pixels) // _MOST_PIXELS)]
+        return _CameraOutput(
             image,
             relative,
             segmentation,
-            relative.ravel()[places],
-            view.inverse_plane.ravel()[places],
+            relative.ravel()[pixels],
+            view.inverse_plane.ravel()[pixels],
         )
 
-    def _fits(self, seen: Mapping[str, _Seen]) -> dict[str, Fit]:
+    def _fits(self, seen: Mapping[str, _CameraOutput]) -> dict[str, Fit]:
         """Scale and shift of each camera: the rig's, or its own where the rig's does not fit."""
         if self._description.kind == "metric":
             return {
@@ -221,7 +223,7 @@ class RelativeEstimator:
         return fits
 
     def _measured(
-        self, view: CameraView, item: _Seen, fit_of_camera: Fit, inputs: EstimatorInput
+        self, view: CameraView, item: _CameraOutput, fit_of_camera: Fit, inputs: EstimatorInput
     ) -> CameraEstimate:
         inverse = fit_of_camera.inverse_depth(item.relative)
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -214,8 +214,8 @@ def _grid(picture: Picture, ahead: float, behind: float, side: float, scale: flo
     for metres in range(10, reach + 1, 10):
         for sign, limit in ((1, ahead), (-1, behind)):
             if metres < limit:
-                place = (centre[0] + 5, round((ahead - sign * metres) * scale) + 3)
-                labels.append((f"{sign * metres} m", place))
+                position = (centre[0] + 5, round((ahead - sign * metres) * scale) + 3)
+                labels.append((f"{sign * metres} m", position))
         if metres < side:
             labels.append((f"{metres} m", (round((side - metres) * scale) + 4, centre[1] + 4)))
             labels.append((f"{-metres} m", (round((side + metres) * scale) + 4, centre[1] + 4)))
@@ -300,9 +300,9 @@ def write(
     """Write texts at (x, y) px, anchored as Pillow names it; returns a new picture."""
     canvas = Image.fromarray(np.ascontiguousarray(picture[..., ::-1]))
     draw = ImageDraw.Draw(canvas)
-    for text, place in labels:
+    for text, position in labels:
         draw.text(
-            place,
+            position,
             text,
             fill=colour[::-1],
             font=font(size),

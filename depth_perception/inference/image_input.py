@@ -165,14 +165,14 @@ def find_model(name: str, where: str, config: Path) -> Path:
             fix="export the variable, or write the path",
         )
     if Path(expanded).is_absolute():
-        places = [Path(expanded)]
+        candidates = [Path(expanded)]
     else:
         named = [Path(item) for item in os.environ.get(SEARCH_PATH, "").split(os.pathsep) if item]
-        places = [folder / expanded for folder in (config.parent, *named)]
-    for place in places:
-        if place.is_file():
-            return place.resolve()
-    looked = ", ".join(f"'{place}'" for place in dict.fromkeys(places))
+        candidates = [folder / expanded for folder in (config.parent, *named)]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.resolve()
+    looked = ", ".join(f"'{candidate}'" for candidate in dict.fromkeys(candidates))
     raise ModelError(
         f"{where}: model '{name}' is not found",
         expected=f"it at {looked}",

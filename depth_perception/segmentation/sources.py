@@ -215,9 +215,11 @@ class LabelSource:
                 files = (self._folder / camera).glob("*.png")
                 self._stamps[camera] = sorted(int(f.stem) for f in files if f.stem.isdecimal())
             stamps = self._stamps[camera]
-        place = bisect_left(stamps, stamp)
+        following = bisect_left(stamps, stamp)
         near = min(
-            stamps[max(0, place - 1) : place + 1], key=lambda s: abs(s - stamp), default=None
+            stamps[max(0, following - 1) : following + 1],
+            key=lambda s: abs(s - stamp),
+            default=None,
         )
         if near is None or abs(near - stamp) > LABEL_TOLERANCE:
             return None
