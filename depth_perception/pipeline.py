@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from depth_perception.errors import DepthPerceptionError
-from depth_perception.estimators.estimator import CameraEstimate, Estimator, Scene
+from depth_perception.estimators.estimator import CameraEstimate, Estimator, EstimatorInput
 from depth_perception.estimators.factory import make_estimator
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.frames.surround_result import CameraResult, SurroundResult
@@ -109,7 +109,9 @@ class SurroundPipeline:
         prepared = time.perf_counter()
         results: dict[str, CameraResult] = {}
         frames = {name: frame_set.frames[name] for name in names if name in views}
-        for name, outcome in self._estimates(Scene(views, frames, self._pool, embodied)).items():
+        for name, outcome in self._estimates(
+            EstimatorInput(views, frames, self._pool, embodied)
+        ).items():
             if isinstance(outcome, CameraEstimate):
                 results[name] = _result(views[name], frames[name].stamp, outcome)
             else:
@@ -161,14 +163,16 @@ class SurroundPipeline:
             self._views[camera.name] = view
         return view
 
-    def _estimates(self, scene: Scene) -> dict[str, CameraEstimate | DepthPerceptionError]:
+    def _estimates(
+        self, inputs: EstimatorInput
+    ) -> dict[str, CameraEstimate | DepthPerceptionError]:
         """Estimate each camera that has an image; what fails for all fails for each."""
-        if not scene.frames:
+        if not inputs.frames:
             return {}
         try:
-            return self.estimator.estimate(scene)
+            return self.estimator.estimate(inputs)
         except DepthPerceptionError as error:
-            return dict.fromkeys(scene.frames, error)
+            return dict.fromkeys(inputs.frames, error)
 
     def _cloud(self, results: dict[str, CameraResult]) -> np.ndarray:
         cloud = self.parameters.cloud

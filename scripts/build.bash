@@ -56,7 +56,8 @@ colcon --log-base build/log build \
   --base-paths "${packages[@]}" \
   --build-base build/colcon --install-base install --merge-install --symlink-install \
   --event-handlers console_direct+ console_cohesion- \
-  --cmake-args -G Ninja -DBUILD_TESTING=OFF -DPython3_EXECUTABLE="$VIRTUAL_ENV/bin/python" \
+  --cmake-args -G Ninja -DBUILD_TESTING=OFF -DDEPTH_PERCEPTION_TRAINING=ON \
+  -DPython3_EXECUTABLE="$VIRTUAL_ENV/bin/python" \
   >"$LOG" 2>&1 ||
   fail "the build failed: $(grep -m 1 -E 'CMake Error|error:|FAILED:' "$LOG" || tail -n 1 "$LOG") (log: ${LOG#"$PWD"/})"
 echo "$wanted" >"$STAMP"

@@ -32,6 +32,66 @@ def test_every_verb_explains_itself(verb, capsys):
     assert f"depth_perception {verb}" in capsys.readouterr().out
 
 
+RUN_WITHOUT = """
+import sys
+
+refused = sys.argv[1].split(",")
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name in refused:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Refuse())
+from depth_perception.cli.main import main
+
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "fix"),
+    [
+        (["world", "-o", "bag"], "depth_perception.world", "-DDEPTH_PERCEPTION_TRAINING=ON"),
+        (["world", "-o", "bag"], "warp", "depth_perception[world]"),
+        (["demo"], "depth_perception.world", "-DDEPTH_PERCEPTION_TRAINING=ON"),
+        (["train", "a.yaml", "-o", "run"], "torch", "requirements/training.txt"),
+        (["targets", "data", "--model=m", "--kind=depth", "-o", "t"], "torch", "training.txt"),
+        (["export", "weights.pt", "-o", "a.onnx"], "torch", "requirements/training.txt"),
+    ],
+)
+def test_a_verb_says_what_is_not_installed_and_how_to_get_it(command, module, fix, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_WITHOUT, module, *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert f"needs the module {module}" in done.stderr
+    assert fix in done.stderr
+
+
+def test_training_verbs_say_what_a_robots_build_leaves_out(tmp_path):
+    pytest.importorskip("torch")
+    targets = ["targets", "data", "--model=m", "--kind=depth", "-o", "t"]
+    for command in (["train", "a.yaml", "-o", "run"], targets):
+        done = subprocess.run(
+            [sys.executable, "-c", RUN_WITHOUT, "depth_perception.training", *command],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 1, done.stderr
+        assert "-DDEPTH_PERCEPTION_TRAINING=ON" in done.stderr
+
+
 @pytest.mark.parametrize("verb", ["inspect", "replay", "evaluate"])
 def test_errors_are_one_line_on_stderr(verb, tmp_path, capsys):
     extra = ["--images", str(tmp_path / "p")] if verb == "replay" else []

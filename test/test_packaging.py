@@ -83,6 +83,21 @@ def test_cmake_builds_the_messages_that_exist():
     assert sorted(listed) == sorted(existing)
 
 
+def test_cmake_leaves_training_and_world_out_unless_asked():
+    cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert re.search(r'option\(DEPTH_PERCEPTION_TRAINING\s+"[^"]+" OFF\)', cmake)
+    left_out = re.search(
+        r"if\(NOT DEPTH_PERCEPTION_TRAINING\)\s+list\(APPEND without (.+)\)", cmake
+    )
+    assert left_out[1].split() == ["training", "world"]
+    for folder in left_out[1].split():
+        assert (ROOT / "depth_perception" / folder / "__init__.py").is_file()
+    assert "list(REMOVE_ITEM parts ${without})" in cmake
+    # The demo and the tests need them.
+    build = (ROOT / "scripts" / "build.bash").read_text(encoding="utf-8")
+    assert "-DDEPTH_PERCEPTION_TRAINING=ON" in build
+
+
 def test_manifest_names_what_cmake_finds():
     found = re.findall(
         r"^find_package\((\w+)", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8"), re.MULTILINE

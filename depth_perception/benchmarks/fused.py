@@ -8,6 +8,7 @@ left out.
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,20 +17,19 @@ from typing import Any
 
 import numpy as np
 
+from depth_perception.benchmarks.rig import CAMERAS, surround_rig
 from depth_perception.errors import ModelError
-from depth_perception.estimators.estimator import Scene
+from depth_perception.estimators.estimator import EstimatorInput
 from depth_perception.estimators.fused import FusedEstimator
 from depth_perception.frames.frame_set import CameraFrame
-from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.camera_view import camera_view
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.geometry.rig import RigCamera
 from depth_perception.inference.onnx_session import PROVIDERS
 from depth_perception.parameters import from_flat
 from depth_perception.resources import WEIGHTS_FOLDER
 
 AIM_MS = {"lite int8 on the CPU": 100.0, "base fp16 on the GPU": 5.0}
-CAMERAS, WIDTH, HEIGHT, GRID = 6, 1600, 900, 640
+WIDTH, HEIGHT, GRID = 1600, 900, 640
 Timer = Callable[[Callable[[], Any], int], list[float]]
 
 
@@ -94,7 +94,8 @@ def _measure(path: Path, providers: list[str], repeats: int, timed: Timer) -> di
     estimator = FusedEstimator(parameters, None)
     size = estimator.grid((GRID, round(HEIGHT * GRID / WIDTH)))
     views = {
-        name: camera_view(camera, GroundPlane(), 0, size) for name, camera in _cameras().items()
+        camera.name: camera_view(camera, GroundPlane(), 0, size)
+        for camera in surround_rig(WIDTH, HEIGHT)
     }
     rng = np.random.default_rng(0)
     image = np.kron(
@@ -102,15 +103,15 @@ def _measure(path: Path, providers: list[str], repeats: int, timed: Timer) -> di
     )
     frames = {name: CameraFrame(1, image) for name in views}
     with ThreadPoolExecutor() as pool:
-        scene = Scene(views, frames, pool, with_embodied=False)
-        estimator.estimate(scene)
+        inputs = EstimatorInput(views, frames, pool, with_embodied=False)
+        estimator.estimate(inputs)
         session = next(iter(estimator._batches.values())).session
         stages: dict[str, Callable[[], Any]] = {
             "images onto the grid (x6)": lambda: list(
                 pool.map(lambda view: view.image(image), views.values())
             ),
             f"network, {size[0]}x{size[1]} (x6)": session.run,
-            "images to depth, all of it": lambda: estimator.estimate(scene),
+            "images to depth, all of it": lambda: estimator.estimate(inputs),
         }
         milliseconds = {name: np.array(timed(run, repeats)) * 1e3 for name, run in stages.items()}
     estimator.close()
@@ -129,24 +130,6 @@ def _measure(path: Path, providers: list[str], repeats: int, timed: Timer) -> di
     }
 
 
-def _cameras() -> dict[str, RigCamera]:
-    """Six level cameras around a vehicle, 65 degrees wide, 1.5 m high."""
-    K = np.array([[1256, 0, (WIDTH - 1) / 2], [0, 1256, (HEIGHT - 1) / 2], [0, 0, 1]])
-    model = CameraModel(WIDTH, HEIGHT, K)
-    cameras = {}
-    for index in range(CAMERAS):
-        c, s = np.cos(index * np.pi / 3), np.sin(index * np.pi / 3)
-        T = np.eye(4)
-        T[:3, :3] = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ [
-            [0, 0, 1],
-            [-1, 0, 0],
-            [0, -1, 0],
-        ]
-        T[:3, 3] = [0.8 + 0.7 * c, 0.5 * s, 1.5]
-        cameras[f"camera_{index}"] = RigCamera(f"camera_{index}", model, T, "", model)
-    return cameras
-
-
 def _file(name: str, models: Mapping[str, str], folder: Path) -> Path | None:
     """Find a model file, or make one with random weights."""
     if name in models:
@@ -155,10 +138,7 @@ def _file(name: str, models: Mapping[str, str], folder: Path) -> Path | None:
     shipped = WEIGHTS_FOLDER / f"{size}_{precision}.onnx"
     if shipped.is_file():
         return shipped
-    try:
-        import onnx  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError:
+    if not all(importlib.util.find_spec(name) for name in ("onnx", "torch")):
         return None
     from depth_perception.network.configuration import SIZES
     from depth_perception.network.export import ExportOptions, example_feed, export_model

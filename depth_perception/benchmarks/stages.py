@@ -24,41 +24,20 @@ import numpy as np
 
 from depth_perception.benchmarks import frame_sets as frame_set_benchmark
 from depth_perception.benchmarks import fused as fused_benchmark
+from depth_perception.benchmarks.rig import CAMERAS, surround_rig
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.back_projection import back_project
 from depth_perception.geometry.birds_eye_view import occupancy_map, split_obstacles, thin_by_voxels
-from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.camera_view import camera_view
 from depth_perception.geometry.embodied_depth import confidence_of, embodied_depth
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.geometry.surface import Surface
 from depth_perception.parameters import from_flat
 from depth_perception.pipeline import SurroundPipeline
 
-WIDTH, HEIGHT, CAMERAS = 640, 352, 6
+WIDTH, HEIGHT = 640, 352
 SOURCE_WIDTH, SOURCE_HEIGHT = 1600, 880
 WARM_UP = 3
-
-
-def surround_rig() -> Rig:
-    """Make six cameras around a vehicle, 65 degrees wide, 1.5 m high."""
-    model = CameraModel(
-        SOURCE_WIDTH, SOURCE_HEIGHT, np.array([[1256, 0, 799.5], [0, 1256, 439.5], [0, 0, 1]])
-    )
-    cameras = {}
-    for index in range(CAMERAS):
-        c, s = np.cos(index * np.pi / 3), np.sin(index * np.pi / 3)
-        T = np.eye(4)
-        T[:3, :3] = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ [
-            [0, 0, 1],
-            [-1, 0, 0],
-            [0, -1, 0],
-        ]
-        T[:3, 3] = [0.8 + 0.7 * c, 0.5 * s, 1.5]
-        name = f"camera_{index}"
-        cameras[name] = RigCamera(name, model, T, name, model)
-    return Rig(cameras)
 
 
 def surfaces() -> np.ndarray:
@@ -95,7 +74,8 @@ def _seconds(run: Callable[[], Any]) -> float:
 
 def measure(repeats: int) -> dict[str, Any]:
     """Time every stage; return milliseconds and ratios by name."""
-    rig, ground, surface = surround_rig(), GroundPlane(), surfaces()
+    rig, ground = surround_rig(SOURCE_WIDTH, SOURCE_HEIGHT), GroundPlane()
+    surface = surfaces()
     rng = np.random.default_rng(0)
     source = rng.integers(0, 255, (SOURCE_HEIGHT, SOURCE_WIDTH, 3), dtype=np.uint8)
     source = np.asarray(cv2.GaussianBlur(source, (0, 0), 3), dtype=np.uint8)

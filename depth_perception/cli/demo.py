@@ -11,10 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +37,6 @@ DRIVE = (
     "5",
 )
 """The synthetic drive, as arguments of `depth_perception world`."""
-
-SILENCE_S = 15.0
-"""The nodes are done when nothing new came for this long (on a slow machine a set takes 1 s)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -162,7 +156,6 @@ def _guess(bag: Path) -> dict[str, Any]:
 def _through_nodes(bag: Path, params: Path, replayed: Path, recorded: Path, rate: float) -> None:
     """Start player and node as a user would, and record what comes out."""
     from depth_perception.datasets.bag import open_bag
-    from depth_perception.datasets.bag_writer import BagWriter
     from depth_perception.ros.dds_profile import transport_environment
 
     os.environ.update(transport_environment())
@@ -172,9 +165,7 @@ def _through_nodes(bag: Path, params: Path, replayed: Path, recorded: Path, rate
         os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
     try:
-        import rclpy
-
-        from depth_perception.ros.recording import Recorder
+        from depth_perception.ros.recorded_run import record_run
     except ImportError as error:
         raise ConfigurationError(
             f"ROS 2 is not in this environment ({error})",
@@ -182,56 +173,12 @@ def _through_nodes(bag: Path, params: Path, replayed: Path, recorded: Path, rate
             fix="run 'make setup', then 'source env.bash'",
         ) from None
     with open_bag(replayed) as reader:
-        expected = {c.topic: c.msgcount for c in reader.connections if c.topic != "/tf_static"}
-        types = {c.topic: c.msgtype for c in reader.connections if c.topic != "/tf_static"}
+        published = [c for c in reader.connections if c.topic != "/tf_static"]
     command = [sys.executable, "-m", "depth_perception.cli.main", "launch", f"bag:={bag}"]
     command += [f"rate:={rate}", f"params_file:={params}"]
-    rclpy.init(args=[])
-    try:
-        node = rclpy.create_node("demo_recorder")
-        with BagWriter(recorded, overwrite=True) as writer:
-            recorder = Recorder(node, writer, types)
-            child = subprocess.Popen(command, start_new_session=True)
-            try:
-                _record(rclpy, node, recorder, child, expected)
-            finally:
-                _stop(child)
-        node.destroy_node()
-    finally:
-        rclpy.shutdown()
-
-
-def _record(rclpy: Any, node: Any, recorder: Any, child: Any, expected: dict[str, int]) -> None:
-    """Spin until everything came, nothing new comes, or the nodes are gone."""
-    from tqdm import tqdm
-
-    depth = [topic for topic in expected if "/depth/image" in topic]
-    wanted = sum(expected[topic] for topic in depth)
-    latest, seen = time.monotonic(), 0
-    with tqdm(total=wanted, unit="image", disable=None, desc="depth images") as bar:
-        while True:
-            rclpy.spin_once(node, timeout_sec=0.1)
-            count = sum(recorder.counts[topic] for topic in depth)
-            if count > seen:
-                bar.update(count - seen)
-                seen, latest = count, time.monotonic()
-            quiet = time.monotonic() - latest
-            if (seen >= wanted and quiet > 1.0) or child.poll() is not None:
-                return
-            if quiet > SILENCE_S * (4 if seen == 0 else 1):
-                return
-
-
-def _stop(child: Any) -> None:
-    """End the launcher, which ends its nodes; harder when it does not listen."""
-    for number, patience in ((signal.SIGINT, 10), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
-        if child.poll() is not None:
-            return
-        child.send_signal(number)
-        try:
-            child.wait(patience)
-        except subprocess.TimeoutExpired:
-            continue
+    types = {c.topic: c.msgtype for c in published}
+    wanted = {c.topic: c.msgcount for c in published if "/depth/image" in c.topic}
+    record_run(command, recorded, types, wanted)
 
 
 def _compare(replayed: Path, recorded: Path) -> tuple[int, int]:

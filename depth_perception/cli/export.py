@@ -65,22 +65,15 @@ def run(options: argparse.Namespace) -> int:
     """Run the verb."""
     if options.build_only:
         return _build(options)
-    from depth_perception.errors import ConfigurationError, ModelError
+    from depth_perception.cli.extras import load_extras
+    from depth_perception.errors import ConfigurationError
 
     if not options.output:
         raise ConfigurationError("--output is missing", expected="the .onnx file to write")
-    try:
-        import onnx  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise ModelError(
-            f"export needs PyTorch and onnx ({error})",
-            fix="pip install -r requirements/training.txt",
-        ) from None
+    load_extras("export", "torch", "onnx")
     from depth_perception.network.checkpoint import load_checkpoint
     from depth_perception.network.export import ExportOptions, check_folder, export_model
     from depth_perception.network.export_check import check, example_feeds
-    from depth_perception.training.calibration import calibration_feeds
 
     size = _size(options.size or _DEFAULT)
     chosen = ExportOptions(
@@ -94,6 +87,9 @@ def run(options: argparse.Namespace) -> int:
     network, facts = load_checkpoint(options.checkpoint)
     feeds: list[Any] = []
     if options.calibration:
+        load_extras("calibration", "depth_perception.training")
+        from depth_perception.training.calibration import calibration_feeds
+
         feeds = calibration_feeds(options.calibration, chosen, options.calibration_sets)
     path = export_model(network, facts, options.output, chosen, feeds)
     print(f"{path}: {Path(path).stat().st_size / 1e6:.1f} MB, {chosen.precision}")

@@ -47,25 +47,19 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb."""
-    from depth_perception.errors import ConfigurationError, ModelError
+    from depth_perception.cli.extras import load_extras
+    from depth_perception.errors import ConfigurationError
 
-    try:
-        import torch
-    except ImportError as error:
-        raise ModelError(
-            f"foundation models need PyTorch ({error})",
-            fix="pip install -r requirements/training.txt",
-        ) from None
+    load_extras("a foundation model", "torch", "depth_perception.training")
     from depth_perception.training import targets
+    from depth_perception.training.device import choose_device
     from depth_perception.training.foundation.factory import maker
 
     if options.batch < 1 or options.side < 0:
         raise ConfigurationError(
             f"--batch {options.batch} --side {options.side}", expected="1 or more, 0 or more"
         )
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigurationError("device cuda: torch finds no GPU", fix="--device cpu")
+    device = choose_device(options.device)
     make, settings = maker(
         options.kind, options.model, side=options.side, blocks=options.blocks, device=device
     )

@@ -30,14 +30,10 @@ def run(options: argparse.Namespace) -> int:
     """Run the verb."""
     import yaml
 
-    from depth_perception.errors import ConfigurationError, ModelError
+    from depth_perception.cli.extras import load_extras
+    from depth_perception.errors import ConfigurationError
 
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise ModelError(
-            f"training needs PyTorch ({error})", fix="pip install -r requirements/training.txt"
-        ) from None
+    load_extras("training", "torch", "depth_perception.training")
     from depth_perception.training import recipe, systems
     from depth_perception.training.fit import train
 

@@ -66,16 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb."""
+    from depth_perception.cli.extras import load_extras
     from depth_perception.errors import ConfigurationError
 
-    try:
-        import warp  # noqa: F401
-    except ImportError as error:
-        raise ConfigurationError(
-            f"NVIDIA Warp, which renders the world, is not installed ({error})",
-            expected="the package warp-lang",
-            fix="run 'make setup', or pip install 'depth_perception[world]'",
-        ) from None
+    load_extras("the synthetic world", "depth_perception.world", "warp")
     try:
         return _dataset(options) if options.dataset else _bag(options)
     except ValueError as error:

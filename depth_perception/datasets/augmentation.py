@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from depth_perception.datasets.sample import TrueCamera, TrueFrameSet
 from depth_perception.errors import ConfigurationError
 from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.depth_values import is_unknown
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.sampling import sample_depth
 
@@ -225,7 +226,7 @@ def cropped(
 
 def is_sparse(depth: NDArray[np.floating]) -> bool:
     """Tell a LiDAR's depth (H, W) from an image of surfaces: less than 20 % of it is known."""
-    return int(np.count_nonzero(~np.isnan(depth))) < _SPARSE * depth.size
+    return int(np.count_nonzero(~is_unknown(depth))) < _SPARSE * depth.size
 
 
 def resized_points(depth: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -234,7 +235,7 @@ def resized_points(depth: NDArray[np.float32], size: tuple[int, int]) -> NDArray
     Of several in a pixel the nearest counts; NaN where there is none. A larger image has as many.
     """
     height, width = depth.shape
-    row, column = np.nonzero(~np.isnan(depth))
+    row, column = np.nonzero(~is_unknown(depth))
     u, v = (2 * column + 1) * size[0] // (2 * width), (2 * row + 1) * size[1] // (2 * height)
     out = np.full((size[1], size[0]), np.nan, np.float32)
     np.fmin.at(out, (v, u), depth[row, column])

@@ -28,13 +28,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_perception.datasets.manifest import read_checked_manifest
 from depth_perception.datasets.sample import Choose, DatasetError, TrueCamera, TrueFrameSet
 from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.depth_values import is_unknown
 from depth_perception.geometry.ground_plane import GroundPlane
 
 FORMAT = "depth_perception world shards"
 FORMAT_VERSION = 1
-MANIFEST = "manifest.json"
 TRUTH_LAYERS = ("mirror", "albedo", "normal", "instance")
 """What can be stored beside depth and label."""
 
@@ -73,7 +74,7 @@ def encode_depth(depth: NDArray[np.floating]) -> NDArray[np.uint16]:
     """Metres to stored steps, see the module's head."""
     with np.errstate(invalid="ignore"):
         steps = np.clip(np.rint(depth * DEPTH_STEPS), 1, DEPTH_BEYOND)
-    return np.where(np.isnan(depth), 0, steps).astype(np.uint16)
+    return np.where(is_unknown(depth), 0, steps).astype(np.uint16)
 
 
 def decode_depth(steps: NDArray[np.uint16]) -> NDArray[np.float32]:
@@ -212,30 +213,9 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     Raises:
         DatasetError: There is none, or it is of another format.
     """
-    path = Path(folder) / MANIFEST
-    try:
-        manifest = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise DatasetError(
-            f"'{folder}' has no {MANIFEST}",
-            expected="a folder that write_dataset made",
-            fix="correct the path, or make the data set",
-        ) from None
-    except ValueError as error:
-        raise DatasetError(
-            f"'{path}' is damaged ({error})",
-            expected="JSON",
-            fix="delete the folder and make the data set again",
-        ) from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise DatasetError(f"'{path}' is of another kind", expected=f"format '{FORMAT}'")
-    if manifest.get("version") != FORMAT_VERSION:
-        raise DatasetError(
-            f"'{path}' has format version {manifest.get('version')}",
-            expected=f"{FORMAT_VERSION}",
-            fix="make the data set again with this package",
-        )
-    return manifest
+    return read_checked_manifest(
+        folder, FORMAT, FORMAT_VERSION, maker="write_dataset", make="make the data set"
+    )
 
 
 class ShardReader:

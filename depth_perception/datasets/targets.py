@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 import zlib
 from pathlib import Path
@@ -14,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_perception.datasets.manifest import read_checked_manifest
 from depth_perception.datasets.sample import DatasetError
 
 FORMAT = "depth_perception targets"
 VERSION = 1
-MANIFEST = "manifest.json"
 PLACE = "place"
 """Layer (H, W, 4) float32: column and row in the whole image, from -1 at its first edge to 1 at its
 last, the image's number from 1 on, 0 for none, and a number of the folder of targets."""
@@ -59,30 +58,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         DatasetError: There are none, they are damaged, or of another format.
     """
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise DatasetError(
-            f"'{folder}' has no {MANIFEST}",
-            expected="a folder that depth_perception targets made",
-            fix="correct the path, or compute the targets",
-        ) from None
-    except ValueError as error:
-        raise DatasetError(
-            f"'{path}' is damaged ({error})",
-            expected="JSON",
-            fix="delete the folder and compute the targets again",
-        ) from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise DatasetError(f"'{path}' is of another kind", expected=f"format '{FORMAT}'")
-    if manifest.get("version") != VERSION:
-        raise DatasetError(
-            f"'{path}' has format version {manifest.get('version')}",
-            expected=f"{VERSION}",
-            fix="compute the targets again with this package",
-        )
-    return manifest
+    return read_checked_manifest(
+        folder, FORMAT, VERSION, maker="depth_perception targets", make="compute the targets"
+    )
 
 
 class Targets:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from depth_perception.errors import DepthPerceptionError
-from depth_perception.estimators.estimator import CameraEstimate, Scene, image_on_grid
+from depth_perception.estimators.estimator import CameraEstimate, EstimatorInput, image_on_grid
 from depth_perception.frames.frame_set import CameraFrame
 from depth_perception.geometry.camera_view import CameraView
 from depth_perception.geometry.embodied_depth import (
@@ -35,10 +35,10 @@ class EmbodiedEstimator:
         """Any is as good."""
         return size
 
-    def estimate(self, scene: Scene) -> dict[str, CameraEstimate | DepthPerceptionError]:
+    def estimate(self, inputs: EstimatorInput) -> dict[str, CameraEstimate | DepthPerceptionError]:
         """Compute each camera; see `Estimator`."""
-        names = [name for name in scene.views if name in scene.frames]
-        done = scene.pool.map(lambda n: self._guarded(scene.views[n], scene.frames[n]), names)
+        names = [name for name in inputs.views if name in inputs.frames]
+        done = inputs.pool.map(lambda n: self._guarded(inputs.views[n], inputs.frames[n]), names)
         return dict(zip(names, done, strict=True))
 
     def set_parameters(self, parameters: Parameters) -> None:

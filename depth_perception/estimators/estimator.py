@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from depth_perception.errors import DepthPerceptionError, MessageError
 from depth_perception.frames.frame_set import CameraFrame
 from depth_perception.geometry.camera_view import CameraView
+from depth_perception.geometry.depth_values import is_beyond, is_unknown
 from depth_perception.geometry.embodied_depth import Level
 from depth_perception.geometry.surface import Surface
 from depth_perception.parameters import Parameters
-
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +41,7 @@ class CameraEstimate:
 
 
 @dataclass(frozen=True)
-class Scene:
+class EstimatorInput:
     """One frame set, ready for an estimator.
 
     Attributes:
@@ -82,7 +81,7 @@ class Estimator(Protocol):
     def grid(self, size: tuple[int, int]) -> tuple[int, int]:
         """(width, height) of the working grid that suits it best, near to ``size``."""
 
-    def estimate(self, scene: Scene) -> dict[str, CameraEstimate | DepthPerceptionError]:
+    def estimate(self, inputs: EstimatorInput) -> dict[str, CameraEstimate | DepthPerceptionError]:
         """Compute each camera that has an image; an error concerns its camera alone.
 
         Raises:
@@ -115,6 +114,6 @@ def image_on_grid(view: CameraView, frame: CameraFrame) -> NDArray[np.uint8]:
 def levels_of(depth: NDArray[np.float32], surface: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """`Level` of depth that a network made: road where it is, scene elsewhere."""
     level = np.where(surface == Surface.ROAD, np.uint8(Level.ROAD), np.uint8(Level.SCENE))
-    level[np.isnan(depth)] = Level.UNKNOWN
-    level[np.isposinf(depth)] = Level.BEYOND
+    level[is_unknown(depth)] = Level.UNKNOWN
+    level[is_beyond(depth)] = Level.BEYOND
     return level

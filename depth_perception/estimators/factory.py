@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from depth_perception.errors import ConfigurationError
 from depth_perception.estimators.embodied import EmbodiedEstimator
-from depth_perception.estimators.estimator import Estimator, Log
+from depth_perception.estimators.estimator import Estimator
 from depth_perception.parameters import Parameters, SegmentationParameters
-from depth_perception.segmentation.sources import SurfaceSource, make_source
+from depth_perception.segmentation.sources import Log, SurfaceSource, make_source
 
 
 def make_estimator(

@@ -8,7 +8,7 @@ What the network is told of a camera is uploaded when the rig changes, not with 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import cv2
@@ -17,11 +17,17 @@ from numpy.typing import NDArray
 
 from depth_perception.errors import DepthPerceptionError, ModelError
 from depth_perception.estimators.embodied import embodied_of
-from depth_perception.estimators.estimator import CameraEstimate, Scene, image_on_grid, levels_of
-from depth_perception.estimators.fused_model import Fixed, NetworkFile, network_file, tried
+from depth_perception.estimators.estimator import (
+    CameraEstimate,
+    EstimatorInput,
+    image_on_grid,
+    levels_of,
+)
+from depth_perception.estimators.fused_model import network_file
 from depth_perception.geometry.camera_view import CameraView
+from depth_perception.geometry.depth_values import is_beyond
 from depth_perception.geometry.surface import Surface
-from depth_perception.inference.model_file import MULTIPLE, STRIDE
+from depth_perception.inference.model_file import STRIDE
 from depth_perception.inference.network_inputs import (
     Size,
     network_rays,
@@ -38,8 +44,6 @@ ROAD = 0.5
 """A pixel is road when the network says so with more than this probability."""
 _ALMOST = 0.06
 """A working grid whose aspect differs from the network's by less takes on the network's size."""
-MakeSession = Callable[[int, Size, Size], FixedSession]
-"""Makes a session from number of cameras, (width, height) of the grid and of the network."""
 
 
 @dataclass
@@ -61,18 +65,12 @@ class FusedEstimator:
 
     name = "fused"
 
-    def __init__(
-        self,
-        parameters: Parameters,
-        source: SurfaceSource | None,
-        make_session: MakeSession | None = None,
-    ) -> None:
+    def __init__(self, parameters: Parameters, source: SurfaceSource | None) -> None:
         """Check the model's file and load it once.
 
         Args:
             parameters: All parameters.
             source: Where the road is; None: the network says it.
-            make_session: Instead of that of the parameters' model.
 
         Raises:
             ModelError: The model is absent, damaged or of another kind, or runs on the CPU though
@@ -84,24 +82,19 @@ class FusedEstimator:
         self._batches: dict[Size, _Batch] = {}
         self._lock = threading.Lock()
         self._closed = False
-        self._model = ""
-        self._fixed: Fixed | None = None
         self.width = parameters.fused.width
-        if make_session is not None:
-            self._make = make_session
-            small = make_session(1, (MULTIPLE, MULTIPLE), (MULTIPLE, MULTIPLE))
-            self._provider = tried(small, 1)
-            return
         # What cannot be loaded is to be known now, not with the first frame set.
         asked = parameters.fused.providers or default_providers()
         gpu = provider_name(asked[0]) != CPU
         file = network_file(parameters.fused, gpu)
-        self._provider = file.tried()
+        self._provider = file.probe_provider()
         if gpu and not parameters.fused.model and self._provider == CPU:
             # ONNX Runtime could use a GPU, and there is none: the larger network is not for a CPU.
             file = network_file(parameters.fused, False)
-            self._provider = file.tried()
-        self._use(file)
+            self._provider = file.probe_provider()
+        self._make, self._model, self._fixed = file.session, file.title, file.fixed_rig
+        if self._fixed is not None and self._configured() > self._fixed.cameras:
+            raise self._too_many(self._configured())
 
     @property
     def provider(self) -> str:
@@ -128,12 +121,12 @@ class FusedEstimator:
         fits = wanted[0] == size[0] and abs(wanted[1] / size[1] - 1) < _ALMOST
         return wanted if fits else size
 
-    def estimate(self, scene: Scene) -> dict[str, CameraEstimate | DepthPerceptionError]:
+    def estimate(self, inputs: EstimatorInput) -> dict[str, CameraEstimate | DepthPerceptionError]:
         """Compute all cameras; see `Estimator`."""
         with self._lock:
             if self._closed:
                 raise ModelError("the estimator is closed", fix="make another")
-            return self._estimates(scene)
+            return self._estimates(inputs)
 
     def set_parameters(self, parameters: Parameters) -> None:
         """Take other live parameters."""
@@ -147,41 +140,38 @@ class FusedEstimator:
                 batch.session.close()
             self._batches.clear()
 
-    def _use(self, file: NetworkFile) -> None:
-        self._make, self._model, self._fixed = file.session, file.title, file.fixed
-        if self._fixed is not None and self._configured() > self._fixed.cameras:
-            raise self._too_many(self._configured())
-
-    def _estimates(self, scene: Scene) -> dict[str, CameraEstimate | DepthPerceptionError]:
+    def _estimates(
+        self, inputs: EstimatorInput
+    ) -> dict[str, CameraEstimate | DepthPerceptionError]:
         groups: dict[Size, dict[str, CameraView]] = {}
-        for name, view in scene.views.items():
+        for name, view in inputs.views.items():
             groups.setdefault(view.size, {})[name] = view
         for size in self._batches.keys() - groups.keys():
             self._batches.pop(size).session.close()
         found: dict[str, CameraEstimate | DepthPerceptionError] = {}
         for size, views in groups.items():
-            if any(name in scene.frames for name in views):
-                others = len(scene.views) - len(views)
-                found.update(self._group(size, views, others, scene))
-        return {name: found[name] for name in scene.views if name in found}
+            if any(name in inputs.frames for name in views):
+                others = len(inputs.views) - len(views)
+                found.update(self._group(size, views, others, inputs))
+        return {name: found[name] for name in inputs.views if name in found}
 
     def _group(
-        self, size: Size, views: dict[str, CameraView], others: int, scene: Scene
+        self, size: Size, views: dict[str, CameraView], others: int, inputs: EstimatorInput
     ) -> Mapping[str, CameraEstimate | DepthPerceptionError]:
         batch = self._batch(size, views, others)
         slots = {name: slot for slot, name in enumerate(views)}
-        present = [name for name in views if name in scene.frames]
+        present = [name for name in views if name in inputs.frames]
         pixels = batch.session.buffer("image")
 
         def bring(name: str) -> NDArray[np.uint8] | DepthPerceptionError:
             try:
-                image = image_on_grid(views[name], scene.frames[name])
+                image = image_on_grid(views[name], inputs.frames[name])
             except DepthPerceptionError as error:
                 return error
             pixels[slots[name]] = image
             return image
 
-        images = dict(zip(present, scene.pool.map(bring, present), strict=True))
+        images = dict(zip(present, inputs.pool.map(bring, present), strict=True))
         seen = {slots[n] for n, item in images.items() if isinstance(item, np.ndarray)}
         for slot in set(range(batch.capacity)) - seen:
             pixels[slot] = 0
@@ -193,16 +183,16 @@ class FusedEstimator:
                 return image
             try:
                 maps = {key: value[slots[name]] for key, value in outputs.items()}
-                return self._estimate(views[name], scene, name, image, maps)
+                return self._estimate(views[name], inputs, name, image, maps)
             except DepthPerceptionError as error:
                 return error
 
-        return dict(zip(present, scene.pool.map(read, present), strict=True))
+        return dict(zip(present, inputs.pool.map(read, present), strict=True))
 
     def _estimate(
         self,
         view: CameraView,
-        scene: Scene,
+        inputs: EstimatorInput,
         name: str,
         image: NDArray[np.uint8],
         maps: Mapping[str, NDArray[np.float32]],
@@ -210,12 +200,12 @@ class FusedEstimator:
         depth = maps["depth"].copy()  # the session's memory is written to by the next frame set
         depth[view.ego | np.isnan(view.rays[..., 0])] = np.nan
         if self._source is not None:
-            segmentation = self._source.segment(view, scene.frames[name], image)
+            segmentation = self._source.segment(view, inputs.frames[name], image)
         else:
             segmentation = Segmentation(_surface(view, depth, _enlarged(maps["road"], view.size)))
         confidence = _enlarged(maps["confidence"], view.size)
         confidence[~np.isfinite(depth)] = 0
-        if scene.with_embodied:
+        if inputs.with_embodied:
             embodied = embodied_of(view, segmentation, self._parameters.embodied).depth
         else:
             embodied = np.full_like(depth, np.nan)
@@ -296,7 +286,7 @@ def _surface(
 ) -> NDArray[np.uint8]:
     """`Surface` by the network: road, sky, and what nobody is sure of."""
     surface = np.full(depth.shape, Surface.OTHER, np.uint8)
-    surface[np.isposinf(depth)] = Surface.SKY
+    surface[is_beyond(depth)] = Surface.SKY
     surface[road > ROAD] = Surface.ROAD
     surface[view.ego] = Surface.EGO
     return surface

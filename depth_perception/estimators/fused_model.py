@@ -27,7 +27,7 @@ _CHECKPOINT = ".pt"
 
 
 @dataclass(frozen=True)
-class Fixed:
+class FixedRig:
     """What a file that was made for one rig is fixed to.
 
     Attributes:
@@ -48,14 +48,14 @@ class NetworkFile:
     Attributes:
         path: An ``.onnx`` file of `network.export`, or a checkpoint.
         title: What it is, for status messages.
-        fixed: What it is fixed to; None where it serves every rig.
+        fixed_rig: What it is fixed to; None where it serves every rig.
         providers: What runs it, in order of preference; empty with a checkpoint: the best.
         settings: How it is run.
     """
 
     path: Path
     title: str
-    fixed: Fixed | None
+    fixed_rig: FixedRig | None
     providers: Sequence[str]
     settings: FusedParameters
 
@@ -63,7 +63,7 @@ class NetworkFile:
         """Make a session for so many cameras; see `network_inputs.tensor_shapes`."""
         return self._session(count, image, network, self.providers)
 
-    def tried(self) -> str:
+    def probe_provider(self) -> str:
         """Load the network, run it once, and return what it ran on.
 
         TensorRT builds an engine for each size, which takes minutes: CUDA, which it needs, stands
@@ -73,9 +73,17 @@ class NetworkFile:
         names = [provider_name(name) for name in self.providers]
         providers = [instead.get(name, name) for name in names]
         count, image, network = 1, (MULTIPLE, MULTIPLE), (MULTIPLE, MULTIPLE)
-        if self.fixed is not None:
-            count, image, network = self.fixed.cameras, self.fixed.image, self.fixed.network
-        return tried(self._session(count, image, network, providers), count)
+        if self.fixed_rig is not None:
+            count, image, network = (
+                self.fixed_rig.cameras,
+                self.fixed_rig.image,
+                self.fixed_rig.network,
+            )
+        session = self._session(count, image, network, providers)
+        session.set("camera", np.ones((count, 5), np.float32))
+        session.run()
+        session.close()
+        return session.provider
 
     def _session(
         self, count: int, image: Size, network: Size, providers: Sequence[str]
@@ -90,18 +98,10 @@ class NetworkFile:
             self.path,
             providers,
             self.settings.require_gpu,
-            axes={} if self.fixed else axis_sizes(count, image, network),
+            axes={} if self.fixed_rig else axis_sizes(count, image, network),
             cache=self.settings.tensorrt_cache or None,
         )
         return session.bind(shapes)
-
-
-def tried(session: FixedSession, count: int) -> str:
-    """Run a session once, close it, and return what it ran on."""
-    session.set("camera", np.ones((count, 5), np.float32))
-    session.run()
-    session.close()
-    return session.provider
 
 
 def network_file(settings: FusedParameters, gpu: bool) -> NetworkFile:
@@ -133,10 +133,10 @@ def network_file(settings: FusedParameters, gpu: bool) -> NetworkFile:
     if PROVIDERS["tensorrt"] in usable_providers(names):
         refuse_int8(path)
     providers = settings.providers or default_providers()
-    return NetworkFile(path, f"{info.name} ({path.name})", _fixed(info), providers, settings)
+    return NetworkFile(path, f"{info.name} ({path.name})", _fixed_rig(info), providers, settings)
 
 
-def _fixed(info: FusedModel) -> Fixed | None:
+def _fixed_rig(info: FusedModel) -> FixedRig | None:
     if info.cameras is None or info.width is None or info.height is None or info.network is None:
         return None
-    return Fixed(info.cameras, (info.width, info.height), info.network)
+    return FixedRig(info.cameras, (info.width, info.height), info.network)

@@ -12,19 +12,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.errors import ConfigurationError, DepthPerceptionError, ModelError
 from depth_perception.estimators.embodied import embodied_of
-from depth_perception.estimators.estimator import CameraEstimate, Scene, image_on_grid, levels_of
+from depth_perception.estimators.estimator import (
+    CameraEstimate,
+    EstimatorInput,
+    image_on_grid,
+    levels_of,
+)
 from depth_perception.estimators.relative_description import read_description
 from depth_perception.estimators.scale_fit import LEAST_PIXELS, Fit, error_of, fit, fit_depth
 from depth_perception.geometry.camera_view import CameraView
 from depth_perception.geometry.embodied_depth import confidence_of
 from depth_perception.geometry.surface import Surface
-from depth_perception.inference.image_input import as_input, fitted_to, placement
+from depth_perception.inference.image_input import as_input, fitted_to, warp_from_output
 from depth_perception.inference.onnx_session import OnnxSession, default_providers
 from depth_perception.parameters import Parameters
 from depth_perception.segmentation.sources import Segmentation, SurfaceSource
@@ -42,7 +46,7 @@ _SPREAD = 1.48
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _CameraOutput:
     """One camera before the fit: its image, what the network says, and where its road is.
 
     What the network says is inverse depth, up to scale and shift of it or of depth; NaN unknown.
@@ -114,12 +118,12 @@ class RelativeEstimator:
         """Any is as good."""
         return size
 
-    def estimate(self, scene: Scene) -> dict[str, CameraEstimate | DepthPerceptionError]:
+    def estimate(self, inputs: EstimatorInput) -> dict[str, CameraEstimate | DepthPerceptionError]:
         """Compute all cameras; see `Estimator`."""
         with self._lock:
             if self._session is None:
                 raise ModelError("the estimator is closed", fix="make another")
-            return self._estimates(self._session, scene)
+            return self._estimates(self._session, inputs)
 
     def set_parameters(self, parameters: Parameters) -> None:
         """Take other live parameters."""
@@ -131,28 +135,28 @@ class RelativeEstimator:
             self._session = None
 
     def _estimates(
-        self, session: OnnxSession, scene: Scene
+        self, session: OnnxSession, inputs: EstimatorInput
     ) -> dict[str, CameraEstimate | DepthPerceptionError]:
-        seen: dict[str, _Seen | DepthPerceptionError] = {}
-        for name in scene.views:
-            if name in scene.frames:
+        seen: dict[str, _CameraOutput | DepthPerceptionError] = {}
+        for name in inputs.views:
+            if name in inputs.frames:
                 try:
-                    seen[name] = self._look(session, scene, name)
+                    seen[name] = self._run_network(session, inputs, name)
                 except DepthPerceptionError as error:
                     seen[name] = error
-        good = {name: item for name, item in seen.items() if isinstance(item, _Seen)}
+        good = {name: item for name, item in seen.items() if isinstance(item, _CameraOutput)}
         fits = self._fits(good)
         results: dict[str, CameraEstimate | DepthPerceptionError] = {}
         for name, item in seen.items():
-            if not isinstance(item, _Seen):
+            if not isinstance(item, _CameraOutput):
                 results[name] = item
             elif name in fits:
-                results[name] = self._measured(scene.views[name], item, fits[name], scene)
+                results[name] = self._measured(inputs.views[name], item, fits[name], inputs)
             else:
                 results[name] = self._without_scale(good)
         return results
 
-    def _without_scale(self, seen: Mapping[str, _Seen]) -> ModelError:
+    def _without_scale(self, seen: Mapping[str, _CameraOutput]) -> ModelError:
         """Say why nothing could be fitted."""
         pixels = sum(int(np.isfinite(item.on_road).sum()) for item in seen.values())
         if pixels < LEAST_PIXELS:
@@ -169,25 +173,27 @@ class RelativeEstimator:
             " segmentation.source and extrinsics",
         )
 
-    def _look(self, session: OnnxSession, scene: Scene, name: str) -> _Seen:
+    def _run_network(
+        self, session: OnnxSession, inputs: EstimatorInput, name: str
+    ) -> _CameraOutput:
         """Run the network on a camera, and find what can be measured of its road."""
-        view, frame = scene.views[name], scene.frames[name]
+        view, frame = inputs.views[name], inputs.frames[name]
         image = image_on_grid(view, frame)
         relative = self._relative(session, image)
         segmentation = self._source.segment(view, frame, image)
         road = (segmentation.surface == Surface.ROAD) & ~view.ego
         road &= view.inverse_plane > 1 / _ROAD_RANGE
-        places = np.flatnonzero(road)
-        places = places[:: max(1, len(places) // _MOST_PIXELS)]
-        return _Seen(
+        pixels = np.flatnonzero(road)
+        pixels = pixels[:: max(1, len(pixels) // _MOST_PIXELS)]
+        return _CameraOutput(
             image,
             relative,
             segmentation,
-            relative.ravel()[places],
-            view.inverse_plane.ravel()[places],
+            relative.ravel()[pixels],
+            view.inverse_plane.ravel()[pixels],
         )
 
-    def _fits(self, seen: Mapping[str, _Seen]) -> dict[str, Fit]:
+    def _fits(self, seen: Mapping[str, _CameraOutput]) -> dict[str, Fit]:
         """Scale and shift of each camera: the rig's, or its own where the rig's does not fit."""
         if self._description.kind == "metric":
             return {
@@ -217,7 +223,7 @@ class RelativeEstimator:
         return fits
 
     def _measured(
-        self, view: CameraView, item: _Seen, fit_of_camera: Fit, scene: Scene
+        self, view: CameraView, item: _CameraOutput, fit_of_camera: Fit, inputs: EstimatorInput
     ) -> CameraEstimate:
         inverse = fit_of_camera.inverse_depth(item.relative)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -227,7 +233,7 @@ class RelativeEstimator:
         spread = np.float32(max(_LEAST_SIGMA, _SPREAD * min(fit_of_camera.error, 1.0)))
         sigma = np.where(np.isfinite(depth), spread * np.maximum(1, depth / 20), np.float32(np.nan))
         embodied: NDArray[np.float32] = np.full(depth.shape, np.nan, np.float32)
-        if scene.with_embodied:
+        if inputs.with_embodied:
             embodied = embodied_of(view, item.segmentation, self._parameters.embodied).depth
         surface = item.segmentation.surface
         return CameraEstimate(
@@ -250,22 +256,5 @@ class RelativeEstimator:
         if self._description.kind != "inverse":
             values = np.where(values > 0, values, np.float32(np.nan))
             values = np.divide(1, values, dtype=np.float32)
-        (x, y), (left, top) = placement(described, image.shape[1], image.shape[0])
-        across, down = values.shape[1] / described.width, values.shape[0] / described.height
-        # Centres of pixels are at integers, as in segmentation.onnx_segmenter.
-        to_values = np.array(
-            [
-                [x * across, 0.0, (0.5 * x + left) * across - 0.5],
-                [0.0, y * down, (0.5 * y + top) * down - 0.5],
-            ]
-        )
-        return np.asarray(
-            cv2.warpAffine(
-                values,
-                to_values,
-                (image.shape[1], image.shape[0]),
-                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                borderMode=cv2.BORDER_REPLICATE,
-            ),
-            np.float32,
-        )
+        size = (image.shape[1], image.shape[0])
+        return np.asarray(warp_from_output(values, described, size), np.float32)

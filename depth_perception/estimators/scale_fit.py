@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_perception.geometry.depth_values import is_measured
+
 LEAST_PIXELS = 200
 _ROUNDS = 30
 _TOLERANCE = 0.03
@@ -46,7 +48,7 @@ class Fit:
 def fit_depth(relative: NDArray[np.floating], inverse: NDArray[np.floating]) -> Fit | None:
     """Fit scale and shift of depth; see `fit`, whose arguments these are, too."""
     relative, inverse = np.asarray(relative, np.float64), np.asarray(inverse, np.float64)
-    good = np.isfinite(relative) & (relative > 0) & np.isfinite(inverse) & (inverse > 0)
+    good = is_measured(relative) & is_measured(inverse)
     relative, inverse = relative[good], inverse[good]
     line = fit(1 / relative, 1 / inverse)
     if line is None:
@@ -69,7 +71,7 @@ def fit(relative: NDArray[np.floating], inverse: NDArray[np.floating]) -> Fit | 
         None where there are too few pixels, all of one depth, or nearer comes out farther.
     """
     relative, inverse = np.asarray(relative, np.float64), np.asarray(inverse, np.float64)
-    good = np.isfinite(relative) & np.isfinite(inverse) & (inverse > 0)
+    good = np.isfinite(relative) & is_measured(inverse)
     relative, inverse = relative[good], inverse[good]
     if len(relative) < LEAST_PIXELS:
         return None

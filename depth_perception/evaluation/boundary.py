@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_perception.geometry.sampling import inside_image
+
 EDGE_RATIO = 1.25
 """Depths side by side with a larger ratio have an edge between them."""
 
@@ -120,8 +122,7 @@ def boundary_counts_at_points(
         As `boundary_counts`.
     """
     cell = max(1.0, EDGE_SPACING * size[0])
-    with np.errstate(invalid="ignore"):
-        inside = ((uv >= -0.5) & (uv < np.array(size) - 0.5)).all(axis=1)
+    inside = inside_image(uv, size)
     column, row = ((uv[inside] + 0.5) / cell).astype(np.intp).T
     grid = np.full((2, int(size[1] / cell) + 1, int(size[0] / cell) + 1), np.nan)
     # What is written last stays: the nearest.

@@ -35,9 +35,16 @@ from depth_perception.datasets.exact_truth import _depth_topic, _label_topic
 from depth_perception.datasets.lidar_truth import LidarTruth, TruthProtocol, without_body
 from depth_perception.errors import MessageError
 from depth_perception.evaluation.boundary import Boundary, boundary_counts, spacing
-from depth_perception.evaluation.metrics import DepthMetrics, covered, depth_metrics, mean_metrics
+from depth_perception.evaluation.metrics import (
+    DepthMetrics,
+    RangeAccuracy,
+    covered,
+    depth_metrics,
+    mean_metrics,
+)
 from depth_perception.frames.surround_result import CameraResult
 from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.depth_values import is_beyond
 from depth_perception.geometry.rig import RigCamera
 from depth_perception.geometry.sampling import sample_depth, sample_nearest
 from depth_perception.geometry.transforms import Matrix, inverse, transform_points
@@ -52,31 +59,6 @@ EXACT_ROAD_BINS = ((0.0, 10.0), (10.0, 20.0), (20.0, 40.0), (0.0, 40.0))
 _SECOND = 1_000_000_000
 _AHEAD = 4
 """Truth images of one topic that are read beyond a wanted one before it counts as missing."""
-
-
-@dataclass(frozen=True)
-class RoadShare:
-    """Road pixels of one range bin.
-
-    Attributes:
-        low: Lower end of the bin, metres.
-        high: Upper end, metres.
-        count: Covered pixels; the shares below are over these.
-        truth_count: Pixels with truth.
-        coverage: count / truth_count.
-        a5: Share within 5 % of the truth.
-        a10: Share within 10 %.
-        abs_rel: Mean relative error.
-    """
-
-    low: float
-    high: float
-    count: int
-    truth_count: int
-    coverage: float
-    a5: float
-    a10: float
-    abs_rel: float
 
 
 @dataclass(frozen=True)
@@ -113,7 +95,7 @@ class CameraExact:
 
     images: int
     metric: DepthMetrics
-    road: list[RoadShare]
+    road: list[RangeAccuracy]
     lidar: LidarAgreement | None
     embodied: DepthMetrics | None = None
     boundary: Boundary | None = None
@@ -306,7 +288,7 @@ class ExactScorer:
         prediction = np.asarray(result.depth, dtype=np.float64).ravel()
         kept.images.append(depth_metrics(prediction, truth))
         shape = result.depth.shape
-        with_sky = np.where(np.isposinf(whole), np.inf, truth).reshape(shape)
+        with_sky = np.where(is_beyond(whole), np.inf, truth).reshape(shape)
         step = spacing(shape[1])
         kept.edges.append(boundary_counts(prediction.reshape(shape), with_sky, step))
         if embodied:
@@ -388,7 +370,7 @@ def _camera(kept: _Gathered, metric: DepthMetrics) -> CameraExact:
         shares = [x / count if count else np.nan for x in (a5, a10, error)]
         coverage = count / total if total else np.nan
         road.append(
-            RoadShare(low, high, int(count), int(total), float(coverage), *map(float, shares))
+            RangeAccuracy(low, high, int(count), int(total), float(coverage), *map(float, shares))
         )
     return CameraExact(
         images=len(kept.images),

@@ -1,4 +1,4 @@
-"""Depth metrics as plain functions of arrays, and how a depth image is read between its pixels.
+"""Depth metrics as plain functions of arrays.
 
 Definitions are those of the field (methods.md 7.1). In all of them D is the prediction, D* the
 truth, both in metres, and only truth points with a finite prediction above zero are compared: NaN
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from depth_perception.geometry.depth_values import is_measured
 
 
 @dataclass(frozen=True)
@@ -55,16 +57,14 @@ class DepthMetrics:
 
 def covered(prediction: NDArray[np.floating], truth: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Tell where both are finite and above zero."""
-    with np.errstate(invalid="ignore"):
-        usable = np.isfinite(prediction) & np.isfinite(truth) & (prediction > 0) & (truth > 0)
-    return np.asarray(usable, dtype=np.bool_)
+    return np.asarray(is_measured(prediction) & is_measured(truth), dtype=np.bool_)
 
 
 def depth_metrics(prediction: NDArray[np.floating], truth: NDArray[np.floating]) -> DepthMetrics:
     """Compare (N,) predictions with (N,) true depths, metres."""
     truth = np.asarray(truth, dtype=np.float64)
     prediction = np.asarray(prediction, dtype=np.float64)
-    total = int((np.isfinite(truth) & (truth > 0)).sum())
+    total = int(is_measured(truth).sum())
     use = covered(prediction, truth)
     count = int(use.sum())
     if count == 0:
@@ -129,8 +129,8 @@ def mean_metrics(items: Iterable[DepthMetrics]) -> DepthMetrics:
 
 
 @dataclass(frozen=True)
-class Accuracy:
-    """Share of points whose depth is right, for one row and range bin of a table.
+class RangeAccuracy:
+    """Share of points whose depth is right, for one range bin of a table.
 
     Attributes:
         low: Lower end of the bin, metres.
@@ -141,7 +141,6 @@ class Accuracy:
         a5: Share of the covered points within 5 % of the truth.
         a10: Share within 10 %.
         abs_rel: Mean relative error.
-        bias: Quantiles 10, 50 and 90 % of the signed relative error (D - D*) / D*.
     """
 
     low: float
@@ -152,6 +151,16 @@ class Accuracy:
     a5: float
     a10: float
     abs_rel: float
+
+
+@dataclass(frozen=True)
+class Accuracy(RangeAccuracy):
+    """The same with the direction of the errors.
+
+    Attributes:
+        bias: Quantiles 10, 50 and 90 % of the signed relative error (D - D*) / D*.
+    """
+
     bias: tuple[float, float, float]
 
 

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from depth_perception.errors import ConfigurationError
 from depth_perception.frames.surround_result import SurroundResult
+from depth_perception.geometry.depth_values import is_beyond
 
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -47,7 +48,7 @@ def colour_depth(depth: NDArray[np.floating], max_depth: float = 80.0) -> Pictur
     # The very ends of the map are nearly black: 3 % of each stay unused.
     picture = cv2.applyColorMap((8 + shade * 239 / 255).astype(np.uint8), cv2.COLORMAP_TURBO)
     picture[~np.isfinite(depth)] = UNKNOWN
-    picture[np.isposinf(depth)] = BEYOND
+    picture[is_beyond(depth)] = BEYOND
     return np.asarray(picture, dtype=np.uint8)
 
 
@@ -213,8 +214,8 @@ def _grid(picture: Picture, ahead: float, behind: float, side: float, scale: flo
     for metres in range(10, reach + 1, 10):
         for sign, limit in ((1, ahead), (-1, behind)):
             if metres < limit:
-                place = (centre[0] + 5, round((ahead - sign * metres) * scale) + 3)
-                labels.append((f"{sign * metres} m", place))
+                position = (centre[0] + 5, round((ahead - sign * metres) * scale) + 3)
+                labels.append((f"{sign * metres} m", position))
         if metres < side:
             labels.append((f"{metres} m", (round((side - metres) * scale) + 4, centre[1] + 4)))
             labels.append((f"{-metres} m", (round((side + metres) * scale) + 4, centre[1] + 4)))
@@ -299,9 +300,9 @@ def write(
     """Write texts at (x, y) px, anchored as Pillow names it; returns a new picture."""
     canvas = Image.fromarray(np.ascontiguousarray(picture[..., ::-1]))
     draw = ImageDraw.Draw(canvas)
-    for text, place in labels:
+    for text, position in labels:
         draw.text(
-            place,
+            position,
             text,
             fill=colour[::-1],
             font=font(size),

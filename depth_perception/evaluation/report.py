@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.evaluation.exact import RoadShare
-from depth_perception.evaluation.metrics import Accuracy, DepthMetrics
+from depth_perception.evaluation.metrics import Accuracy, DepthMetrics, RangeAccuracy
 from depth_perception.evaluation.pictures import (
     Picture,
     cloud_from_above,
@@ -153,7 +152,7 @@ def road_within(evaluation: Evaluation, distance: float = 20.0) -> tuple[int, fl
     Those of the LiDAR; pixels of exact truth where there is none.
     """
     exact = evaluation.exact
-    road: Sequence[Accuracy | RoadShare] = evaluation.road.get("depth image", [])
+    road: Sequence[RangeAccuracy] = evaluation.road.get("depth image", [])
     rows = [
         row
         for row in road or (exact.all.road if exact else [])

@@ -9,6 +9,16 @@ MIXED_DEPTHS = 0.1
 """Neighbouring pixels whose depths differ by more than this share are two surfaces."""
 
 
+def inside_image(uv: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Tell which of (N, 2) positions (u, v) lie in an image of (width, height) pixels; NaN do not.
+
+    Pixel centres are at integers, so that the image reaches from -0.5 to its size less 0.5.
+    """
+    with np.errstate(invalid="ignore"):
+        inside = (uv >= -0.5) & (uv < np.array(size) - 0.5)
+    return np.asarray(inside.all(axis=1), dtype=np.bool_)
+
+
 def sample_depth(
     depth: NDArray[np.floating], uv: NDArray[np.floating], smooth_only: bool = False
 ) -> NDArray[np.float64]:
@@ -28,8 +38,7 @@ def sample_depth(
     """
     height, width = depth.shape
     out = np.full(len(uv), np.nan)
-    with np.errstate(invalid="ignore"):
-        inside = ((uv >= -0.5) & (uv < [width - 0.5, height - 0.5])).all(axis=1)
+    inside = inside_image(uv, (width, height))
     if not inside.any():
         return out
     at = np.asarray(uv[inside], dtype=np.float64)
@@ -62,8 +71,7 @@ def sample_nearest(
     """Read an image of ids at the pixels nearest to (N, 2) positions."""
     height, width = image.shape
     out = np.full(len(uv), outside, dtype=np.int64)
-    with np.errstate(invalid="ignore"):
-        inside = ((uv >= -0.5) & (uv < [width - 0.5, height - 0.5])).all(axis=1)
+    inside = inside_image(uv, (width, height))
     column, row = np.rint(uv[inside]).astype(np.intp).T
     out[inside] = image[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
     return out

@@ -89,6 +89,41 @@ def placement(
     return (inner[0] / width, inner[1] / height), offset
 
 
+def warp_from_output(
+    values: NDArray[Any],
+    described: InputDescription,
+    size: tuple[int, int],
+    method: int = cv2.INTER_LINEAR,
+) -> NDArray[Any]:
+    """Bring what a network says of its input back onto the image that it was made from.
+
+    Pixel centres are at integers in all three: the image, the network's input, which `fitted_to`
+    made of it, and the output, which may be coarser than the input.
+
+    Args:
+        values: (rows, columns) of the output.
+        described: The network's input.
+        size: (width, height) of the image.
+        method: Of `cv2.warpAffine`: how values between pixels are read.
+    """
+    (x, y), (left, top) = placement(described, *size)
+    across, down = values.shape[1] / described.width, values.shape[0] / described.height
+    # u_output = ((u + 0.5) * x + left) * across - 0.5, and the same with v.
+    to_output = np.array(
+        [
+            [x * across, 0.0, (0.5 * x + left) * across - 0.5],
+            [0.0, y * down, (0.5 * y + top) * down - 0.5],
+        ]
+    )
+    return cv2.warpAffine(
+        np.ascontiguousarray(values),
+        to_output,
+        size,
+        flags=method | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+
+
 def _resized(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     if (image.shape[1], image.shape[0]) == (width, height):
         return image
@@ -130,14 +165,14 @@ def find_model(name: str, where: str, config: Path) -> Path:
             fix="export the variable, or write the path",
         )
     if Path(expanded).is_absolute():
-        places = [Path(expanded)]
+        candidates = [Path(expanded)]
     else:
         named = [Path(item) for item in os.environ.get(SEARCH_PATH, "").split(os.pathsep) if item]
-        places = [folder / expanded for folder in (config.parent, *named)]
-    for place in places:
-        if place.is_file():
-            return place.resolve()
-    looked = ", ".join(f"'{place}'" for place in dict.fromkeys(places))
+        candidates = [folder / expanded for folder in (config.parent, *named)]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.resolve()
+    looked = ", ".join(f"'{candidate}'" for candidate in dict.fromkeys(candidates))
     raise ModelError(
         f"{where}: model '{name}' is not found",
         expected=f"it at {looked}",

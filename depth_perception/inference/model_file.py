@@ -186,25 +186,25 @@ def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
     Raises:
         ValueError: The message ends too soon, or is none.
     """
-    place = 0
-    while place < len(data):
-        tag, place = _varint(data, place)
+    position = 0
+    while position < len(data):
+        tag, position = _varint(data, position)
         number, kind = tag >> 3, tag & 7
         if kind == 0:
-            value, place = _varint(data, place)
+            value, position = _varint(data, position)
             yield number, value
             continue
         if kind == _LENGTH_DELIMITED:
-            size, place = _varint(data, place)
+            size, position = _varint(data, position)
         elif kind in (1, 5):
             size = 8 if kind == 1 else 4
         else:
             raise ValueError("no field of this kind")
-        if number == 0 or place + size > len(data):
+        if number == 0 or position + size > len(data):
             raise ValueError("ends too soon")
-        content = data[place : place + size]
+        content = data[position : position + size]
         yield number, content if kind == _LENGTH_DELIMITED else int.from_bytes(content, "little")
-        place += size
+        position += size
 
 
 def _content(value: Any) -> memoryview:
@@ -218,13 +218,13 @@ def _text(value: Any) -> str:
     return "" if value is None else bytes(_content(value)).decode()
 
 
-def _varint(data: memoryview, place: int) -> tuple[int, int]:
+def _varint(data: memoryview, position: int) -> tuple[int, int]:
     value = shift = 0
     while True:
-        byte = data[place]
+        byte = data[position]
         value |= (byte & 127) << shift
-        place, shift = place + 1, shift + 7
+        position, shift = position + 1, shift + 7
         if byte < 128:
-            return value, place
+            return value, position
         if shift > 63:
             raise ValueError("no number")

@@ -32,7 +32,7 @@ _DTYPES = {
     "tensor(int64)": np.int64,
     "tensor(bool)": np.bool_,
 }
-_TELLS = "get_provider_graph_assignment_info"
+_ASSIGNMENT = "get_provider_graph_assignment_info"
 """Of a session: what it gave to which provider. ONNX Runtime has it from 1.24 on."""
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "QLinearConv", "FusedConv")
 
@@ -105,8 +105,8 @@ class OnnxSession:
             options.add_free_dimension_override_by_name(name, size)
         asked = [*usable, *([CPU] * (CPU not in usable))]
         gpus = [name for name in usable if name != CPU]
-        tells = hasattr(onnxruntime.InferenceSession, _TELLS)
-        if require_gpu and gpus and not tells:
+        can_report = hasattr(onnxruntime.InferenceSession, _ASSIGNMENT)
+        if require_gpu and gpus and not can_report:
             # It cannot say afterwards what runs where; but it can refuse the CPU any node.
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
             asked = gpus
@@ -128,7 +128,7 @@ class OnnxSession:
         self.assigned, on_cpu = _assigned(self._session)
         in_use: list[str] = self._session.get_providers()
         self.provider = next((n for n in in_use if self.assigned.get(n)), in_use[0])
-        known = tells or self.provider == CPU or asked is gpus
+        known = can_report or self.provider == CPU or asked is gpus
         self.reported = self.provider if known else f"{self.provider}, unverified"
         if require_gpu and (self.provider == CPU or on_cpu):
             where = f"runs on {self.provider}"
@@ -251,11 +251,11 @@ def _settings(
 
 def _assigned(session: Any) -> tuple[dict[str, int], set[str]]:
     """Nodes of each provider, and what kinds of layers the CPU has beside another provider."""
-    if not hasattr(session, _TELLS):
+    if not hasattr(session, _ASSIGNMENT):
         return {}, set()
     counts: dict[str, int] = {}
     layers: set[str] = set()
-    for part in getattr(session, _TELLS)():
+    for part in getattr(session, _ASSIGNMENT)():
         nodes = part.get_nodes()
         counts[part.ep_name] = counts.get(part.ep_name, 0) + len(nodes)
         if part.ep_name == CPU:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.errors import MessageError
+from depth_perception.geometry.depth_values import is_measured
 from depth_perception.messages.compressed import decompress
 from depth_perception.messages.encodings import COLOURS, find_encoding, to_bgr
 from depth_perception.messages.headers import MessageTypes, header
@@ -162,7 +163,7 @@ def depth_message(
     """
     if encoding == "16UC1":
         with np.errstate(invalid="ignore"):
-            known = np.isfinite(depth) & (depth > 0) & (depth < 65.535)
+            known = is_measured(depth) & (depth < 65.535)
             millimetres = np.where(known, np.round(depth * 1e3), 0).astype(np.uint16)
         return image_message(types, stamp, frame_id, millimetres, "16UC1")
     return image_message(types, stamp, frame_id, depth.astype(np.float32, copy=False), "32FC1")

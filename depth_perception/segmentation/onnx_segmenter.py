@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 
 from depth_perception.errors import ModelError
 from depth_perception.geometry.surface import Surface
-from depth_perception.inference.image_input import InputDescription, as_input, fitted_to, placement
+from depth_perception.inference.image_input import (
+    InputDescription,
+    as_input,
+    fitted_to,
+    placement,
+    warp_from_output,
+)
 from depth_perception.inference.onnx_session import OnnxSession
 from depth_perception.inference.session import Tensor
 from depth_perception.segmentation.segmenter_description import OutputDescription, read_description
@@ -80,11 +86,10 @@ class OnnxSegmenter:
         """
         described = self.description.input
         height, width = image.shape[:2]
-        scale, offset = placement(described, width, height)
         fitted = fitted_to(image, described)
         result = np.full((height, width), Surface.UNKNOWN, dtype=np.uint8)
         for item, array in zip(self.description.outputs, self._run(fitted), strict=True):
-            found = _decided(_channels_first(item, array), item, described, scale, offset, image)
+            found = _decided(_channels_first(item, array), item, described, (width, height))
             # What an earlier output is sure of stands; "other" is what nobody is sure of.
             open_pixels = np.isin(result, _UNDECIDED) & (found != Surface.UNKNOWN)
             np.copyto(result, found, where=open_pixels)
@@ -205,32 +210,15 @@ def _decided(
     scores: NDArray[Any],
     item: OutputDescription,
     described: InputDescription,
-    scale: tuple[float, float],
-    offset: tuple[int, int],
-    image: NDArray[np.uint8],
+    size: tuple[int, int],
 ) -> NDArray[np.uint8]:
-    """Bring one output to the image's size and decide: (h, w) `Surface`."""
-    size = (image.shape[1], image.shape[0])
-    step_u = scores.shape[2] / described.width
-    step_v = scores.shape[1] / described.height
-    # Centres of pixels are at integers: u_scores = ((u + 0.5) * scale + offset) * step - 0.5.
-    to_scores = np.array(
-        [
-            [scale[0] * step_u, 0.0, (0.5 * scale[0] + offset[0]) * step_u - 0.5],
-            [0.0, scale[1] * step_v, (0.5 * scale[1] + offset[1]) * step_v - 0.5],
-        ]
-    )
+    """Bring one output to an image of (width, height) pixels and decide: (h, w) `Surface`."""
+    _, offset = placement(described, *size)
 
     def at_image(channel: NDArray[Any], method: int) -> NDArray[Any]:
         if (channel.shape[1], channel.shape[0]) == size and not any(offset):
             return channel
-        return cv2.warpAffine(
-            np.ascontiguousarray(channel),
-            to_scores,
-            size,
-            flags=method | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        return warp_from_output(channel, described, size, method)
 
     if item.decode == "ids":
         return np.asarray(at_image(item.classes.apply(scores[0]), cv2.INTER_NEAREST), np.uint8)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from depth_perception.errors import ConfigurationError, DepthPerceptionError, MessageError
 from depth_perception.frames.frame_set import CameraFrame
 from depth_perception.geometry.camera_view import CameraView
+from depth_perception.geometry.depth_values import is_measured
 from depth_perception.geometry.surface import Surface
 from depth_perception.parameters import SegmentationParameters
 from depth_perception.segmentation.classes import ClassMap, class_map
@@ -134,7 +135,7 @@ def geometric_surface(view: CameraView) -> NDArray[np.uint8]:
     x, y = view.ground_xy[..., 0], view.ground_xy[..., 1]
     with np.errstate(invalid="ignore", over="ignore"):
         road = (np.abs(y) < CORRIDOR_HALF_WIDTH) & (x * x + y * y < CORRIDOR_LENGTH**2)
-        road &= np.isfinite(view.plane) & (view.plane > 0)
+        road &= is_measured(view.plane)
     surface = np.where(road, np.uint8(Surface.ROAD), np.uint8(Surface.OTHER))
     return _with_ego(surface, view)
 
@@ -214,9 +215,11 @@ class LabelSource:
                 files = (self._folder / camera).glob("*.png")
                 self._stamps[camera] = sorted(int(f.stem) for f in files if f.stem.isdecimal())
             stamps = self._stamps[camera]
-        place = bisect_left(stamps, stamp)
+        following = bisect_left(stamps, stamp)
         near = min(
-            stamps[max(0, place - 1) : place + 1], key=lambda s: abs(s - stamp), default=None
+            stamps[max(0, following - 1) : following + 1],
+            key=lambda s: abs(s - stamp),
+            default=None,
         )
         if near is None or abs(near - stamp) > LABEL_TOLERANCE:
             return None

@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader
 from depth_perception.datasets.source import open_source
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.training.configuration import TrainingConfiguration, to_dict
+from depth_perception.training.device import choose_device
 from depth_perception.training.samples import Requests, TrainingImages
 from depth_perception.training.scoring import held_out
 from depth_perception.training.system import Batch, System
@@ -320,9 +321,7 @@ class _Stop:
 
 
 def _device(wanted: str, ranks: int) -> torch.device:
-    name = wanted or ("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigurationError("device cuda: torch finds no GPU", fix="--device cpu")
+    name = choose_device(wanted)
     if name == "cuda" and ranks > 1:
         name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(name)

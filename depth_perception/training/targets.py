@@ -33,11 +33,11 @@ from numpy.typing import NDArray
 from torch.nn import functional
 from torch.utils.data import Dataset
 
+from depth_perception.datasets.manifest import MANIFEST
 from depth_perception.datasets.sample import DatasetError
 from depth_perception.datasets.source import FrameSource, open_source
 from depth_perception.datasets.targets import (
     FORMAT,
-    MANIFEST,
     MOST_CAMERAS,
     PLACE,
     PREFIX,

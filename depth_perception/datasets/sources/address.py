@@ -10,10 +10,10 @@ from depth_perception.datasets.sample import DatasetError
 from depth_perception.errors import ConfigurationError
 from depth_perception.yaml_mapping import nearest
 
-Options = dict[str, str]
+AddressOptions = dict[str, str]
 
 
-def parse(text: str, known: Collection[str]) -> tuple[Path, Options]:
+def parse(text: str, known: Collection[str]) -> tuple[Path, AddressOptions]:
     """Take a name apart; `max_depth` is an option of every kind.
 
     Raises:
@@ -21,7 +21,7 @@ def parse(text: str, known: Collection[str]) -> tuple[Path, Options]:
         DatasetError: Nothing lies there.
     """
     folder, _, rest = text.partition("?")
-    options: Options = {}
+    options: AddressOptions = {}
     for item in filter(None, rest.split("&")):
         name, equals, value = item.partition("=")
         if name not in {*known, "max_depth"}:
@@ -41,7 +41,7 @@ def parse(text: str, known: Collection[str]) -> tuple[Path, Options]:
     return path, options
 
 
-def protocol_of(options: Options) -> TruthProtocol:
+def protocol_of(options: AddressOptions) -> TruthProtocol:
     """Which LiDAR points count: `datasets.lidar_truth`'s rules, up to `max_depth` metres.
 
     Raises:

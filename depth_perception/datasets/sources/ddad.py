@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.datasets.sample import DatasetError
-from depth_perception.datasets.sources.address import Options, parse, read_text
+from depth_perception.datasets.sources.address import AddressOptions, parse, read_text
 from depth_perception.datasets.sources.rig_source import (
     OPTIONS,
     Datum,
@@ -89,7 +89,7 @@ class DdadSource(RigSource):
         options: See `RigSource`.
     """
 
-    def __init__(self, scenes: list[Path], options: Options) -> None:
+    def __init__(self, scenes: list[Path], options: AddressOptions) -> None:
         self._folders = [scene.parent for scene in scenes]
         self._calibrations: dict[Path, dict[str, Any]] = {}
         names = [folder.name for folder in self._folders]

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.datasets.sample import DatasetError
-from depth_perception.datasets.sources.address import Options, parse, read_text
+from depth_perception.datasets.sources.address import AddressOptions, parse, read_text
 from depth_perception.datasets.sources.recorded import points_of
 from depth_perception.datasets.sources.rig_source import (
     OPTIONS,
@@ -89,7 +89,7 @@ class NuscenesSource(RigSource):
     """
 
     def __init__(
-        self, folder: Path, tables: Path, wanted: set[str] | None, options: Options
+        self, folder: Path, tables: Path, wanted: set[str] | None, options: AddressOptions
     ) -> None:
         self.folder = folder
         scenes = [s for s in _table(tables, "scene") if wanted is None or s["name"] in wanted]

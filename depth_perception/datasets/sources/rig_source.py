@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from depth_perception.datasets.lidar_truth import TruthProtocol
 from depth_perception.datasets.sample import Choose, DatasetError
-from depth_perception.datasets.sources.address import Options, protocol_of, read_bytes
+from depth_perception.datasets.sources.address import AddressOptions, protocol_of, read_bytes
 from depth_perception.datasets.sources.recorded import (
     Place,
     RecordedImage,
@@ -79,7 +79,7 @@ class RigSource(RecordedSource):
         family: str,
         drives: Sequence[str],
         samples: Sequence[Sequence[Sample]],
-        options: Options,
+        options: AddressOptions,
     ) -> None:
         parameters = load(config_file(f"{family}.yaml"))
         self.family, self._usual = family, parameters.cameras

@@ -30,11 +30,11 @@ from pathlib import Path
 from typing import Any
 
 from depth_perception import __version__
+from depth_perception.datasets.manifest import MANIFEST
 from depth_perception.datasets.sample import DatasetError
 from depth_perception.datasets.shards import (
     FORMAT,
     FORMAT_VERSION,
-    MANIFEST,
     TAR_END,
     encode_set,
     read_manifest,

@@ -1,0 +1,27 @@
+"""What the numbers of a depth image mean (REP 117 and REP 118), in one place.
+
+Depth is metres along the camera's optical axis, as a float. A number above zero is a measurement.
+NaN is unknown: nothing tells how far this pixel sees. +Inf is beyond range: this pixel sees the
+sky, or what is farther than anything that is measured. Zero and below are no depth.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def is_measured(depth: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Tell where a depth of any shape is a distance: finite, and above zero."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.isfinite(depth) & (depth > 0), dtype=np.bool_)
+
+
+def is_beyond(depth: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Tell where a depth of any shape is beyond range."""
+    return np.asarray(np.isposinf(depth), dtype=np.bool_)
+
+
+def is_unknown(depth: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Tell where a depth of any shape is unknown."""
+    return np.asarray(np.isnan(depth), dtype=np.bool_)

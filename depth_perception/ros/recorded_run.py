@@ -1,0 +1,78 @@
+"""Runs a command that starts nodes, and records what they publish until all of it has come."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import rclpy
+from rclpy.node import Node
+
+from depth_perception.datasets.bag_writer import BagWriter
+from depth_perception.ros.recording import Recorder
+
+SILENCE_S = 15.0
+"""The nodes are done when nothing new came for this long (on a slow machine a set takes 1 s)."""
+
+
+def record_run(
+    command: Sequence[str], output: str | Path, types: Mapping[str, str], wanted: Mapping[str, int]
+) -> None:
+    """Start a command and record topics into a bag until it ends, falls silent, or all has come.
+
+    Args:
+        command: The program that starts the nodes; it is ended with SIGINT.
+        output: The bag to write; one that is there is replaced.
+        types: Message type of every topic to record, by absolute name.
+        wanted: Number of messages to wait for, by topic; a topic that is absent is not waited for.
+    """
+    rclpy.init(args=[])
+    try:
+        node = rclpy.create_node("demo_recorder")
+        with BagWriter(output, overwrite=True) as writer:
+            recorder = Recorder(node, writer, types)
+            child = subprocess.Popen(command, start_new_session=True)
+            try:
+                _record(node, recorder, child, wanted)
+            finally:
+                _stop(child)
+        node.destroy_node()
+    finally:
+        rclpy.shutdown()
+
+
+def _record(
+    node: Node, recorder: Recorder, child: subprocess.Popen[bytes], wanted: Mapping[str, int]
+) -> None:
+    """Spin until everything came, nothing new comes, or the nodes are gone."""
+    from tqdm import tqdm
+
+    total = sum(wanted.values())
+    latest, seen = time.monotonic(), 0
+    with tqdm(total=total, unit="image", disable=None, desc="depth images") as bar:
+        while True:
+            rclpy.spin_once(node, timeout_sec=0.1)
+            count = sum(recorder.counts[topic] for topic in wanted)
+            if count > seen:
+                bar.update(count - seen)
+                seen, latest = count, time.monotonic()
+            quiet = time.monotonic() - latest
+            if (seen >= total and quiet > 1.0) or child.poll() is not None:
+                return
+            if quiet > SILENCE_S * (4 if seen == 0 else 1):
+                return
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """End the launcher, which ends its nodes; harder when it does not listen."""
+    for number, patience in ((signal.SIGINT, 10), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+        if child.poll() is not None:
+            return
+        child.send_signal(number)
+        try:
+            child.wait(patience)
+        except subprocess.TimeoutExpired:
+            continue
