@@ -20,7 +20,7 @@ from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.transforms import OPTICAL_AXES
 from depth_perception.world.output.drive_bag import START, _road_profile, write_drive_bag
-from depth_perception.world.output.rigs import RIGS, RigCamera, make_rig, mounting
+from depth_perception.world.output.rigs import RIGS, MountedCamera, make_rig, mounting
 from depth_perception.world.output.sensors import SensorSuite
 from depth_perception.world.render.picture import Sensor, develop
 from depth_perception.world.render.renderer import View
@@ -47,7 +47,7 @@ def views(suite: SensorSuite) -> dict[str, View]:
     return {camera.name: suite.view(camera, 0.0) for camera in suite.rig.cameras}
 
 
-def plane_depth(camera: RigCamera, normal: Any, height: float) -> Any:
+def plane_depth(camera: MountedCamera, normal: Any, height: float) -> Any:
     """Depth of every pixel's ray on the plane normal . X = height of base_link, by hand."""
     rays = camera.model.rays() @ camera.T_base_camera[:3, :3].T
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -55,7 +55,7 @@ def plane_depth(camera: RigCamera, normal: Any, height: float) -> Any:
     return np.where(depth > 0, depth, np.inf)
 
 
-def points_of(camera: RigCamera, view: View, T_odom_base: Any) -> Any:
+def points_of(camera: MountedCamera, view: View, T_odom_base: Any) -> Any:
     """Every pixel's point in `odom`: (H, W, 3)."""
     points = camera.model.rays() * view.depth[..., None]
     T = T_odom_base @ camera.T_base_camera
@@ -524,7 +524,7 @@ def test_a_rig_resized_sees_the_same(drive: Drive) -> None:
     large = CameraModel(161, 121, np.array([[120.0, 0, 80], [0, 120.0, 60], [0, 0, 1]]))
     T = mounting(1.6, 0.0, 1.6, 0.0, 0.0, 0.0)
     rig = make_rig("kitti", width=64)
-    both = tuple(RigCamera(n, m, T, T, 0.0) for n, m in (("a", small), ("b", large)))
+    both = tuple(MountedCamera(n, m, T, T, 0.0) for n, m in (("a", small), ("b", large)))
     suite = SensorSuite(drive, replace(rig, cameras=both, body=None))
     a, b = (suite.view(camera, 0.0) for camera in both)
     same = np.isclose(a.depth, b.depth[::2, ::2], rtol=1e-4) | (a.depth == b.depth[::2, ::2])

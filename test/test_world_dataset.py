@@ -51,7 +51,7 @@ def resumed(tmp_path_factory):
     """A run with one worker, killed after the first drive, and resumed with two."""
     path = tmp_path_factory.mktemp("data") / "set"
     script = (
-        "from depth_perception.world import dataset, dataset_plan\n"
+        "from depth_perception.world.output import dataset, dataset_plan\n"
         f"dataset_plan.SETS_PER_SHARD = {SETS_PER_SHARD}\n"
         f"dataset.write_dataset({str(path)!r}, workers=1, **{ARGUMENTS!r})"
     )

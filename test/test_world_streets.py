@@ -1,4 +1,4 @@
-"""What lies beside a road of the synthetic world: carriageways, yards, rails, trees, works."""
+"""What lies beside a road of the synthetic world: carriageways, paved areas, rails, trees."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ pytest.importorskip("warp", reason="NVIDIA Warp renders the world")
 
 from depth_perception.datasets import labels
 from depth_perception.world.objects.mesh import Mesh
+from depth_perception.world.objects.object_pool import HEADROOM, POOL_SIZE, pooled_object
 from depth_perception.world.objects.sheds import canopy
-from depth_perception.world.objects.specimens import HEADROOM, POOL, specimen
 from depth_perception.world.scene.carriageways import WIDEST
 from depth_perception.world.scene.drive import Drive, make_drive
 from depth_perception.world.scene.ground_grid import REACH, RESOLUTION
@@ -123,40 +123,40 @@ def test_a_strip_rises_by_its_height_and_ends_where_roads_join() -> None:
     assert Strip(1.0, -1.0, 0.1).side == 0
 
 
-# Yards.
+# Paved areas.
 
 
-def test_yards_are_pavement_and_keep_clear_of_roads(drives: list[Drive]) -> None:
+def test_paved_areas_are_sidewalk_and_keep_clear_of_roads(drives: list[Drive]) -> None:
     seen = set()
     for drive in drives:
         shape = drive.plan.shape
-        for yard in drive.plan.yards:
-            edge = shape.left if yard.side > 0 else -shape.right
-            away = np.array([max(yard.near, 0.3) + 0.3, (yard.near + yard.far) / 2, yard.far - 0.3])
-            assert edge + yard.far < REACH
-            for t in yard.side * (edge + away):
-                assert label_at(drive, yard.middle, float(t)) == labels.SIDEWALK
-            for other in drive.plan.yards:
-                assert other is yard or not other.meets(yard.side, yard.first, yard.last)
+        for area in drive.plan.paved_areas:
+            edge = shape.left if area.side > 0 else -shape.right
+            away = np.array([max(area.near, 0.3) + 0.3, (area.near + area.far) / 2, area.far - 0.3])
+            assert edge + area.far < REACH
+            for t in area.side * (edge + away):
+                assert label_at(drive, area.middle, float(t)) == labels.SIDEWALK
+            for other in drive.plan.paved_areas:
+                assert other is area or not other.meets(area.side, area.first, area.last)
             for road in shape.side_roads:
-                apart = abs(road.s - yard.middle) - (yard.last - yard.first) / 2
-                assert road.side != yard.side or apart > road.width / 2 + road.radius
-            seen.add(yard.kind)
-    assert seen == {"drive", "forecourt", "square"}
+                apart = abs(road.s - area.middle) - (area.last - area.first) / 2
+                assert road.side != area.side or apart > road.width / 2 + road.radius
+            seen.add(area.kind)
+    assert seen == {"driveway", "forecourt", "square"}
 
 
-def test_kerbs_are_low_before_drives(drives: list[Drive]) -> None:
+def test_kerbs_are_low_before_driveways(drives: list[Drive]) -> None:
     for drive in drives:
         shape = drive.plan.shape
-        yards = [k for k in drive.plan.yards if k.kind == "drive"]
-        for yard in yards:
-            edge = shape.left if yard.side > 0 else -shape.right
-            s, beside = yard.middle, yard.first - 0.7
-            t = yard.side * (edge + np.array([-0.01, 0.05]))
+        paved_areas = [k for k in drive.plan.paved_areas if k.kind == "driveway"]
+        for area in paved_areas:
+            edge = shape.left if area.side > 0 else -shape.right
+            s, beside = area.middle, area.first - 0.7
+            t = area.side * (edge + np.array([-0.01, 0.05]))
             low = np.diff(shape.height([s, s], t))[0]
             assert low < 0.35 * shape.kerb + 1e-3
-            if shape.edge(yard.side, beside) == edge and not any(
-                k.meets(yard.side, beside - 0.1, beside + 0.1) for k in yards
+            if shape.edge(area.side, beside) == edge and not any(
+                k.meets(area.side, beside - 0.1, beside + 0.1) for k in paved_areas
             ):
                 full = np.diff(shape.height([beside, beside], t))[0]
                 assert full == pytest.approx(shape.kerb, abs=2e-3)
@@ -208,19 +208,19 @@ def test_a_track_is_within_its_bed() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_tram_is_as_large_as_one(seed: int) -> None:
-    mesh = specimen("tram", seed)
+    mesh = pooled_object("tram", seed)
     low, high = mesh.bounds()
     assert 13 < high[0] - low[0] < 16.5 and 2.3 < high[1] - low[1] < 2.6
     assert low[2] >= 0.0 and 3.1 < high[2] < WIRE_HEIGHT
     assert set(mesh.label) == {labels.TRAIN} and len(mesh.triangles) <= 900
 
 
-# Trees, works.
+# Trees, and what must not stand in the way.
 
 
-@pytest.mark.parametrize("number", range(0, POOL, 4))
+@pytest.mark.parametrize("number", range(0, POOL_SIZE, 4))
 def test_crowns_of_avenues_clear_a_lorry(number: int) -> None:
-    tree = specimen("avenue_tree", number)
+    tree = pooled_object("avenue_tree", number)
     p = tree.vertices
     crown = np.hypot(p[:, 0], p[:, 1]) > 0.7
     assert p[crown, 2].min() > HEADROOM + 0.2

@@ -14,7 +14,7 @@ pytest.importorskip("warp", reason="NVIDIA Warp renders the world")
 import warp as wp
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.world.objects.mesh import Mesh, Surface
+from depth_perception.world.objects.mesh import Mesh, SurfaceProperties
 from depth_perception.world.output.rigs import make_rig
 from depth_perception.world.output.sensors import SensorSuite
 from depth_perception.world.render import tracing
@@ -27,7 +27,7 @@ NEEDS_EMBREE = pytest.mark.skipif(
     importlib.util.find_spec("embreex") is None, reason="embreex is not installed"
 )
 BACK_ENDS = [pytest.param(name, marks=NEEDS_EMBREE if name == "embree" else ()) for name in TRACERS]
-WALL = Surface(0, (0.5, 0.5, 0.5), 2)
+WALL = SurfaceProperties(0, (0.5, 0.5, 0.5), 2)
 
 
 def wall(x: float) -> Mesh:

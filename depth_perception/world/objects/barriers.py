@@ -12,7 +12,7 @@ import numpy as np
 
 from depth_perception.datasets.labels import FENCE, WALL
 from depth_perception.world.objects.mesh import Mesh, join
-from depth_perception.world.objects.parts import (
+from depth_perception.world.objects.primitives import (
     along_x,
     between,
     choose,
@@ -161,8 +161,8 @@ def garden_wall(rng: np.random.Generator, length: float) -> Mesh:
             masonry.box((0, 0, top / 2), (side, side, top)),
             trim.box((0, 0, top + 0.04), (side + 0.1, side + 0.1, 0.08)),
         ]
-        places = between(length - side, rng.uniform(2.5, 4.0))
-        parts.append(repeated(join(pillar), along_x(places)))
+        positions = between(length - side, rng.uniform(2.5, 4.0))
+        parts.append(repeated(join(pillar), along_x(positions)))
     if railed:
         steel = surface("metal", varied(rng, choose(rng, PAINTS)), FENCE)
         bars = between(length - 0.3, rng.uniform(0.14, 0.18))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from depth_perception.datasets.labels import BUILDING
-from depth_perception.world.objects.mesh import Mesh, Surface, join
+from depth_perception.world.objects.mesh import Mesh, SurfaceProperties, join
 from depth_perception.world.surfaces.facade_textures import BRICK, OFFICES
 from depth_perception.world.surfaces.materials import INDEX, Colour
 
@@ -67,9 +67,9 @@ TRIMS: tuple[Colour, ...] = (
 )
 
 
-def surface(name: str, tint: Colour = (1.0, 1.0, 1.0)) -> Surface:
+def surface(name: str, tint: Colour = (1.0, 1.0, 1.0)) -> SurfaceProperties:
     """A material as part of a building."""
-    return Surface(INDEX[name], tint, BUILDING)
+    return SurfaceProperties(INDEX[name], tint, BUILDING)
 
 
 def pick(rng: np.random.Generator, colours: Sequence[Colour], spread: float = 0.08) -> Colour:
@@ -98,7 +98,7 @@ def outline(width: float, depth: float, inset: float = 0.0) -> list[Point]:
 
 
 def wall(
-    material: Surface,
+    material: SurfaceProperties,
     start: Point,
     end: Point,
     z: tuple[float, float],
@@ -124,7 +124,7 @@ def wall(
 
 
 def bays_wall(
-    material: Surface,
+    material: SurfaceProperties,
     start: Point,
     end: Point,
     z: tuple[float, float],
@@ -149,7 +149,7 @@ def bays_wall(
     return wall(material, start, end, z, u=u, v=v)
 
 
-def sloped(material: Surface, corners: ArrayLike) -> Mesh:
+def sloped(material: SurfaceProperties, corners: ArrayLike) -> Mesh:
     """A flat convex face whose texture runs level to the right and up the slope."""
     p = np.asarray(corners, float)
     normal = np.cross(p[1] - p[0], p[2] - p[0])
@@ -163,9 +163,9 @@ def sloped(material: Surface, corners: ArrayLike) -> Mesh:
 
 
 def gable_roof(
-    tiles: Surface,
-    trim: Surface,
-    gable: Surface,
+    tiles: SurfaceProperties,
+    trim: SurfaceProperties,
+    gable: SurfaceProperties,
     length: float,
     span: float,
     eaves: float,
@@ -216,8 +216,8 @@ def gable_roof(
 
 
 def hip_roof(
-    tiles: Surface,
-    trim: Surface,
+    tiles: SurfaceProperties,
+    trim: SurfaceProperties,
     length: float,
     span: float,
     eaves: float,
@@ -238,7 +238,12 @@ def hip_roof(
 
 
 def flat_roof(
-    material: Surface, roofing: Surface, width: float, depth: float, z: float, parapet: float
+    material: SurfaceProperties,
+    roofing: SurfaceProperties,
+    width: float,
+    depth: float,
+    z: float,
+    parapet: float,
 ) -> Mesh:
     """A flat roof behind a parapet."""
     thick = 0.25

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from depth_perception.datasets.labels import CAR
-from depth_perception.world.objects.mesh import Mesh, Surface
+from depth_perception.world.objects.mesh import Mesh, SurfaceProperties
 from depth_perception.world.objects.shapes import decal, on_both_sides, rectangle
 from depth_perception.world.objects.vehicle_parts import (
     BLACK,
@@ -45,9 +45,9 @@ def paint_colour(rng: np.random.Generator) -> Colour:
     return r * light, g * light, b * light
 
 
-def car_surface(material: str, tint: Colour) -> Surface:
+def car_surface(material: str, tint: Colour) -> SurfaceProperties:
     """A material by name on a car."""
-    return Surface(INDEX[material], tint, CAR)
+    return SurfaceProperties(INDEX[material], tint, CAR)
 
 
 def windows(form: Form, body: Mesh, panes: tuple[float, ...], rear: bool = True) -> list[Mesh]:
@@ -199,7 +199,11 @@ def tail(rng: np.random.Generator, form: Form, body: Mesh, upright: bool) -> lis
 
 
 def sides(
-    rng: np.random.Generator, form: Form, body: Mesh, doors: tuple[float, ...], paint: Surface
+    rng: np.random.Generator,
+    form: Form,
+    body: Mesh,
+    doors: tuple[float, ...],
+    paint: SurfaceProperties,
 ) -> list[Mesh]:
     """Seams of the doors, which are where `doors` says behind the nose, handles and mirrors."""
     seam = car_surface("plain", BLACK)

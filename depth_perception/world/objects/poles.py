@@ -12,7 +12,7 @@ import numpy as np
 
 from depth_perception.datasets.labels import POLE
 from depth_perception.world.objects.mesh import Mesh, join
-from depth_perception.world.objects.parts import (
+from depth_perception.world.objects.primitives import (
     banded,
     chain,
     choose,
@@ -58,13 +58,13 @@ def lamp_post(rng: np.random.Generator) -> Mesh:
         ]
         for side in (1, -1)[: 1 + (rng.random() < 0.15)]:
             if rng.random() < 0.5:  # a curved arm
-                turn = np.linspace(0, 1.35, 5)
+                angle = np.linspace(0, 1.35, 5)
                 rise = 0.45 * reach
                 path = np.stack(
                     [
-                        0 * turn,
-                        side * reach * (1 - np.cos(turn)) / (1 - np.cos(1.35)),
-                        high + rise * np.sin(turn),
+                        0 * angle,
+                        side * reach * (1 - np.cos(angle)) / (1 - np.cos(1.35)),
+                        high + rise * np.sin(angle),
                     ],
                     1,
                 )

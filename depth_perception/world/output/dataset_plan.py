@@ -108,8 +108,8 @@ class DatasetPlan:
         seed, rig_seed = (int(k) for k in rng.integers(1 << 31, size=2))
         rig = self.rigs[int(rng.integers(len(self.rigs)))]
         miscalibration = self.miscalibration * abs(float(rng.normal()))
-        places = np.arange(self.sets_per_drive) + rng.uniform(0.2, 0.8, self.sets_per_drive)
-        times = tuple(round(float(t), 3) for t in places * self.spacing)
+        positions = np.arange(self.sets_per_drive) + rng.uniform(0.2, 0.8, self.sets_per_drive)
+        times = tuple(round(float(t), 3) for t in positions * self.spacing)
         duration = max(self.spacing * self.sets_per_drive, 1.0)
         return DrivePlan(number, seed, rig, rig_seed, miscalibration, times[:sets], duration)
 

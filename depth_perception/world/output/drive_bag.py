@@ -30,7 +30,7 @@ from depth_perception.messages.ground import ground_message
 from depth_perception.messages.headers import header
 from depth_perception.messages.images import camera_info_message, depth_message, image_message
 from depth_perception.messages.transforms import transform_message
-from depth_perception.world.output.rigs import RigCamera, WorldRig, make_rig
+from depth_perception.world.output.rigs import MountedCamera, WorldRig, make_rig
 from depth_perception.world.output.sensors import SensorSuite
 from depth_perception.world.render.renderer import View
 from depth_perception.world.scene import roundabout
@@ -151,7 +151,7 @@ def _stamp(time: float) -> int:
 
 
 def _camera_messages(
-    suite: SensorSuite, camera: RigCamera, view: View, start: float, truth: tuple[str, ...]
+    suite: SensorSuite, camera: MountedCamera, view: View, start: float, truth: tuple[str, ...]
 ) -> list[Dated]:
     """What one camera publishes for one frame set that starts at `start` seconds."""
     time, name = start + camera.delay, camera.name

@@ -15,12 +15,12 @@ from depth_perception.datasets import labels
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.transforms import OPTICAL_AXES
 from depth_perception.world.objects import car_details, vehicles
-from depth_perception.world.objects.mesh import FloatArray, Mesh, Surface, join
+from depth_perception.world.objects.mesh import FloatArray, Mesh, SurfaceProperties, join
 from depth_perception.world.surfaces.materials import INDEX, Colour
 
 
 @dataclass(frozen=True)
-class RigCamera:
+class MountedCamera:
     """One camera on a vehicle.
 
     Attributes:
@@ -75,7 +75,7 @@ class WorldRig:
     """
 
     name: str
-    cameras: tuple[RigCamera, ...]
+    cameras: tuple[MountedCamera, ...]
     lidar: LidarModel
     body: Mesh | None
     topic: str
@@ -269,7 +269,7 @@ def make_rig(
         angles = rng.normal(0, miscalibration, 3) if miscalibration else np.zeros(3)
         wrong[:3, :3] = rotation(*np.radians(angles))
         wrong[:3, 3] = rng.normal(0, 0.02 * miscalibration, 3) if miscalibration else 0.0
-        cameras.append(RigCamera(label, model, T, T @ wrong, delay))
+        cameras.append(MountedCamera(label, model, T, T @ wrong, delay))
     x, z, low, high, beams, columns, reach = kind.lidar
     T_lidar = np.eye(4)
     T_lidar[:3, 3] = x, 0.0, max(z, max(c.T_base_camera[2, 3] for c in cameras) + 0.2)
@@ -324,7 +324,7 @@ def _camera_model(
 
 
 def _own_body(
-    kind: _Kind, cameras: list[RigCamera], rng: np.random.Generator, vary: bool
+    kind: _Kind, cameras: list[MountedCamera], rng: np.random.Generator, vary: bool
 ) -> Mesh | None:
     """The vehicle below its cameras, and the wings and edges that some of them look across."""
     parts = []
@@ -348,7 +348,7 @@ def _own_body(
     return _without_camera_boxes(join(parts), cameras) if parts else None
 
 
-def _panel(camera: RigCamera, colour: Colour, rng: np.random.Generator) -> Mesh:
+def _panel(camera: MountedCamera, colour: Colour, rng: np.random.Generator) -> Mesh:
     """A rounded piece of bodywork across the lower part of a camera's picture."""
     T = camera.T_base_camera
     forward = np.array([T[0, 2], T[1, 2], 0.0])
@@ -360,7 +360,7 @@ def _panel(camera: RigCamera, colour: Colour, rng: np.random.Generator) -> Mesh:
     radii = rng.uniform([0.35, 0.6, 0.15], [0.7, 1.8, 0.45])
     ahead = radii[0] + rng.uniform(0.05, 0.25)
     drop = radii[2] + ahead * np.tan(below)
-    surface = Surface(INDEX["paint"], colour, labels.OWN_BODY)
+    surface = SurfaceProperties(INDEX["paint"], colour, labels.OWN_BODY)
     mesh = surface.ellipsoid((0.0, 0.0, 0.0), radii, around=36, down=19)
     x, y, z = T[:3, 3] + forward * ahead
     yaw = float(np.arctan2(forward[1], forward[0]) + rng.normal(0, 0.3))
@@ -368,7 +368,7 @@ def _panel(camera: RigCamera, colour: Colour, rng: np.random.Generator) -> Mesh:
     return mesh.placed(x, y, z - drop, yaw)
 
 
-def _without_camera_boxes(mesh: Mesh, cameras: list[RigCamera]) -> Mesh | None:
+def _without_camera_boxes(mesh: Mesh, cameras: list[MountedCamera]) -> Mesh | None:
     """Leave out the triangles around each camera: a lens looks out of the body, not into it."""
     corners = mesh.vertices[mesh.triangles]
     centre = corners.mean(axis=1)

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.datasets import labels
-from depth_perception.world.output.rigs import RigCamera, WorldRig
-from depth_perception.world.render.looks import strengthened, texture_levels
+from depth_perception.world.output.rigs import MountedCamera, WorldRig
 from depth_perception.world.render.picture import Sensor, automatic_exposure, develop, draw_sensor
 from depth_perception.world.render.renderer import Renderer, View
+from depth_perception.world.render.texture_maps import texture_mipmaps, with_contrast
 from depth_perception.world.scene.drive import Drive
 from depth_perception.world.surfaces.materials import MATERIALS
 from depth_perception.world.surfaces.surface_textures import texture_set
@@ -31,7 +31,7 @@ _EVEN = ("plain", "paint", "glass", "metal", "skin")
 @lru_cache(maxsize=TEXTURE_SETS)
 def _textures(number: int) -> NDArray[np.uint8]:
     powers = [1.0 if m.name in _EVEN else TEXTURE_CONTRAST for m in MATERIALS]
-    return texture_levels(strengthened(texture_set(number), powers))
+    return texture_mipmaps(with_contrast(texture_set(number), powers))
 
 
 class SensorSuite:
@@ -75,7 +75,7 @@ class SensorSuite:
         """The back end that follows rays: "embree" or "warp"."""
         return self._renderer.tracer
 
-    def view(self, camera: RigCamera, time: float, *, samples: int = 1) -> View:
+    def view(self, camera: MountedCamera, time: float, *, samples: int = 1) -> View:
         """Render what a camera of the rig sees at `time` seconds."""
         self._move(time)
         T = self.drive.ego_pose(time) @ camera.T_base_camera
@@ -84,7 +84,7 @@ class SensorSuite:
 
     def picture(
         self,
-        camera: RigCamera,
+        camera: MountedCamera,
         view: View,
         time: float,
         *,
@@ -115,7 +115,7 @@ class SensorSuite:
             exposure=automatic_exposure(view.radiance),
         )
 
-    def jpeg_quality(self, camera: RigCamera) -> int:
+    def jpeg_quality(self, camera: MountedCamera) -> int:
         """Quality with which the camera compresses its pictures, 1 to 100."""
         return self._sensors[camera.name].jpeg
 

@@ -2,19 +2,20 @@
 # Warp compiles these functions from their source: they are its own language, not typed Python.
 """The stages of a view between which rays are followed, in NVIDIA Warp: for CPU and GPU.
 
-`aim` makes the rays of the pixels, a back end of `tracing` finds what they hit, `look` reads what
-is there and sends out further rays: to the sun, into the sky (one pixel in four) and off mirrors.
-When those are answered, `mirrored` shades what mirrors show, `lighten` and `spread` sum up the
-light of sun and sky, and `combine` puts the parts together. A ray whose direction is NaN is none:
-no stage passes numbers through the host, nor does any have to know how many rays there are.
+`generate_rays` makes the rays of the pixels and a back end of `tracing` finds what they hit.
+`shade_hits` reads what is there and sends out further rays: to the sun, into the sky (one pixel in
+four) and off mirrors. When those are answered, `shade_reflections` shades what mirrors show,
+`direct_sunlight` and `gather_sky_light` sum up the light of sun and sky, and `composite` puts the
+parts together. A ray whose direction is NaN is none: no stage passes numbers through the host, nor
+does any have to know how many rays there are.
 """
 # Warp reads the annotations when it compiles the code: they must not become strings.
 
 import warp as wp
 
 from depth_perception.datasets import labels
-from depth_perception.world.render.kernel_looks import Light, Looks, hash_unit, sky
-from depth_perception.world.render.kernel_surfaces import Body, Hit, surface_of
+from depth_perception.world.render.kernel_surfaces import Hit, TriangleArrays, surface_point
+from depth_perception.world.render.kernel_texture_maps import Light, TextureMaps, hash_unit, sky
 
 FAR = wp.constant(1.0e6)
 NEAR = wp.constant(1.0e-3)
@@ -59,16 +60,16 @@ def tangent(n: wp.vec3) -> wp.vec3:
 
 
 @wp.kernel(enable_backward=False)
-def aim(rays: wp.array(dtype=wp.vec3), T: wp.mat44, directions: wp.array(dtype=wp.vec3)):
+def generate_rays(rays: wp.array(dtype=wp.vec3), T: wp.mat44, directions: wp.array(dtype=wp.vec3)):
     """Turn unit rays of the camera frame, NaN for none, into the world."""
     i = wp.tid()
     directions[i] = wp.transform_vector(T, rays[i])
 
 
 @wp.kernel(enable_backward=False)
-def look(
-    body: Body,
-    looks: Looks,
+def shade_hits(
+    arrays: TriangleArrays,
+    maps: TextureMaps,
     light: Light,
     origin: wp.vec3,
     directions: wp.array(dtype=wp.vec3),
@@ -117,10 +118,10 @@ def look(
             shine[i] = wp.vec3()
         else:
             label[i] = wp.uint8(SKY)
-            shine[i] = sky(looks, light, d)
+            shine[i] = sky(maps, light, d)
         return
     hit = hit_of(distance, face, weights, i)
-    found = surface_of(body, looks, hit, origin, d, pixel)
+    found = surface_point(arrays, maps, hit, origin, d, pixel)
     label[i] = wp.uint8(found.label)
     instance[i] = found.instance
     normals[i] = found.normal
@@ -165,9 +166,9 @@ def look(
 
 
 @wp.kernel(enable_backward=False)
-def mirrored(
-    body: Body,
-    looks: Looks,
+def shade_reflections(
+    arrays: TriangleArrays,
+    maps: TextureMaps,
     light: Light,
     positions: wp.array(dtype=wp.vec3),
     directions: wp.array(dtype=wp.vec3),
@@ -185,10 +186,10 @@ def mirrored(
         return
     seen = wp.vec3()
     if face[i] < 0:
-        seen = sky(looks, light, d)
+        seen = sky(maps, light, d)
     else:
         hit = hit_of(distance, face, weights, i)
-        other = surface_of(body, looks, hit, positions[i], d, pixel * 4.0)
+        other = surface_point(arrays, maps, hit, positions[i], d, pixel * 4.0)
         sun = wp.max(wp.dot(other.normal, light.sun), 0.0) * 0.7
         amount = light.sun_colour * sun + light.zenith * 0.6 + light.horizon * 0.25
         seen = wp.cw_mul(other.albedo, amount)
@@ -206,7 +207,7 @@ def inside(k: wp.int32, n: wp.int32) -> wp.int32:
 
 
 @wp.kernel(enable_backward=False)
-def lighten(
+def direct_sunlight(
     light: Light,
     to_sun: wp.array(dtype=wp.vec3),
     hidden: wp.array(dtype=wp.uint8),
@@ -223,7 +224,7 @@ def lighten(
 
 
 @wp.kernel(enable_backward=False)
-def spread(
+def gather_sky_light(
     to_sky: wp.array(dtype=wp.vec3),
     hidden: wp.array(dtype=wp.uint8),
     width: wp.int32,
@@ -247,7 +248,7 @@ def spread(
 
 
 @wp.kernel(enable_backward=False)
-def combine(
+def composite(
     light: Light,
     air: Air,
     T: wp.mat44,
@@ -314,9 +315,9 @@ def combine(
 
 
 @wp.kernel(enable_backward=False)
-def measure(
-    body: Body,
-    looks: Looks,
+def laser_echo(
+    arrays: TriangleArrays,
+    maps: TextureMaps,
     origin: wp.vec3,
     directions: wp.array(dtype=wp.vec3),
     distance: wp.array(dtype=wp.float32),
@@ -333,6 +334,6 @@ def measure(
         return
     hit = hit_of(distance, face, weights, i)
     d = directions[i]
-    found = surface_of(body, looks, hit, origin, d, 0.002)
+    found = surface_point(arrays, maps, hit, origin, d, 0.002)
     label[i] = wp.uint8(found.label)
     strength[i] = -wp.dot(found.normal, d) * found.albedo[1] * (1.0 - found.mirror)

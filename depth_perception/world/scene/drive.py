@@ -11,13 +11,13 @@ from depth_perception.world.objects.mesh import FloatArray, Mesh, join
 from depth_perception.world.scene.carriageways import Lane
 from depth_perception.world.scene.ground_mesh import ground_mesh
 from depth_perception.world.scene.ground_picture import GroundPicture, paint_ground
+from depth_perception.world.scene.paved_areas import dropped_kerbs
 from depth_perception.world.scene.plan import StreetPlan, draw_plan
 from depth_perception.world.scene.road import STEP, Spine, make_spine, with_crest
 from depth_perception.world.scene.roundabout import path, path_heading, with_roundabout
 from depth_perception.world.scene.town import Mover, PlacedObject, Town, box_size, ground_pose
 from depth_perception.world.scene.town_builder import build_town
 from depth_perception.world.scene.weather import Sky, draw_sky
-from depth_perception.world.scene.yards import kerb_dips
 
 BEHIND, AHEAD = 75.0, 150.0
 """How far the street goes on behind the start and beyond the end of a drive, m."""
@@ -61,10 +61,10 @@ class Drive:
             self.suspension[:, 1] * time + self.suspension[:, 2]
         )
         cp, sp, cr, sr = np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
-        turn = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]]) @ np.array(
+        R_springs = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]]) @ np.array(
             [[1, 0, 0], [0, cr, -sr], [0, sr, cr]]
         )
-        T[:3, :3] = T[:3, :3] @ turn
+        T[:3, :3] = T[:3, :3] @ R_springs
         return T
 
     def ego_twist(self, time: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -178,9 +178,9 @@ def make_drive(
         speed = float(rng.uniform(low, high))
     end = speed * duration + AHEAD
     joined = tuple(road for road in plan.shape.side_roads if road.s < end - 15.0)
-    yards = tuple(yard for yard in plan.yards if yard.last < end - 5.0)
-    shape = replace(plan.shape, side_roads=joined, dips=kerb_dips(yards))
-    plan = replace(plan, shape=shape, yards=yards)
+    paved_areas = tuple(area for area in plan.paved_areas if area.last < end - 5.0)
+    shape = replace(plan.shape, side_roads=joined, dropped_kerbs=dropped_kerbs(paved_areas))
+    plan = replace(plan, shape=shape, paved_areas=paved_areas)
     if not flat:
         # Chance of its own: streets without a roundabout stay what they were.
         plan = with_roundabout(plan, np.random.default_rng([seed, 12]), end)

@@ -115,13 +115,13 @@ class _Markings:
         """End lines at most junctions; give side roads stop lines and a dashed middle."""
         shape, grid = self.plan.shape, self.grid
         if shape.roundabout is not None:
-            made = shape.roundabout
-            inside = np.abs(grid.s - made.s) < made.length + 1.0
+            roundabout = shape.roundabout
+            inside = np.abs(grid.s - roundabout.s) < roundabout.length + 1.0
             for layer in (self.white, self.yellow):
                 if layer is not None:
                     layer[:, inside] = 0
             for way, lanes in ((-1, self.plan.driving_lanes(1)), (1, self.plan.driving_lanes(-1))):
-                s = made.s + way * (made.length + 1.0)
+                s = roundabout.s + way * (roundabout.length + 1.0)
                 for k in np.arange(-1.4, 1.2, 0.8):
                     t = lanes[0].t + k
                     grid.rectangle(self.white, s - 0.2, s + 0.2, t, t + 0.5, 255)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from depth_perception.world.objects.mesh import Mesh
-from depth_perception.world.objects.specimens import POOL, low_reach, specimen
+from depth_perception.world.objects.object_pool import POOL_SIZE, low_reach, pooled_object
 from depth_perception.world.scene.carriageways import Lane
 from depth_perception.world.scene.plan import StreetPlan
 from depth_perception.world.scene.road import Spine
@@ -29,7 +29,8 @@ class Site:
         ego_speed: Its speed, m/s.
         ego_lane: Its lane, one of the plan's.
         town: What has been placed.
-        more: Chance for what came later than the rest, so that streets without it stay the same.
+        extra_rng: Source of chance for what was added to the world later, so that streets without
+            it stay the same.
         taken: (side, first, last): stretches of s beside the road that are used up.
     """
 
@@ -43,10 +44,10 @@ class Site:
     ego_lane: Lane
     town: Town = field(default_factory=Town)
     taken: list[tuple[int, float, float]] = field(default_factory=list)
-    more: np.random.Generator = field(init=False)
+    extra_rng: np.random.Generator = field(init=False)
 
     def __post_init__(self) -> None:
-        self.more = self.rng.spawn(1)[0]
+        self.extra_rng = self.rng.spawn(1)[0]
 
     def base_edge(self, side: int) -> float:
         """|t| of the carriageway's edge away from junctions, m."""
@@ -55,21 +56,21 @@ class Site:
     def free(
         self, side: int, first: float, last: float, margin: float = 0.0, *, away: float = 0.0
     ) -> bool:
-        """Whether no side road, roundabout, yard or the like is between two values of s.
+        """Whether no side road, roundabout, paved area or the like is between two values of s.
 
-        Yards that end nearer to the road than `away` m do not count.
+        Paved areas that end nearer to the road than `away` m do not count.
         """
-        made = self.plan.shape.roundabout
-        if made is not None:
-            half = made.length + 1.0 + margin
-            if first < made.s + half and last > made.s - half:
+        roundabout = self.plan.shape.roundabout
+        if roundabout is not None:
+            half = roundabout.length + 1.0 + margin
+            if first < roundabout.s + half and last > roundabout.s - half:
                 return False
         for road in self.plan.shape.side_roads:
             half = road.width / 2 + road.radius + margin
             if road.side == side and first < road.s + half and last > road.s - half:
                 return False
         low, high = first - margin, last + margin
-        if any(k.meets(side, low, high) and k.far > away for k in self.plan.yards):
+        if any(k.meets(side, low, high) and k.far > away for k in self.plan.paved_areas):
             return False
         return not any(k == side and low < b and high > a for k, a, b in self.taken)
 
@@ -82,19 +83,19 @@ class Site:
         heading = self.spine.at("heading", [s - 2.0, s + 2.0])
         return float(heading[1] - heading[0]) / 4.0
 
-    def specimen(self, kind: str, rng: np.random.Generator | None = None) -> Mesh:
-        """Any of the pool's specimens of a kind."""
-        return specimen(kind, int((rng or self.rng).integers(POOL)))
+    def draw_object(self, kind: str, rng: np.random.Generator | None = None) -> Mesh:
+        """One of the pool's objects of a kind, drawn at random."""
+        return pooled_object(kind, int((rng or self.rng).integers(POOL_SIZE)))
 
     def put_tree(self, kind: str, s: float, away: float, side: int) -> None:
         """Plant a tree `away` m from the carriageway's edge, or farther off if it is in the way.
 
         Below `HEADROOM` nothing of it reaches over the carriageway.
         """
-        number = int(self.more.integers(POOL))
+        number = int(self.extra_rng.integers(POOL_SIZE))
         away = max(away, low_reach(kind, number) + 0.1)
         t = side * (self.base_edge(side) + away)
-        self.put(specimen(kind, number), s, t, self.more.uniform(0, 6.3))
+        self.put(pooled_object(kind, number), s, t, self.extra_rng.uniform(0, 6.3))
 
     def put(
         self,

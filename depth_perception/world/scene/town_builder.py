@@ -7,13 +7,13 @@ import numpy as np
 from depth_perception.world.scene import (
     backdrop,
     forecourts,
-    greens,
+    road_works,
     spans,
     street_side,
     structures,
     traffic,
     tramway,
-    works,
+    vegetation,
 )
 from depth_perception.world.scene.carriageways import Lane
 from depth_perception.world.scene.plan import StreetPlan
@@ -48,26 +48,26 @@ def build_town(
     site = Site(plan, spine, rng, start, end, ego_s, ego_speed, ego_lane)
     # What crosses the road comes first: nothing else may stand in its way.
     below = structures.add_tunnel if plan.setting == "tunnel" else None
-    over = site.more.uniform()
+    over = site.extra_rng.uniform()
     if below is None and over < 0.12 and plan.setting in ("motorway", "country", "city"):
         spans.add_overpass(site)
     elif below is None and over < 0.2 and plan.setting not in ("country", "bridge", "car_park"):
         spans.add_footbridge(site)
-    viaduct = below is None and site.more.uniform() < 0.25 and spans.add_viaduct(site)
+    viaduct = below is None and site.extra_rng.uniform() < 0.25 and spans.add_viaduct(site)
     street_side.add_buildings(site)
-    forecourts.add_yards(site)
+    forecourts.furnish_paved_areas(site)
     for side in (1, -1):
         street_side.add_boundary(site, side)
         street_side.add_roadside(site, side)
-        greens.add_gardens(site, side)
-        avenue = not viaduct and greens.add_avenue(site, side)
+        vegetation.add_gardens(site, side)
+        avenue = not viaduct and vegetation.add_avenue(site, side)
         street_side.add_greenery(site, side, lined=avenue or viaduct)
-        greens.add_woods(site, side)
-        greens.add_bollards(site, side)
+        vegetation.add_woods(site, side)
+        street_side.add_bollards(site, side)
     traffic.add_parked(site)
     traffic.add_traffic(site)
     traffic.add_people(site)
-    works.add_works(site)
+    road_works.add_road_works(site)
     tramway.add_tramway(site)
     if not viaduct:
         structures.add_median(site)
