@@ -118,11 +118,11 @@ def _projections(
     if style < 0.4:
         every = int(rng.integers(1, 4))
         columns = range(int(rng.integers(every)), bays, every)
-        look = int(rng.integers(3))
+        balcony_style = int(rng.integers(3))
         # Detailed balconies cost many triangles: on large fronts they are plain tubs.
         if len(columns) * upper > 6:
-            look = 0
-        one = balcony(rng, 0.0, 0.0, min(0.9 * width / bays, 2.6), look)
+            balcony_style = 0
+        one = balcony(rng, min(0.9 * width / bays, 2.6), balcony_style)
         for column in columns:
             x = (column + 0.5) * width / bays - width / 2
             parts += [

@@ -204,7 +204,7 @@ class _Board:
         middle = (-self.y, self.height)
         back = surface("metal", (0.35, 0.36, 0.37), SIGN)
         parts = [
-            _slab(back, self.outline, x, 0.02, middle),
+            _slab(back, self.outline, x, middle),
             _face(surface("plain", border, SIGN), self.outline, x - 0.014, middle),
             _face(surface("plain", field, SIGN), self.outline * inner, x - 0.018, middle),
         ]
@@ -323,7 +323,7 @@ def _head(at: Sequence[float], housing: Colour, lit: int, board: bool) -> Mesh:
     parts = [box.box((x, y, z), (0.20, 0.30, 0.92))]
     if board:
         edge = _rectangle(0.62, 1.24)
-        parts.append(_slab(surface("plain", BLACK, LIGHT), edge, x + 0.05, 0.02, (-y, z)))
+        parts.append(_slab(surface("plain", BLACK, LIGHT), edge, x + 0.05, (-y, z)))
         parts.append(_face(surface("plain", WHITE, LIGHT), edge, x + 0.034, (-y, z)))
         parts.append(_face(surface("plain", BLACK, LIGHT), edge * [0.9, 0.95], x + 0.03, (-y, z)))
     # A bracket to the post or the arm behind.
@@ -367,14 +367,11 @@ def _face(skin: SurfaceProperties, outline: ArrayLike, x: float, middle: ArrayLi
     return skin.fan(np.column_stack([np.full(len(p), x), -p[:, 0], p[:, 1]]))
 
 
-def _slab(
-    skin: SurfaceProperties, outline: FloatArray, x: float, thick: float, middle: ArrayLike
-) -> Mesh:
-    """A flat convex plate of some thickness about x, without its front."""
+def _slab(skin: SurfaceProperties, outline: FloatArray, x: float, middle: ArrayLike) -> Mesh:
+    """A flat convex plate, 2 cm thick about x, without its front."""
     p = outline + np.asarray(middle, float)
     rings = [
-        np.column_stack([np.full(len(p), at), -p[:, 0], p[:, 1]])
-        for at in (x + thick / 2, x - thick / 2)
+        np.column_stack([np.full(len(p), at), -p[:, 0], p[:, 1]]) for at in (x + 0.01, x - 0.01)
     ]
     return join([skin.loft(rings, smooth=False), skin.fan(rings[0][::-1]), skin.fan(rings[1])])
 

@@ -21,6 +21,8 @@ RED_LAMP: Colour = (0.35, 0.01, 0.01)
 WHITE_LAMP: Colour = (0.6, 0.62, 0.65)
 SILVER: Colour = (0.45, 0.46, 0.47)
 
+_WHEEL_SIDES = 14  # corners around a tyre
+
 
 @dataclass(frozen=True)
 class Form:
@@ -262,9 +264,7 @@ def cabin(form: Form, paint: SurfaceProperties, *, flat_roof: float = 0.0) -> Me
     return join([paint.loft(rings), paint.fan(rings[-1])])
 
 
-def wheel(
-    radius: float, width: float, label: int, *, rim: float = 0.66, spokes: int = 5, sides: int = 14
-) -> Mesh:
+def wheel(radius: float, width: float, label: int, *, rim: float, spokes: int) -> Mesh:
     """A road wheel around the origin that shows its outer side to the left.
 
     Args:
@@ -273,14 +273,13 @@ def wheel(
         label: Cityscapes train id.
         rim: Radius of the rim as a share of the tyre's.
         spokes: 0 for a plain disc.
-        sides: Corners around.
     """
     rubber = SurfaceProperties(INDEX["rubber"], (0.028, 0.028, 0.03), label)
     metal = SurfaceProperties(INDEX["metal"], SILVER, label)
     half, r = width / 2, radius
     profile = [(-half, 0.98 * r), (0.65 * half, r), (half, 0.94 * r)]
-    parts = [revolved(rubber, [*profile, (half, rim * r)], sides=sides)]
-    angle = np.linspace(0, 2 * np.pi, sides, endpoint=False)
+    parts = [revolved(rubber, [*profile, (half, rim * r)], sides=_WHEEL_SIDES)]
+    angle = np.linspace(0, 2 * np.pi, _WHEEL_SIDES, endpoint=False)
     circle = np.stack([np.cos(angle), 0 * angle, -np.sin(angle)], 1)
     inner = circle[::-2] * 0.97 * r + np.array([0, -half, 0])
     parts.append(SurfaceProperties(INDEX["rubber"], BLACK, label).fan(inner))

@@ -287,7 +287,7 @@ def _static_transforms(stamp: int, rig: WorldRig) -> Any:
 
 def _road_profile(stamp: int, drive: Drive, seconds: float) -> Any:
     """The surface along the vehicle's lane, a pose each metre, from behind it to far ahead."""
-    s = np.arange(drive.start - 20.0, drive.start + drive.speed * seconds + 100.0, 1.0)
+    s = np.arange(-20.0, drive.speed * seconds + 100.0, 1.0)
     t = roundabout.path(drive.plan, s, np.full(len(s), drive.lane.t))
     points = drive.spine.world(s, t, drive.plan.shape.height(s, t))
     upright = _quaternion(np.eye(4))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from depth_perception.datasets import labels
 from depth_perception.world.output.rigs import MountedCamera, WorldRig
-from depth_perception.world.render.picture import Sensor, automatic_exposure, develop, draw_sensor
+from depth_perception.world.render.picture import develop, draw_sensor
 from depth_perception.world.render.renderer import Renderer, View
 from depth_perception.world.render.texture_maps import texture_mipmaps, with_contrast
 from depth_perception.world.scene.drive import Drive
@@ -83,13 +83,7 @@ class SensorSuite:
         return self._renderer.view(camera.model, T, self.drive.sky, seed=seed, samples=samples)
 
     def picture(
-        self,
-        camera: MountedCamera,
-        view: View,
-        time: float,
-        *,
-        sensor: Sensor | None = None,
-        jpeg: bool = True,
+        self, camera: MountedCamera, view: View, time: float, *, jpeg: bool = True
     ) -> NDArray[np.uint8]:
         """Make the camera's 8-bit BGR picture (H, W, 3) of a view.
 
@@ -97,23 +91,16 @@ class SensorSuite:
             camera: One of the rig's.
             view: What it sees.
             time: s.
-            sensor: Overrides the rig's own.
             jpeg: Compress and decompress, as cameras do; not where the caller compresses.
         """
-        sensor = sensor or self._sensors[camera.name]
+        sensor = self._sensors[camera.name]
         if not jpeg:
             sensor = replace(sensor, jpeg=0)
         # Side cameras see the street rush by: 8 ms of exposure, seen across at 8 m.
         across = abs(float(np.sin(np.arctan2(*camera.T_base_camera[1::-1, 2]))))
         smear = self.drive.speed * 0.008 / 8.0 * across * camera.model.K[0, 0]
         rng = np.random.default_rng(_seed(self.drive.seed, camera.name, time) + 1)
-        return develop(
-            view.radiance,
-            replace(sensor, smear=smear),
-            rng,
-            rain=self.drive.sky.rain,
-            exposure=automatic_exposure(view.radiance),
-        )
+        return develop(view.radiance, replace(sensor, smear=smear), rng, rain=self.drive.sky.rain)
 
     def jpeg_quality(self, camera: MountedCamera) -> int:
         """Quality with which the camera compresses its pictures, 1 to 100."""

@@ -26,7 +26,7 @@ def _add_land(site: Site) -> tuple[FloatArray, FloatArray]:
     rng, shape = site.rng, site.plan.shape
     step = np.concatenate([np.arange(0, 130, 13.0), np.geomspace(140, 1500, 14)])
     lines = np.concatenate([-step[:0:-1], step])
-    middle = site.spine.world(site.ego_s, 0.0)
+    middle = site.spine.world(0.0, 0.0)
     gx, gy = np.meshgrid(middle[0] + lines, middle[1] + lines, indexing="ij")
     height, away = _land_height(site.spine, shape, gx, gy)
     rolling = np.zeros(gx.shape)
@@ -53,7 +53,7 @@ def _add_land(site: Site) -> tuple[FloatArray, FloatArray]:
 def _add_distant(site: Site, lines: FloatArray, land: FloatArray) -> None:
     """Blocks, woods and trees, up to 400 m away; at some roads' ends they close the view."""
     rng, setting = site.rng, site.plan.setting
-    middle = site.spine.world(site.ego_s, 0.0)
+    middle = site.spine.world(0.0, 0.0)
     built = setting in ("city", "industrial", "suburb", "car_park", "motorway")
     positions = []
     for _ in range(int(rng.integers(30, 75))):

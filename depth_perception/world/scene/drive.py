@@ -25,7 +25,7 @@ BEHIND, AHEAD = 75.0, 150.0
 
 @dataclass(frozen=True)
 class Drive:
-    """A vehicle's way through a street. World frame `odom`: the spine's start, z up.
+    """A vehicle's way through a street. World frame `odom`: the spine at s = 0, z up.
 
     Attributes:
         seed: What it was made from.
@@ -35,8 +35,7 @@ class Drive:
         still: All that does not move, as one mesh, the ground first.
         picture: What is painted on the ground.
         sky: The light.
-        lane: The vehicle's lane.
-        start: s of the vehicle at time 0, m.
+        lane: The vehicle's lane; it starts at s = 0.
         speed: Of the vehicle, m/s.
         suspension: (2, 3) amplitude (rad), angular frequency (rad/s) and phase of the body's
             pitch and roll on its springs.
@@ -50,7 +49,6 @@ class Drive:
     picture: GroundPicture
     sky: Sky
     lane: Lane
-    start: float
     speed: float
     suspension: FloatArray
 
@@ -88,7 +86,7 @@ class Drive:
 
     def _road_pose(self, time: float) -> NDArray[np.float64]:
         """Pose (4, 4) of the vehicle on stiff springs; it sways a little within its lane."""
-        s = self.start + self.speed * time
+        s = self.speed * time
         sway = 0.12 * np.sin(2 * np.pi * s / 83.0)
         t = self.lane.t + sway
         return ground_pose(
@@ -219,4 +217,4 @@ def make_drive(
         ],
         axis=1,
     )
-    return Drive(seed, plan, spine, town, still, picture, sky, lane, 0.0, speed, springs)
+    return Drive(seed, plan, spine, town, still, picture, sky, lane, speed, springs)

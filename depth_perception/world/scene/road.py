@@ -66,13 +66,7 @@ class Spine:
 
 
 def make_spine(
-    rng: np.random.Generator,
-    start: float,
-    end: float,
-    *,
-    bend: float = 1 / 150.0,
-    grade: float = 0.03,
-    bank: float = 0.02,
+    rng: np.random.Generator, start: float, end: float, *, bend: float, grade: float, bank: float
 ) -> Spine:
     """Draw a spine from gentle waves; zero for all three gives a straight, level road.
 
@@ -131,6 +125,10 @@ def _waves(
     return total / weights.sum() * rng.uniform(0.1, 1.0)
 
 
+SIDE_ROAD_LENGTH = 90.0
+"""How far side roads are paved, m from the main road's edge: beyond the ground's."""
+
+
 @dataclass(frozen=True)
 class SideRoad:
     """A road that joins on one side.
@@ -140,21 +138,19 @@ class SideRoad:
         side: +1 left, -1 right.
         width: Of its carriageway, m.
         radius: Of the kerb's corners, m.
-        length: How far it is paved, m from the main road's edge; by default all the way.
     """
 
     s: float
     side: int
     width: float
     radius: float
-    length: float = 90.0
 
     def reach(self, s: ArrayLike) -> NDArray[np.float64]:
         """How far beyond the main road's edge the kerb lies at each s: 0 away from the mouth."""
         away = np.abs(np.asarray(s, float) - self.s) - self.width / 2.0
         inside = np.clip(self.radius - away, 0.0, self.radius)
         corner = self.radius - np.sqrt(np.maximum(self.radius**2 - inside**2, 0.0))
-        return np.where(away <= 0.0, self.length, corner)
+        return np.where(away <= 0.0, SIDE_ROAD_LENGTH, corner)
 
 
 STRETCH = 1.4

@@ -36,7 +36,7 @@ def _maker(site: Site) -> Mesh:
 def _close(site: Site, lane: Lane) -> None:
     """Barriers along the inner edge of a closed lane, boards across its ends, heaps in it."""
     rng, side = site.extra_rng, -lane.direction
-    first = site.ego_s + float(rng.uniform(-45, 20))
+    first = float(rng.uniform(-45, 20))
     last = first + float(rng.uniform(50, 140))
     piece = _maker(site)
     t = lane.t - side * (lane.width / 2 - 0.35)
@@ -74,7 +74,7 @@ def _narrow(mesh: Mesh, most: float) -> Mesh:
 def _guard_edge(site: Site) -> None:
     """A row of barriers along a kerb or on an island, with road works on the pavement behind."""
     rng, side = site.extra_rng, int(site.extra_rng.choice([-1, 1]))
-    first = site.ego_s + float(rng.uniform(-40, 25))
+    first = float(rng.uniform(-40, 25))
     count = int(rng.integers(6, 25))
     islands = [strip for strip in site.plan.shape.raised if strip.upper - strip.lower > 0.9]
     across = side * (site.base_edge(side) + 0.45)
@@ -100,7 +100,7 @@ def _cones(site: Site) -> None:
     """A few cones or boards at the road's edge."""
     rng = site.extra_rng
     side = int(rng.choice([-1, 1]))
-    s0 = site.ego_s + rng.uniform(-10, 40)
+    s0 = rng.uniform(-10, 40)
     kind = str(rng.choice(["cone", "barrier_board"]))
     for k in range(int(rng.integers(3, 12))):
         s = s0 + 2.5 * k

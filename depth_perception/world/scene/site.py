@@ -14,6 +14,8 @@ from depth_perception.world.scene.plan import StreetPlan
 from depth_perception.world.scene.road import Spine
 from depth_perception.world.scene.town import Mover, PlacedObject, Town, box_size, ground_pose
 
+_PIECE = 5.0  # length of a piece of fence, wall or hedge, m
+
 
 @dataclass
 class Site:
@@ -25,8 +27,7 @@ class Site:
         rng: Source of chance.
         start: First s, m.
         end: Last s, m.
-        ego_s: s of the vehicle with the cameras at time 0, m.
-        ego_speed: Its speed, m/s.
+        ego_speed: Speed of the vehicle with the cameras, which is at s = 0 at time 0, m/s.
         ego_lane: Its lane, one of the plan's.
         town: What has been placed.
         extra_rng: Source of chance for what was added to the world later, so that streets without
@@ -39,7 +40,6 @@ class Site:
     rng: np.random.Generator
     start: float
     end: float
-    ego_s: float
     ego_speed: float
     ego_lane: Lane
     town: Town = field(default_factory=Town)
@@ -74,9 +74,9 @@ class Site:
             return False
         return not any(k == side and low < b and high > a for k, a, b in self.taken)
 
-    def clear_of_ego(self, s: float, t: float, margin: float = 7.0) -> bool:
-        """Whether (s, t) is outside the vehicle's lane or farther than `margin` m along it."""
-        return abs(t - self.ego_lane.t) > 2.0 or abs(s - self.ego_s) > margin
+    def clear_of_ego(self, s: float, t: float) -> bool:
+        """Whether (s, t) is outside the vehicle's lane or farther than 7 m along it."""
+        return abs(t - self.ego_lane.t) > 2.0 or abs(s) > 7.0
 
     def bend(self, s: float) -> float:
         """Curvature of the spine at s, 1/m, positive to the left."""
@@ -148,32 +148,25 @@ class Site:
         )
 
     def put_along(
-        self,
-        side: int,
-        offset: float,
-        maker: Callable[[float], Mesh],
-        *,
-        piece: float = 5.0,
-        share: float = 1.0,
+        self, side: int, offset: float, maker: Callable[[float], Mesh], *, share: float = 1.0
     ) -> None:
-        """Set pieces of something long end to end beside the road.
+        """Set pieces of something long, 5 m each, end to end beside the road.
 
         Args:
             side: +1 left, -1 right.
             offset: Distance from the carriageway's edge, m.
             maker: Makes a piece of a length (m) along x that faces +y.
-            piece: Length of a piece, m.
             share: Of the pieces that are there.
         """
         s = self.start + 2.0
         cached: Mesh | None = None
-        while s < self.end - piece:
-            if self.free(side, s, s + piece, 1.0):
+        while s < self.end - _PIECE:
+            if self.free(side, s, s + _PIECE, 1.0):
                 if cached is None:
-                    cached = maker(piece * 1.02)
+                    cached = maker(_PIECE * 1.02)
                 if self.rng.uniform() < share:
                     t = side * (self.base_edge(side) + offset)
-                    middle = s + piece / 2
+                    middle = s + _PIECE / 2
                     # A line beside a bend is longer or shorter than the spine.
                     stretch = 1.0 - t * self.bend(middle)
                     mesh = cached.scaled(float(np.clip(stretch, 0.5, 1.6)), 1.0, 1.0)
@@ -183,4 +176,4 @@ class Site:
                     cached = None  # behind a gap it may go on differently
             else:
                 cached = None
-            s += piece
+            s += _PIECE

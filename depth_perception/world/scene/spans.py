@@ -16,7 +16,7 @@ from depth_perception.world.surfaces.materials import INDEX
 def _clear_stretch(site: Site, half: float, low: float, high: float) -> float | None:
     """An s ahead of the vehicle where nothing joins on either side; None when none is found."""
     for _ in range(8):
-        s = site.ego_s + float(site.extra_rng.uniform(low, high))
+        s = float(site.extra_rng.uniform(low, high))
         inside = site.start + half < s < site.end - half
         if inside and all(site.free(side, s - half, s + half, 1.0) for side in (1, -1)):
             return s

@@ -213,7 +213,7 @@ def add_bollards(site: Site, side: int) -> None:
     i = 0 if side > 0 else 1
     if plan.pavement[i] + plan.verge[i] < 1.2 or rng.uniform() > 0.3:
         return
-    first = site.ego_s + float(rng.uniform(-20, 40))
+    first = float(rng.uniform(-20, 40))
     post = site.draw_object("bollard", rng)
     for s in first + np.arange(int(rng.integers(6, 26))) * float(rng.uniform(1.4, 2.6)):
         if s < site.end - 2 and site.free(side, s, s):
@@ -252,7 +252,7 @@ def add_greenery(site: Site, side: int, *, lined: bool = False) -> None:
         s += rng.exponential(mean)
     if plan.land_surface == "grass" or plan.setting in ("country", "motorway"):
         for _ in range(int(rng.integers(10, 60))):
-            s = rng.uniform(max(site.start, site.ego_s - 30), min(site.end, site.ego_s + 60))
+            s = rng.uniform(max(site.start, -30.0), min(site.end, 60.0))
             if site.free(side, s, s):
                 t = side * (edge + room + rng.gamma(1.2, 2.0) + 0.2)
                 site.put(site.draw_object("grass_tuft"), float(s), t)

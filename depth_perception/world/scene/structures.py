@@ -83,7 +83,7 @@ def _profile_along(
 def add_tunnel(site: Site) -> None:
     """A tunnel over the road near the vehicle, round or square, with lamps and a hill on it."""
     rng, shape, spine, still = site.rng, site.plan.shape, site.spine, site.town.still
-    first, last = site.ego_s + rng.uniform(-60, 25), site.ego_s + rng.uniform(60, 150)
+    first, last = rng.uniform(-60, 25), rng.uniform(60, 150)
     first, last = max(first, site.start), min(last, site.end - 2)
     left, right = shape.left + 1.2, shape.right - 1.2
     top = float(rng.uniform(4.6, 6.5))
@@ -117,7 +117,7 @@ def add_tunnel(site: Site) -> None:
 
 def add_gantry(site: Site) -> None:
     """A sign gantry across the carriageway, ahead of the vehicle."""
-    s = site.ego_s + float(site.rng.uniform(15, 90))
+    s = float(site.rng.uniform(15, 90))
     shape = site.plan.shape
     mesh = signals.gantry(site.rng, shape.left - shape.right + 2.5)
     site.put(mesh, s, (shape.left + shape.right) / 2)

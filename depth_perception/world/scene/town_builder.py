@@ -31,7 +31,6 @@ def build_town(
     *,
     ego_speed: float,
     ego_lane: Lane,
-    ego_s: float = 0.0,
 ) -> Town:
     """Fill a street between s = start and s = end.
 
@@ -41,11 +40,10 @@ def build_town(
         rng: Source of chance.
         start: First s, m.
         end: Last s, m.
-        ego_speed: Of the vehicle with the cameras, m/s: its lane flows with it.
+        ego_speed: Of the vehicle with the cameras, m/s: its lane flows with it. It starts at s = 0.
         ego_lane: Its lane, one of the plan's; it is kept free around it.
-        ego_s: Its s at time 0, m.
     """
-    site = Site(plan, spine, rng, start, end, ego_s, ego_speed, ego_lane)
+    site = Site(plan, spine, rng, start, end, ego_speed, ego_lane)
     # What crosses the road comes first: nothing else may stand in its way.
     below = structures.add_tunnel if plan.setting == "tunnel" else None
     over = site.extra_rng.uniform()

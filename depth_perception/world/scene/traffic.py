@@ -98,7 +98,7 @@ def _add_flow(site: Site, lane: Lane, flow: float, *, slow: bool = False) -> Non
             kind, mesh = "motorcyclist", site.draw_object("motorcyclist")
         half = box_size(mesh)[0] / 2
         s += half
-        if not own or abs(s - site.ego_s) > half + 6.0:
+        if not own or abs(s) > half + 6.0:
             t = lane.t + rng.normal(0, 0.15)
             site.put_mover(kind, mesh, s, t, lane.direction * speed, _along(lane.direction))
         s += half + 2.0 + min(speed, 12.0) * 0.8 + rng.exponential(flow)
@@ -136,12 +136,12 @@ def add_people(site: Site) -> None:
         for _ in range(rng.poisson(2.0)):
             way = int(rng.choice([-1, 1]))
             t = rng.uniform(plan.shape.right - 1, plan.shape.left + 1)
-            if abs(t - site.ego_lane.t) > 1.8 or abs(crossing - site.ego_s) > 10:
+            if abs(t - site.ego_lane.t) > 1.8 or abs(crossing) > 10:
                 mesh = site.draw_object("person")
                 s = crossing + rng.uniform(0.5, 3.0)
                 _put_crossing(site, mesh, s, t, way, rng.uniform(0.9, 1.5))
     if rng.uniform() < 0.35:
-        s = site.ego_s + rng.uniform(8, 40)
+        s = rng.uniform(8, 40)
         t = rng.uniform(plan.shape.right, plan.shape.left)
         way = int(rng.choice([-1, 1]))
         if abs(t - site.ego_lane.t) > 1.6:
