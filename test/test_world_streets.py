@@ -234,7 +234,7 @@ def test_nothing_stands_on_the_lanes_that_are_driven_on(drives: list[Drive]) -> 
     for drive in drives:
         if drive.plan.shape.roundabout is not None:
             continue
-        for mesh in drive.town.still:
+        for mesh in drive.contents.still:
             kinds = set(mesh.label.tolist())
             if not kinds & {labels.VEGETATION, labels.POLE, labels.WALL, labels.BUILDING}:
                 continue
@@ -249,7 +249,7 @@ def test_nothing_stands_on_the_lanes_that_are_driven_on(drives: list[Drive]) -> 
 def test_what_parks_does_not_overlap(drives: list[Drive]) -> None:
     pairs = 0
     for drive in drives:
-        cars = [o for o in drive.town.objects if o.size[0] > 2.5]
+        cars = [o for o in drive.contents.objects if o.size[0] > 2.5]
         for k, first in enumerate(cars):
             for second in cars[k + 1 :]:
                 T = np.linalg.inv(first.T_odom_object) @ second.T_odom_object

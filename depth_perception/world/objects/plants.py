@@ -24,7 +24,14 @@ from depth_perception.world.objects.foliage import (
     slivers,
 )
 from depth_perception.world.objects.mesh import FloatArray, Mesh, SurfaceProperties, join
-from depth_perception.world.objects.primitives import chain, choose, surface, tubes, unit, varied
+from depth_perception.world.objects.primitives import (
+    choose,
+    polyline_tube,
+    surface,
+    tubes,
+    unit,
+    varied,
+)
 from depth_perception.world.surfaces.materials import Colour
 
 LEAF_COLOURS: tuple[Colour, ...] = (
@@ -128,7 +135,7 @@ def conifer(rng: np.random.Generator) -> Mesh:
     radii = radius * np.array([[1.0], [1.0], [0.8], [0.5]]) * [1.0, 1.0, 0.0]
     radii[:, 2] = np.array([0.2, 0.22, 0.2, 0.2]) * tall
     green = foliage(rng, centres, radii, 720, 0.02 * tall + 0.06, tint, upright=1.0)
-    trunk = chain(_bark(rng), [[0, 0, -0.1], [0, 0, 0.4 * tall]], 0.02 * tall)
+    trunk = polyline_tube(_bark(rng), [[0, 0, -0.1], [0, 0, 0.4 * tall]], 0.02 * tall)
     inside = blobs(rng, centres, 0.8 * radii, tint)
     return join([trunk, above_ground(join([inside, green]))])
 
@@ -143,7 +150,7 @@ def bare_tree(rng: np.random.Generator) -> Mesh:
     path = np.column_stack([np.outer(np.maximum(heights, 0) / tall, lean), heights])
     path[2:, :2] += rng.normal(0, 0.006 * tall, (3, 2))
     thick = tall * rng.uniform(0.012, 0.017)
-    trunk = chain(bark, path, thick * np.array([1.4, 1.0, 0.85, 0.4, 0.15]), sides=7)
+    trunk = polyline_tube(bark, path, thick * np.array([1.4, 1.0, 0.85, 0.4, 0.15]), sides=7)
 
     # Boughs leave the trunk between the fork and the top, the lower the longer and flatter.
     count = int(rng.integers(9, 12))
@@ -196,7 +203,9 @@ def palm(rng: np.random.Generator) -> Mesh:
     lean = rng.normal(0, 0.05, 2) * tall
     path = np.column_stack([np.outer(steps**2, lean), steps * (tall + 0.1) - 0.1])
     thick = rng.uniform(0.11, 0.17)
-    trunk = chain(_bark(rng), path, thick * np.array([1.3, 1.0, 0.95, 0.9, 0.9, 1.1]), sides=8)
+    trunk = polyline_tube(
+        _bark(rng), path, thick * np.array([1.3, 1.0, 0.95, 0.9, 0.9, 1.1]), sides=8
+    )
 
     count, joints = int(rng.integers(15, 20)), 13
     azimuth = 2.4 * np.arange(count) + rng.normal(0, 0.2, count)
@@ -307,7 +316,9 @@ def _spruce(rng: np.random.Generator, tall: float, tint: Colour) -> Mesh:
     """Whorls of drooping sprays round a cone, dense enough to hide most of the trunk."""
     radius = tall * rng.uniform(0.17, 0.27)
     bottom = rng.uniform(0.2, 0.9) + 0.03 * tall
-    trunk = chain(_bark(rng), [[0, 0, -0.1], [0, 0, 0.75 * tall]], [0.015 * tall, 0.005 * tall])
+    trunk = polyline_tube(
+        _bark(rng), [[0, 0, -0.1], [0, 0, 0.75 * tall]], [0.015 * tall, 0.005 * tall]
+    )
     # The dark inside: a cone whose radius jumps in and out, as the whorls do.
     rows, sides = 9, 9
     t = np.linspace(0, 0.96, rows)
@@ -337,7 +348,7 @@ def _spruce(rng: np.random.Generator, tall: float, tint: Colour) -> Mesh:
     corners = np.stack([root, waist + half, tip, waist - half], 1)
     kites = np.concatenate([corners[:, [0, 3, 1]], corners[:, [2, 1, 3]]])
     outward = np.tile(unit(ahead + [0.0, 0.0, 0.5]), (2, 1))
-    leader = chain(dark, [[0, 0, 0.85 * tall], [0, 0, tall]], [0.05, 0.01], sides=4)
+    leader = polyline_tube(dark, [[0, 0, 0.85 * tall], [0, 0, tall]], [0.05, 0.01], sides=4)
     return join([trunk, mottled(rng, core), loose(rng, kites, outward, tint), leader])
 
 
@@ -375,7 +386,7 @@ def _trunk_and_boughs(
     share = np.clip(heights / middle[2], 0, 1)[:, None]
     path = np.concatenate([middle[:2] * share, heights[:, None]], 1)
     path[2:4, :2] += rng.normal(0, 0.005 * tall, (2, 2))
-    trunk = chain(bark, path, thick * np.array([1.4, 1.0, 0.9, 0.85, 0.35]), sides=7)
+    trunk = polyline_tube(bark, path, thick * np.array([1.4, 1.0, 0.9, 0.85, 0.35]), sides=7)
     ends = centres[1 : 1 + int(rng.integers(3, 7))]
     roots = path[3] + (path[4] - path[3]) * rng.uniform(0, 0.4, (len(ends), 1))
     bend = roots + (ends - roots) * [0.6, 0.6, 0.45]

@@ -109,7 +109,9 @@ def tubes(
     return skin.mesh(corners, faces.reshape(-1, 3), smooth=True)
 
 
-def chain(skin: SurfaceProperties, points: ArrayLike, radii: ArrayLike, *, sides: int = 6) -> Mesh:
+def polyline_tube(
+    skin: SurfaceProperties, points: ArrayLike, radii: ArrayLike, *, sides: int = 6
+) -> Mesh:
     """One tube through points (N, 3), bending at each, without caps."""
     p = np.asarray(points, float)
     r = np.broadcast_to(np.asarray(radii, float), len(p))

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from depth_perception.datasets.labels import FENCE, LIGHT, POLE, SIGN
 from depth_perception.world.objects.mesh import FloatArray, Mesh, SurfaceProperties, join
-from depth_perception.world.objects.primitives import chain, choose, surface, tubes, varied
+from depth_perception.world.objects.primitives import choose, polyline_tube, surface, tubes, varied
 from depth_perception.world.surfaces.materials import Colour
 
 WHITE: Colour = (0.78, 0.78, 0.76)
@@ -76,7 +76,7 @@ def traffic_light(rng: np.random.Generator) -> Mesh:
             [0, bend, high],
             [0, reach, high + 0.1],
         ]
-        parts.append(chain(pole, path, [0.11, 0.09, 0.08, 0.075, 0.05], sides=8))
+        parts.append(polyline_tube(pole, path, [0.11, 0.09, 0.08, 0.075, 0.05], sides=8))
         for y in (reach - 0.25, 0.5 * reach)[: 1 + (reach > 4.5)]:
             parts.append(_head((-0.2, y, high - 0.55), housing, lit, board))
     else:

@@ -35,7 +35,7 @@ from depth_perception.world.output.sensors import SensorSuite
 from depth_perception.world.render.renderer import View
 from depth_perception.world.scene import roundabout
 from depth_perception.world.scene.drive import Drive, make_drive
-from depth_perception.world.scene.town import PlacedObject
+from depth_perception.world.scene.street_contents import PlacedObject
 
 START = 1_700_000_000_000_000_000
 """Stamp of the start of the first frame set, ns."""

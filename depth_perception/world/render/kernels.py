@@ -16,8 +16,8 @@ import warp as wp
 from depth_perception.datasets import labels
 from depth_perception.world.render.kernel_surfaces import Hit, TriangleArrays, surface_point
 from depth_perception.world.render.kernel_texture_maps import Light, TextureMaps, hash_unit, sky
+from depth_perception.world.render.kernel_tracing import FAR
 
-FAR = wp.constant(1.0e6)
 NEAR = wp.constant(1.0e-3)
 SKY = wp.constant(labels.SKY)
 NO_RAY = wp.constant(labels.OWN_BODY)

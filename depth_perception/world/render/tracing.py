@@ -16,7 +16,7 @@ from depth_perception.world.render.embree import Embree, find_embree
 from depth_perception.world.render.triangles import Triangles
 
 FAR = 1.0e6
-"""Length of a ray that hits nothing, m; as `kernels.FAR`."""
+"""Length of a ray that hits nothing, m; as `kernel_tracing.FAR`."""
 
 TRACERS = ("embree", "warp")
 """Names of the back ends."""

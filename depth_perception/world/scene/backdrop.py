@@ -46,7 +46,7 @@ def _add_land(site: Site) -> tuple[FloatArray, FloatArray]:
     red, green, blue = (float(k) for k in rng.uniform(0.6, 1.2, 3) * [1.0, 1.0, 0.8])
     land = SurfaceProperties(INDEX["grass"], (red, green, blue), labels.TERRAIN)
     points = np.stack([gx, gy, z], -1).reshape(-1, 3)
-    site.town.still.append(land.mesh(points, faces, uv=points[:, :2], smooth=True))
+    site.contents.still.append(land.mesh(points, faces, uv=points[:, :2], smooth=True))
     return lines, z
 
 
@@ -86,7 +86,7 @@ def _add_distant(site: Site, lines: FloatArray, land: FloatArray) -> None:
         base = float(lowest[k] if outside else ground[k])
         mesh, sink = _distant(rng, setting, built)
         heading = rng.uniform(0, 6.28)
-        site.town.still.append(mesh.placed(float(x[k]), float(y[k]), base - sink, heading))
+        site.contents.still.append(mesh.placed(float(x[k]), float(y[k]), base - sink, heading))
 
 
 def _distant(rng: np.random.Generator, setting: str, built: bool) -> tuple[Mesh, float]:

@@ -15,8 +15,14 @@ from depth_perception.world.scene.paved_areas import dropped_kerbs
 from depth_perception.world.scene.plan import StreetPlan, draw_plan
 from depth_perception.world.scene.road import STEP, Spine, make_spine, with_crest
 from depth_perception.world.scene.roundabout import path, path_heading, with_roundabout
-from depth_perception.world.scene.town import Mover, PlacedObject, Town, box_size, ground_pose
-from depth_perception.world.scene.town_builder import build_town
+from depth_perception.world.scene.street_builder import build_street
+from depth_perception.world.scene.street_contents import (
+    Mover,
+    PlacedObject,
+    StreetContents,
+    box_size,
+    ground_pose,
+)
 from depth_perception.world.scene.weather import Sky, draw_sky
 
 BEHIND, AHEAD = 75.0, 150.0
@@ -31,7 +37,7 @@ class Drive:
         seed: What it was made from.
         plan: The street.
         spine: Where the road goes.
-        town: What stands and moves.
+        contents: What stands and moves.
         still: All that does not move, as one mesh, the ground first.
         picture: What is painted on the ground.
         sky: The light.
@@ -44,7 +50,7 @@ class Drive:
     seed: int
     plan: StreetPlan
     spine: Spine
-    town: Town
+    contents: StreetContents
     still: Mesh
     picture: GroundPicture
     sky: Sky
@@ -108,7 +114,7 @@ class Drive:
 
     def objects(self, time: float) -> list[PlacedObject]:
         """Everything that has an instance id, with its box and velocity at `time`."""
-        placed = list(self.town.objects)
+        placed = list(self.contents.objects)
         for mover in self._present(time):
             T = self._mover_pose(mover, time)
             later = self._mover_pose(mover, time + 1e-3)
@@ -122,7 +128,7 @@ class Drive:
     def _present(self, time: float) -> list[Mover]:
         """Movers that are on the street's stretch at `time`."""
         low, high = self.spine.start + 1.0, self.spine.end - 1.0
-        return [m for m in self.town.movers if low < m.s + m.speed * time < high]
+        return [m for m in self.contents.movers if low < m.s + m.speed * time < high]
 
     def _mover_pose(self, mover: Mover, time: float) -> NDArray[np.float64]:
         """T_odom_object (4, 4) of a mover at `time` seconds."""
@@ -204,11 +210,11 @@ def make_drive(
     if beside and np.random.default_rng([seed, 14]).uniform() < 0.2:
         lane, speed = beside[0], min(speed, 9.0)
     sky = draw_sky(rng, weather)
-    town = Town()
+    contents = StreetContents()
     if not empty:
-        town = build_town(plan, spine, rng, -BEHIND, end, ego_speed=speed, ego_lane=lane)
+        contents = build_street(plan, spine, rng, -BEHIND, end, ego_speed=speed, ego_lane=lane)
     picture = paint_ground(plan, rng, -BEHIND, end, wet=sky.rain)
-    still = join([ground_mesh(spine, plan.shape, -BEHIND, end), *town.still])
+    still = join([ground_mesh(spine, plan.shape, -BEHIND, end), *contents.still])
     springs = np.stack(
         [
             np.abs(rng.normal(0, [0.004, 0.004])) * tame,
@@ -217,4 +223,4 @@ def make_drive(
         ],
         axis=1,
     )
-    return Drive(seed, plan, spine, town, still, picture, sky, lane, speed, springs)
+    return Drive(seed, plan, spine, contents, still, picture, sky, lane, speed, springs)

@@ -7,7 +7,7 @@ import numpy as np
 from depth_perception.world.objects.object_pool import POOL_SIZE, pooled_block, pooled_vehicle
 from depth_perception.world.scene.paved_areas import PavedArea
 from depth_perception.world.scene.site import Site
-from depth_perception.world.scene.town import box_size
+from depth_perception.world.scene.street_contents import box_size
 from depth_perception.world.scene.traffic import LONG
 
 

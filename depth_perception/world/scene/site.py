@@ -12,14 +12,20 @@ from depth_perception.world.objects.object_pool import POOL_SIZE, low_reach, poo
 from depth_perception.world.scene.carriageways import Lane
 from depth_perception.world.scene.plan import StreetPlan
 from depth_perception.world.scene.road import Spine
-from depth_perception.world.scene.town import Mover, PlacedObject, Town, box_size, ground_pose
+from depth_perception.world.scene.street_contents import (
+    Mover,
+    PlacedObject,
+    StreetContents,
+    box_size,
+    ground_pose,
+)
 
 _PIECE = 5.0  # length of a piece of fence, wall or hedge, m
 
 
 @dataclass
 class Site:
-    """A street, and the town that grows in it. Sides are +1 left and -1 right.
+    """A street, and what has been put into it so far. Sides are +1 left and -1 right.
 
     Attributes:
         plan: The street.
@@ -29,7 +35,7 @@ class Site:
         end: Last s, m.
         ego_speed: Speed of the vehicle with the cameras, which is at s = 0 at time 0, m/s.
         ego_lane: Its lane, one of the plan's.
-        town: What has been placed.
+        contents: What has been placed.
         extra_rng: Source of chance for what was added to the world later, so that streets without
             it stay the same.
         taken: (side, first, last): stretches of s beside the road that are used up.
@@ -42,7 +48,7 @@ class Site:
     end: float
     ego_speed: float
     ego_lane: Lane
-    town: Town = field(default_factory=Town)
+    contents: StreetContents = field(default_factory=StreetContents)
     taken: list[tuple[int, float, float]] = field(default_factory=list)
     extra_rng: np.random.Generator = field(init=False)
 
@@ -110,14 +116,16 @@ class Site:
         """Stand something on the ground at (s, t), `sink` m deep; see `ground_pose`."""
         T = ground_pose(self.spine, self.plan.shape, s, t, heading, upright=upright)
         T[2, 3] -= sink
-        self.town.still.append(mesh.transformed(T))
+        self.contents.still.append(mesh.transformed(T))
 
     def put_object(self, kind: str, mesh: Mesh, s: float, t: float, heading: float) -> None:
         """Stand something that has an instance id on the slope of the ground at (s, t)."""
-        instance = self.town.instance()
+        instance = self.contents.instance()
         T = ground_pose(self.spine, self.plan.shape, s, t, heading)
-        self.town.still.append(mesh.of_instance(instance).transformed(T))
-        self.town.objects.append(PlacedObject(instance, kind, T, box_size(mesh), (0.0, 0.0, 0.0)))
+        self.contents.still.append(mesh.of_instance(instance).transformed(T))
+        self.contents.objects.append(
+            PlacedObject(instance, kind, T, box_size(mesh), (0.0, 0.0, 0.0))
+        )
 
     def put_mover(
         self,
@@ -132,8 +140,8 @@ class Site:
         upright: bool = False,
     ) -> None:
         """Let something move from (s, t) on; arguments as the attributes of `Mover`."""
-        instance = self.town.instance()
-        self.town.movers.append(
+        instance = self.contents.instance()
+        self.contents.movers.append(
             Mover(
                 mesh.of_instance(instance),
                 float(s),

@@ -51,7 +51,7 @@ def add_overpass(site: Site) -> None:
             for x in (-width / 3, width / 3):
                 parts.append(concrete.rod((x, t, -3.0), (x, t, clear + 0.2), 0.5, sides=12))
     x, y, z = spine.world(s, 0.0, 0.0)
-    site.town.still.append(join(parts).placed(x, y, z, heading))
+    site.contents.still.append(join(parts).placed(x, y, z, heading))
 
 
 def add_footbridge(site: Site) -> None:
@@ -101,7 +101,7 @@ def add_footbridge(site: Site) -> None:
         parts += _stairs(body, rail, t + 0.55 * way, clear + 0.6, wide)
     x, y, z = spine.world(s, 0.0, 0.0)
     mesh = join(parts)
-    site.town.still.append(mesh.placed(x, y, z, float(spine.at("heading", s))))
+    site.contents.still.append(mesh.placed(x, y, z, float(spine.at("heading", s))))
 
 
 def _stairs(
@@ -144,11 +144,11 @@ def add_viaduct(site: Site) -> bool:
     outline = np.column_stack([across, clear + np.array([2.3, 0.9, 0.0, 0.0, 0.9, 2.3])])
     s = np.arange(site.start, site.end, 6.0)
     rings = spine.world(s[:, None], outline[None, :, 0], outline[None, :, 1])
-    site.town.still.append(concrete.loft(rings, closed=False, smooth=False))
+    site.contents.still.append(concrete.loft(rings, closed=False, smooth=False))
     deck = spine.world(
         s[:, None], np.array([[t - half, t + half]]), np.array([[clear + 1.2, clear + 1.2]])
     )
-    site.town.still.append(concrete.loft(deck, closed=False, smooth=False))
+    site.contents.still.append(concrete.loft(deck, closed=False, smooth=False))
     radius = min(0.9, (strip.upper - strip.lower) / 2 - 0.4)
     forked = rng.uniform() < 0.5
     pier = [concrete.rod((0, 0, -1.5), (0, 0, clear * (0.6 if forked else 1.02)), radius, sides=14)]

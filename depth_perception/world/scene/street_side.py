@@ -154,7 +154,7 @@ def _add_poles_and_wires(site: Site, side: int, t: float) -> None:
             ]
         )
         if last is not None and np.linalg.norm(ends[0] - last[0]) < 60.0:
-            site.town.still += [
+            site.contents.still += [
                 cable(a.tolist(), b.tolist()) for a, b in zip(last, ends, strict=True)
             ]
         last = ends

@@ -82,7 +82,7 @@ def _profile_along(
 
 def add_tunnel(site: Site) -> None:
     """A tunnel over the road near the vehicle, round or square, with lamps and a hill on it."""
-    rng, shape, spine, still = site.rng, site.plan.shape, site.spine, site.town.still
+    rng, shape, spine, still = site.rng, site.plan.shape, site.spine, site.contents.still
     first, last = rng.uniform(-60, 25), rng.uniform(60, 150)
     first, last = max(first, site.start), min(last, site.end - 2)
     left, right = shape.left + 1.2, shape.right - 1.2

@@ -8,7 +8,7 @@ from depth_perception.world.objects.mesh import Mesh
 from depth_perception.world.objects.object_pool import POOL_SIZE, pooled_vehicle
 from depth_perception.world.scene.carriageways import Lane
 from depth_perception.world.scene.site import Site
-from depth_perception.world.scene.town import box_size
+from depth_perception.world.scene.street_contents import box_size
 
 LONG = ("bus", "box_lorry", "tipper", "tanker", "articulated")
 """Vehicles that do not park at a kerb."""
@@ -110,7 +110,7 @@ def _add_cyclists(site: Site, lane: Lane, *, edge: bool = False) -> None:
     s = site.start + rng.exponential(25.0)
     while s < site.end:
         t = lane.t - (lane.direction * (lane.width / 2 - 0.5) if edge else 0.0)
-        near = any(abs(m.s - s) < 9.0 and abs(m.t - t) < 1.9 for m in site.town.movers)
+        near = any(abs(m.s - s) < 9.0 and abs(m.t - t) < 1.9 for m in site.contents.movers)
         if site.clear_of_ego(s, t) and not near:
             mesh = site.draw_object("cyclist")
             speed = lane.direction * rng.uniform(3.5, 6.5)

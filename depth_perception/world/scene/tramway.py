@@ -10,7 +10,7 @@ import numpy as np
 from depth_perception.datasets.labels import POLE, ROAD, TERRAIN
 from depth_perception.world.objects.mesh import Mesh, join
 from depth_perception.world.objects.poles import POSTS
-from depth_perception.world.objects.primitives import chain, choose, surface, tubes, varied
+from depth_perception.world.objects.primitives import choose, polyline_tube, surface, tubes, varied
 from depth_perception.world.scene.site import Site
 from depth_perception.world.scene.strips import GAUGE, Strip
 
@@ -50,7 +50,7 @@ def _add_rails(site: Site, strip: Strip) -> None:
                 s[:, None], t + _RAIL[None, :, 0], base[:, None] + _RAIL[None, :, 1]
             )
             rail = steel.loft(rings, closed=False, smooth=False)
-            site.town.still.append(replace(rail, label=label))
+            site.contents.still.append(replace(rail, label=label))
 
 
 def _add_trams(site: Site, strip: Strip) -> None:
@@ -94,11 +94,11 @@ def _add_masts(site: Site, strip: Strip) -> None:
             site.put(mast, float(s), t)
             positions.append(float(s))
     for track in strip.tracks:
-        _string(site, positions, track, WIRE_HEIGHT, 0.0)
-        _string(site, positions, track, 6.7, 0.6)
+        _hang_wire(site, positions, track, WIRE_HEIGHT, 0.0)
+        _hang_wire(site, positions, track, 6.7, 0.6)
 
 
-def _string(site: Site, positions: list[float], t: float, height: float, sag: float) -> None:
+def _hang_wire(site: Site, positions: list[float], t: float, height: float, sag: float) -> None:
     """A wire over (s, t) at these s, m above the ground, sagging between them."""
     if len(positions) < 2:
         return
@@ -107,7 +107,7 @@ def _string(site: Site, positions: list[float], t: float, height: float, sag: fl
     drop = sag * np.tile(4 * 0.25 * np.array([0, 0.75, 1.0, 0.75]), len(positions) - 1)
     at = np.full(len(s), t)
     points = site.spine.world(s, at, site.plan.shape.height(s, at) + height - drop)
-    site.town.still.append(chain(wire, points, 0.014, sides=3))
+    site.contents.still.append(polyline_tube(wire, points, 0.014, sides=3))
 
 
 def _add_span_wires(site: Site) -> None:
@@ -125,7 +125,7 @@ def _add_span_wires(site: Site) -> None:
             across = np.array([0.0, 0.3, 0.7, 1.0])[:, None]
             points = ends[0] + (np.array(ends[1]) - ends[0]) * across
             points[1:3, 2] -= 1.2
-            site.town.still.append(chain(wire, points, 0.012, sides=3))
+            site.contents.still.append(polyline_tube(wire, points, 0.012, sides=3))
             positions.append(float(s))
     for t in site.plan.tracks:
-        _string(site, positions, t, 5.7, 0.15)
+        _hang_wire(site, positions, t, 5.7, 0.15)

@@ -19,10 +19,10 @@ from depth_perception.world.scene.carriageways import Lane
 from depth_perception.world.scene.plan import StreetPlan
 from depth_perception.world.scene.road import Spine
 from depth_perception.world.scene.site import Site
-from depth_perception.world.scene.town import Town
+from depth_perception.world.scene.street_contents import StreetContents
 
 
-def build_town(
+def build_street(
     plan: StreetPlan,
     spine: Spine,
     rng: np.random.Generator,
@@ -31,7 +31,7 @@ def build_town(
     *,
     ego_speed: float,
     ego_lane: Lane,
-) -> Town:
+) -> StreetContents:
     """Fill a street between s = start and s = end.
 
     Args:
@@ -75,4 +75,4 @@ def build_town(
     if plan.setting == "motorway" and rng.uniform() < 0.5:
         structures.add_gantry(site)
     backdrop.add_backdrop(site)
-    return site.town
+    return site.contents
