@@ -119,8 +119,6 @@ def add_roadside(site: Site, side: int) -> None:
     plan, rng = site.plan, site.rng
     i = 0 if side > 0 else 1
     room = max(plan.pavement[i] + plan.verge[i], 1.0 if plan.setting != "tunnel" else 0.0)
-    if room <= 0:
-        return
     edge = site.base_edge(side)
     if rng.uniform() < 0.8 and plan.setting != "country":
         spacing = float(rng.uniform(18, 40))
