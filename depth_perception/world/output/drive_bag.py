@@ -49,7 +49,7 @@ ODOMETRY_RATE = 50.0  # Hz
 _STORE = package_typestore()
 _TYPES = BagTypes(_STORE)
 
-Dated = tuple[int, str, Any]  # stamp (ns), topic, message
+StampedMessage = tuple[int, str, Any]  # stamp (ns), topic, message
 
 
 def write_drive_bag(
@@ -152,7 +152,7 @@ def _stamp(time: float) -> int:
 
 def _camera_messages(
     suite: SensorSuite, camera: MountedCamera, view: View, start: float, truth: tuple[str, ...]
-) -> list[Dated]:
+) -> list[StampedMessage]:
     """What one camera publishes for one frame set that starts at `start` seconds."""
     time, name = start + camera.delay, camera.name
     stamp = _stamp(time)
@@ -166,7 +166,7 @@ def _camera_messages(
         format="jpeg",
         data=jpeg.reshape(-1),
     )
-    messages: list[Dated] = [
+    messages: list[StampedMessage] = [
         (stamp, suite.rig.topic.format(camera=name), compressed),
         (stamp, f"/{name}/camera_info", camera_info_message(_TYPES, stamp, name, camera.model)),
         (stamp, f"/{name}/labels", image_message(_TYPES, stamp, name, view.label, "mono8")),
@@ -196,14 +196,14 @@ def _bytes(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     return np.rint(np.clip(values, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
-def _scan_message(suite: SensorSuite, time: float) -> Dated:
+def _scan_message(suite: SensorSuite, time: float) -> StampedMessage:
     points = suite.scan(time)
     columns = points.view([(name, "<f4") for name in ("x", "y", "z", "intensity")]).reshape(-1)
     stamp, frame = _stamp(time), suite.rig.lidar.name
     return (stamp, f"/{frame}/points", cloud_message(_TYPES, stamp, frame, columns))
 
 
-def _truth_messages(drive: Drive, time: float) -> list[Dated]:
+def _truth_messages(drive: Drive, time: float) -> list[StampedMessage]:
     """The true ground under the vehicle, and every object with its box."""
     stamp = _stamp(time)
     normal, height = drive.road_plane(time)
@@ -302,7 +302,7 @@ def _road_profile(stamp: int, drive: Drive, seconds: float) -> Any:
     return _TYPES.new("nav_msgs/msg/Path", header=header(_TYPES, stamp, "odom"), poses=poses)
 
 
-def _motion(drive: Drive, duration: float) -> Iterator[Dated]:
+def _motion(drive: Drive, duration: float) -> Iterator[StampedMessage]:
     """/tf and /odom from a little before the first image to a little after the last."""
     small = np.diag([1e-4] * 6).reshape(-1)
     for i in range(-5, int(np.ceil((duration + 0.1) * ODOMETRY_RATE)) + 1):

@@ -50,8 +50,8 @@ class SurfacePoint:
     face_normal: wp.vec3
     albedo: wp.vec3
     mirror: wp.float32
-    glow: wp.float32
-    lumpy: wp.float32
+    emission: wp.float32
+    bumpiness: wp.float32
     label: wp.int32
     instance: wp.int32
 
@@ -135,10 +135,10 @@ def surface_point(
         value = texture(maps, m, uv, footprint)
         out.albedo = wp.vec3(value[0] * tint[0], value[1] * tint[1], value[2] * tint[2])
         extra = value[3]
-    out.lumpy = maps.lumpy[m]
-    if out.lumpy > 0.0:
+    out.bumpiness = maps.bumpiness[m]
+    if out.bumpiness > 0.0:
         key = wp.uint32(hit.face * 7919)
-        if out.lumpy < 0.5:
+        if out.bumpiness < 0.5:
             q = out.position * 12.0
             key = wp.uint32(
                 wp.int32(wp.floor(q[0])) * 73856093
@@ -150,15 +150,15 @@ def surface_point(
             hash_unit(key + wp.uint32(1)) - 0.5,
             hash_unit(key + wp.uint32(2)) - 0.5,
         )
-        normal = wp.normalize(normal + bump * out.lumpy)
+        normal = wp.normalize(normal + bump * out.bumpiness)
         # Leaves, blades and stones differ in brightness too; what is too small to see averages.
-        spread = 1.2 * out.lumpy
-        if out.lumpy < 0.5:
+        spread = 1.2 * out.bumpiness
+        if out.bumpiness < 0.5:
             spread = spread * wp.clamp(1.5 - 8.0 * footprint, 0.0, 1.0)
         shade = 1.0 + spread * (hash_unit(key + wp.uint32(3)) - 0.5)
         out.albedo = out.albedo * shade
     out.normal = normal
     out.face_normal = face
     out.mirror = wp.min(maps.mirror[m] + extra, 0.9)
-    out.glow = maps.glow[m]
+    out.emission = maps.emission[m]
     return out

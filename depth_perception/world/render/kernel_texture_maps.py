@@ -12,8 +12,8 @@ class TextureMaps:
 
     tile: wp.array(dtype=wp.float32)
     mirror: wp.array(dtype=wp.float32)
-    lumpy: wp.array(dtype=wp.float32)
-    glow: wp.array(dtype=wp.float32)
+    bumpiness: wp.array(dtype=wp.float32)
+    emission: wp.array(dtype=wp.float32)
     mean: wp.array(dtype=wp.vec3)
     textures: wp.array2d(dtype=wp.vec4ub)
     size: wp.int32

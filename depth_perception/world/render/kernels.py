@@ -84,7 +84,7 @@ def shade_hits(
     normals: wp.array(dtype=wp.vec3),
     albedo: wp.array(dtype=wp.vec3),
     mirror: wp.array(dtype=wp.float32),
-    shine: wp.array(dtype=wp.vec3),
+    extra_light: wp.array(dtype=wp.vec3),
     positions: wp.array(dtype=wp.vec3),
     to_sun: wp.array(dtype=wp.vec3),
     sky_positions: wp.array(dtype=wp.vec3),
@@ -94,7 +94,7 @@ def shade_hits(
     """Read what each pixel's ray hit, and make the rays that its light asks for.
 
     The rays start at `positions`; those into the sky, of every second pixel of every second row,
-    lie close together with positions of their own. `shine` is light that needs no other ray.
+    lie close together with positions of their own. `extra_light` is light that needs no other ray.
     """
     i = wp.tid()
     row = i // width
@@ -115,10 +115,10 @@ def shade_hits(
         mirror[i] = 0.0
         if d[0] != d[0]:
             label[i] = wp.uint8(NO_RAY)
-            shine[i] = wp.vec3()
+            extra_light[i] = wp.vec3()
         else:
             label[i] = wp.uint8(SKY)
-            shine[i] = sky(maps, light, d)
+            extra_light[i] = sky(maps, light, d)
         return
     hit = hit_of(distance, face, weights, i)
     found = surface_point(arrays, maps, hit, origin, d, pixel)
@@ -161,7 +161,7 @@ def shade_hits(
         if wp.dot(back, found.face_normal) < 0.02:
             back = wp.normalize(back + found.face_normal * 0.05)
         to_mirror[i] = back
-    shine[i] = found.albedo * found.glow
+    extra_light[i] = found.albedo * found.emission
     mirror[i] = share
 
 
@@ -177,9 +177,9 @@ def shade_reflections(
     weights: wp.array(dtype=wp.vec2),
     pixel: wp.float32,
     mirror: wp.array(dtype=wp.float32),
-    shine: wp.array(dtype=wp.vec3),
+    extra_light: wp.array(dtype=wp.vec3),
 ):
-    """Add to `shine` what mirror rays see, without shadows or mirrors of its own."""
+    """Add to `extra_light` what mirror rays see, without shadows or mirrors of its own."""
     i = wp.tid()
     d = directions[i]
     if d[0] != d[0]:
@@ -193,11 +193,11 @@ def shade_reflections(
         sun = wp.max(wp.dot(other.normal, light.sun), 0.0) * 0.7
         amount = light.sun_colour * sun + light.zenith * 0.6 + light.horizon * 0.25
         seen = wp.cw_mul(other.albedo, amount)
-    shine[i] = shine[i] + seen * mirror[i]
+    extra_light[i] = extra_light[i] + seen * mirror[i]
 
 
 @wp.func
-def inside(k: wp.int32, n: wp.int32) -> wp.int32:
+def mirrored_index(k: wp.int32, n: wp.int32) -> wp.int32:
     """An index that is out of range by a few, mirrored at the first or last pixel."""
     if k < 0:
         k = -k
@@ -237,7 +237,7 @@ def gather_sky_light(
     total = wp.vec2()
     first = column - 4 + (column & 1)
     for k in range(first, column + 5, 2):
-        j = row * ((width + 1) >> 1) + (inside(k, width) >> 1)
+        j = row * ((width + 1) >> 1) + (mirrored_index(k, width) >> 1)
         d = to_sky[j]
         if d[0] == d[0]:
             seen = wp.float32(1.0)
@@ -261,7 +261,7 @@ def composite(
     world_normals: wp.array(dtype=wp.vec3),
     albedo: wp.array(dtype=wp.vec3),
     mirror: wp.array(dtype=wp.float32),
-    shine: wp.array(dtype=wp.vec3),
+    extra_light: wp.array(dtype=wp.vec3),
     share: wp.float32,
     depth: wp.array(dtype=wp.float32),
     normals: wp.array(dtype=wp.vec3),
@@ -273,10 +273,10 @@ def composite(
     row = i // width
     column = i - row * width
     # Of the sun's light, half is the pixel's own and half the mean of its neighbourhood.
-    left = inside(column - 1, width)
-    right = inside(column + 1, width)
-    above = inside(row - 1, height) * width
-    below = inside(row + 1, height) * width
+    left = mirrored_index(column - 1, width)
+    right = mirrored_index(column + 1, width)
+    above = mirrored_index(row - 1, height) * width
+    below = mirrored_index(row + 1, height) * width
     here = row * width
     sun = direct[above + left] + direct[above + column] + direct[above + right]
     sun += direct[here + left] + direct[i] + direct[here + right]
@@ -285,7 +285,7 @@ def composite(
     sky_light = wp.vec2()
     first = row - 4 + (row & 1)
     for k in range(first, row + 5, 2):
-        sky_light += sums[(inside(k, height) >> 1) * width + column]
+        sky_light += sums[(mirrored_index(k, height) >> 1) * width + column]
     open_sky = wp.float32(0.0)
     if sky_light[1] > 0.0:
         open_sky = sky_light[0] / sky_light[1]
@@ -293,7 +293,7 @@ def composite(
     up = 0.5 + 0.5 * n[2]
     lit = air.above * (open_sky * up) + air.bounce * (1.0 - up) + light.sun_colour * sun
     t = distance[i]
-    total = wp.cw_mul(albedo[i], lit) * (1.0 - mirror[i]) + shine[i]
+    total = wp.cw_mul(albedo[i], lit) * (1.0 - mirror[i]) + extra_light[i]
     metres = t * axis[i]
     if t >= FAR:
         metres = wp.INF

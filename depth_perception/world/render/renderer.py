@@ -246,7 +246,7 @@ class Renderer:
             s.normals,
             flat["albedo"],
             flat["mirror"],
-            s.shine,
+            s.extra_light,
             s.positions,
             s.to_sun,
             s.sky_positions,
@@ -267,7 +267,7 @@ class Renderer:
             *s.mirror_hits,
             pixel,
             flat["mirror"],
-            s.shine,
+            s.extra_light,
         )
         self._launch("direct_sunlight", n, light, s.to_sun, s.sun_hidden, s.normals, s.direct)
         self._launch("gather_sky_light", len(s.sums), s.to_sky, s.sky_hidden, width, s.sums)
@@ -286,7 +286,7 @@ class Renderer:
             s.normals,
             flat["albedo"],
             flat["mirror"],
-            s.shine,
+            s.extra_light,
             share,
             flat["depth"],
             flat["normal"],
@@ -376,7 +376,7 @@ class _Stages:
         def vectors(count: int) -> Any:
             return wp.zeros(count, dtype=wp.vec3, device=device)
 
-        self.directions, self.normals, self.shine = vectors(n), vectors(n), vectors(n)
+        self.directions, self.normals, self.extra_light = vectors(n), vectors(n), vectors(n)
         self.positions, self.to_sun, self.to_mirror = vectors(n), vectors(n), vectors(n)
         self.sky_positions, self.to_sky = vectors(rows * columns), vectors(rows * columns)
         self.hits, self.mirror_hits = _hits(wp, device, n), _hits(wp, device, n)

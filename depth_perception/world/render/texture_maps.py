@@ -33,7 +33,7 @@ def make_texture_maps(
     maps: Any = importlib.import_module(
         "depth_perception.world.render.kernel_texture_maps"
     ).TextureMaps()
-    for name in ("tile", "mirror", "lumpy", "glow"):
+    for name in ("tile", "mirror", "bumpiness", "emission"):
         values = np.array([getattr(m, name) for m in MATERIALS], np.float32)
         setattr(maps, name, array(values, wp.float32))
     maps.textures = array(textures, wp.vec4ub)
