@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,16 +21,26 @@ from depth_perception.datasets import labels
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.transforms import OPTICAL_AXES
+from depth_perception.world.output import dataset, rigs, sensors
+from depth_perception.world.output.dataset_plan import DatasetPlan, DrivePlan
 from depth_perception.world.output.drive_bag import START, _road_profile, write_drive_bag
-from depth_perception.world.output.rigs import RIGS, RigCamera, make_rig, mounting
+from depth_perception.world.output.rigs import RIGS, MountedCamera, make_rig, mounting
 from depth_perception.world.output.sensors import SensorSuite
 from depth_perception.world.render.picture import Sensor, develop
 from depth_perception.world.render.renderer import View
 from depth_perception.world.scene.drive import Drive, make_drive
 from depth_perception.world.scene.plan import SETTINGS
-from depth_perception.world.scene.weather import WEATHERS, draw_sky
+from depth_perception.world.scene.weather import WEATHERS, Sky, draw_sky
 
 SEED = 5
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_texture_set() -> Iterator[None]:
+    """All drives wear the same textures: each further set takes a second to draw."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sensors, "TEXTURE_SETS", 1)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +59,25 @@ def views(suite: SensorSuite) -> dict[str, View]:
     return {camera.name: suite.view(camera, 0.0) for camera in suite.rig.cameras}
 
 
-def plane_depth(camera: RigCamera, normal: Any, height: float) -> Any:
+@pytest.fixture(scope="module")
+def flat() -> Drive:
+    return make_drive(1, duration=1.0, flat=True, empty=True, setting="city", weather="overcast")
+
+
+@pytest.fixture(scope="module")
+def flat_suite(flat: Drive) -> SensorSuite:
+    """Cameras of any rig see the flat road through it: it has no body of its own."""
+    return SensorSuite(flat, replace(make_rig("kitti", width=160), body=None))
+
+
+def under(suite: SensorSuite, sky: Sky) -> SensorSuite:
+    """The same street at time 0 in another light."""
+    other = copy.copy(suite)
+    other.drive = replace(suite.drive, sky=sky)
+    return other
+
+
+def plane_depth(camera: MountedCamera, normal: Any, height: float) -> Any:
     """Depth of every pixel's ray on the plane normal . X = height of base_link, by hand."""
     rays = camera.model.rays() @ camera.T_base_camera[:3, :3].T
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -55,25 +85,26 @@ def plane_depth(camera: RigCamera, normal: Any, height: float) -> Any:
     return np.where(depth > 0, depth, np.inf)
 
 
-def points_of(camera: RigCamera, view: View, T_odom_base: Any) -> Any:
+def points_of(camera: MountedCamera, view: View, T_odom_base: Any) -> Any:
     """Every pixel's point in `odom`: (H, W, 3)."""
-    points = camera.model.rays() * view.depth[..., None]
     T = T_odom_base @ camera.T_base_camera
-    return points @ T[:3, :3].T + T[:3, 3]
+    with np.errstate(invalid="ignore"):  # the sky's
+        points = camera.model.rays() * view.depth[..., None]
+        return points @ T[:3, :3].T + T[:3, 3]
 
 
 # Depth.
 
 
 @pytest.mark.parametrize("name", RIGS)
-def test_depth_of_a_flat_road_is_the_true_plane_in_closed_form(name: str) -> None:
+def test_depth_of_a_flat_road_is_the_true_plane_in_closed_form(
+    name: str, flat: Drive, flat_suite: SensorSuite
+) -> None:
     """For every lens, distorted and fisheye ones too."""
-    flat = make_drive(1, duration=1.0, flat=True, empty=True, setting="city", weather="overcast")
     rig = make_rig(name, width=160, seed=3)
-    suite = SensorSuite(flat, replace(rig, body=None))
     checked = 0
     for camera in rig.cameras:
-        view = suite.view(camera, 0.3)
+        view = flat_suite.view(camera, 0.3)
         up = camera.T_base_camera[:3, :3].T @ [0.0, 0.0, 1.0]
         road = (view.label == labels.ROAD) & (view.depth < 60.0) & (view.normal @ up > 0.9999)
         if not road.any():
@@ -227,18 +258,19 @@ def test_own_body_stays_where_it_is_in_the_picture(drive: Drive) -> None:
     assert 0.01 < own.mean() < 0.4
     rows = np.nonzero(own)[0]
     assert rows.min() > 0.4 * camera.model.height
+    still = own & (later.label == labels.OWN_BODY)
+    assert still.sum() > 0.99 * own.sum()
     assert (own == (later.label == labels.OWN_BODY)).mean() > 0.998
-    np.testing.assert_allclose(later.depth[own], first.depth[own], rtol=2e-3)
+    # Odometry has moved on by metres, single precision with it: an edge may be another one.
+    assert np.isclose(later.depth[still], first.depth[still], rtol=2e-3).mean() > 0.998
 
 
 # Light.
 
 
-def test_radiance_is_albedo_times_shading_where_nothing_shines() -> None:
-    drive = make_drive(SEED, duration=0.5, setting="suburb", weather="cloudy", speed=3.0)
-    drive = replace(drive, sky=replace(drive.sky, fog=0.0))
-    rig = make_rig("kitti", width=200)
-    view = SensorSuite(drive, rig).view(rig.cameras[0], 0.0)
+def test_radiance_is_albedo_times_shading_where_nothing_shines(suite: SensorSuite) -> None:
+    sky = replace(draw_sky(np.random.default_rng(SEED), "cloudy"), fog=0.0)
+    view = under(suite, sky).view(suite.rig.cameras[0], 0.0)
     matt = (view.mirror == 0.0) & np.isfinite(view.depth) & (view.label != labels.LIGHT)
     assert matt.mean() > 0.3
     expected = view.albedo[matt] * view.shading[matt]
@@ -247,17 +279,15 @@ def test_radiance_is_albedo_times_shading_where_nothing_shines() -> None:
     assert view.albedo[matt].min() >= 0.0 and view.albedo.max() < 2.0
 
 
-def test_shadows_fall_away_from_the_sun() -> None:
+def test_shadows_fall_away_from_the_sun(suite: SensorSuite) -> None:
     """In the sun a street has lit and shaded road; under clouds it has no such steps."""
     spread = {}
     for weather in ("clear", "overcast"):
-        drive = make_drive(7, duration=0.5, setting="city", weather=weather, speed=3.0)
+        sky = draw_sky(np.random.default_rng(7), weather)
         if weather == "clear":
-            sun = np.array([0.0, 0.8, 0.6])
-            drive = replace(drive, sky=replace(drive.sky, sun=sun, softness=0.005))
-        rig = make_rig("nuscenes", width=200)
-        suite = SensorSuite(drive, replace(rig, body=None))
-        light = [suite.view(c, 0.0) for c in rig.cameras]
+            sky = replace(sky, sun=np.array([0.0, 0.8, 0.6]), softness=0.005)
+        lit = under(suite, sky)
+        light = [lit.view(c, 0.0) for c in suite.rig.cameras]
         values = np.concatenate([v.shading[v.label == labels.ROAD].mean(-1) for v in light])
         spread[weather] = np.quantile(values, 0.95) / np.quantile(values, 0.05)
     assert spread["clear"] > 1.5 * spread["overcast"]
@@ -266,7 +296,7 @@ def test_shadows_fall_away_from_the_sun() -> None:
 def test_wet_roads_mirror_and_dry_ones_do_not() -> None:
     share = {}
     for weather in ("clear", "rain"):
-        drive = make_drive(3, duration=0.5, setting="city", weather=weather, speed=3.0)
+        drive = make_drive(3, duration=0.5, setting="city", weather=weather, empty=True)
         rig = make_rig("kitti", width=200)
         view = SensorSuite(drive, rig).view(rig.cameras[0], 0.0)
         road = view.label == labels.ROAD
@@ -331,7 +361,8 @@ def test_streets_show_every_class_that_matters() -> None:
 
 
 @pytest.mark.parametrize("name", RIGS)
-def test_rigs_are_within_what_vehicles_carry(name: str) -> None:
+def test_rigs_are_within_what_vehicles_carry(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rigs, "_own_body", lambda *_: None)  # drawn after the cameras
     for seed in range(20):
         rig = make_rig(name, width=64, seed=seed, miscalibration=0.3)
         assert 1 <= len(rig.cameras) <= 8
@@ -383,9 +414,8 @@ def test_impossible_drives_are_refused(arguments: Any, named: str) -> None:
 
 
 def test_the_way_round_a_roundabout_stays_on_the_road_and_off_the_island() -> None:
-    drive = make_drive(17, duration=8.0, setting="suburb", speed=6.0)
-    made = drive.plan.shape.roundabout
-    assert made is not None
+    drive = make_drive(17, duration=8.0, setting="suburb", speed=6.0, empty=True)
+    assert drive.plan.shape.roundabout is not None
     spine, shape = drive.spine, drive.plan.shape
     turned = []
     for time in np.arange(0.0, 8.0, 0.25):
@@ -410,25 +440,10 @@ def test_the_way_round_a_roundabout_stays_on_the_road_and_off_the_island() -> No
 # The same on every run.
 
 
-def test_the_same_seed_gives_the_same_picture_and_another_seed_another() -> None:
-    rig = make_rig("kitti", width=96)
-
-    def digest(seed: int) -> str:
-        drive = make_drive(seed, duration=0.5, setting="country")
-        suite = SensorSuite(drive, rig)
-        view = suite.view(rig.cameras[0], 0.1)
-        picture = suite.picture(rig.cameras[0], view, 0.1)
-        return hashlib.sha256(picture.tobytes() + view.depth.tobytes()).hexdigest()
-
-    assert digest(5) == digest(5) != digest(6)
-
-
-@pytest.fixture(scope="module")
-def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("world") / "drive"
+def write_bag(path: Path, seed: int = 3) -> Path:
     write_drive_bag(
         path,
-        seed=3,
+        seed=seed,
         seconds=0.4,
         rate=5.0,
         rig=make_rig("kitti", width=160),
@@ -437,6 +452,11 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
         truth=("depth", "instance", "normal", "albedo", "shading", "mirror"),
     )
     return path
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bag(tmp_path_factory.mktemp("world") / "drive")
 
 
 def test_bag_has_the_topics_of_the_rig_and_truth_beside_them(bag: Path) -> None:
@@ -470,25 +490,23 @@ def test_odometry_moves_as_its_twist_says(bag: Path) -> None:
     assert speed == pytest.approx(a.twist.twist.linear.x, rel=0.02)
 
 
-def test_bag_is_the_same_for_the_same_arguments(tmp_path: Path) -> None:
-    def digest(name: str) -> str:
-        path = tmp_path / name
-        write_drive_bag(
-            path,
-            seed=9,
-            seconds=0.1,
-            rate=10.0,
-            rig=make_rig("robot", width=64),
-            samples=1,
-            setting="country",
-        )
-        total = hashlib.sha256()
+def test_the_same_seed_gives_the_same_bag_and_another_seed_another(
+    bag: Path, tmp_path: Path
+) -> None:
+    def digests(path: Path) -> dict[str, str]:
+        """One of all messages of each topic, with their stamps."""
+        total: dict[str, Any] = {}
         with AnyReader([path]) as reader:
             for connection, stamp, raw in reader.messages():
-                total.update(f"{connection.topic} {stamp}".encode() + bytes(raw))
-        return total.hexdigest()
+                digest = total.setdefault(connection.topic, hashlib.sha256())
+                digest.update(str(stamp).encode() + bytes(raw))
+        return {topic: digest.hexdigest() for topic, digest in total.items()}
 
-    assert digest("a") == digest("b")
+    first, again = digests(bag), digests(write_bag(tmp_path / "again"))
+    other = digests(write_bag(tmp_path / "other", seed=4))
+    assert first == again
+    for topic in ("/image_02/image_rect/compressed", "/truth/image_02/depth", "/velo_link/points"):
+        assert first[topic] != other[topic]
 
 
 def test_command_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -507,7 +525,13 @@ def test_command_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "--overwrite" in capsys.readouterr().err
 
 
-def test_a_data_set_has_the_miscalibration_and_samples_that_are_asked_for(tmp_path: Path) -> None:
+def _empty_part(folder: Path, plan: DatasetPlan, drive: DrivePlan) -> None:
+    dataset._part(folder, drive).touch()
+
+
+def test_a_data_set_has_the_miscalibration_and_samples_that_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number, (arguments, wanted) in enumerate(
         (([], (0.2, 1)), (["--miscalibration", "0", "--samples", "3"], (0.0, 3)))
     ):
@@ -516,6 +540,8 @@ def test_a_data_set_has_the_miscalibration_and_samples_that_are_asked_for(tmp_pa
         assert main(["world", "--dataset", str(folder), "--rig", "kitti", *size, *arguments]) == 0
         found = json.loads((folder / "manifest.json").read_text())["arguments"]
         assert (found["miscalibration"], found["samples"]) == wanted
+        # The other is asked for in the same way: what it renders does not count here.
+        monkeypatch.setattr(dataset, "_make_part", _empty_part)
 
 
 def test_a_rig_resized_sees_the_same(drive: Drive) -> None:
@@ -524,15 +550,14 @@ def test_a_rig_resized_sees_the_same(drive: Drive) -> None:
     large = CameraModel(161, 121, np.array([[120.0, 0, 80], [0, 120.0, 60], [0, 0, 1]]))
     T = mounting(1.6, 0.0, 1.6, 0.0, 0.0, 0.0)
     rig = make_rig("kitti", width=64)
-    both = tuple(RigCamera(n, m, T, T, 0.0) for n, m in (("a", small), ("b", large)))
+    both = tuple(MountedCamera(n, m, T, T, 0.0) for n, m in (("a", small), ("b", large)))
     suite = SensorSuite(drive, replace(rig, cameras=both, body=None))
     a, b = (suite.view(camera, 0.0) for camera in both)
     same = np.isclose(a.depth, b.depth[::2, ::2], rtol=1e-4) | (a.depth == b.depth[::2, ::2])
     assert same.mean() > 0.999
 
 
-def test_ground_plane_of_a_flat_drive_is_level() -> None:
-    flat = make_drive(2, duration=1.0, flat=True, empty=True)
+def test_ground_plane_of_a_flat_drive_is_level(flat: Drive) -> None:
     normal, height = flat.road_plane(0.5)
     np.testing.assert_allclose(normal, [0, 0, 1], atol=1e-12)
     assert height == pytest.approx(0.0, abs=1e-12)

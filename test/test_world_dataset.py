@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -48,20 +47,24 @@ PLAN = dataset_plan.DatasetPlan(**{k: v for k, v in ARGUMENTS.items() if k != "f
 
 @pytest.fixture(scope="module")
 def resumed(tmp_path_factory):
-    """A run with one worker, killed after the first drive, and resumed with two."""
+    """A run with one worker, killed before its second drive, and resumed with two."""
     path = tmp_path_factory.mktemp("data") / "set"
     script = (
-        "from depth_perception.world import dataset, dataset_plan\n"
+        "import os, signal\n"
+        "from depth_perception.world.output import dataset, dataset_plan\n"
         f"dataset_plan.SETS_PER_SHARD = {SETS_PER_SHARD}\n"
+        "make = dataset._make_part\n"
+        "def make_one(folder, plan, drive):\n"
+        "    if drive.number > 0:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    make(folder, plan, drive)\n"
+        "dataset._make_part = make_one\n"
         f"dataset.write_dataset({str(path)!r}, workers=1, **{ARGUMENTS!r})"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    process = subprocess.Popen([sys.executable, "-c", script], env=environment)
+    ended = subprocess.run([sys.executable, "-c", script], env=environment, check=False)
+    assert ended.returncode == -signal.SIGKILL
     first = path / dataset.PARTS / "drive-0000000-2.tar"
-    while not first.exists() and process.poll() is None:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
     assert first.exists()
     made_by_the_first = first.read_bytes()
     incomplete = shards.read_manifest(path)

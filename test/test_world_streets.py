@@ -1,4 +1,4 @@
-"""What lies beside a road of the synthetic world: carriageways, yards, rails, trees, works."""
+"""What lies beside a road of the synthetic world: carriageways, paved areas, rails, trees."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ pytest.importorskip("warp", reason="NVIDIA Warp renders the world")
 
 from depth_perception.datasets import labels
 from depth_perception.world.objects.mesh import Mesh
+from depth_perception.world.objects.object_pool import HEADROOM, POOL_SIZE, pooled_object
 from depth_perception.world.objects.sheds import canopy
-from depth_perception.world.objects.specimens import HEADROOM, POOL, specimen
 from depth_perception.world.scene.carriageways import WIDEST
 from depth_perception.world.scene.drive import Drive, make_drive
 from depth_perception.world.scene.ground_grid import REACH, RESOLUTION
@@ -59,7 +59,8 @@ def on_road(drive: Drive, mesh: Mesh) -> np.ndarray:
     s = np.arange(-74.0, min(spine.end - 1.0, 90.0), 1.0)
     middle = spine.world(s, 0.0)
     p = mesh.vertices[::3].astype(float)
-    near = ((p[:, None, :2] - middle[None, :, :2]) ** 2).sum(-1).argmin(1)
+    # Squared distances but for that of p from the origin, multiplied out: four times as fast.
+    near = ((middle[:, :2] ** 2).sum(1) - 2 * p[:, :2] @ middle[:, :2].T).argmin(1)
     heading = spine.at("heading", s[near])
     offset = p[:, :2] - middle[near, :2]
     t = -np.sin(heading) * offset[:, 0] + np.cos(heading) * offset[:, 1]
@@ -101,7 +102,7 @@ def test_a_second_carriageway_is_road_beyond_a_strip_that_is_not() -> None:
         plan = draw_plan(np.random.default_rng([seed, 11]), -75.0, 900.0, setting="suburb")
         if checked >= 3 or not any(lane.kind == "service" for lane in plan.lanes):
             continue
-        drive = make_drive(seed, duration=0.5, setting="suburb", weather="cloudy")
+        drive = make_drive(seed, duration=0.5, setting="suburb", weather="cloudy", empty=True)
         for lane in drive.plan.lanes:
             if lane.kind != "service":
                 continue
@@ -123,40 +124,40 @@ def test_a_strip_rises_by_its_height_and_ends_where_roads_join() -> None:
     assert Strip(1.0, -1.0, 0.1).side == 0
 
 
-# Yards.
+# Paved areas.
 
 
-def test_yards_are_pavement_and_keep_clear_of_roads(drives: list[Drive]) -> None:
+def test_paved_areas_are_sidewalk_and_keep_clear_of_roads(drives: list[Drive]) -> None:
     seen = set()
     for drive in drives:
         shape = drive.plan.shape
-        for yard in drive.plan.yards:
-            edge = shape.left if yard.side > 0 else -shape.right
-            away = np.array([max(yard.near, 0.3) + 0.3, (yard.near + yard.far) / 2, yard.far - 0.3])
-            assert edge + yard.far < REACH
-            for t in yard.side * (edge + away):
-                assert label_at(drive, yard.middle, float(t)) == labels.SIDEWALK
-            for other in drive.plan.yards:
-                assert other is yard or not other.meets(yard.side, yard.first, yard.last)
+        for area in drive.plan.paved_areas:
+            edge = shape.left if area.side > 0 else -shape.right
+            away = np.array([max(area.near, 0.3) + 0.3, (area.near + area.far) / 2, area.far - 0.3])
+            assert edge + area.far < REACH
+            for t in area.side * (edge + away):
+                assert label_at(drive, area.middle, float(t)) == labels.SIDEWALK
+            for other in drive.plan.paved_areas:
+                assert other is area or not other.meets(area.side, area.first, area.last)
             for road in shape.side_roads:
-                apart = abs(road.s - yard.middle) - (yard.last - yard.first) / 2
-                assert road.side != yard.side or apart > road.width / 2 + road.radius
-            seen.add(yard.kind)
-    assert seen == {"drive", "forecourt", "square"}
+                apart = abs(road.s - area.middle) - (area.last - area.first) / 2
+                assert road.side != area.side or apart > road.width / 2 + road.radius
+            seen.add(area.kind)
+    assert seen == {"driveway", "forecourt", "square"}
 
 
-def test_kerbs_are_low_before_drives(drives: list[Drive]) -> None:
+def test_kerbs_are_low_before_driveways(drives: list[Drive]) -> None:
     for drive in drives:
         shape = drive.plan.shape
-        yards = [k for k in drive.plan.yards if k.kind == "drive"]
-        for yard in yards:
-            edge = shape.left if yard.side > 0 else -shape.right
-            s, beside = yard.middle, yard.first - 0.7
-            t = yard.side * (edge + np.array([-0.01, 0.05]))
+        paved_areas = [k for k in drive.plan.paved_areas if k.kind == "driveway"]
+        for area in paved_areas:
+            edge = shape.left if area.side > 0 else -shape.right
+            s, beside = area.middle, area.first - 0.7
+            t = area.side * (edge + np.array([-0.01, 0.05]))
             low = np.diff(shape.height([s, s], t))[0]
             assert low < 0.35 * shape.kerb + 1e-3
-            if shape.edge(yard.side, beside) == edge and not any(
-                k.meets(yard.side, beside - 0.1, beside + 0.1) for k in yards
+            if shape.edge(area.side, beside) == edge and not any(
+                k.meets(area.side, beside - 0.1, beside + 0.1) for k in paved_areas
             ):
                 full = np.diff(shape.height([beside, beside], t))[0]
                 assert full == pytest.approx(shape.kerb, abs=2e-3)
@@ -208,19 +209,19 @@ def test_a_track_is_within_its_bed() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_tram_is_as_large_as_one(seed: int) -> None:
-    mesh = specimen("tram", seed)
+    mesh = pooled_object("tram", seed)
     low, high = mesh.bounds()
     assert 13 < high[0] - low[0] < 16.5 and 2.3 < high[1] - low[1] < 2.6
     assert low[2] >= 0.0 and 3.1 < high[2] < WIRE_HEIGHT
     assert set(mesh.label) == {labels.TRAIN} and len(mesh.triangles) <= 900
 
 
-# Trees, works.
+# Trees, and what must not stand in the way.
 
 
-@pytest.mark.parametrize("number", range(0, POOL, 4))
+@pytest.mark.parametrize("number", range(0, POOL_SIZE, 4))
 def test_crowns_of_avenues_clear_a_lorry(number: int) -> None:
-    tree = specimen("avenue_tree", number)
+    tree = pooled_object("avenue_tree", number)
     p = tree.vertices
     crown = np.hypot(p[:, 0], p[:, 1]) > 0.7
     assert p[crown, 2].min() > HEADROOM + 0.2
@@ -233,7 +234,7 @@ def test_nothing_stands_on_the_lanes_that_are_driven_on(drives: list[Drive]) -> 
     for drive in drives:
         if drive.plan.shape.roundabout is not None:
             continue
-        for mesh in drive.town.still:
+        for mesh in drive.contents.still:
             kinds = set(mesh.label.tolist())
             if not kinds & {labels.VEGETATION, labels.POLE, labels.WALL, labels.BUILDING}:
                 continue
@@ -248,7 +249,7 @@ def test_nothing_stands_on_the_lanes_that_are_driven_on(drives: list[Drive]) -> 
 def test_what_parks_does_not_overlap(drives: list[Drive]) -> None:
     pairs = 0
     for drive in drives:
-        cars = [o for o in drive.town.objects if o.size[0] > 2.5]
+        cars = [o for o in drive.contents.objects if o.size[0] > 2.5]
         for k, first in enumerate(cars):
             for second in cars[k + 1 :]:
                 T = np.linalg.inv(first.T_odom_object) @ second.T_odom_object

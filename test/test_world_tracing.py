@@ -14,7 +14,7 @@ pytest.importorskip("warp", reason="NVIDIA Warp renders the world")
 import warp as wp
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.world.objects.mesh import Mesh, Surface
+from depth_perception.world.objects.mesh import Mesh, SurfaceProperties
 from depth_perception.world.output.rigs import make_rig
 from depth_perception.world.output.sensors import SensorSuite
 from depth_perception.world.render import tracing
@@ -27,7 +27,7 @@ NEEDS_EMBREE = pytest.mark.skipif(
     importlib.util.find_spec("embreex") is None, reason="embreex is not installed"
 )
 BACK_ENDS = [pytest.param(name, marks=NEEDS_EMBREE if name == "embree" else ()) for name in TRACERS]
-WALL = Surface(0, (0.5, 0.5, 0.5), 2)
+WALL = SurfaceProperties(0, (0.5, 0.5, 0.5), 2)
 
 
 def wall(x: float) -> Mesh:
@@ -74,7 +74,7 @@ def test_rays_meet_what_stands_and_what_moves_where_geometry_says(name: str) -> 
     # Nine rays are two packets of eight, the second all but empty.
     directions += [directions[0]] * 3
     distance, face, weights = nearest(tracer, [[0, 0, 0]], directions)
-    assert distance[0] == pytest.approx(6.0 * np.sqrt(1 + 0.01 + 0.0025), rel=1e-6)
+    assert distance[0] == pytest.approx(6.0 * np.sqrt(1 + 0.01 + 0.0025), rel=1e-5)
     assert (face[0] >= 2) and (face[[1, 2, 3, 4]] == -1).all()
     assert (distance[[1, 2, 3, 4]] == FAR).all()
     np.testing.assert_array_equal(face[6:], face[0])
@@ -84,7 +84,7 @@ def test_rays_meet_what_stands_and_what_moves_where_geometry_says(name: str) -> 
     # Without it, the same ray goes on to the wall behind.
     tracer.load(triangles, anew=triangles.move(None))
     distance, face, _ = nearest(tracer, [[0, 0, 0]], directions)
-    assert distance[0] == pytest.approx(10.0 * np.sqrt(1 + 0.01 + 0.0025), rel=1e-6)
+    assert distance[0] == pytest.approx(10.0 * np.sqrt(1 + 0.01 + 0.0025), rel=1e-5)
     assert face[0] in (0, 1)
 
 
@@ -149,9 +149,20 @@ def share(a: View, b: View, name: str, most: float) -> float:
 
 @NEEDS_EMBREE
 def test_both_back_ends_scan_the_same(both: dict[str, SensorSuite]) -> None:
-    a, b = (both[name].scan(0.2) for name in TRACERS)
-    assert len(a) == len(b) > 10000
-    assert np.mean(np.abs(a - b).max(axis=1) < 1e-2) > 0.999
+    """Beam by beam: an echo that grazes an edge may be lost by either."""
+    lidar = both["warp"].rig.lidar
+    beams, points = [], []
+    for name in TRACERS:
+        found = both[name].scan(0.2)
+        x, y, z = found[:, :3].T.astype(float)
+        row = np.abs(np.arctan2(z, np.hypot(x, y))[:, None] - lidar.elevations).argmin(1)
+        column = np.rint((np.pi - np.arctan2(y, x)) / (2 * np.pi) * lidar.columns)
+        beams.append(row * lidar.columns + column.astype(int) % lidar.columns)
+        points.append(found)
+    same, first, second = np.intersect1d(*beams, return_indices=True)
+    assert len(same) > 10000
+    assert len(same) > 0.999 * max(len(found) for found in points)
+    assert np.mean(np.abs(points[0][first] - points[1][second]).max(axis=1) < 1e-2) > 0.999
 
 
 def test_without_embree_warp_follows_the_rays(monkeypatch: pytest.MonkeyPatch) -> None:

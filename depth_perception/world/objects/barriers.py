@@ -12,7 +12,7 @@ import numpy as np
 
 from depth_perception.datasets.labels import FENCE, WALL
 from depth_perception.world.objects.mesh import Mesh, join
-from depth_perception.world.objects.parts import (
+from depth_perception.world.objects.primitives import (
     along_x,
     between,
     choose,
@@ -72,18 +72,10 @@ def guard_rail(rng: np.random.Generator, length: float) -> Mesh:
     )
     high = rng.uniform(0.58, 0.68)
     sheet = np.concatenate([front, front[::-1] - [0.012, 0]]) + [0.06, high]
-    # The beam's ends turn away from the road and down into the ground on some.
-    stations = [-length / 2, length / 2]
-    rings = [np.column_stack([np.full(len(sheet), x), sheet]) for x in stations]
-    if length > 8 and rng.random() < 0.5:
-        for end, x in ((0, -length / 2), (-1, length / 2)):
-            inner = rings[end].copy()
-            inner[:, 0] -= np.sign(x) * 3.0
-            rings[end][:, 2] -= high - 0.2
-            rings.insert(1 if end == 0 else len(rings) - 1, inner)
+    ends = (-length / 2, length / 2)
+    rings = [np.column_stack([np.full(len(sheet), x), sheet]) for x in ends]
     parts = [steel.loft(rings, smooth=False)]
-    inset = 3.1 if len(rings) > 2 else 0.3
-    posts = along_x(between(length - 2 * inset, choose(rng, (2.0, 4.0))))
+    posts = along_x(between(length - 0.6, choose(rng, (2.0, 4.0))))
     post = join(
         [
             steel.box((0, -0.01, (high + 0.02) / 2), (0.10, 0.12, high + 0.22)),
@@ -161,8 +153,8 @@ def garden_wall(rng: np.random.Generator, length: float) -> Mesh:
             masonry.box((0, 0, top / 2), (side, side, top)),
             trim.box((0, 0, top + 0.04), (side + 0.1, side + 0.1, 0.08)),
         ]
-        places = between(length - side, rng.uniform(2.5, 4.0))
-        parts.append(repeated(join(pillar), along_x(places)))
+        positions = between(length - side, rng.uniform(2.5, 4.0))
+        parts.append(repeated(join(pillar), along_x(positions)))
     if railed:
         steel = surface("metal", varied(rng, choose(rng, PAINTS)), FENCE)
         bars = between(length - 0.3, rng.uniform(0.14, 0.18))
@@ -193,18 +185,7 @@ def retaining_wall(rng: np.random.Generator, length: float, height: float) -> Me
     top = (front - lean + back) / 2
     depth = front - lean - back + 0.10
     parts.append(trim.box((0, top, height + 0.06), (length, depth, 0.12)))
-    if name == "concrete":  # joints between the casts: dark grooves, here thin strips
-        dark = surface("concrete", (0.25, 0.25, 0.24), WALL)
-        for x in between(length, 5.0)[1:-1]:
-            low, high = front + 0.004, front + 0.004 - lean
-            groove = [
-                [x + 0.02, low, 0],
-                [x - 0.02, low, 0],
-                [x - 0.02, high, height],
-                [x + 0.02, high, height],
-            ]
-            parts.append(dark.quad(groove))
-    elif rng.random() < 0.6:  # buttresses
+    if name != "concrete" and rng.random() < 0.6:  # buttresses
         pillar = masonry.box((0, front, 0.45 * height), (0.5, 0.4, 0.9 * height))
         parts.append(repeated(pillar, along_x(between(length - 0.5, rng.uniform(4, 7)))))
     if rng.random() < 0.5:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from depth_perception.datasets.labels import BUILDING
-from depth_perception.world.objects.mesh import Mesh, Surface, join
+from depth_perception.world.objects.mesh import Mesh, SurfaceProperties, join
 from depth_perception.world.surfaces.facade_textures import BRICK, OFFICES
 from depth_perception.world.surfaces.materials import INDEX, Colour
 
@@ -67,9 +67,9 @@ TRIMS: tuple[Colour, ...] = (
 )
 
 
-def surface(name: str, tint: Colour = (1.0, 1.0, 1.0)) -> Surface:
+def surface(name: str, tint: Colour = (1.0, 1.0, 1.0)) -> SurfaceProperties:
     """A material as part of a building."""
-    return Surface(INDEX[name], tint, BUILDING)
+    return SurfaceProperties(INDEX[name], tint, BUILDING)
 
 
 def pick(rng: np.random.Generator, colours: Sequence[Colour], spread: float = 0.08) -> Colour:
@@ -98,7 +98,7 @@ def outline(width: float, depth: float, inset: float = 0.0) -> list[Point]:
 
 
 def wall(
-    material: Surface,
+    material: SurfaceProperties,
     start: Point,
     end: Point,
     z: tuple[float, float],
@@ -124,7 +124,7 @@ def wall(
 
 
 def bays_wall(
-    material: Surface,
+    material: SurfaceProperties,
     start: Point,
     end: Point,
     z: tuple[float, float],
@@ -149,7 +149,7 @@ def bays_wall(
     return wall(material, start, end, z, u=u, v=v)
 
 
-def sloped(material: Surface, corners: ArrayLike) -> Mesh:
+def sloped(material: SurfaceProperties, corners: ArrayLike) -> Mesh:
     """A flat convex face whose texture runs level to the right and up the slope."""
     p = np.asarray(corners, float)
     normal = np.cross(p[1] - p[0], p[2] - p[0])
@@ -163,9 +163,9 @@ def sloped(material: Surface, corners: ArrayLike) -> Mesh:
 
 
 def gable_roof(
-    tiles: Surface,
-    trim: Surface,
-    gable: Surface,
+    tiles: SurfaceProperties,
+    trim: SurfaceProperties,
+    gable: SurfaceProperties,
     length: float,
     span: float,
     eaves: float,
@@ -216,16 +216,16 @@ def gable_roof(
 
 
 def hip_roof(
-    tiles: Surface,
-    trim: Surface,
+    tiles: SurfaceProperties,
+    trim: SurfaceProperties,
     length: float,
     span: float,
     eaves: float,
     *,
     pitch: float,
-    overhang: float = 0.4,
 ) -> Mesh:
     """A roof sloping to all four sides, centred on the origin; length is the longer edge."""
+    overhang = 0.4
     x, y = length / 2 + overhang, span / 2 + overhang
     low, top = eaves + 0.15, eaves + 0.15 + np.tan(pitch) * y
     ridge = max(x - y, 0.05)
@@ -238,7 +238,12 @@ def hip_roof(
 
 
 def flat_roof(
-    material: Surface, roofing: Surface, width: float, depth: float, z: float, parapet: float
+    material: SurfaceProperties,
+    roofing: SurfaceProperties,
+    width: float,
+    depth: float,
+    z: float,
+    parapet: float,
 ) -> Mesh:
     """A flat roof behind a parapet."""
     thick = 0.25
@@ -324,29 +329,30 @@ def chimney(rng: np.random.Generator, x: float, y: float, low: float, top: float
     return join(parts)
 
 
-def balcony(rng: np.random.Generator, x: float, z: float, width: float, style: int) -> Mesh:
-    """A balcony on the plane y = 0: 0 a solid tub, 1 rails on a slab, 2 sheets of glass."""
+def balcony(rng: np.random.Generator, width: float, style: int) -> Mesh:
+    """A balcony on the plane y = 0, its floor at z = 0 and its middle at x = 0.
+
+    Styles are 0 a solid tub, 1 rails on a slab and 2 sheets of glass.
+    """
     deep = 1.1
     slab = surface("concrete", (1.1, 1.1, 1.1))
     if style == 0:
-        return surface("plaster", pick(rng, WALLS)).box(
-            (x, -deep / 2, z + 0.45), (width, deep, 1.2)
-        )
-    parts = [slab.box((x, -deep / 2, z - 0.08), (width, deep, 0.18))]
+        return surface("plaster", pick(rng, WALLS)).box((0, -deep / 2, 0.45), (width, deep, 1.2))
+    parts = [slab.box((0, -deep / 2, -0.08), (width, deep, 0.18))]
     if style == 1:
         rail = surface("metal", (0.1, 0.1, 0.11))
         for height in (0.5, 1.02):
-            parts.append(rail.box((x, -deep + 0.04, z + height), (width, 0.05, 0.05)))
+            parts.append(rail.box((0, -deep + 0.04, height), (width, 0.05, 0.05)))
         for end in (-width / 2, width / 2):
-            parts.append(rail.box((x + end, -deep / 2, z + 1.0), (0.05, deep, 0.06)))
+            parts.append(rail.box((end, -deep / 2, 1.0), (0.05, deep, 0.06)))
         for post in np.linspace(-width / 2, width / 2, 4):
-            at = (x + float(post), -deep + 0.04)
-            parts.append(wall(rail, (at[0] - 0.03, at[1]), (at[0] + 0.03, at[1]), (z, z + 1.0)))
+            at = (float(post), -deep + 0.04)
+            parts.append(wall(rail, (at[0] - 0.03, at[1]), (at[0] + 0.03, at[1]), (0, 1.0)))
         return join(parts)
     glass = surface("glass", (0.25, 0.3, 0.3))
-    parts.append(glass.box((x, -deep + 0.03, z + 0.52), (width, 0.03, 0.98)))
+    parts.append(glass.box((0, -deep + 0.03, 0.52), (width, 0.03, 0.98)))
     for end in (-width / 2, width / 2):
-        parts.append(glass.box((x + end, -deep / 2, z + 0.52), (0.03, deep, 0.98)))
+        parts.append(glass.box((end, -deep / 2, 0.52), (0.03, deep, 0.98)))
     return join(parts)
 
 

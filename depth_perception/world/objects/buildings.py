@@ -33,7 +33,7 @@ from depth_perception.world.objects.building_parts import (
     window_unit,
 )
 from depth_perception.world.objects.houses import house
-from depth_perception.world.objects.mesh import Mesh, Surface, join
+from depth_perception.world.objects.mesh import Mesh, SurfaceProperties, join
 from depth_perception.world.objects.sheds import garage, industrial
 from depth_perception.world.surfaces.facade_textures import BRICK, DWELLINGS, OFFICES
 from depth_perception.world.surfaces.shop_textures import LOBBY_ROW
@@ -102,8 +102,8 @@ def _shop_fittings(rng: np.random.Generator, width: float, ground: float) -> lis
 
 def _projections(
     rng: np.random.Generator,
-    front: Surface,
-    plain: Surface,
+    front: SurfaceProperties,
+    plain: SurfaceProperties,
     width: float,
     ground: float,
     top: float,
@@ -118,11 +118,11 @@ def _projections(
     if style < 0.4:
         every = int(rng.integers(1, 4))
         columns = range(int(rng.integers(every)), bays, every)
-        look = int(rng.integers(3))
+        balcony_style = int(rng.integers(3))
         # Detailed balconies cost many triangles: on large fronts they are plain tubs.
         if len(columns) * upper > 6:
-            look = 0
-        one = balcony(rng, 0.0, 0.0, min(0.9 * width / bays, 2.6), look)
+            balcony_style = 0
+        one = balcony(rng, min(0.9 * width / bays, 2.6), balcony_style)
         for column in columns:
             x = (column + 0.5) * width / bays - width / 2
             parts += [
@@ -156,7 +156,12 @@ def _projections(
 
 
 def _block_roof(
-    rng: np.random.Generator, plain: Surface, ledge: Surface, width: float, depth: float, top: float
+    rng: np.random.Generator,
+    plain: SurfaceProperties,
+    ledge: SurfaceProperties,
+    width: float,
+    depth: float,
+    top: float,
 ) -> list[Mesh]:
     """A flat roof with boxes on it, a mansard, or a tiled one."""
     out = rng.uniform(0.15, 0.5)
@@ -242,7 +247,7 @@ def office(rng: np.random.Generator, width: float, depth: float, storeys: int) -
 
 def _curtain_wall(
     rng: np.random.Generator,
-    edge: Surface,
+    edge: SurfaceProperties,
     width: float,
     depth: float,
     ground: float,

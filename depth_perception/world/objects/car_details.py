@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from depth_perception.datasets.labels import CAR
-from depth_perception.world.objects.mesh import Mesh, Surface
+from depth_perception.world.objects.mesh import Mesh, SurfaceProperties
 from depth_perception.world.objects.shapes import decal, on_both_sides, rectangle
 from depth_perception.world.objects.vehicle_parts import (
     BLACK,
@@ -45,16 +45,16 @@ def paint_colour(rng: np.random.Generator) -> Colour:
     return r * light, g * light, b * light
 
 
-def car_surface(material: str, tint: Colour) -> Surface:
+def car_surface(material: str, tint: Colour) -> SurfaceProperties:
     """A material by name on a car."""
-    return Surface(INDEX[material], tint, CAR)
+    return SurfaceProperties(INDEX[material], tint, CAR)
 
 
-def windows(form: Form, body: Mesh, panes: tuple[float, ...], rear: bool = True) -> list[Mesh]:
+def windows(form: Form, body: Mesh, panes: tuple[float, ...]) -> list[Mesh]:
     """Windscreen, rear window and side windows.
 
-    `panes` are the pillars' places from 0 at the first side window's front edge to 1 at the last
-    one's rear edge; a negative one ends the side windows there, as in a van.
+    `panes` are the pillars' positions from 0 at the first side window's front edge to 1 at the last
+    one's rear edge.
     """
     glass = car_surface("glass", GLASS)
     black = car_surface("plain", BLACK)
@@ -75,18 +75,16 @@ def windows(form: Form, body: Mesh, panes: tuple[float, ...], rear: bool = True)
         return decal(glass, body, corners, facing, cells=(6, 3))
 
     parts.append(screen("front", 0.10, 0.85, form.roof_front, 0.09))
-    if rear:
-        low_rear = 0.10 if form.base < 0.9 * form.length else 0.14
-        parts.append(screen("rear", low_rear, 0.84, form.roof_rear, 0.15))
-    front_low = form.screen(low) + 1.0 * form.curve + 0.10
-    front_high = form.screen(high) + 1.0 * form.curve + 0.12
+    low_rear = 0.10 if form.base < 0.9 * form.length else 0.14
+    parts.append(screen("rear", low_rear, 0.84, form.roof_rear, 0.15))
+    front_low = form.screen(low) + form.curve + 0.10
+    front_high = form.screen(high) + form.curve + 0.12
     back = 0.75 * form.curve + (0.16 if form.base < 0.9 * form.length else 0.22)
     rear_low, rear_high = form.rear_screen(low) - back, form.rear_screen(high) - back
     gap = 0.028 / (rear_low - front_low)
-    ends = [abs(pane) for pane in panes]
     sides = []
-    for number, (first, last) in enumerate(zip([0.0, *ends[:-1]], ends, strict=True)):
-        u, v = first + gap * (number > 0), last - gap * (number < len(ends) - 1)
+    for number, (first, last) in enumerate(zip([0.0, *panes[:-1]], panes, strict=True)):
+        u, v = first + gap * (number > 0), last - gap * (number < len(panes) - 1)
         s = [front_low + (rear_low - front_low) * w for w in (u, v)]
         s += [front_high + (rear_high - front_high) * w for w in (v, u)]
         edge = (low + 0.07 * u, low + 0.07 * v, high, high)
@@ -199,7 +197,11 @@ def tail(rng: np.random.Generator, form: Form, body: Mesh, upright: bool) -> lis
 
 
 def sides(
-    rng: np.random.Generator, form: Form, body: Mesh, doors: tuple[float, ...], paint: Surface
+    rng: np.random.Generator,
+    form: Form,
+    body: Mesh,
+    doors: tuple[float, ...],
+    paint: SurfaceProperties,
 ) -> list[Mesh]:
     """Seams of the doors, which are where `doors` says behind the nose, handles and mirrors."""
     seam = car_surface("plain", BLACK)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from depth_perception.datasets.labels import VEGETATION
 from depth_perception.world.objects.mesh import FloatArray, Mesh
-from depth_perception.world.objects.parts import surface, unit
+from depth_perception.world.objects.primitives import surface, unit
 from depth_perception.world.surfaces.materials import Colour
 
 
@@ -32,7 +32,7 @@ def foliage(
     """Leaves over the outside of ellipsoids that overlap, few where they meet."""
     area = (radii[:, 0] * radii[:, 1] * radii[:, 2]) ** (2 / 3)
     tries = round(1.7 * count)
-    owner = rng.choice(len(centres), tries, p=shares(area))
+    owner = rng.choice(len(centres), tries, p=normalised(area))
     outward = unit(rng.normal(size=(tries, 3)))
     points = centres[owner] + outward * radii[owner] * rng.uniform(0.72, 1.1, (tries, 1))
     # Squared distance to each ellipsoid, in its radii, multiplied out: ten times as fast.
@@ -103,7 +103,7 @@ def loose(
 
 def blobs(rng: np.random.Generator, centres: FloatArray, radii: FloatArray, tint: Colour) -> Mesh:
     """Bumpy ellipsoids, dark: the inside of a crown, behind its leaves."""
-    skin = surface("leaves", scaled(tint, 0.6), VEGETATION)
+    skin = surface("leaves", scaled_colour(tint, 0.6), VEGETATION)
     ball, triangles = _ball()
     bumps = rng.uniform(0.68, 1.2, (len(centres), len(ball), 1))
     points = centres[:, None] + ball * bumps * radii[:, None]
@@ -147,22 +147,22 @@ def above_ground(mesh: Mesh) -> Mesh:
     return replace(mesh, vertices=vertices)
 
 
-def spread(rng: np.random.Generator, count: int) -> FloatArray:
+def even_directions(rng: np.random.Generator, count: int) -> FloatArray:
     """Directions spread evenly over the sphere, more or less."""
     k = np.arange(count) + 0.5
     z = 1 - 2 * k / count
-    turn = 2.4 * k + rng.uniform(0, 2 * np.pi)
+    azimuth = 2.4 * k + rng.uniform(0, 2 * np.pi)
     flat = np.sqrt(1 - z**2)
-    even = np.stack([flat * np.cos(turn), flat * np.sin(turn), z], 1)
+    even = np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), z], 1)
     return even + rng.normal(0, 0.25, even.shape)
 
 
-def shares(weights: FloatArray | list[float]) -> FloatArray:
+def normalised(weights: FloatArray | list[float]) -> FloatArray:
     """Return the weights as shares of 1."""
     share = np.asarray(weights, float)
     return share / share.sum()
 
 
-def scaled(colour: Colour, factor: float) -> Colour:
+def scaled_colour(colour: Colour, factor: float) -> Colour:
     """Return a colour that many times as light."""
     return colour[0] * factor, colour[1] * factor, colour[2] * factor

@@ -18,10 +18,10 @@ from dataclasses import replace
 import numpy as np
 
 from depth_perception.datasets.labels import FENCE, POLE, TERRAIN, VEGETATION
-from depth_perception.world.objects.mesh import Mesh, Surface, join
-from depth_perception.world.objects.parts import banded, choose, prism, surface, tubes, varied
+from depth_perception.world.objects.mesh import Mesh, SurfaceProperties, join
 from depth_perception.world.objects.plants import bush
 from depth_perception.world.objects.poles import BLACK, ORANGE, POSTS, RED, STEEL, WHITE
+from depth_perception.world.objects.primitives import banded, choose, prism, surface, tubes, varied
 from depth_perception.world.surfaces.materials import Colour
 
 OTHER = FENCE
@@ -364,7 +364,7 @@ def hydrant(rng: np.random.Generator) -> Mesh:
 
 
 def _tapered(
-    skin: Surface,
+    skin: SurfaceProperties,
     foot: Sequence[float],
     bottom: tuple[float, float],
     top: tuple[float, float],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from depth_perception.datasets.labels import BUS, TRUCK
-from depth_perception.world.objects.mesh import Mesh, Surface, join
+from depth_perception.world.objects.mesh import Mesh, SurfaceProperties, join
 from depth_perception.world.objects.shapes import (
     decal,
     mirrored,
@@ -81,10 +81,10 @@ def bus(rng: np.random.Generator) -> Mesh:
     colour = _livery(rng)
     two_tone = rng.random() < 0.35
     lower_colour = (LIVERIES[0], (0.13, 0.135, 0.14))[int(rng.integers(2))] if two_tone else colour
-    low = lower_body(form, Surface(INDEX["paint"], lower_colour, BUS))
-    body = join([low, cabin(form, Surface(INDEX["paint"], colour, BUS), flat_roof=0.85)])
-    glass = Surface(INDEX["glass"], GLASS, BUS)
-    dark = Surface(INDEX["plain"], BLACK, BUS)
+    low = lower_body(form, SurfaceProperties(INDEX["paint"], lower_colour, BUS))
+    body = join([low, cabin(form, SurfaceProperties(INDEX["paint"], colour, BUS), flat_roof=0.85)])
+    glass = SurfaceProperties(INDEX["glass"], GLASS, BUS)
+    dark = SurfaceProperties(INDEX["plain"], BLACK, BUS)
     decks = [(belt + 0.02, (2.25 if double else height - 0.50))]
     if double:
         decks.append((2.75, 3.85))
@@ -119,7 +119,7 @@ def bus(rng: np.random.Generator) -> Mesh:
     parts += _skirt_seams(form, body)
     parts.append(wheels(form, BUS, rim=0.58, spokes=0, twin=True))
     if not double and rng.random() < 0.7:  # the cooler of the air conditioning
-        box = Surface(INDEX["paint"], colour, BUS)
+        box = SurfaceProperties(INDEX["paint"], colour, BUS)
         parts.append(box.box((-length * 0.42, 0, height + 0.09), (2.4, 1.7, 0.22)))
     return moved(join(parts), length / 2, 0, 0)
 
@@ -128,28 +128,30 @@ def _bus_ends(
     rng: np.random.Generator, form: Form, body: Mesh, decks: list[tuple[float, float]]
 ) -> list[Mesh]:
     """Windscreens, destination display, lamps, bumpers, mirrors."""
-    glass = Surface(INDEX["glass"], GLASS, BUS)
-    dark = Surface(INDEX["plain"], DARK, BUS)
+    glass = SurfaceProperties(INDEX["glass"], GLASS, BUS)
+    dark = SurfaceProperties(INDEX["plain"], DARK, BUS)
     parts = []
     for bottom, top in decks:
         screen = [(-1.16, bottom), (1.16, bottom), (1.10, top + 0.08), (-1.10, top + 0.08)]
         parts.append(decal(glass, body, screen, "front", cells=(6, 3)))
     sign_z = decks[0][1] + (0.27 if len(decks) == 1 else 0.22)
-    black = Surface(INDEX["plain"], BLACK, BUS)
+    black = SurfaceProperties(INDEX["plain"], BLACK, BUS)
     parts.append(decal(black, body, rectangle(0, sign_z, 1.9, 0.32), "front", cells=(4, 2)))
     if rng.random() < 0.8:
-        amber = Surface(INDEX["lamp"], (0.9, 0.42, 0.05), BUS)
+        amber = SurfaceProperties(INDEX["lamp"], (0.9, 0.42, 0.05), BUS)
         text = rectangle(0.1, sign_z, float(rng.uniform(0.7, 1.2)), 0.14)
         parts.append(decal(amber, body, text, "front", cells=(3, 1), proud=0.012))
     on = rng.random() < 0.5
-    lamp = Surface(INDEX["lamp" if on else "glass"], (1, 0.98, 0.92) if on else WHITE_LAMP, BUS)
+    lamp = SurfaceProperties(
+        INDEX["lamp" if on else "glass"], (1, 0.98, 0.92) if on else WHITE_LAMP, BUS
+    )
     parts += on_both_sides([decal(lamp, body, rectangle(0.92, 0.66, 0.36, 0.17), "front")])
     bumper = rectangle(0, form.clearance + 0.16, 2.2, 0.2)
     parts += [decal(dark, body, bumper, end, cells=(4, 1)) for end in ("front", "rear")]
-    plate = Surface(INDEX["plain"], (0.75, 0.75, 0.72), BUS)
+    plate = SurfaceProperties(INDEX["plain"], (0.75, 0.75, 0.72), BUS)
     parts.append(decal(plate, body, rectangle(0, 0.58, 0.52, 0.11), "front", proud=0.012))
     parts.append(decal(plate, body, rectangle(0.3, 0.80, 0.52, 0.11), "rear", proud=0.012))
-    red = Surface(INDEX["paint"], RED_LAMP, BUS)
+    red = SurfaceProperties(INDEX["paint"], RED_LAMP, BUS)
     for shape in (rectangle(1.03, 0.98, 0.16, 0.5), rectangle(1.0, form.height - 0.3, 0.18, 0.08)):
         parts += on_both_sides([decal(red, body, shape, "rear", cells=(2, 2))])
     if rng.random() < 0.7:
@@ -167,7 +169,7 @@ def _bus_ends(
 
 
 def _skirt_seams(form: Form, body: Mesh) -> list[Mesh]:
-    line = Surface(INDEX["plain"], BLACK, BUS)
+    line = SurfaceProperties(INDEX["plain"], BLACK, BUS)
     parts = []
     for s in np.arange(1.0, form.length - 0.5, 1.3):
         if min(abs(s - axle) for axle in form.axles) > form.arch + 0.05:
@@ -178,8 +180,8 @@ def _skirt_seams(form: Form, body: Mesh) -> list[Mesh]:
     return on_both_sides(parts)
 
 
-def _truck(material: str, tint: Colour) -> Surface:
-    return Surface(INDEX[material], tint, TRUCK)
+def _truck(material: str, tint: Colour) -> SurfaceProperties:
+    return SurfaceProperties(INDEX[material], tint, TRUCK)
 
 
 def _lorry_cab(rng: np.random.Generator, width: float, height: float, wheel_radius: float) -> Mesh:
@@ -381,7 +383,7 @@ def tipper(rng: np.random.Generator) -> Mesh:
         for z, i, y in outline
     ]
     parts.append(paint.loft(rings, smooth=False))
-    soil = Surface(INDEX["gravel"], (0.55, 0.47, 0.38), TRUCK)
+    soil = SurfaceProperties(INDEX["gravel"], (0.55, 0.47, 0.38), TRUCK)
     heap = np.array(rings[-1]) * (0.6, 0.5, 1.0) + ((-(start + end) / 2) * 0.4, 0, 0.25)
     parts += [soil.loft(np.array([rings[-1], heap])), soil.fan(heap)]
     for s in np.linspace(start + 0.3, end - 0.3, 5):

@@ -21,7 +21,7 @@ from depth_perception.world.objects.building_parts import (
     wall,
     window_unit,
 )
-from depth_perception.world.objects.mesh import Mesh, Surface, join
+from depth_perception.world.objects.mesh import Mesh, SurfaceProperties, join
 
 HeightAt = Callable[[float, float], float]
 
@@ -65,7 +65,7 @@ def house(rng: np.random.Generator, width: float, depth: float) -> Mesh:
     return join(parts)
 
 
-def _house_wall(rng: np.random.Generator) -> Surface:
+def _house_wall(rng: np.random.Generator) -> SurfaceProperties:
     """What the walls of a house are made of where no window is drawn on them."""
     kind = rng.choice(["plaster", "brick", "stone", "wood"], p=[0.5, 0.32, 0.08, 0.1])
     if kind == "plaster":
@@ -84,7 +84,7 @@ def _house_wall(rng: np.random.Generator) -> Surface:
 
 def _house_walls(
     rng: np.random.Generator,
-    material: Surface,
+    material: SurfaceProperties,
     corners: list[tuple[float, float]],
     plinth: float,
     eaves: float,
@@ -123,18 +123,18 @@ def _house_walls(
                 parts.append(window_unit(rng, x, z, wide, tall, frame))
             elif width / bays > 3.2:
                 parts.append(window_unit(rng, x + 1.1, z, 0.55, tall, frame, sill=False))
-        for side, turn in ((width / 2, np.pi / 2), (-width / 2, -np.pi / 2)):
+        for side, yaw in ((width / 2, np.pi / 2), (-width / 2, -np.pi / 2)):
             if rng.random() < 0.6:
                 y = depth * rng.uniform(0.25, 0.75)
                 one = window_unit(rng, 0.0, z, min(wide, 1.0), tall, frame, sill=False)
-                parts.append(one.placed(float(side), y, 0.0, turn))
+                parts.append(one.placed(float(side), y, 0.0, yaw))
     return parts
 
 
 def _house_roof(
     rng: np.random.Generator,
-    trim: Surface,
-    gable: Surface,
+    trim: SurfaceProperties,
+    gable: SurfaceProperties,
     width: float,
     depth: float,
     eaves: float,
@@ -173,7 +173,11 @@ def _house_roof(
 
 
 def _dormer(
-    rng: np.random.Generator, material: Surface, trim: Surface, x: float, height_at: HeightAt
+    rng: np.random.Generator,
+    material: SurfaceProperties,
+    trim: SurfaceProperties,
+    x: float,
+    height_at: HeightAt,
 ) -> Mesh:
     """A dormer window in the front slope of a roof."""
     y, wide, tall = 0.9, rng.uniform(1.2, 1.8), 1.45

@@ -149,7 +149,7 @@ def _box_uv(p: NDArray[np.float32], normals: NDArray[np.float32]) -> NDArray[np.
 
 
 @dataclass(frozen=True)
-class Surface:
+class SurfaceProperties:
     """What a shape is made of; its methods make the shapes.
 
     Attributes:

@@ -1,7 +1,7 @@
 """People of the synthetic world: on foot, on bicycles and on motorcycles.
 
 Each function makes one at random that heads along +x and stands over the origin; bodies are in
-`figures`.
+`human_bodies`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from dataclasses import replace
 import numpy as np
 
 from depth_perception.datasets.labels import PERSON, RIDER
-from depth_perception.world.objects.figures import (
-    Look,
+from depth_perception.world.objects.human_bodies import (
+    Appearance,
     cloth_colour,
-    draw_look,
-    figure,
+    draw_appearance,
     head,
     helmet,
+    human_body,
     tilted,
 )
-from depth_perception.world.objects.mesh import FloatArray, Mesh, Surface, join
+from depth_perception.world.objects.mesh import FloatArray, Mesh, SurfaceProperties, join
 from depth_perception.world.objects.shapes import tube
 from depth_perception.world.objects.two_wheelers import bicycle, motorcycle, pedals, riding_points
 from depth_perception.world.surfaces.materials import INDEX
@@ -28,9 +28,9 @@ from depth_perception.world.surfaces.materials import INDEX
 
 def person(rng: np.random.Generator) -> Mesh:
     """Somebody on foot, walking, running or standing."""
-    look = draw_look(rng, PERSON, 0.12)
-    h = look.height
-    legs = look.limb[2] + look.limb[3]
+    appearance = draw_appearance(rng, PERSON, 0.12)
+    h = appearance.height
+    legs = appearance.limb[2] + appearance.limb[3]
     gait = rng.choice(["walk", "stand", "run"], p=[0.66, 0.29, 0.05])
     ankle = 0.040 * h
     side = 0.052 * h
@@ -54,10 +54,10 @@ def person(rng: np.random.Generator) -> Mesh:
     reach = np.sqrt(max((bend * legs) ** 2 - feet[front, 0] ** 2, 0.1))
     hips = np.array([0.0, 0.0, ankle + reach])
     pitch = float(rng.normal(0.05, 0.04)) + (0.12 if gait == "run" else 0.0)
-    arms = look.limb[0] + look.limb[1]
+    arms = appearance.limb[0] + appearance.limb[1]
     shoulder_z = hips[2] + 0.268 * h
     low = shoulder_z - 0.955 * arms
-    out = (0.142 + 0.02 * float(rng.random())) * h * look.build**0.6
+    out = (0.142 + 0.02 * float(rng.random())) * h * appearance.build**0.6
     hands = np.array([[0.03, out, low], [0.03, -out, low]])
     hands[front, 0] -= swing
     hands[rear, 0] += swing * 1.15
@@ -74,8 +74,8 @@ def person(rng: np.random.Generator) -> Mesh:
     elif act < 0.40 and gait == "stand":  # folded arms
         hands = np.array([[0.11, -0.05, 0.17], [0.11, 0.05, 0.17]]) * h + hips
     coat = rng.random() < 0.38
-    parts = figure(
-        look,
+    parts = human_body(
+        appearance,
         hips,
         pitch,
         hands,
@@ -84,62 +84,77 @@ def person(rng: np.random.Generator) -> Mesh:
         toes=(toes[0], toes[1]),
         elbows=0.5 if act < 0.4 else 0.0,
     )
-    parts += head(rng, look, hips, pitch)
+    parts += head(rng, appearance, hips, pitch)
     dress = rng.random()
     if coat and dress < 0.55:
         hem = hips[2] - float(rng.uniform(0.05, 0.26)) * h
-        parts += _skirt(look.top, look, hips, hem, 0.3, step)
-    elif look.woman and not coat and dress < 0.35:
+        parts += _skirt(appearance.top, appearance, hips, hem, 0.3, step)
+    elif appearance.woman and not coat and dress < 0.35:
         same = rng.random() < 0.4  # a dress
-        cloth = look.top if same else Surface(INDEX["cloth"], cloth_colour(rng), look.label)
+        cloth = (
+            appearance.top
+            if same
+            else SurfaceProperties(INDEX["cloth"], cloth_colour(rng), appearance.label)
+        )
         hem = hips[2] - float(rng.uniform(0.14, 0.34)) * h
-        parts += _skirt(cloth, look, hips, hem, float(rng.uniform(0.1, 0.8)), step)
-    parts += _luggage(rng, look, hips, hands)
+        parts += _skirt(cloth, appearance, hips, hem, float(rng.uniform(0.1, 0.8)), step)
+    parts += _luggage(rng, appearance, hips, hands)
     return _grounded(join(parts))
 
 
 def cyclist(rng: np.random.Generator) -> Mesh:
     """Somebody riding a bicycle."""
-    look = draw_look(rng, RIDER, 0.0)
-    turn = float(rng.uniform(0, 2 * np.pi))
-    bike = bicycle(rng, turn)
+    appearance = draw_appearance(rng, RIDER, 0.0)
+    crank_angle = float(rng.uniform(0, 2 * np.pi))
+    bike = bicycle(rng, crank_angle)
     grip = bike.vertices[np.abs(bike.vertices[:, 2] - 1.02) < 0.02]
     width = float(np.abs(grip[:, 1]).max()) if len(grip) else 0.29
     hands = np.array([[0.17, width, 1.05], [0.17, -width, 1.05]])
-    feet = pedals(turn) + np.array([-0.05, -0.02, 0.085])
+    feet = pedals(crank_angle) + np.array([-0.05, -0.02, 0.085])
     feet[1, 1] += 0.04
-    hips = np.array([-0.27, 0, 0.99 + 0.08 * (look.height - 1.7)])
+    hips = np.array([-0.27, 0, 0.99 + 0.08 * (appearance.height - 1.7)])
     pitch = float(rng.uniform(0.30, 0.75))
-    parts = figure(look, hips, pitch, hands, feet, toes=(0.15, 0.15), elbows=0.15)
-    parts += helmet(rng, look, hips, pitch, False)
+    parts = human_body(appearance, hips, pitch, hands, feet, toes=(0.15, 0.15), elbows=0.15)
+    parts += helmet(rng, appearance, hips, pitch, False)
     if rng.random() < 0.25:
-        bag = Surface(INDEX["cloth"], cloth_colour(rng), look.label)
-        middle = tilted(np.array([-0.12, 0, 0.19]) * look.height, pitch) + hips
+        bag = SurfaceProperties(INDEX["cloth"], cloth_colour(rng), appearance.label)
+        middle = tilted(np.array([-0.12, 0, 0.19]) * appearance.height, pitch) + hips
         parts.append(bag.ellipsoid(middle, (0.13, 0.15, 0.2), around=9, down=6))
     return join([bike, *parts])
 
 
 def motorcyclist(rng: np.random.Generator) -> Mesh:
     """Somebody riding a motorcycle."""
-    look = draw_look(rng, RIDER, 0.0)
-    dark = look.leg if rng.random() < 0.4 else Surface(INDEX["cloth"], (0.012,) * 3, RIDER)
-    look = replace(look, leg=dark, shin=dark, arm=look.top, skin=look.shoe)  # gloves
+    appearance = draw_appearance(rng, RIDER, 0.0)
+    dark = (
+        appearance.leg
+        if rng.random() < 0.4
+        else SurfaceProperties(INDEX["cloth"], (0.012,) * 3, RIDER)
+    )
+    appearance = replace(
+        appearance, leg=dark, shin=dark, arm=appearance.top, skin=appearance.shoe
+    )  # gloves
     bike = motorcycle(rng)
     hips, hands, feet = riding_points(rng)
     pitch = float(rng.uniform(0.12, 0.45))
-    parts = figure(look, hips, pitch, hands, feet, coat=True, elbows=0.7)
-    parts += helmet(rng, look, hips, pitch, True)
+    parts = human_body(appearance, hips, pitch, hands, feet, coat=True, elbows=0.7)
+    parts += helmet(rng, appearance, hips, pitch, True)
     return join([bike, *parts])
 
 
 def _skirt(
-    surface: Surface, look: Look, hips: FloatArray, low: float, flare: float, stride: float
+    surface: SurfaceProperties,
+    appearance: Appearance,
+    hips: FloatArray,
+    low: float,
+    flare: float,
+    stride: float,
 ) -> list[Mesh]:
     """A skirt, or the lower part of a coat, from the waist down to a height."""
-    h = look.height
+    h = appearance.height
     angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
     circle = np.stack([np.cos(angle), np.sin(angle), 0 * angle], 1)
-    waist, girth = float(hips[2]) + 0.07 * h, look.build
+    waist, girth = float(hips[2]) + 0.07 * h, appearance.build
     rings = []
     for share in (1.0, 0.55, 0.0):
         z = low + share * (waist - low)
@@ -153,21 +168,21 @@ def _skirt(
 
 
 def _luggage(
-    rng: np.random.Generator, look: Look, hips: FloatArray, hands: FloatArray
+    rng: np.random.Generator, appearance: Appearance, hips: FloatArray, hands: FloatArray
 ) -> list[Mesh]:
     """Sometimes a rucksack, a shoulder bag or something carried in a hand."""
-    h = look.height
-    bag = Surface(INDEX["cloth"], cloth_colour(rng), look.label)
+    h = appearance.height
+    bag = SurfaceProperties(INDEX["cloth"], cloth_colour(rng), appearance.label)
     kind = rng.choice(["none", "rucksack", "shoulder", "hand"], p=[0.5, 0.2, 0.13, 0.17])
     if kind == "rucksack":
         tall, deep = float(rng.uniform(0.10, 0.14)) * h, 0.055 * h
-        middle = hips + np.array([-(0.055 * look.build + 0.045) * h, 0, 0.18 * h])
+        middle = hips + np.array([-(0.055 * appearance.build + 0.045) * h, 0, 0.18 * h])
         line = [middle + (0, 0, share * tall) for share in (-1.0, -0.75, 0.4, 1.0)]
         radii = np.array([0.75, 1.0, 0.95, 0.4]) * deep
         return [tube(bag, line, radii, sides=8, flat=1.55)]
     if kind == "shoulder":
         side = 1 if rng.random() < 0.5 else -1
-        foot = hips + np.array([0.01 * h, side * 0.135 * h * look.build**0.7, -0.02 * h])
+        foot = hips + np.array([0.01 * h, side * 0.135 * h * appearance.build**0.7, -0.02 * h])
         neck = hips + np.array([0.0, -side * 0.06 * h, 0.30 * h])
         strap = bag.rod(foot + (0, 0, 0.05 * h), neck, 0.008, sides=4)
         return [bag.box(foot, (0.17 * h, 0.06 * h, 0.13 * h)), strap]

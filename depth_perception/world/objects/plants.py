@@ -14,20 +14,27 @@ from depth_perception.datasets.labels import VEGETATION
 from depth_perception.world.objects.foliage import (
     above_ground,
     blobs,
+    even_directions,
     foliage,
     leaves,
     loose,
     mottled,
-    scaled,
-    shares,
+    normalised,
+    scaled_colour,
     slivers,
-    spread,
 )
-from depth_perception.world.objects.mesh import FloatArray, Mesh, Surface, join
-from depth_perception.world.objects.parts import chain, choose, surface, tubes, unit, varied
+from depth_perception.world.objects.mesh import FloatArray, Mesh, SurfaceProperties, join
+from depth_perception.world.objects.primitives import (
+    choose,
+    polyline_tube,
+    surface,
+    tubes,
+    unit,
+    varied,
+)
 from depth_perception.world.surfaces.materials import Colour
 
-GREENS: tuple[Colour, ...] = (
+LEAF_COLOURS: tuple[Colour, ...] = (
     (0.10, 0.17, 0.045),
     (0.07, 0.13, 0.04),
     (0.14, 0.20, 0.05),
@@ -90,7 +97,7 @@ def _leafy_tree(rng: np.random.Generator, tall: float, width: float, clear: floa
     crown[2] = (tall - bottom) / 2
 
     # Clusters of leaves all over it, rounder than the crown is.
-    around = unit(spread(rng, int(rng.integers(8, 11))))
+    around = unit(even_directions(rng, int(rng.integers(8, 11))))
     centres = middle + around * crown * rng.uniform(0.5, 0.72, (len(around), 1))
     centres = np.concatenate([middle[None], centres])
     round_ = 0.5 * crown + 0.5 * np.cbrt(crown.prod())
@@ -102,7 +109,7 @@ def _leafy_tree(rng: np.random.Generator, tall: float, width: float, clear: floa
     highest = (centres[:, 2] + radii[:, 2]).argmax()
     centres[highest, 2] = tall - radii[highest, 2]
 
-    tint = varied(rng, choose(rng, AUTUMN if rng.random() < 0.15 else GREENS))
+    tint = varied(rng, choose(rng, AUTUMN if rng.random() < 0.15 else LEAF_COLOURS))
     size = float(np.clip(0.10 + 0.07 * radius, 0.14, 0.4))
     return join(
         [
@@ -128,7 +135,7 @@ def conifer(rng: np.random.Generator) -> Mesh:
     radii = radius * np.array([[1.0], [1.0], [0.8], [0.5]]) * [1.0, 1.0, 0.0]
     radii[:, 2] = np.array([0.2, 0.22, 0.2, 0.2]) * tall
     green = foliage(rng, centres, radii, 720, 0.02 * tall + 0.06, tint, upright=1.0)
-    trunk = chain(_bark(rng), [[0, 0, -0.1], [0, 0, 0.4 * tall]], 0.02 * tall)
+    trunk = polyline_tube(_bark(rng), [[0, 0, -0.1], [0, 0, 0.4 * tall]], 0.02 * tall)
     inside = blobs(rng, centres, 0.8 * radii, tint)
     return join([trunk, above_ground(join([inside, green]))])
 
@@ -143,7 +150,7 @@ def bare_tree(rng: np.random.Generator) -> Mesh:
     path = np.column_stack([np.outer(np.maximum(heights, 0) / tall, lean), heights])
     path[2:, :2] += rng.normal(0, 0.006 * tall, (3, 2))
     thick = tall * rng.uniform(0.012, 0.017)
-    trunk = chain(bark, path, thick * np.array([1.4, 1.0, 0.85, 0.4, 0.15]), sides=7)
+    trunk = polyline_tube(bark, path, thick * np.array([1.4, 1.0, 0.85, 0.4, 0.15]), sides=7)
 
     # Boughs leave the trunk between the fork and the top, the lower the longer and flatter.
     count = int(rng.integers(9, 12))
@@ -151,9 +158,11 @@ def bare_tree(rng: np.random.Generator) -> Mesh:
     roots = np.stack(
         [np.interp(bottom + share * 0.5 * tall, path[:, 2], path[:, k]) for k in range(3)], 1
     )
-    turn = 2.4 * np.arange(count) + rng.uniform(0, 6) + rng.normal(0, 0.3, count)
+    azimuth = 2.4 * np.arange(count) + rng.uniform(0, 6) + rng.normal(0, 0.3, count)
     rise = 0.6 + 0.6 * share + rng.normal(0, 0.1, count)
-    heading = np.stack([np.cos(turn) * np.cos(rise), np.sin(turn) * np.cos(rise), np.sin(rise)], 1)
+    heading = np.stack(
+        [np.cos(azimuth) * np.cos(rise), np.sin(azimuth) * np.cos(rise), np.sin(rise)], 1
+    )
     long = tall * rng.uniform(0.28, 0.38) * (1.15 - 0.5 * share) * rng.uniform(0.8, 1.15, count)
     width = thick * (0.5 - 0.25 * share)
     bend = roots + heading * (0.5 * long)[:, None]
@@ -194,10 +203,12 @@ def palm(rng: np.random.Generator) -> Mesh:
     lean = rng.normal(0, 0.05, 2) * tall
     path = np.column_stack([np.outer(steps**2, lean), steps * (tall + 0.1) - 0.1])
     thick = rng.uniform(0.11, 0.17)
-    trunk = chain(_bark(rng), path, thick * np.array([1.3, 1.0, 0.95, 0.9, 0.9, 1.1]), sides=8)
+    trunk = polyline_tube(
+        _bark(rng), path, thick * np.array([1.3, 1.0, 0.95, 0.9, 0.9, 1.1]), sides=8
+    )
 
     count, joints = int(rng.integers(15, 20)), 13
-    turn = 2.4 * np.arange(count) + rng.normal(0, 0.2, count)
+    azimuth = 2.4 * np.arange(count) + rng.normal(0, 0.2, count)
     rise = np.linspace(1.2, -0.5, count) + rng.normal(0, 0.1, count)
     long = rng.uniform(1.8, 2.8) * rng.uniform(0.85, 1.1, count)
     # A frond leaves at its own angle and bends down over its length.
@@ -206,8 +217,8 @@ def palm(rng: np.random.Generator) -> Mesh:
     step = long[:, None] / (joints - 1)
     out = np.cumsum(np.cos(pitch) * step, 1) - np.cos(pitch) * step
     up = np.cumsum(np.sin(pitch) * step, 1) - np.sin(pitch) * step
-    side = np.stack([-np.sin(turn), np.cos(turn), 0 * turn], 1)[:, None]
-    ahead = np.stack([np.cos(turn), np.sin(turn), 0 * turn], 1)[:, None]
+    side = np.stack([-np.sin(azimuth), np.cos(azimuth), 0 * azimuth], 1)[:, None]
+    ahead = np.stack([np.cos(azimuth), np.sin(azimuth), 0 * azimuth], 1)[:, None]
     spine = path[-1] + out[..., None] * ahead + up[..., None] * [0.0, 0.0, 1.0]
     reach = (0.16 * long)[:, None] * np.sin(np.pi * (0.15 + 0.75 * along[:-1]))
     leaflets = []
@@ -230,7 +241,7 @@ def bush(rng: np.random.Generator, count: int | None = None) -> Mesh:
     radii = tall * rng.uniform(0.34, 0.5, (lumps, 1)) * rng.uniform(0.85, 1.15, (lumps, 3))
     centres = np.column_stack([rng.normal(0, 0.32 * tall, (lumps, 2)), 0.9 * radii[:, 2]])
     centres[0, 2] = tall - radii[0, 2]
-    tint = varied(rng, choose(rng, AUTUMN if rng.random() < 0.12 else GREENS))
+    tint = varied(rng, choose(rng, AUTUMN if rng.random() < 0.12 else LEAF_COLOURS))
     green = foliage(rng, centres, radii, many, 0.06 + 0.045 * tall, tint)
     return above_ground(join([blobs(rng, centres, 0.8 * radii, tint), green]))
 
@@ -239,7 +250,7 @@ def hedge(rng: np.random.Generator, length: float) -> Mesh:
     """A clipped hedge along x, 0.6 to 2 m high; about 110 triangles per metre."""
     tall = float(rng.uniform(0.6, 1.9))
     half = tall * rng.uniform(0.18, 0.3) + 0.15
-    tint = varied(rng, choose(rng, GREENS))
+    tint = varied(rng, choose(rng, LEAF_COLOURS))
     xs = np.linspace(-length / 2, length / 2, max(3, round(length / 0.6) + 1))
     side = np.array([[1.0, 0.0], [1.06, 0.5], [0.95, 0.93], [0.5, 1.0]])
     outline = np.concatenate([side, side[::-1] * [-1, 1]]) * [half, tall]
@@ -248,7 +259,7 @@ def hedge(rng: np.random.Generator, length: float) -> Mesh:
     rings[..., 1:] = outline + rng.normal(0, 0.045, (*rings.shape[:2], 2))
     rings[:, [0, -1], 2] = 0.0
     rings[[0, -1], :, 0] = np.array([-length / 2, length / 2])[:, None]
-    leafy = surface("leaves", scaled(tint, 0.65), VEGETATION)
+    leafy = surface("leaves", scaled_colour(tint, 0.65), VEGETATION)
     body = [leafy.loft(rings), leafy.fan(rings[0, ::-1]), leafy.fan(rings[-1])]
 
     # Leaves all over, as many on each face as it has area.
@@ -256,7 +267,7 @@ def hedge(rng: np.random.Generator, length: float) -> Mesh:
     face = rng.choice(
         5,
         n,
-        p=shares(
+        p=normalised(
             [tall * length, tall * length, 2 * half * length, tall * 2 * half, tall * 2 * half]
         ),
     )
@@ -272,10 +283,10 @@ def grass_tuft(rng: np.random.Generator) -> Mesh:
     """A tuft of long grass, 0.15 to 0.6 m high; 12 to 24 triangles."""
     n = int(rng.integers(12, 25))
     tall = rng.uniform(0.15, 0.55)
-    turn = rng.uniform(0, 2 * np.pi, n)
-    ahead = np.stack([np.cos(turn), np.sin(turn), 0 * turn], 1)
+    azimuth = rng.uniform(0, 2 * np.pi, n)
+    ahead = np.stack([np.cos(azimuth), np.sin(azimuth), 0 * azimuth], 1)
     root = ahead * rng.uniform(0, 0.3 * tall, (n, 1))
-    side = np.stack([-np.sin(turn), np.cos(turn), 0 * turn], 1) * 0.016 * (0.6 + tall)
+    side = np.stack([-np.sin(azimuth), np.cos(azimuth), 0 * azimuth], 1) * 0.016 * (0.6 + tall)
     up = np.array([0.0, 0.0, 1.0]) * rng.uniform(0.6, 1.0, (n, 1)) * tall
     tip = root + ahead * rng.uniform(0.1, 0.6, (n, 1)) * tall + up
     corners = np.stack([root - side, root + side, tip], 1)
@@ -289,11 +300,11 @@ def flower_bed(rng: np.random.Generator) -> Mesh:
     soil = surface("soil", (0.10, 0.07, 0.05), VEGETATION)
     mound = soil.ellipsoid((0, 0, 0), (wide, deep, 0.12), around=12, down=5)
     n = 170
-    turn, out = rng.uniform(0, 2 * np.pi, n), np.sqrt(rng.uniform(0, 0.95, n))
-    spot = np.stack([np.cos(turn) * out * wide, np.sin(turn) * out * deep, 0 * out], 1)
+    azimuth, out = rng.uniform(0, 2 * np.pi, n), np.sqrt(rng.uniform(0, 0.95, n))
+    spot = np.stack([np.cos(azimuth) * out * wide, np.sin(azimuth) * out * deep, 0 * out], 1)
     spot[:, 2] = 0.12 * np.sqrt(1 - out**2) + rng.uniform(0.02, 0.2, n)
     up = np.broadcast_to([0.0, 0.0, 1.0], (n, 3))
-    green = leaves(rng, spot, up, 0.11, varied(rng, choose(rng, GREENS)))
+    green = leaves(rng, spot, up, 0.11, varied(rng, choose(rng, LEAF_COLOURS)))
     blooms = [
         leaves(rng, spot[k::4] + [0, 0, 0.09], up[k::4], 0.07, choose(rng, BLOSSOMS))
         for k in range(2)
@@ -305,25 +316,27 @@ def _spruce(rng: np.random.Generator, tall: float, tint: Colour) -> Mesh:
     """Whorls of drooping sprays round a cone, dense enough to hide most of the trunk."""
     radius = tall * rng.uniform(0.17, 0.27)
     bottom = rng.uniform(0.2, 0.9) + 0.03 * tall
-    trunk = chain(_bark(rng), [[0, 0, -0.1], [0, 0, 0.75 * tall]], [0.015 * tall, 0.005 * tall])
+    trunk = polyline_tube(
+        _bark(rng), [[0, 0, -0.1], [0, 0, 0.75 * tall]], [0.015 * tall, 0.005 * tall]
+    )
     # The dark inside: a cone whose radius jumps in and out, as the whorls do.
     rows, sides = 9, 9
     t = np.linspace(0, 0.96, rows)
-    turn = 2 * np.pi * np.arange(sides) / sides
+    azimuth = 2 * np.pi * np.arange(sides) / sides
     reach = radius * (0.56 - 0.16 * (np.arange(rows) % 2)) * (1 - t) ** 0.8 + 0.02
     reach = reach[:, None] * rng.uniform(0.8, 1.2, (rows, sides))
-    rings = np.stack([reach * np.cos(turn), reach * np.sin(turn), 0 * reach], 2)
+    rings = np.stack([reach * np.cos(azimuth), reach * np.sin(azimuth), 0 * reach], 2)
     rings[..., 2] = (bottom + t * (tall - bottom))[:, None]
-    dark = surface("leaves", scaled(tint, 0.7), VEGETATION)
+    dark = surface("leaves", scaled_colour(tint, 0.7), VEGETATION)
     core = join([dark.loft(rings, smooth=False), dark.fan(rings[0, ::-1])])
 
     n = int(rng.integers(300, 380))
     t = rng.uniform(0, 1, n) ** 0.9  # sprays shrink towards the top as the girth does
     whorls = round(tall / rng.uniform(0.55, 0.8))
     t = np.clip((np.round(t * whorls) + rng.normal(0, 0.12, n)) / whorls, 0, 0.985)
-    turn = rng.uniform(0, 2 * np.pi, n)
-    ahead = np.stack([np.cos(turn), np.sin(turn), 0 * turn], 1)
-    side = np.stack([-np.sin(turn), np.cos(turn), 0 * turn], 1)
+    azimuth = rng.uniform(0, 2 * np.pi, n)
+    ahead = np.stack([np.cos(azimuth), np.sin(azimuth), 0 * azimuth], 1)
+    side = np.stack([-np.sin(azimuth), np.cos(azimuth), 0 * azimuth], 1)
     long = (radius * (1 - t) ** 0.75 * rng.uniform(0.75, 1.12, n))[:, None] + 0.1
     root = ahead * 0.3 * long
     root[:, 2] = bottom + t * (tall - bottom) + 0.3 * (1 - t) * long[:, 0]
@@ -335,7 +348,7 @@ def _spruce(rng: np.random.Generator, tall: float, tint: Colour) -> Mesh:
     corners = np.stack([root, waist + half, tip, waist - half], 1)
     kites = np.concatenate([corners[:, [0, 3, 1]], corners[:, [2, 1, 3]]])
     outward = np.tile(unit(ahead + [0.0, 0.0, 0.5]), (2, 1))
-    leader = chain(dark, [[0, 0, 0.85 * tall], [0, 0, tall]], [0.05, 0.01], sides=4)
+    leader = polyline_tube(dark, [[0, 0, 0.85 * tall], [0, 0, tall]], [0.05, 0.01], sides=4)
     return join([trunk, mottled(rng, core), loose(rng, kites, outward, tint), leader])
 
 
@@ -343,7 +356,7 @@ def _pine(rng: np.random.Generator, tall: float, tint: Colour) -> Mesh:
     """A long bare trunk with flat clumps of needles in the upper half."""
     count = int(rng.integers(8, 12))
     crown = tall * rng.uniform(0.17, 0.24)
-    centres = unit(spread(rng, count)) * [0.75 * crown, 0.75 * crown, 0.22 * tall]
+    centres = unit(even_directions(rng, count)) * [0.75 * crown, 0.75 * crown, 0.22 * tall]
     centres[:, 2] += 0.74 * tall
     radii = crown * rng.uniform(0.45, 0.75, (count, 1)) * [1.0, 1.0, 0.5]
     centres[0], radii[0] = (0, 0, 0.92 * tall), 0.6 * crown * np.array([1, 1, 0.6])
@@ -354,7 +367,7 @@ def _pine(rng: np.random.Generator, tall: float, tint: Colour) -> Mesh:
     return join([limbs, blobs(rng, centres, 0.66 * radii, tint), green])
 
 
-def _bark(rng: np.random.Generator, tint: Colour | None = None) -> Surface:
+def _bark(rng: np.random.Generator, tint: Colour | None = None) -> SurfaceProperties:
     return surface("bark", varied(rng, tint or choose(rng, BARKS)), VEGETATION)
 
 
@@ -373,7 +386,7 @@ def _trunk_and_boughs(
     share = np.clip(heights / middle[2], 0, 1)[:, None]
     path = np.concatenate([middle[:2] * share, heights[:, None]], 1)
     path[2:4, :2] += rng.normal(0, 0.005 * tall, (2, 2))
-    trunk = chain(bark, path, thick * np.array([1.4, 1.0, 0.9, 0.85, 0.35]), sides=7)
+    trunk = polyline_tube(bark, path, thick * np.array([1.4, 1.0, 0.9, 0.85, 0.35]), sides=7)
     ends = centres[1 : 1 + int(rng.integers(3, 7))]
     roots = path[3] + (path[4] - path[3]) * rng.uniform(0, 0.4, (len(ends), 1))
     bend = roots + (ends - roots) * [0.6, 0.6, 0.45]

@@ -12,10 +12,10 @@ import numpy as np
 
 from depth_perception.datasets.labels import POLE
 from depth_perception.world.objects.mesh import Mesh, join
-from depth_perception.world.objects.parts import (
+from depth_perception.world.objects.primitives import (
     banded,
-    chain,
     choose,
+    polyline_tube,
     prism,
     surface,
     tubes,
@@ -58,19 +58,19 @@ def lamp_post(rng: np.random.Generator) -> Mesh:
         ]
         for side in (1, -1)[: 1 + (rng.random() < 0.15)]:
             if rng.random() < 0.5:  # a curved arm
-                turn = np.linspace(0, 1.35, 5)
+                angle = np.linspace(0, 1.35, 5)
                 rise = 0.45 * reach
                 path = np.stack(
                     [
-                        0 * turn,
-                        side * reach * (1 - np.cos(turn)) / (1 - np.cos(1.35)),
-                        high + rise * np.sin(turn),
+                        0 * angle,
+                        side * reach * (1 - np.cos(angle)) / (1 - np.cos(1.35)),
+                        high + rise * np.sin(angle),
                     ],
                     1,
                 )
             else:
                 path = np.array([[0, 0, high - 0.1], [0, side * reach, high + 0.12 * reach]])
-            parts.append(chain(paint, path, np.linspace(0.045, 0.03, len(path))))
+            parts.append(polyline_tube(paint, path, np.linspace(0.045, 0.03, len(path))))
             y, z = float(path[-1, 1]), float(path[-1, 2])
             flat = [[-0.07, 0], [0.07, 0], [0.05, 0.07], [-0.05, 0.07]]
             head = prism(paint, np.array(flat) * [1.6, 1.2], -0.35, 0.35).placed(
@@ -128,7 +128,7 @@ def cable(a: Sequence[float], b: Sequence[float]) -> Mesh:
     t = np.linspace(0, 1, 11)[:, None]
     sag = 0.02 * np.linalg.norm(stop - start)
     path = start + (stop - start) * t - [0.0, 0.0, 1.0] * (4 * sag * t * (1 - t))
-    return chain(surface("plain", BLACK, POLE), path, 0.012, sides=3)
+    return polyline_tube(surface("plain", BLACK, POLE), path, 0.012, sides=3)
 
 
 def bollard(rng: np.random.Generator) -> Mesh:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from depth_perception.world.objects.mesh import FloatArray, Mesh, Surface, join
+from depth_perception.world.objects.mesh import FloatArray, Mesh, SurfaceProperties, join
 
 
 def mirrored(mesh: Mesh) -> Mesh:
@@ -43,7 +43,7 @@ _FACING = {
 
 
 def decal(
-    surface: Surface,
+    surface: SurfaceProperties,
     body: Mesh,
     corners: ArrayLike,
     facing: str,
@@ -119,7 +119,12 @@ def _first_hit(
 
 
 def tube(
-    surface: Surface, points: ArrayLike, radii: ArrayLike, *, sides: int = 8, flat: float = 1.0
+    surface: SurfaceProperties,
+    points: ArrayLike,
+    radii: ArrayLike,
+    *,
+    sides: int = 8,
+    flat: float = 1.0,
 ) -> Mesh:
     """A closed smooth tube along a line of points, such as an arm or a handlebar.
 
@@ -146,7 +151,7 @@ def tube(
     return join([surface.loft(rings), surface.fan(rings[-1]), surface.fan(rings[0][::-1])])
 
 
-def revolved(surface: Surface, profile: ArrayLike, *, sides: int = 14) -> Mesh:
+def revolved(surface: SurfaceProperties, profile: ArrayLike, *, sides: int = 14) -> Mesh:
     """A smooth skin around the y axis; profile is (N, 2) of (y, radius), from right to left."""
     angle = np.linspace(0, 2 * np.pi, sides, endpoint=False) + np.pi
     ring = np.stack([np.sin(angle), 0 * angle, np.cos(angle)], 1)

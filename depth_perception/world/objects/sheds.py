@@ -21,7 +21,7 @@ from depth_perception.world.objects.building_parts import (
     wall,
     window_unit,
 )
-from depth_perception.world.objects.mesh import Mesh, Surface, join
+from depth_perception.world.objects.mesh import Mesh, SurfaceProperties, join
 from depth_perception.world.surfaces.materials import Colour
 
 _CLADDING: tuple[Colour, ...] = (
@@ -97,8 +97,8 @@ def _front_of_shed(rng: np.random.Generator, width: float, height: float) -> lis
     board = surface("plain", pick(rng, ((0.6, 0.6, 0.6), (0.4, 0.05, 0.04), (0.04, 0.1, 0.35))))
     if named:
         long = rng.uniform(0.2, 0.5) * width
-        place = (rng.uniform(-0.2, 0.2) * width, -0.12, height - 0.8)
-        parts.append(board.box(place, (long, 0.12, 0.9)))
+        centre = (rng.uniform(-0.2, 0.2) * width, -0.12, height - 0.8)
+        parts.append(board.box(centre, (long, 0.12, 0.9)))
     lamp = surface("plain", (0.5, 0.5, 0.5))
     parts += [
         lamp.box((x, -0.25, height - 1.6), (0.4, 0.4, 0.2)) for x in (-0.3 * width, 0.3 * width)
@@ -133,7 +133,7 @@ def _roller_door(rng: np.random.Generator, x: float, wide: float, tall: float) -
 
 
 def folds(
-    material: Surface,
+    material: SurfaceProperties,
     width: float,
     z: tuple[float, float],
     count: int,

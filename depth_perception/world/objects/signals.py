@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from depth_perception.datasets.labels import FENCE, LIGHT, POLE, SIGN
-from depth_perception.world.objects.mesh import FloatArray, Mesh, Surface, join
-from depth_perception.world.objects.parts import chain, choose, surface, tubes, varied
+from depth_perception.world.objects.mesh import FloatArray, Mesh, SurfaceProperties, join
+from depth_perception.world.objects.primitives import choose, polyline_tube, surface, tubes, varied
 from depth_perception.world.surfaces.materials import Colour
 
 WHITE: Colour = (0.78, 0.78, 0.76)
@@ -76,7 +76,7 @@ def traffic_light(rng: np.random.Generator) -> Mesh:
             [0, bend, high],
             [0, reach, high + 0.1],
         ]
-        parts.append(chain(pole, path, [0.11, 0.09, 0.08, 0.075, 0.05], sides=8))
+        parts.append(polyline_tube(pole, path, [0.11, 0.09, 0.08, 0.075, 0.05], sides=8))
         for y in (reach - 0.25, 0.5 * reach)[: 1 + (reach > 4.5)]:
             parts.append(_head((-0.2, y, high - 0.55), housing, lit, board))
     else:
@@ -204,7 +204,7 @@ class _Board:
         middle = (-self.y, self.height)
         back = surface("metal", (0.35, 0.36, 0.37), SIGN)
         parts = [
-            _slab(back, self.outline, x, 0.02, middle),
+            _slab(back, self.outline, x, middle),
             _face(surface("plain", border, SIGN), self.outline, x - 0.014, middle),
             _face(surface("plain", field, SIGN), self.outline * inner, x - 0.018, middle),
         ]
@@ -237,8 +237,8 @@ def _plate(rng: np.random.Generator, height: float, size: float) -> Mesh:
         stroke = _turned(_bar(0, 0, 1.6, 0.22), -0.8)
         return disc.show(BLUE, RED, [(stroke, RED)], inner=0.8)
     if kind == 6:
-        turn = choose(rng, (0.0, 1.57, -1.57))
-        arrow = [_turned(p, turn) for p in _arrow(1.0)]
+        angle = choose(rng, (0.0, 1.57, -1.57))
+        arrow = [_turned(p, angle) for p in _arrow(1.0)]
         return disc.show(BLUE, WHITE, arrow, WHITE, inner=0.94)
     if kind == 7:
         return downward.show(WHITE, RED, [], inner=0.66)
@@ -257,7 +257,7 @@ def _plate(rng: np.random.Generator, height: float, size: float) -> Mesh:
     if kind == 11:
         return square.show(BLUE, WHITE, _text("P", 1.25), WHITE, inner=0.94)
     if kind == 12:  # a crossing for people on foot
-        figure = [
+        human_body = [
             _bar(0, 0.0, 0.16, 0.4),
             _bar(-0.12, -0.28, 0.1, 0.3),
             _bar(0.12, -0.28, 0.1, 0.3),
@@ -268,7 +268,7 @@ def _plate(rng: np.random.Generator, height: float, size: float) -> Mesh:
             [
                 square.show(BLUE, WHITE, [triangle], inner=0.95),
                 _Board(height, 0.02 * square.outline, size * 0.9).show(
-                    WHITE, BLACK, figure, x=-0.006
+                    WHITE, BLACK, human_body, x=-0.006
                 ),
             ]
         )
@@ -282,8 +282,8 @@ def _plate(rng: np.random.Generator, height: float, size: float) -> Mesh:
         number = [p - [0, 0.25] for p in _text(choose(rng, ("25", "35", "45", "55")), 0.9)]
         return upright.show(WHITE, BLACK, [*words, *number], inner=0.93)
     one_way = _Board(height, _rectangle(size * 1.3, size * 0.5), size)
-    turn = choose(rng, (1.57, -1.57))
-    ahead = [_turned(p, turn) * [1.2, 0.9] for p in _arrow(0.9)]
+    angle = choose(rng, (1.57, -1.57))
+    ahead = [_turned(p, angle) * [1.2, 0.9] for p in _arrow(0.9)]
     return one_way.show(BLUE, WHITE, ahead, WHITE, inner=0.93)
 
 
@@ -309,9 +309,9 @@ def _lettered_board(
             right += word + 0.12
             if rng.random() < 0.35:
                 break
-    turn = choose(rng, (0.0, 0.0, -1.57 * side, -0.8 * side))
+    angle = choose(rng, (0.0, 0.0, -1.57 * side, -0.8 * side))
     size = min(0.9, 0.5 * aspect)
-    arrow = [_turned(p, turn) + [side * (0.9 * aspect - 0.3), 0] for p in _arrow(size)]
+    arrow = [_turned(p, angle) + [side * (0.9 * aspect - 0.3), 0] for p in _arrow(size)]
     board = _Board(height, _rectangle(wide, tall), tall, y)
     return board.show(field, ink, [*drawing, *arrow], ink, inner=0.965, x=x)
 
@@ -323,7 +323,7 @@ def _head(at: Sequence[float], housing: Colour, lit: int, board: bool) -> Mesh:
     parts = [box.box((x, y, z), (0.20, 0.30, 0.92))]
     if board:
         edge = _rectangle(0.62, 1.24)
-        parts.append(_slab(surface("plain", BLACK, LIGHT), edge, x + 0.05, 0.02, (-y, z)))
+        parts.append(_slab(surface("plain", BLACK, LIGHT), edge, x + 0.05, (-y, z)))
         parts.append(_face(surface("plain", WHITE, LIGHT), edge, x + 0.034, (-y, z)))
         parts.append(_face(surface("plain", BLACK, LIGHT), edge * [0.9, 0.95], x + 0.03, (-y, z)))
     # A bracket to the post or the arm behind.
@@ -361,18 +361,17 @@ def _walker_head(at: Sequence[float], housing: Colour, go: bool) -> Mesh:
     return join(parts)
 
 
-def _face(skin: Surface, outline: ArrayLike, x: float, middle: ArrayLike) -> Mesh:
+def _face(skin: SurfaceProperties, outline: ArrayLike, x: float, middle: ArrayLike) -> Mesh:
     """A flat convex face towards -x; outline and middle are (right, up) as its reader sees it."""
     p = np.asarray(outline, float) + np.asarray(middle, float)
     return skin.fan(np.column_stack([np.full(len(p), x), -p[:, 0], p[:, 1]]))
 
 
-def _slab(skin: Surface, outline: FloatArray, x: float, thick: float, middle: ArrayLike) -> Mesh:
-    """A flat convex plate of some thickness about x, without its front."""
+def _slab(skin: SurfaceProperties, outline: FloatArray, x: float, middle: ArrayLike) -> Mesh:
+    """A flat convex plate, 2 cm thick about x, without its front."""
     p = outline + np.asarray(middle, float)
     rings = [
-        np.column_stack([np.full(len(p), at), -p[:, 0], p[:, 1]])
-        for at in (x + thick / 2, x - thick / 2)
+        np.column_stack([np.full(len(p), at), -p[:, 0], p[:, 1]]) for at in (x + 0.01, x - 0.01)
     ]
     return join([skin.loft(rings, smooth=False), skin.fan(rings[0][::-1]), skin.fan(rings[1])])
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from depth_perception.datasets.labels import TRAIN
 from depth_perception.world.objects.mesh import Mesh, join
-from depth_perception.world.objects.parts import choose, prism, surface, varied
+from depth_perception.world.objects.primitives import choose, prism, surface, varied
 from depth_perception.world.surfaces.materials import Colour
 
 _LIVERIES: tuple[Colour, ...] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from depth_perception.datasets.labels import BICYCLE, MOTORCYCLE
-from depth_perception.world.objects.mesh import FloatArray, Mesh, Surface, join
+from depth_perception.world.objects.mesh import FloatArray, Mesh, SurfaceProperties, join
 from depth_perception.world.objects.shapes import moved, on_both_sides, revolved, tube
 from depth_perception.world.objects.vehicle_parts import (
     BLACK,
@@ -43,8 +43,8 @@ def spoked_wheel(
     radius: float, tyre: float, label: int, *, spokes: int, sides: int = 18, disc: bool = False
 ) -> Mesh:
     """A narrow wheel around the origin that one can see through between the spokes."""
-    rubber = Surface(INDEX["rubber"], (0.02, 0.02, 0.02), label)
-    metal = Surface(INDEX["metal"], SILVER, label)
+    rubber = SurfaceProperties(INDEX["rubber"], (0.02, 0.02, 0.02), label)
+    metal = SurfaceProperties(INDEX["metal"], SILVER, label)
     h, r = tyre / 2, radius
     around = [(0, r - 2 * h), (-h, r - h), (0, r), (h, r - h), (0, r - 2 * h)]
     parts = [revolved(rubber, around, sides=sides)]
@@ -52,8 +52,8 @@ def spoked_wheel(
     edge = 0.75 * h
     rim = [(edge, inner + edge), (0, inner - 0.02), (-edge, inner + edge)]  # faces the hub
     parts.append(revolved(metal, rim, sides=sides))
-    for turn in np.linspace(0, 2 * np.pi, spokes, endpoint=False):
-        out = np.array([np.sin(turn), 0, np.cos(turn)]) * (inner - 0.005)
+    for crank_angle in np.linspace(0, 2 * np.pi, spokes, endpoint=False):
+        out = np.array([np.sin(crank_angle), 0, np.cos(crank_angle)]) * (inner - 0.005)
         thick = 0.0035 if not disc else 0.016
         parts.append(metal.rod((0, 0, 0), out, thick, sides=3))
     parts.append(metal.rod((0, -0.05, 0), (0, 0.05, 0), 0.025 if not disc else 0.05, sides=6))
@@ -64,19 +64,19 @@ def spoked_wheel(
     return join(parts)
 
 
-def pedals(turn: float) -> FloatArray:
+def pedals(crank_angle: float) -> FloatArray:
     """Where the left and the right pedal are at a turn of the cranks (rad, 0 up): (2, 3)."""
-    reach = 0.17 * np.array([np.sin(turn), 0.0, np.cos(turn)])
+    reach = 0.17 * np.array([np.sin(crank_angle), 0.0, np.cos(crank_angle)])
     return np.stack([CRANK + reach + (0, 0.14, 0), CRANK - reach - (0, 0.14, 0)])
 
 
-def bicycle(rng: np.random.Generator, turn: float | None = None) -> Mesh:
-    """A bicycle; `turn` is that of the cranks (rad), at random by default."""
+def bicycle(rng: np.random.Generator, crank_angle: float | None = None) -> Mesh:
+    """A bicycle; `crank_angle` is that of the cranks (rad), at random by default."""
     label, r = BICYCLE, float(rng.uniform(0.325, 0.35))
-    turn = float(rng.uniform(0, 6.28)) if turn is None else turn
-    frame = Surface(INDEX["paint"], _colour(rng), label)
-    metal = Surface(INDEX["metal"], SILVER, label)
-    dark = Surface(INDEX["plain"], DARK, label)
+    crank_angle = float(rng.uniform(0, 6.28)) if crank_angle is None else crank_angle
+    frame = SurfaceProperties(INDEX["paint"], _colour(rng), label)
+    metal = SurfaceProperties(INDEX["metal"], SILVER, label)
+    dark = SurfaceProperties(INDEX["plain"], DARK, label)
     rear, front = np.array([-0.53, 0, r]), np.array([0.53, 0, r])
     seat, saddle = np.array([-0.23, 0, 0.76]), np.array([-0.265, 0, 0.93])
     head, fork = np.array([0.30, 0, 0.86]), np.array([0.36, 0, 0.66])
@@ -100,7 +100,7 @@ def bicycle(rng: np.random.Generator, turn: float | None = None) -> Mesh:
     parts += on_both_sides([bar, handle])
     for x in (rear, front):
         parts.append(moved(spoked_wheel(r, 0.042, label, spokes=12), *x))
-    left, right = pedals(turn)
+    left, right = pedals(crank_angle)
     for y, foot in ((0.07, left), (-0.07, right)):
         start = CRANK + (0, y, 0)
         parts.append(metal.rod(start, (foot[0], y, foot[2]), 0.011, sides=4))
@@ -121,9 +121,9 @@ def bicycle(rng: np.random.Generator, turn: float | None = None) -> Mesh:
         parts.append(metal.box((-0.53, 0, r + 0.40), (0.36, 0.13, 0.02)))
         parts += on_both_sides([metal.rod((-0.55, 0.06, r + 0.39), rear + side, 0.007, sides=3)])
     if rng.random() < 0.25:  # basket
-        basket = Surface(INDEX["wood"], (0.3, 0.2, 0.1), label)
+        basket = SurfaceProperties(INDEX["wood"], (0.3, 0.2, 0.1), label)
         parts.append(basket.box((0.46, 0, 0.93), (0.26, 0.34, 0.22)))
-    lamp = Surface(INDEX["paint"], RED_LAMP, label)
+    lamp = SurfaceProperties(INDEX["paint"], RED_LAMP, label)
     parts.append(lamp.box(saddle + (-0.06, 0, -0.12), (0.03, 0.04, 0.05)))
     return join(parts)
 
@@ -133,8 +133,8 @@ def motorcycle(rng: np.random.Generator) -> Mesh:
     return _scooter(rng) if rng.random() < 0.4 else _motorbike(rng)
 
 
-def _surface(material: str, tint: Colour) -> Surface:
-    return Surface(INDEX[material], tint, MOTORCYCLE)
+def _surface(material: str, tint: Colour) -> SurfaceProperties:
+    return SurfaceProperties(INDEX[material], tint, MOTORCYCLE)
 
 
 def _front(x: float, top: float, axle: FloatArray) -> list[Mesh]:

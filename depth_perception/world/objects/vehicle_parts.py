@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from depth_perception.world.objects.mesh import FloatArray, Mesh, Surface, join
+from depth_perception.world.objects.mesh import FloatArray, Mesh, SurfaceProperties, join
 from depth_perception.world.objects.shapes import mirrored, moved, on_both_sides, revolved
 from depth_perception.world.surfaces.materials import INDEX, Colour
 
@@ -20,6 +20,8 @@ GLASS: Colour = (0.025, 0.03, 0.032)
 RED_LAMP: Colour = (0.35, 0.01, 0.01)
 WHITE_LAMP: Colour = (0.6, 0.62, 0.65)
 SILVER: Colour = (0.45, 0.46, 0.47)
+
+_WHEEL_SIDES = 14  # corners around a tyre
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ class Form:
         return self.base + (self.roof_rear - self.base) * t
 
 
-def lower_body(form: Form, paint: Surface, *, clad: bool = False) -> Mesh:
+def lower_body(form: Form, paint: SurfaceProperties, *, clad: bool = False) -> Mesh:
     """The body below the windows, with bonnet and boot, wheel arches cut out, and a dark floor.
 
     Args:
@@ -174,7 +176,7 @@ def lower_body(form: Form, paint: Surface, *, clad: bool = False) -> Mesh:
     return join([skin, *caps, _underside(form, paint.label)])
 
 
-def _cap(paint: Surface, ring: FloatArray) -> Mesh:
+def _cap(paint: SurfaceProperties, ring: FloatArray) -> Mesh:
     """Close a ring from its middle, as some of its points may lie on one line."""
     i = np.arange(len(ring))
     triangles = np.stack([0 * i, i + 1, (i + 1) % len(ring) + 1], 1)
@@ -205,7 +207,7 @@ def _section(form: Form, s: float, low: float, in_bed: bool) -> FloatArray:
 
 def _underside(form: Form, label: int) -> Mesh:
     """What is dark beneath: the floor, and the liners of the wheel arches."""
-    dark = Surface(INDEX["plain"], BLACK, label)
+    dark = SurfaceProperties(INDEX["plain"], BLACK, label)
     parts = []
     deep = form.tyre + 0.14
     top = form.wheel + form.arch
@@ -228,7 +230,7 @@ def _underside(form: Form, label: int) -> Mesh:
     return join(parts)
 
 
-def cabin(form: Form, paint: Surface, *, flat_roof: float = 0.0) -> Mesh:
+def cabin(form: Form, paint: SurfaceProperties, *, flat_roof: float = 0.0) -> Mesh:
     """What stands on the lower body: pillars, roof and window faces, all in one paint."""
     roof = form.roof_rear - form.roof_front - 2.2 * form.curve
     tight = (1 - 0.6 * flat_roof) * min(1.0, roof / 1.3)
@@ -262,9 +264,7 @@ def cabin(form: Form, paint: Surface, *, flat_roof: float = 0.0) -> Mesh:
     return join([paint.loft(rings), paint.fan(rings[-1])])
 
 
-def wheel(
-    radius: float, width: float, label: int, *, rim: float = 0.66, spokes: int = 5, sides: int = 14
-) -> Mesh:
+def wheel(radius: float, width: float, label: int, *, rim: float, spokes: int) -> Mesh:
     """A road wheel around the origin that shows its outer side to the left.
 
     Args:
@@ -273,24 +273,23 @@ def wheel(
         label: Cityscapes train id.
         rim: Radius of the rim as a share of the tyre's.
         spokes: 0 for a plain disc.
-        sides: Corners around.
     """
-    rubber = Surface(INDEX["rubber"], (0.028, 0.028, 0.03), label)
-    metal = Surface(INDEX["metal"], SILVER, label)
+    rubber = SurfaceProperties(INDEX["rubber"], (0.028, 0.028, 0.03), label)
+    metal = SurfaceProperties(INDEX["metal"], SILVER, label)
     half, r = width / 2, radius
     profile = [(-half, 0.98 * r), (0.65 * half, r), (half, 0.94 * r)]
-    parts = [revolved(rubber, [*profile, (half, rim * r)], sides=sides)]
-    angle = np.linspace(0, 2 * np.pi, sides, endpoint=False)
+    parts = [revolved(rubber, [*profile, (half, rim * r)], sides=_WHEEL_SIDES)]
+    angle = np.linspace(0, 2 * np.pi, _WHEEL_SIDES, endpoint=False)
     circle = np.stack([np.cos(angle), 0 * angle, -np.sin(angle)], 1)
     inner = circle[::-2] * 0.97 * r + np.array([0, -half, 0])
-    parts.append(Surface(INDEX["rubber"], BLACK, label).fan(inner))
+    parts.append(SurfaceProperties(INDEX["rubber"], BLACK, label).fan(inner))
     face = circle * rim * r
     if spokes:
-        dark = Surface(INDEX["rubber"], BLACK, label)
+        dark = SurfaceProperties(INDEX["rubber"], BLACK, label)
         parts.append(dark.fan(face + np.array([0, half - 0.002, 0])))
-        for turn in np.linspace(0, 2 * np.pi, spokes, endpoint=False):
-            out = np.array([np.cos(turn), 0, -np.sin(turn)])
-            side = np.array([-np.sin(turn), 0, -np.cos(turn)])
+        for spoke_angle in np.linspace(0, 2 * np.pi, spokes, endpoint=False):
+            out = np.array([np.cos(spoke_angle), 0, -np.sin(spoke_angle)])
+            side = np.array([-np.sin(spoke_angle), 0, -np.cos(spoke_angle)])
             end, thick = rim * r * out, rim * r * (0.9 / max(spokes, 5) + 0.03)
             middle = np.array([0, half + 0.008, 0])
             corners = [-thick * side, end - 0.7 * thick * side, end + 0.7 * thick * side]
@@ -298,7 +297,9 @@ def wheel(
     else:
         parts.append(metal.fan(face + np.array([0, half - 0.002, 0])))
         hub = circle[::2] * 0.3 * rim * r
-        parts.append(Surface(INDEX["metal"], DARK, label).fan(hub + np.array([0, half + 0.01, 0])))
+        parts.append(
+            SurfaceProperties(INDEX["metal"], DARK, label).fan(hub + np.array([0, half + 0.01, 0]))
+        )
     return join(parts)
 
 

@@ -40,7 +40,6 @@ from depth_perception.world.objects.vehicle_parts import (
     lower_body,
     wheels,
 )
-from depth_perception.world.surfaces.materials import Colour
 
 
 def _finish(parts: list[Mesh], form: Form) -> Mesh:
@@ -55,16 +54,13 @@ def _car(
     *,
     upright: bool = False,
     clad: float = 0.0,
-    rear_window: bool = True,
     steel: float = 0.2,
-    flat_roof: float = 0.0,
-    colour: Colour | None = None,
 ) -> Mesh:
     """Put a car together from its proportions."""
-    paint = car_surface("paint", paint_colour(rng) if colour is None else colour)
+    paint = car_surface("paint", paint_colour(rng))
     low = lower_body(form, paint, clad=bool(rng.random() < clad))
-    body = join([low, cabin(form, paint, flat_roof=flat_roof)])
-    parts = [body, *windows(form, body, panes, rear_window), *face(rng, form, body)]
+    body = join([low, cabin(form, paint)])
+    parts = [body, *windows(form, body, panes), *face(rng, form, body)]
     parts += tail(rng, form, body, upright)
     parts += sides(rng, form, body, doors, paint)
     spokes = 0 if rng.random() < steel else int(rng.choice([5, 5, 6, 7, 8]))

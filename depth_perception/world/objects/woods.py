@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from depth_perception.datasets.labels import VEGETATION
-from depth_perception.world.objects.foliage import above_ground, blobs, foliage, scaled
+from depth_perception.world.objects.foliage import above_ground, blobs, foliage, scaled_colour
 from depth_perception.world.objects.mesh import Mesh, join
-from depth_perception.world.objects.parts import choose, surface, tubes, varied
-from depth_perception.world.objects.plants import BARKS, GREENS
+from depth_perception.world.objects.plants import BARKS, LEAF_COLOURS
+from depth_perception.world.objects.primitives import choose, surface, tubes, varied
 
 
 def thicket(rng: np.random.Generator) -> Mesh:
@@ -30,9 +30,9 @@ def thicket(rng: np.random.Generator) -> Mesh:
     radii = np.concatenate(
         [radii, np.column_stack([[1.7] * 5, [1.1] * 5, rng.uniform(0.8, 1.6, 5)])]
     )
-    tint = varied(rng, choose(rng, GREENS))
+    tint = varied(rng, choose(rng, LEAF_COLOURS))
     green = foliage(rng, centres, radii, 520, float(rng.uniform(0.4, 0.55)), tint)
-    inside = blobs(rng, centres, 0.85 * radii, scaled(tint, 0.8))
+    inside = blobs(rng, centres, 0.85 * radii, scaled_colour(tint, 0.8))
     trunks = [[x, rng.normal(-0.3, 0.6), -0.2] for x in rng.uniform(-5, 5, 4)]
     bark = surface("bark", varied(rng, choose(rng, BARKS)), VEGETATION)
     wood = tubes(bark, trunks, np.array(trunks) + [0, 0, 0.6 * tall], 0.2, 0.1, sides=5)

@@ -24,10 +24,14 @@ from depth_perception.world.scene.weather import WEATHERS
 VIEW = (256, 160)
 """Width and height of one view on the sheet, px."""
 
+SHEET = (10, 6)
+"""Columns and rows of views."""
 
-def contact_sheet(columns: int = 10, rows: int = 6, *, seed: int = 0) -> NDArray[np.uint8]:
+
+def contact_sheet(seed: int) -> NDArray[np.uint8]:
     """Render the sheet: (rows * height, columns * width, 3) uint8 BGR."""
     width, height = VIEW
+    columns, rows = SHEET
     sheet = np.zeros((rows * height, columns * width, 3), np.uint8)
     # Two views of each drive: what is ahead of a vehicle looks unlike what is beside it.
     for k in range(rows * columns // 2):
@@ -56,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(options.output), contact_sheet(seed=options.seed), [1, 88])
+    cv2.imwrite(str(options.output), contact_sheet(options.seed), [1, 88])
 
 
 if __name__ == "__main__":

@@ -123,20 +123,20 @@ def write_dataset(
         spacing,
     )
     folder = Path(folder)
-    work = _Work(folder, plan, frames, progress)
+    assembly = _ShardAssembly(folder, plan, frames, progress)
     (folder / PARTS).mkdir(parents=True, exist_ok=True)
-    work.save()
-    missing = work.begin()
+    assembly.save()
+    missing = assembly.begin()
     if missing:
         workers = min(workers or _usual_workers(), len(missing))
         if workers == 1:
             for drive in missing:
                 _make_part(folder, plan, drive)
-                work.finish(drive)
+                assembly.finish(drive)
         else:
-            _spread(folder, plan, missing, workers, work.finish)
+            _make_parts_in_processes(folder, plan, missing, workers, assembly.finish)
     shutil.rmtree(folder / PARTS, ignore_errors=True)
-    return work.manifest
+    return assembly.manifest
 
 
 def _usual_workers() -> int:
@@ -147,7 +147,7 @@ def _usual_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _Work:
+class _ShardAssembly:
     """Which drives are done, and the shards that are put together from them."""
 
     def __init__(
@@ -167,7 +167,7 @@ class _Work:
         if (folder / MANIFEST).exists():
             before = read_manifest(folder)
             _check_same(folder, before, self.manifest)
-            self.manifest["shards"] = [s for s in before["shards"] if self._whole(s)]
+            self.manifest["shards"] = [s for s in before["shards"] if self._is_complete(s)]
         elif folder.exists() and any(folder.iterdir()):
             raise ConfigurationError(
                 f"'{folder}' holds something else",
@@ -188,7 +188,7 @@ class _Work:
         n = self.plan.sets_per_drive
         return min(n, self.frames - drive * n)
 
-    def _whole(self, entry: dict[str, Any]) -> bool:
+    def _is_complete(self, entry: dict[str, Any]) -> bool:
         """Tell whether a shard of an earlier run is still there and as full as it is to be."""
         path = self.folder / entry["name"]
         sets = sum(self._sets_of(k) for k in self._drives_of(int(entry["name"][6:12])))
@@ -224,7 +224,7 @@ class _Work:
         plans = [self.plan.drive(k, self._sets_of(k)) for k in self._drives_of(shard)]
         name = f"shard-{shard:06d}.tar"
         digest = hashlib.sha256()
-        with _whole_file(self.folder / name) as file:
+        with _atomic_write(self.folder / name) as file:
             for drive in plans:
                 data = _part(self.folder, drive).read_bytes()
                 digest.update(data)
@@ -244,7 +244,7 @@ class _Work:
         """Write the manifest."""
         total = sum(entry["sets"] for entry in self.manifest["shards"])
         self.manifest["complete"] = total == self.frames
-        with _whole_file(self.folder / MANIFEST) as file:
+        with _atomic_write(self.folder / MANIFEST) as file:
             file.write((json.dumps(self.manifest, indent=1) + "\n").encode())
 
     def _report(self) -> None:
@@ -268,7 +268,7 @@ def _check_same(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> No
 
 
 @contextlib.contextmanager
-def _whole_file(path: Path) -> Iterator[Any]:
+def _atomic_write(path: Path) -> Iterator[Any]:
     """Write a file under another name and rename it when it is whole."""
     temporary = path.with_name(path.name + ".unfinished")
     try:
@@ -296,7 +296,7 @@ def _make_part(
     """Render a drive and store its sets, a tar file without its end."""
     try:
         suite = open_drive(plan, drive)
-        with _whole_file(_part(folder, drive)) as file:
+        with _atomic_write(_part(folder, drive)) as file:
             for index in range(len(drive.times)):
                 file.write(encode_set(render_set(plan, drive, suite, index, check)))
     except DatasetError:
@@ -309,7 +309,7 @@ def _make_part(
         ) from error
 
 
-def _spread(
+def _make_parts_in_processes(
     folder: Path,
     plan: DatasetPlan,
     drives: list[DrivePlan],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from depth_perception.datasets.sample import Choose, TrueCamera, TrueFrameSet
+from depth_perception.datasets.sample import TrueCamera, TrueFrameSet
 from depth_perception.datasets.shards import TRUTH_LAYERS
 from depth_perception.errors import ConfigurationError
 from depth_perception.geometry.ground_plane import GroundPlane
@@ -31,7 +31,7 @@ class DrivePlan:
     """One drive of a data set.
 
     Attributes:
-        number: Its place.
+        number: Its index in the data set.
         seed: Of `drive.make_drive`.
         rig: Name of the rig's family.
         rig_seed: Of `rigs.make_rig`.
@@ -108,13 +108,13 @@ class DatasetPlan:
         seed, rig_seed = (int(k) for k in rng.integers(1 << 31, size=2))
         rig = self.rigs[int(rng.integers(len(self.rigs)))]
         miscalibration = self.miscalibration * abs(float(rng.normal()))
-        places = np.arange(self.sets_per_drive) + rng.uniform(0.2, 0.8, self.sets_per_drive)
-        times = tuple(round(float(t), 3) for t in places * self.spacing)
+        positions = np.arange(self.sets_per_drive) + rng.uniform(0.2, 0.8, self.sets_per_drive)
+        times = tuple(round(float(t), 3) for t in positions * self.spacing)
         duration = max(self.spacing * self.sets_per_drive, 1.0)
         return DrivePlan(number, seed, rig, rig_seed, miscalibration, times[:sets], duration)
 
 
-def open_drive(plan: DatasetPlan, drive: DrivePlan, device: str = "") -> SensorSuite:
+def open_drive(plan: DatasetPlan, drive: DrivePlan) -> SensorSuite:
     """Make a drive of a data set and put its rig onto it: seconds of work."""
     from depth_perception.world.output.sensors import SensorSuite
     from depth_perception.world.scene.drive import make_drive
@@ -126,7 +126,7 @@ def open_drive(plan: DatasetPlan, drive: DrivePlan, device: str = "") -> SensorS
         seed=drive.rig_seed,
         miscalibration=drive.miscalibration,
     )
-    return SensorSuite(make_drive(drive.seed, duration=drive.duration), rig, device=device)
+    return SensorSuite(make_drive(drive.seed, duration=drive.duration), rig)
 
 
 def render_set(
@@ -135,14 +135,12 @@ def render_set(
     suite: SensorSuite,
     index: int,
     check: Callable[[], None] = lambda: None,
-    choose: Choose = range,
 ) -> TrueFrameSet:
     """Render one frame set of a drive; `check` is called between the cameras and may raise."""
     time = drive.times[index]
     cameras = []
-    for place in choose(len(suite.rig.cameras)):
+    for camera in suite.rig.cameras:
         check()
-        camera = suite.rig.cameras[place]
         view = suite.view(camera, time, samples=plan.samples)
         cameras.append(
             TrueCamera(

@@ -30,12 +30,12 @@ from depth_perception.messages.ground import ground_message
 from depth_perception.messages.headers import header
 from depth_perception.messages.images import camera_info_message, depth_message, image_message
 from depth_perception.messages.transforms import transform_message
-from depth_perception.world.output.rigs import RigCamera, WorldRig, make_rig
+from depth_perception.world.output.rigs import MountedCamera, WorldRig, make_rig
 from depth_perception.world.output.sensors import SensorSuite
 from depth_perception.world.render.renderer import View
 from depth_perception.world.scene import roundabout
 from depth_perception.world.scene.drive import Drive, make_drive
-from depth_perception.world.scene.town import PlacedObject
+from depth_perception.world.scene.street_contents import PlacedObject
 
 START = 1_700_000_000_000_000_000
 """Stamp of the start of the first frame set, ns."""
@@ -49,7 +49,7 @@ ODOMETRY_RATE = 50.0  # Hz
 _STORE = package_typestore()
 _TYPES = BagTypes(_STORE)
 
-Dated = tuple[int, str, Any]  # stamp (ns), topic, message
+StampedMessage = tuple[int, str, Any]  # stamp (ns), topic, message
 
 
 def write_drive_bag(
@@ -151,8 +151,8 @@ def _stamp(time: float) -> int:
 
 
 def _camera_messages(
-    suite: SensorSuite, camera: RigCamera, view: View, start: float, truth: tuple[str, ...]
-) -> list[Dated]:
+    suite: SensorSuite, camera: MountedCamera, view: View, start: float, truth: tuple[str, ...]
+) -> list[StampedMessage]:
     """What one camera publishes for one frame set that starts at `start` seconds."""
     time, name = start + camera.delay, camera.name
     stamp = _stamp(time)
@@ -166,7 +166,7 @@ def _camera_messages(
         format="jpeg",
         data=jpeg.reshape(-1),
     )
-    messages: list[Dated] = [
+    messages: list[StampedMessage] = [
         (stamp, suite.rig.topic.format(camera=name), compressed),
         (stamp, f"/{name}/camera_info", camera_info_message(_TYPES, stamp, name, camera.model)),
         (stamp, f"/{name}/labels", image_message(_TYPES, stamp, name, view.label, "mono8")),
@@ -196,14 +196,14 @@ def _bytes(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     return np.rint(np.clip(values, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
-def _scan_message(suite: SensorSuite, time: float) -> Dated:
+def _scan_message(suite: SensorSuite, time: float) -> StampedMessage:
     points = suite.scan(time)
     columns = points.view([(name, "<f4") for name in ("x", "y", "z", "intensity")]).reshape(-1)
     stamp, frame = _stamp(time), suite.rig.lidar.name
     return (stamp, f"/{frame}/points", cloud_message(_TYPES, stamp, frame, columns))
 
 
-def _truth_messages(drive: Drive, time: float) -> list[Dated]:
+def _truth_messages(drive: Drive, time: float) -> list[StampedMessage]:
     """The true ground under the vehicle, and every object with its box."""
     stamp = _stamp(time)
     normal, height = drive.road_plane(time)
@@ -287,7 +287,7 @@ def _static_transforms(stamp: int, rig: WorldRig) -> Any:
 
 def _road_profile(stamp: int, drive: Drive, seconds: float) -> Any:
     """The surface along the vehicle's lane, a pose each metre, from behind it to far ahead."""
-    s = np.arange(drive.start - 20.0, drive.start + drive.speed * seconds + 100.0, 1.0)
+    s = np.arange(-20.0, drive.speed * seconds + 100.0, 1.0)
     t = roundabout.path(drive.plan, s, np.full(len(s), drive.lane.t))
     points = drive.spine.world(s, t, drive.plan.shape.height(s, t))
     upright = _quaternion(np.eye(4))
@@ -302,7 +302,7 @@ def _road_profile(stamp: int, drive: Drive, seconds: float) -> Any:
     return _TYPES.new("nav_msgs/msg/Path", header=header(_TYPES, stamp, "odom"), poses=poses)
 
 
-def _motion(drive: Drive, duration: float) -> Iterator[Dated]:
+def _motion(drive: Drive, duration: float) -> Iterator[StampedMessage]:
     """/tf and /odom from a little before the first image to a little after the last."""
     small = np.diag([1e-4] * 6).reshape(-1)
     for i in range(-5, int(np.ceil((duration + 0.1) * ODOMETRY_RATE)) + 1):

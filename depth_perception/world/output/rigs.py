@@ -15,12 +15,12 @@ from depth_perception.datasets import labels
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.transforms import OPTICAL_AXES
 from depth_perception.world.objects import car_details, vehicles
-from depth_perception.world.objects.mesh import FloatArray, Mesh, Surface, join
+from depth_perception.world.objects.mesh import FloatArray, Mesh, SurfaceProperties, join
 from depth_perception.world.surfaces.materials import INDEX, Colour
 
 
 @dataclass(frozen=True)
-class RigCamera:
+class MountedCamera:
     """One camera on a vehicle.
 
     Attributes:
@@ -75,7 +75,7 @@ class WorldRig:
     """
 
     name: str
-    cameras: tuple[RigCamera, ...]
+    cameras: tuple[MountedCamera, ...]
     lidar: LidarModel
     body: Mesh | None
     topic: str
@@ -103,9 +103,9 @@ def mounting(
 
 
 # name, x, y, z (m), yaw, pitch down, roll (degrees), horizontal field of view (degrees), delay (s)
-_Row = tuple[str, float, float, float, float, float, float, float, float]
+_CameraRow = tuple[str, float, float, float, float, float, float, float, float]
 
-_NUSCENES: tuple[_Row, ...] = (
+_NUSCENES: tuple[_CameraRow, ...] = (
     ("CAM_FRONT", 1.70, 0.015, 1.51, 0.0, 0.4, 0.1, 65.0, 0.008),
     ("CAM_FRONT_RIGHT", 1.55, -0.49, 1.50, -55.0, 0.3, -0.2, 65.0, 0.016),
     ("CAM_BACK_RIGHT", 1.02, -0.48, 1.56, -110.0, 0.5, 0.2, 65.0, 0.024),
@@ -113,7 +113,7 @@ _NUSCENES: tuple[_Row, ...] = (
     ("CAM_BACK_LEFT", 1.03, 0.48, 1.59, 110.0, 0.2, 0.3, 65.0, 0.040),
     ("CAM_FRONT_LEFT", 1.52, 0.495, 1.51, 55.0, 0.6, 0.0, 65.0, 0.0),
 )
-_DDAD: tuple[_Row, ...] = (
+_DDAD: tuple[_CameraRow, ...] = (
     ("CAMERA_01", 1.75, 0.0, 1.54, 0.0, 0.5, 0.3, 48.0, 0.0),
     ("CAMERA_05", 1.55, 0.52, 1.53, 62.0, 1.0, 0.0, 86.0, 0.0),
     ("CAMERA_06", 1.55, -0.52, 1.53, -62.0, 1.0, 0.0, 86.0, 0.0),
@@ -121,21 +121,21 @@ _DDAD: tuple[_Row, ...] = (
     ("CAMERA_08", 1.05, -0.55, 1.53, -118.0, 1.0, 0.0, 86.0, 0.0),
     ("CAMERA_09", 0.0, 0.0, 1.55, 180.0, 2.0, 0.0, 86.0, 0.0),
 )
-_KITTI: tuple[_Row, ...] = (("image_02", 1.68, 0.06, 1.65, 0.0, 0.2, 0.0, 81.4, 0.0),)
-_WAYMO: tuple[_Row, ...] = (
+_KITTI: tuple[_CameraRow, ...] = (("image_02", 1.68, 0.06, 1.65, 0.0, 0.2, 0.0, 81.4, 0.0),)
+_WAYMO: tuple[_CameraRow, ...] = (
     ("FRONT", 1.55, 0.0, 2.10, 0.0, 0.0, 0.0, 50.0, 0.0),
     ("FRONT_LEFT", 1.50, 0.12, 2.10, 45.0, 0.0, 0.0, 50.0, 0.005),
     ("FRONT_RIGHT", 1.50, -0.12, 2.10, -45.0, 0.0, 0.0, 50.0, 0.005),
     ("SIDE_LEFT", 1.42, 0.17, 2.10, 90.0, 0.0, 0.0, 50.0, 0.01),
     ("SIDE_RIGHT", 1.42, -0.17, 2.10, -90.0, 0.0, 0.0, 50.0, 0.01),
 )
-_FISHEYE: tuple[_Row, ...] = (
+_FISHEYE: tuple[_CameraRow, ...] = (
     ("front", 3.70, 0.0, 0.70, 0.0, 25.0, 0.0, 180.0, 0.0),
     ("left", 1.90, 0.98, 1.00, 90.0, 40.0, 0.0, 180.0, 0.0),
     ("rear", -0.95, 0.0, 0.90, 180.0, 35.0, 0.0, 180.0, 0.0),
     ("right", 1.90, -0.98, 1.00, -90.0, 40.0, 0.0, 180.0, 0.0),
 )
-_ROBOT: tuple[_Row, ...] = (
+_ROBOT: tuple[_CameraRow, ...] = (
     ("front", 0.30, 0.0, 0.45, 0.0, 5.0, 0.0, 85.0, 0.0),
     ("left", 0.0, 0.22, 0.45, 90.0, 5.0, 0.0, 85.0, 0.0),
     ("rear", -0.30, 0.0, 0.45, 180.0, 5.0, 0.0, 85.0, 0.0),
@@ -144,10 +144,10 @@ _ROBOT: tuple[_Row, ...] = (
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _RigFamily:
     """A family of rigs; `aspect` is width over height of its images."""
 
-    rows: tuple[_Row, ...]
+    rows: tuple[_CameraRow, ...]
     aspect: float
     topic: str
     rate: float
@@ -157,8 +157,8 @@ class _Kind:
     vehicle: bool = True
 
 
-_KINDS: dict[str, _Kind] = {
-    "nuscenes": _Kind(
+_FAMILIES: dict[str, _RigFamily] = {
+    "nuscenes": _RigFamily(
         _NUSCENES,
         16 / 9,
         "/{camera}/image_raw/compressed",
@@ -166,7 +166,7 @@ _KINDS: dict[str, _Kind] = {
         (0.94, 1.84, -30.67, 10.67, 32, 1084, 100.0),
         0.3,
     ),
-    "ddad": _Kind(
+    "ddad": _RigFamily(
         _DDAD,
         1936 / 1216,
         "/{camera}/image_rect/compressed",
@@ -174,7 +174,7 @@ _KINDS: dict[str, _Kind] = {
         (1.0, 1.95, -25.0, 15.0, 64, 1440, 200.0),
         0.8,
     ),
-    "kitti": _Kind(
+    "kitti": _RigFamily(
         _KITTI,
         1242 / 375,
         "/{camera}/image_rect/compressed",
@@ -182,7 +182,7 @@ _KINDS: dict[str, _Kind] = {
         (1.0, 1.73, -24.8, 2.0, 64, 1800, 120.0),
         0.15,
     ),
-    "waymo": _Kind(
+    "waymo": _RigFamily(
         _WAYMO,
         1.5,
         "/{camera}/image_raw/compressed",
@@ -190,7 +190,7 @@ _KINDS: dict[str, _Kind] = {
         (1.43, 2.18, -17.6, 2.4, 64, 1800, 75.0),
         0.3,
     ),
-    "fisheye": _Kind(
+    "fisheye": _RigFamily(
         _FISHEYE,
         1.5,
         "/{camera}/image_raw/compressed",
@@ -199,7 +199,7 @@ _KINDS: dict[str, _Kind] = {
         0.0,
         fisheye=True,
     ),
-    "robot": _Kind(
+    "robot": _RigFamily(
         _ROBOT,
         4 / 3,
         "/{camera}/image_raw/compressed",
@@ -209,7 +209,7 @@ _KINDS: dict[str, _Kind] = {
         vehicle=False,
     ),
 }
-RIGS = tuple(_KINDS)
+RIGS = tuple(_FAMILIES)
 """Names of the families of rigs."""
 
 
@@ -235,26 +235,28 @@ def make_rig(
     Raises:
         ValueError: For a name that does not exist or an impossible size.
     """
-    if name not in _KINDS:
+    if name not in _FAMILIES:
         raise ValueError(f"rig {name!r}: expected one of {', '.join(RIGS)}")
     if width < 32 or height < 0:
         raise ValueError(f"images of {width}x{height} px: expected at least 32 columns")
-    kind = _KINDS[name]
+    family = _FAMILIES[name]
     rng = np.random.default_rng([0 if seed is None else seed, 5, len(name)])
     vary = seed is not None
-    height = height or int(round(width / kind.aspect / 2)) * 2
-    lift = float(rng.uniform(-0.2, 0.5)) if vary and kind.vehicle else 0.0
-    if vary and not kind.vehicle:
+    height = height or int(round(width / family.aspect / 2)) * 2
+    lift = float(rng.uniform(-0.2, 0.5)) if vary and family.vehicle else 0.0
+    if vary and not family.vehicle:
         lift = float(rng.uniform(-0.15, 0.6))
     common = rng.normal(0, [0.6, 0.3]) if vary else np.zeros(2)
     lens = (
-        _lens(kind, rng) if vary else ("equidistant" if kind.fisheye else "plumb_bob", np.zeros(4))
+        _lens(family, rng)
+        if vary
+        else ("equidistant" if family.fisheye else "plumb_bob", np.zeros(4))
     )
     zoom = float(np.exp(rng.normal(0, 0.15))) if vary else 1.0
-    keep = _kept(kind, rng) if vary else list(range(len(kind.rows)))
+    keep = _kept(family, rng) if vary else list(range(len(family.rows)))
     cameras = []
     for i in keep:
-        label, x, y, z, yaw, pitch, roll, field, delay = kind.rows[i]
+        label, x, y, z, yaw, pitch, roll, field, delay = family.rows[i]
         own = rng.normal(0, [0.06, 0.06, 0.05, 3.0, 0.8, 0.5]) if vary else np.zeros(6)
         T = mounting(
             x + own[0],
@@ -264,13 +266,13 @@ def make_rig(
             pitch + common[0] + own[4],
             roll + common[1] + own[5],
         )
-        model = _camera_model(width, height, field * (1 / zoom), lens, kind.fisheye)
+        model = _camera_model(width, height, field * (1 / zoom), lens, family.fisheye)
         wrong = np.eye(4)
         angles = rng.normal(0, miscalibration, 3) if miscalibration else np.zeros(3)
         wrong[:3, :3] = rotation(*np.radians(angles))
         wrong[:3, 3] = rng.normal(0, 0.02 * miscalibration, 3) if miscalibration else 0.0
-        cameras.append(RigCamera(label, model, T, T @ wrong, delay))
-    x, z, low, high, beams, columns, reach = kind.lidar
+        cameras.append(MountedCamera(label, model, T, T @ wrong, delay))
+    x, z, low, high, beams, columns, reach = family.lidar
     T_lidar = np.eye(4)
     T_lidar[:3, 3] = x, 0.0, max(z, max(c.T_base_camera[2, 3] for c in cameras) + 0.2)
     if name == "nuscenes":
@@ -279,22 +281,22 @@ def make_rig(
     lidar = LidarModel(
         lidar_name, T_lidar, np.radians(np.linspace(high, low, beams)), columns, reach
     )
-    body = _own_body(kind, cameras, rng, vary)
+    body = _own_body(family, cameras, rng, vary)
     bent = any(not c.model.is_pinhole for c in cameras)
-    topic = kind.topic.replace("image_rect", "image_raw") if bent else kind.topic
-    return WorldRig(name, tuple(cameras), lidar, body, topic, kind.rate)
+    topic = family.topic.replace("image_rect", "image_raw") if bent else family.topic
+    return WorldRig(name, tuple(cameras), lidar, body, topic, family.rate)
 
 
-def _kept(kind: _Kind, rng: np.random.Generator) -> list[int]:
+def _kept(family: _RigFamily, rng: np.random.Generator) -> list[int]:
     """Which of the family's cameras a varied rig has: most often all."""
-    n = len(kind.rows)
+    n = len(family.rows)
     if n == 1 or rng.uniform() < 0.75:
         return list(range(n))
     return sorted(rng.choice(n, int(rng.integers(1, n)), replace=False).tolist())
 
 
-def _lens(kind: _Kind, rng: np.random.Generator) -> tuple[str, NDArray[np.float64]]:
-    if kind.fisheye:
+def _lens(family: _RigFamily, rng: np.random.Generator) -> tuple[str, NDArray[np.float64]]:
+    if family.fisheye:
         return "equidistant", rng.normal(0, [0.02, 0.01, 0.004, 0.001])
     style = rng.uniform()
     if style < 0.5:
@@ -324,23 +326,23 @@ def _camera_model(
 
 
 def _own_body(
-    kind: _Kind, cameras: list[RigCamera], rng: np.random.Generator, vary: bool
+    family: _RigFamily, cameras: list[MountedCamera], rng: np.random.Generator, vary: bool
 ) -> Mesh | None:
     """The vehicle below its cameras, and the wings and edges that some of them look across."""
     parts = []
     colour = car_details.paint_colour(rng)
     for i, camera in enumerate(cameras):
         # The family's own rig shows its body where the data set does: not ahead.
-        shown = rng.uniform() < kind.shows_body if vary else kind.shows_body > 0.5 and i > 0
+        shown = rng.uniform() < family.shows_body if vary else family.shows_body > 0.5 and i > 0
         if shown:
             parts.append(_panel(camera, colour, rng))
-    if kind.vehicle:
+    if family.vehicle:
         names = ("hatchback", "saloon", "estate", "suv")
         mesh = vehicles.as_own_body(vehicles.VEHICLES[names[int(rng.integers(len(names)))]](rng))
         low, high = mesh.bounds()
         # base_link is under the rear axle, about 1.3 m behind the middle.
         top = min(c.T_base_camera[2, 3] for c in cameras)
-        if kind.fisheye:
+        if family.fisheye:
             size = (4.55 / (high[0] - low[0]), 1.86 / (high[1] - low[1]), 1.0)
         else:
             size = (1.0, 1.0, float((top - rng.uniform(0.05, 0.25)) / high[2]))
@@ -348,7 +350,7 @@ def _own_body(
     return _without_camera_boxes(join(parts), cameras) if parts else None
 
 
-def _panel(camera: RigCamera, colour: Colour, rng: np.random.Generator) -> Mesh:
+def _panel(camera: MountedCamera, colour: Colour, rng: np.random.Generator) -> Mesh:
     """A rounded piece of bodywork across the lower part of a camera's picture."""
     T = camera.T_base_camera
     forward = np.array([T[0, 2], T[1, 2], 0.0])
@@ -360,7 +362,7 @@ def _panel(camera: RigCamera, colour: Colour, rng: np.random.Generator) -> Mesh:
     radii = rng.uniform([0.35, 0.6, 0.15], [0.7, 1.8, 0.45])
     ahead = radii[0] + rng.uniform(0.05, 0.25)
     drop = radii[2] + ahead * np.tan(below)
-    surface = Surface(INDEX["paint"], colour, labels.OWN_BODY)
+    surface = SurfaceProperties(INDEX["paint"], colour, labels.OWN_BODY)
     mesh = surface.ellipsoid((0.0, 0.0, 0.0), radii, around=36, down=19)
     x, y, z = T[:3, 3] + forward * ahead
     yaw = float(np.arctan2(forward[1], forward[0]) + rng.normal(0, 0.3))
@@ -368,7 +370,7 @@ def _panel(camera: RigCamera, colour: Colour, rng: np.random.Generator) -> Mesh:
     return mesh.placed(x, y, z - drop, yaw)
 
 
-def _without_camera_boxes(mesh: Mesh, cameras: list[RigCamera]) -> Mesh | None:
+def _without_camera_boxes(mesh: Mesh, cameras: list[MountedCamera]) -> Mesh | None:
     """Leave out the triangles around each camera: a lens looks out of the body, not into it."""
     corners = mesh.vertices[mesh.triangles]
     centre = corners.mean(axis=1)

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.datasets import labels
-from depth_perception.world.output.rigs import RigCamera, WorldRig
-from depth_perception.world.render.looks import strengthened, texture_levels
-from depth_perception.world.render.picture import Sensor, automatic_exposure, develop, draw_sensor
+from depth_perception.world.output.rigs import MountedCamera, WorldRig
+from depth_perception.world.render.picture import develop, draw_sensor
 from depth_perception.world.render.renderer import Renderer, View
+from depth_perception.world.render.texture_maps import texture_mipmaps, with_contrast
 from depth_perception.world.scene.drive import Drive
 from depth_perception.world.surfaces.materials import MATERIALS
 from depth_perception.world.surfaces.surface_textures import texture_set
@@ -31,7 +31,7 @@ _EVEN = ("plain", "paint", "glass", "metal", "skin")
 @lru_cache(maxsize=TEXTURE_SETS)
 def _textures(number: int) -> NDArray[np.uint8]:
     powers = [1.0 if m.name in _EVEN else TEXTURE_CONTRAST for m in MATERIALS]
-    return texture_levels(strengthened(texture_set(number), powers))
+    return texture_mipmaps(with_contrast(texture_set(number), powers))
 
 
 class SensorSuite:
@@ -75,7 +75,7 @@ class SensorSuite:
         """The back end that follows rays: "embree" or "warp"."""
         return self._renderer.tracer
 
-    def view(self, camera: RigCamera, time: float, *, samples: int = 1) -> View:
+    def view(self, camera: MountedCamera, time: float, *, samples: int = 1) -> View:
         """Render what a camera of the rig sees at `time` seconds."""
         self._move(time)
         T = self.drive.ego_pose(time) @ camera.T_base_camera
@@ -83,13 +83,7 @@ class SensorSuite:
         return self._renderer.view(camera.model, T, self.drive.sky, seed=seed, samples=samples)
 
     def picture(
-        self,
-        camera: RigCamera,
-        view: View,
-        time: float,
-        *,
-        sensor: Sensor | None = None,
-        jpeg: bool = True,
+        self, camera: MountedCamera, view: View, time: float, *, jpeg: bool = True
     ) -> NDArray[np.uint8]:
         """Make the camera's 8-bit BGR picture (H, W, 3) of a view.
 
@@ -97,25 +91,18 @@ class SensorSuite:
             camera: One of the rig's.
             view: What it sees.
             time: s.
-            sensor: Overrides the rig's own.
             jpeg: Compress and decompress, as cameras do; not where the caller compresses.
         """
-        sensor = sensor or self._sensors[camera.name]
+        sensor = self._sensors[camera.name]
         if not jpeg:
             sensor = replace(sensor, jpeg=0)
         # Side cameras see the street rush by: 8 ms of exposure, seen across at 8 m.
         across = abs(float(np.sin(np.arctan2(*camera.T_base_camera[1::-1, 2]))))
         smear = self.drive.speed * 0.008 / 8.0 * across * camera.model.K[0, 0]
         rng = np.random.default_rng(_seed(self.drive.seed, camera.name, time) + 1)
-        return develop(
-            view.radiance,
-            replace(sensor, smear=smear),
-            rng,
-            rain=self.drive.sky.rain,
-            exposure=automatic_exposure(view.radiance),
-        )
+        return develop(view.radiance, replace(sensor, smear=smear), rng, rain=self.drive.sky.rain)
 
-    def jpeg_quality(self, camera: RigCamera) -> int:
+    def jpeg_quality(self, camera: MountedCamera) -> int:
         """Quality with which the camera compresses its pictures, 1 to 100."""
         return self._sensors[camera.name].jpeg
 

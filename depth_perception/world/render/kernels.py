@@ -2,21 +2,22 @@
 # Warp compiles these functions from their source: they are its own language, not typed Python.
 """The stages of a view between which rays are followed, in NVIDIA Warp: for CPU and GPU.
 
-`aim` makes the rays of the pixels, a back end of `tracing` finds what they hit, `look` reads what
-is there and sends out further rays: to the sun, into the sky (one pixel in four) and off mirrors.
-When those are answered, `mirrored` shades what mirrors show, `lighten` and `spread` sum up the
-light of sun and sky, and `combine` puts the parts together. A ray whose direction is NaN is none:
-no stage passes numbers through the host, nor does any have to know how many rays there are.
+`generate_rays` makes the rays of the pixels and a back end of `tracing` finds what they hit.
+`shade_hits` reads what is there and sends out further rays: to the sun, into the sky (one pixel in
+four) and off mirrors. When those are answered, `shade_reflections` shades what mirrors show,
+`direct_sunlight` and `gather_sky_light` sum up the light of sun and sky, and `composite` puts the
+parts together. A ray whose direction is NaN is none: no stage passes numbers through the host, nor
+does any have to know how many rays there are.
 """
 # Warp reads the annotations when it compiles the code: they must not become strings.
 
 import warp as wp
 
 from depth_perception.datasets import labels
-from depth_perception.world.render.kernel_looks import Light, Looks, hash_unit, sky
-from depth_perception.world.render.kernel_surfaces import Body, Hit, surface_of
+from depth_perception.world.render.kernel_surfaces import Hit, TriangleArrays, surface_point
+from depth_perception.world.render.kernel_texture_maps import Light, TextureMaps, hash_unit, sky
+from depth_perception.world.render.kernel_tracing import FAR
 
-FAR = wp.constant(1.0e6)
 NEAR = wp.constant(1.0e-3)
 SKY = wp.constant(labels.SKY)
 NO_RAY = wp.constant(labels.OWN_BODY)
@@ -59,16 +60,16 @@ def tangent(n: wp.vec3) -> wp.vec3:
 
 
 @wp.kernel(enable_backward=False)
-def aim(rays: wp.array(dtype=wp.vec3), T: wp.mat44, directions: wp.array(dtype=wp.vec3)):
+def generate_rays(rays: wp.array(dtype=wp.vec3), T: wp.mat44, directions: wp.array(dtype=wp.vec3)):
     """Turn unit rays of the camera frame, NaN for none, into the world."""
     i = wp.tid()
     directions[i] = wp.transform_vector(T, rays[i])
 
 
 @wp.kernel(enable_backward=False)
-def look(
-    body: Body,
-    looks: Looks,
+def shade_hits(
+    arrays: TriangleArrays,
+    maps: TextureMaps,
     light: Light,
     origin: wp.vec3,
     directions: wp.array(dtype=wp.vec3),
@@ -83,7 +84,7 @@ def look(
     normals: wp.array(dtype=wp.vec3),
     albedo: wp.array(dtype=wp.vec3),
     mirror: wp.array(dtype=wp.float32),
-    shine: wp.array(dtype=wp.vec3),
+    extra_light: wp.array(dtype=wp.vec3),
     positions: wp.array(dtype=wp.vec3),
     to_sun: wp.array(dtype=wp.vec3),
     sky_positions: wp.array(dtype=wp.vec3),
@@ -93,7 +94,7 @@ def look(
     """Read what each pixel's ray hit, and make the rays that its light asks for.
 
     The rays start at `positions`; those into the sky, of every second pixel of every second row,
-    lie close together with positions of their own. `shine` is light that needs no other ray.
+    lie close together with positions of their own. `extra_light` is light that needs no other ray.
     """
     i = wp.tid()
     row = i // width
@@ -114,13 +115,13 @@ def look(
         mirror[i] = 0.0
         if d[0] != d[0]:
             label[i] = wp.uint8(NO_RAY)
-            shine[i] = wp.vec3()
+            extra_light[i] = wp.vec3()
         else:
             label[i] = wp.uint8(SKY)
-            shine[i] = sky(looks, light, d)
+            extra_light[i] = sky(maps, light, d)
         return
     hit = hit_of(distance, face, weights, i)
-    found = surface_of(body, looks, hit, origin, d, pixel)
+    found = surface_point(arrays, maps, hit, origin, d, pixel)
     label[i] = wp.uint8(found.label)
     instance[i] = found.instance
     normals[i] = found.normal
@@ -160,14 +161,14 @@ def look(
         if wp.dot(back, found.face_normal) < 0.02:
             back = wp.normalize(back + found.face_normal * 0.05)
         to_mirror[i] = back
-    shine[i] = found.albedo * found.glow
+    extra_light[i] = found.albedo * found.emission
     mirror[i] = share
 
 
 @wp.kernel(enable_backward=False)
-def mirrored(
-    body: Body,
-    looks: Looks,
+def shade_reflections(
+    arrays: TriangleArrays,
+    maps: TextureMaps,
     light: Light,
     positions: wp.array(dtype=wp.vec3),
     directions: wp.array(dtype=wp.vec3),
@@ -176,27 +177,27 @@ def mirrored(
     weights: wp.array(dtype=wp.vec2),
     pixel: wp.float32,
     mirror: wp.array(dtype=wp.float32),
-    shine: wp.array(dtype=wp.vec3),
+    extra_light: wp.array(dtype=wp.vec3),
 ):
-    """Add to `shine` what mirror rays see, without shadows or mirrors of its own."""
+    """Add to `extra_light` what mirror rays see, without shadows or mirrors of its own."""
     i = wp.tid()
     d = directions[i]
     if d[0] != d[0]:
         return
     seen = wp.vec3()
     if face[i] < 0:
-        seen = sky(looks, light, d)
+        seen = sky(maps, light, d)
     else:
         hit = hit_of(distance, face, weights, i)
-        other = surface_of(body, looks, hit, positions[i], d, pixel * 4.0)
+        other = surface_point(arrays, maps, hit, positions[i], d, pixel * 4.0)
         sun = wp.max(wp.dot(other.normal, light.sun), 0.0) * 0.7
         amount = light.sun_colour * sun + light.zenith * 0.6 + light.horizon * 0.25
         seen = wp.cw_mul(other.albedo, amount)
-    shine[i] = shine[i] + seen * mirror[i]
+    extra_light[i] = extra_light[i] + seen * mirror[i]
 
 
 @wp.func
-def inside(k: wp.int32, n: wp.int32) -> wp.int32:
+def mirrored_index(k: wp.int32, n: wp.int32) -> wp.int32:
     """An index that is out of range by a few, mirrored at the first or last pixel."""
     if k < 0:
         k = -k
@@ -206,7 +207,7 @@ def inside(k: wp.int32, n: wp.int32) -> wp.int32:
 
 
 @wp.kernel(enable_backward=False)
-def lighten(
+def direct_sunlight(
     light: Light,
     to_sun: wp.array(dtype=wp.vec3),
     hidden: wp.array(dtype=wp.uint8),
@@ -223,7 +224,7 @@ def lighten(
 
 
 @wp.kernel(enable_backward=False)
-def spread(
+def gather_sky_light(
     to_sky: wp.array(dtype=wp.vec3),
     hidden: wp.array(dtype=wp.uint8),
     width: wp.int32,
@@ -236,7 +237,7 @@ def spread(
     total = wp.vec2()
     first = column - 4 + (column & 1)
     for k in range(first, column + 5, 2):
-        j = row * ((width + 1) >> 1) + (inside(k, width) >> 1)
+        j = row * ((width + 1) >> 1) + (mirrored_index(k, width) >> 1)
         d = to_sky[j]
         if d[0] == d[0]:
             seen = wp.float32(1.0)
@@ -247,7 +248,7 @@ def spread(
 
 
 @wp.kernel(enable_backward=False)
-def combine(
+def composite(
     light: Light,
     air: Air,
     T: wp.mat44,
@@ -260,7 +261,7 @@ def combine(
     world_normals: wp.array(dtype=wp.vec3),
     albedo: wp.array(dtype=wp.vec3),
     mirror: wp.array(dtype=wp.float32),
-    shine: wp.array(dtype=wp.vec3),
+    extra_light: wp.array(dtype=wp.vec3),
     share: wp.float32,
     depth: wp.array(dtype=wp.float32),
     normals: wp.array(dtype=wp.vec3),
@@ -272,10 +273,10 @@ def combine(
     row = i // width
     column = i - row * width
     # Of the sun's light, half is the pixel's own and half the mean of its neighbourhood.
-    left = inside(column - 1, width)
-    right = inside(column + 1, width)
-    above = inside(row - 1, height) * width
-    below = inside(row + 1, height) * width
+    left = mirrored_index(column - 1, width)
+    right = mirrored_index(column + 1, width)
+    above = mirrored_index(row - 1, height) * width
+    below = mirrored_index(row + 1, height) * width
     here = row * width
     sun = direct[above + left] + direct[above + column] + direct[above + right]
     sun += direct[here + left] + direct[i] + direct[here + right]
@@ -284,7 +285,7 @@ def combine(
     sky_light = wp.vec2()
     first = row - 4 + (row & 1)
     for k in range(first, row + 5, 2):
-        sky_light += sums[(inside(k, height) >> 1) * width + column]
+        sky_light += sums[(mirrored_index(k, height) >> 1) * width + column]
     open_sky = wp.float32(0.0)
     if sky_light[1] > 0.0:
         open_sky = sky_light[0] / sky_light[1]
@@ -292,7 +293,7 @@ def combine(
     up = 0.5 + 0.5 * n[2]
     lit = air.above * (open_sky * up) + air.bounce * (1.0 - up) + light.sun_colour * sun
     t = distance[i]
-    total = wp.cw_mul(albedo[i], lit) * (1.0 - mirror[i]) + shine[i]
+    total = wp.cw_mul(albedo[i], lit) * (1.0 - mirror[i]) + extra_light[i]
     metres = t * axis[i]
     if t >= FAR:
         metres = wp.INF
@@ -314,9 +315,9 @@ def combine(
 
 
 @wp.kernel(enable_backward=False)
-def measure(
-    body: Body,
-    looks: Looks,
+def laser_echo(
+    arrays: TriangleArrays,
+    maps: TextureMaps,
     origin: wp.vec3,
     directions: wp.array(dtype=wp.vec3),
     distance: wp.array(dtype=wp.float32),
@@ -333,6 +334,6 @@ def measure(
         return
     hit = hit_of(distance, face, weights, i)
     d = directions[i]
-    found = surface_of(body, looks, hit, origin, d, 0.002)
+    found = surface_point(arrays, maps, hit, origin, d, 0.002)
     label[i] = wp.uint8(found.label)
     strength[i] = -wp.dot(found.normal, d) * found.albedo[1] * (1.0 - found.mirror)

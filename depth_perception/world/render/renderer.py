@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.world.objects.mesh import FloatArray, Mesh
-from depth_perception.world.render.looks import make_looks
+from depth_perception.world.render.texture_maps import make_texture_maps
 from depth_perception.world.render.tracing import FAR, make_tracer
 from depth_perception.world.render.triangles import Triangles
 from depth_perception.world.scene.ground_picture import GroundPicture
@@ -85,7 +85,7 @@ class Renderer:
     Args:
         still: What does not move, the ground among it.
         ground: The picture painted on the ground.
-        textures: All levels of a set of textures, from `looks.texture_levels`.
+        textures: All levels of a set of textures, from `texture_maps.texture_mipmaps`.
         device: A Warp device; by default a GPU where there is one.
         tracer: Back end that follows rays, see `tracing.make_tracer`; by default the fastest that
             runs.
@@ -107,7 +107,7 @@ class Renderer:
         self._tracer = make_tracer(self._wp, self.device, tracer)
         self._triangles = Triangles(self._wp, still, self.device)
         self._loaded = False  # when it is first asked for, or by `move`
-        self._looks = make_looks(self._wp, self.device, ground, textures)
+        self._maps = make_texture_maps(self._wp, self.device, ground, textures)
         self._rays: dict[int, tuple[CameraModel, Any, Any, float]] = {}
         self._stages: dict[tuple[int, int], _Stages] = {}
 
@@ -178,10 +178,10 @@ class Renderer:
         label = wp.empty(n, dtype=wp.uint8, device=self.device)
         strength = wp.empty(n, dtype=wp.float32, device=self.device)
         self._launch(
-            "measure",
+            "laser_echo",
             n,
-            self._triangles.body,
-            self._looks,
+            self._triangles.arrays,
+            self._maps,
             wp.vec3(*map(float, origin)),
             rays,
             *hits,
@@ -209,7 +209,7 @@ class Renderer:
         s = self._stages.get((height, width))
         if s is None:
             s = self._stages[height, width] = _Stages(wp, self.device, height, width)
-        body, looks, light = self._triangles.body, self._looks, self._light(sky)
+        arrays, maps, light = self._triangles.arrays, self._maps, self._light(sky)
         pose = wp.mat44(*np.asarray(T, np.float32).ravel())
         origin = self._array(np.asarray(T, np.float32)[None, :3, 3], wp.vec3)
         # One block of memory each, as they outlive this view.
@@ -227,13 +227,13 @@ class Renderer:
             for name, dtype in kinds.items()
         }
         flat = {name: array.flatten() for name, array in out.items()}
-        self._launch("aim", n, rays, pose, s.directions)
+        self._launch("generate_rays", n, rays, pose, s.directions)
         self._tracer.nearest(origin, s.directions, *s.hits)
         self._launch(
-            "look",
+            "shade_hits",
             n,
-            body,
-            looks,
+            arrays,
+            maps,
             light,
             wp.vec3(*map(float, T[:3, 3])),
             s.directions,
@@ -246,7 +246,7 @@ class Renderer:
             s.normals,
             flat["albedo"],
             flat["mirror"],
-            s.shine,
+            s.extra_light,
             s.positions,
             s.to_sun,
             s.sky_positions,
@@ -257,22 +257,22 @@ class Renderer:
         self._tracer.occluded(s.sky_positions, s.to_sky, HIDDEN_REACH, s.sky_hidden, coherent=False)
         self._tracer.nearest(s.positions, s.to_mirror, *s.mirror_hits)
         self._launch(
-            "mirrored",
+            "shade_reflections",
             n,
-            body,
-            looks,
+            arrays,
+            maps,
             light,
             s.positions,
             s.to_mirror,
             *s.mirror_hits,
             pixel,
             flat["mirror"],
-            s.shine,
+            s.extra_light,
         )
-        self._launch("lighten", n, light, s.to_sun, s.sun_hidden, s.normals, s.direct)
-        self._launch("spread", len(s.sums), s.to_sky, s.sky_hidden, width, s.sums)
+        self._launch("direct_sunlight", n, light, s.to_sun, s.sun_hidden, s.normals, s.direct)
+        self._launch("gather_sky_light", len(s.sums), s.to_sky, s.sky_hidden, width, s.sums)
         self._launch(
-            "combine",
+            "composite",
             n,
             light,
             self._air(sky),
@@ -286,7 +286,7 @@ class Renderer:
             s.normals,
             flat["albedo"],
             flat["mirror"],
-            s.shine,
+            s.extra_light,
             share,
             flat["depth"],
             flat["normal"],
@@ -376,7 +376,7 @@ class _Stages:
         def vectors(count: int) -> Any:
             return wp.zeros(count, dtype=wp.vec3, device=device)
 
-        self.directions, self.normals, self.shine = vectors(n), vectors(n), vectors(n)
+        self.directions, self.normals, self.extra_light = vectors(n), vectors(n), vectors(n)
         self.positions, self.to_sun, self.to_mirror = vectors(n), vectors(n), vectors(n)
         self.sky_positions, self.to_sky = vectors(rows * columns), vectors(rows * columns)
         self.hits, self.mirror_hits = _hits(wp, device, n), _hits(wp, device, n)

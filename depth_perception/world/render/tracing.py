@@ -16,7 +16,7 @@ from depth_perception.world.render.embree import Embree, find_embree
 from depth_perception.world.render.triangles import Triangles
 
 FAR = 1.0e6
-"""Length of a ray that hits nothing, m; as `kernels.FAR`."""
+"""Length of a ray that hits nothing, m; as `kernel_tracing.FAR`."""
 
 TRACERS = ("embree", "warp")
 """Names of the back ends."""
@@ -108,10 +108,10 @@ class WarpTracer:
 
     def load(self, triangles: Triangles, *, anew: bool) -> None:
         """One tree over everything costs less than following each ray through two."""
-        body = triangles.body
+        arrays = triangles.arrays
         self._mesh = self._wp.Mesh(
-            points=body.points[: triangles.points],
-            indices=body.indices[: 3 * triangles.count],
+            points=arrays.points[: triangles.points],
+            indices=arrays.indices[: 3 * triangles.count],
             bvh_constructor="sah" if self._device == "cpu" else "lbvh",
         )
 
@@ -157,15 +157,20 @@ class EmbreeTracer:
 
     def load(self, triangles: Triangles, *, anew: bool) -> None:
         """See `Tracer`."""
-        body, still = triangles.body, triangles.still_count
+        arrays, still = triangles.arrays, triangles.still_count
         if anew:
             self._embree.release(self._still)
             self._still = self._embree.scene(
-                body.points, triangles.still_points, body.indices, 0, still, geometry=0
+                arrays.points, triangles.still_points, arrays.indices, 0, still, geometry=0
             )
         self._embree.release(self._moving)
         self._moving = self._embree.scene(
-            body.points, triangles.points, body.indices, still, triangles.count - still, geometry=1
+            arrays.points,
+            triangles.points,
+            arrays.indices,
+            still,
+            triangles.count - still,
+            geometry=1,
         )
         self._first = still
 

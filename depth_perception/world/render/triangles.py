@@ -16,7 +16,7 @@ _PADDING = 4
 
 
 class Triangles:
-    """Arrays of a scene, laid out as `kernel_surfaces.Body` says.
+    """Arrays of a scene, laid out as `kernel_surfaces.TriangleArrays` says.
 
     Args:
         wp: The module warp.
@@ -24,7 +24,7 @@ class Triangles:
         device: A Warp device.
 
     Attributes:
-        body: For the kernels.
+        arrays: For the kernels.
         still_points: Number of vertices that stand.
         still_count: Number of triangles that stand.
         points: Number of all vertices.
@@ -34,7 +34,7 @@ class Triangles:
     def __init__(self, wp: Any, still: Mesh, device: str) -> None:
         self._wp, self._still, self.device = wp, still, device
         surfaces: Any = importlib.import_module("depth_perception.world.render.kernel_surfaces")
-        self.body: Any = surfaces.Body()
+        self.arrays: Any = surfaces.TriangleArrays()
         self.still_points, self.still_count = len(still.vertices), len(still.triangles)
         self.points, self.count = self.still_points, self.still_count
         self._reserve(0, 0)
@@ -66,7 +66,7 @@ class Triangles:
             ("label", m, wp.uint8),
             ("instance", m, wp.int32),
         ):
-            setattr(self.body, name, wp.empty(size, dtype=dtype, device=self.device))
+            setattr(self.arrays, name, wp.empty(size, dtype=dtype, device=self.device))
         self._write(self._still, 0, 0)
 
     def _write(self, mesh: Mesh, vertex: int, triangle: int) -> None:
@@ -81,7 +81,7 @@ class Triangles:
             ("label", mesh.label, triangle),
             ("instance", mesh.instance, triangle),
         ):
-            target = getattr(self.body, name)
+            target = getattr(self.arrays, name)
             # Without a copy of its own on the host.
             source = self._wp.array(
                 np.ascontiguousarray(values), dtype=target.dtype, device="cpu", copy=False

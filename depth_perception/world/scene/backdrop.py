@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from depth_perception.datasets import labels
-from depth_perception.world.objects.mesh import FloatArray, Mesh, Surface
-from depth_perception.world.objects.specimens import POOL, block_specimen, specimen
+from depth_perception.world.objects.mesh import FloatArray, Mesh, SurfaceProperties
+from depth_perception.world.objects.object_pool import POOL_SIZE, pooled_block, pooled_object
 from depth_perception.world.scene.road import HALF_WIDTH, RoadShape, Spine
 from depth_perception.world.scene.site import Site
 from depth_perception.world.surfaces.materials import INDEX
@@ -26,7 +26,7 @@ def _add_land(site: Site) -> tuple[FloatArray, FloatArray]:
     rng, shape = site.rng, site.plan.shape
     step = np.concatenate([np.arange(0, 130, 13.0), np.geomspace(140, 1500, 14)])
     lines = np.concatenate([-step[:0:-1], step])
-    middle = site.spine.world(site.ego_s, 0.0)
+    middle = site.spine.world(0.0, 0.0)
     gx, gy = np.meshgrid(middle[0] + lines, middle[1] + lines, indexing="ij")
     height, away = _land_height(site.spine, shape, gx, gy)
     rolling = np.zeros(gx.shape)
@@ -44,21 +44,21 @@ def _add_land(site: Site) -> tuple[FloatArray, FloatArray]:
     a, b, c, d = (k.ravel() for k in (i[:-1, :-1], i[1:, :-1], i[1:, 1:], i[:-1, 1:]))
     faces = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
     red, green, blue = (float(k) for k in rng.uniform(0.6, 1.2, 3) * [1.0, 1.0, 0.8])
-    land = Surface(INDEX["grass"], (red, green, blue), labels.TERRAIN)
+    land = SurfaceProperties(INDEX["grass"], (red, green, blue), labels.TERRAIN)
     points = np.stack([gx, gy, z], -1).reshape(-1, 3)
-    site.town.still.append(land.mesh(points, faces, uv=points[:, :2], smooth=True))
+    site.contents.still.append(land.mesh(points, faces, uv=points[:, :2], smooth=True))
     return lines, z
 
 
 def _add_distant(site: Site, lines: FloatArray, land: FloatArray) -> None:
     """Blocks, woods and trees, up to 400 m away; at some roads' ends they close the view."""
     rng, setting = site.rng, site.plan.setting
-    middle = site.spine.world(site.ego_s, 0.0)
+    middle = site.spine.world(0.0, 0.0)
     built = setting in ("city", "industrial", "suburb", "car_park", "motorway")
-    places = []
+    positions = []
     for _ in range(int(rng.integers(30, 75))):
         angle, r = rng.uniform(0, 2 * np.pi), rng.uniform(40, 400)
-        places.append((middle[0] + r * np.cos(angle), middle[1] + r * np.sin(angle)))
+        positions.append((middle[0] + r * np.cos(angle), middle[1] + r * np.sin(angle)))
     for s, out in ((site.end - 1.0, 1.0), (site.start + 1.0, -1.0)):
         if rng.uniform() < 0.6:  # beyond the road's end, as where it turns off
             away = float(rng.uniform(10.0, 90.0))
@@ -67,8 +67,8 @@ def _add_distant(site: Site, lines: FloatArray, land: FloatArray) -> None:
             end = site.spine.world(s, 0.0)[:2] + away * ahead
             for t in np.arange(-0.45 * away - 25.0, 0.45 * away + 26.0, float(rng.uniform(9, 16))):
                 x, y = end + t * np.array([-ahead[1], ahead[0]]) + rng.normal(0, 3.0, 2)
-                places.append((float(x), float(y)))
-    x, y = np.array(places).T
+                positions.append((float(x), float(y)))
+    x, y = np.array(positions).T
     ground, distance = _land_height(site.spine, site.plan.shape, x, y)
     i, j = (
         np.clip(np.searchsorted(lines, k) - 1, 0, len(lines) - 2)
@@ -85,18 +85,18 @@ def _add_distant(site: Site, lines: FloatArray, land: FloatArray) -> None:
         outside = beyond[k] or distance[k] > HALF_WIDTH
         base = float(lowest[k] if outside else ground[k])
         mesh, sink = _distant(rng, setting, built)
-        turn = rng.uniform(0, 6.28)
-        site.town.still.append(mesh.placed(float(x[k]), float(y[k]), base - sink, turn))
+        heading = rng.uniform(0, 6.28)
+        site.contents.still.append(mesh.placed(float(x[k]), float(y[k]), base - sink, heading))
 
 
 def _distant(rng: np.random.Generator, setting: str, built: bool) -> tuple[Mesh, float]:
     """Something far off, and how deep it stands in the ground, m."""
     if built and rng.uniform() < 0.5:
-        return block_specimen(int(rng.integers(24)), setting == "city"), 1.0
+        return pooled_block(int(rng.integers(24)), setting == "city"), 1.0
     if rng.uniform() < 0.6:
         size = float(rng.uniform(1.0, 1.7))
-        return specimen("thicket", int(rng.integers(POOL))).scaled(size, size, size), 1.0
-    return specimen("broadleaf_tree", int(rng.integers(8))), 0.5
+        return pooled_object("thicket", int(rng.integers(POOL_SIZE))).scaled(size, size, size), 1.0
+    return pooled_object("broadleaf_tree", int(rng.integers(8))), 0.5
 
 
 def _land_height(

@@ -11,13 +11,19 @@ from depth_perception.world.objects.mesh import FloatArray, Mesh, join
 from depth_perception.world.scene.carriageways import Lane
 from depth_perception.world.scene.ground_mesh import ground_mesh
 from depth_perception.world.scene.ground_picture import GroundPicture, paint_ground
+from depth_perception.world.scene.paved_areas import dropped_kerbs
 from depth_perception.world.scene.plan import StreetPlan, draw_plan
 from depth_perception.world.scene.road import STEP, Spine, make_spine, with_crest
 from depth_perception.world.scene.roundabout import path, path_heading, with_roundabout
-from depth_perception.world.scene.town import Mover, PlacedObject, Town, box_size, ground_pose
-from depth_perception.world.scene.town_builder import build_town
+from depth_perception.world.scene.street_builder import build_street
+from depth_perception.world.scene.street_contents import (
+    Mover,
+    PlacedObject,
+    StreetContents,
+    box_size,
+    ground_pose,
+)
 from depth_perception.world.scene.weather import Sky, draw_sky
-from depth_perception.world.scene.yards import kerb_dips
 
 BEHIND, AHEAD = 75.0, 150.0
 """How far the street goes on behind the start and beyond the end of a drive, m."""
@@ -25,18 +31,17 @@ BEHIND, AHEAD = 75.0, 150.0
 
 @dataclass(frozen=True)
 class Drive:
-    """A vehicle's way through a street. World frame `odom`: the spine's start, z up.
+    """A vehicle's way through a street. World frame `odom`: the spine at s = 0, z up.
 
     Attributes:
         seed: What it was made from.
         plan: The street.
         spine: Where the road goes.
-        town: What stands and moves.
+        contents: What stands and moves.
         still: All that does not move, as one mesh, the ground first.
         picture: What is painted on the ground.
         sky: The light.
-        lane: The vehicle's lane.
-        start: s of the vehicle at time 0, m.
+        lane: The vehicle's lane; it starts at s = 0.
         speed: Of the vehicle, m/s.
         suspension: (2, 3) amplitude (rad), angular frequency (rad/s) and phase of the body's
             pitch and roll on its springs.
@@ -45,12 +50,11 @@ class Drive:
     seed: int
     plan: StreetPlan
     spine: Spine
-    town: Town
+    contents: StreetContents
     still: Mesh
     picture: GroundPicture
     sky: Sky
     lane: Lane
-    start: float
     speed: float
     suspension: FloatArray
 
@@ -61,10 +65,10 @@ class Drive:
             self.suspension[:, 1] * time + self.suspension[:, 2]
         )
         cp, sp, cr, sr = np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
-        turn = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]]) @ np.array(
+        R_springs = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]]) @ np.array(
             [[1, 0, 0], [0, cr, -sr], [0, sr, cr]]
         )
-        T[:3, :3] = T[:3, :3] @ turn
+        T[:3, :3] = T[:3, :3] @ R_springs
         return T
 
     def ego_twist(self, time: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -88,7 +92,7 @@ class Drive:
 
     def _road_pose(self, time: float) -> NDArray[np.float64]:
         """Pose (4, 4) of the vehicle on stiff springs; it sways a little within its lane."""
-        s = self.start + self.speed * time
+        s = self.speed * time
         sway = 0.12 * np.sin(2 * np.pi * s / 83.0)
         t = self.lane.t + sway
         return ground_pose(
@@ -110,7 +114,7 @@ class Drive:
 
     def objects(self, time: float) -> list[PlacedObject]:
         """Everything that has an instance id, with its box and velocity at `time`."""
-        placed = list(self.town.objects)
+        placed = list(self.contents.objects)
         for mover in self._present(time):
             T = self._mover_pose(mover, time)
             later = self._mover_pose(mover, time + 1e-3)
@@ -124,7 +128,7 @@ class Drive:
     def _present(self, time: float) -> list[Mover]:
         """Movers that are on the street's stretch at `time`."""
         low, high = self.spine.start + 1.0, self.spine.end - 1.0
-        return [m for m in self.town.movers if low < m.s + m.speed * time < high]
+        return [m for m in self.contents.movers if low < m.s + m.speed * time < high]
 
     def _mover_pose(self, mover: Mover, time: float) -> NDArray[np.float64]:
         """T_odom_object (4, 4) of a mover at `time` seconds."""
@@ -178,9 +182,9 @@ def make_drive(
         speed = float(rng.uniform(low, high))
     end = speed * duration + AHEAD
     joined = tuple(road for road in plan.shape.side_roads if road.s < end - 15.0)
-    yards = tuple(yard for yard in plan.yards if yard.last < end - 5.0)
-    shape = replace(plan.shape, side_roads=joined, dips=kerb_dips(yards))
-    plan = replace(plan, shape=shape, yards=yards)
+    paved_areas = tuple(area for area in plan.paved_areas if area.last < end - 5.0)
+    shape = replace(plan.shape, side_roads=joined, dropped_kerbs=dropped_kerbs(paved_areas))
+    plan = replace(plan, shape=shape, paved_areas=paved_areas)
     if not flat:
         # Chance of its own: streets without a roundabout stay what they were.
         plan = with_roundabout(plan, np.random.default_rng([seed, 12]), end)
@@ -206,11 +210,11 @@ def make_drive(
     if beside and np.random.default_rng([seed, 14]).uniform() < 0.2:
         lane, speed = beside[0], min(speed, 9.0)
     sky = draw_sky(rng, weather)
-    town = Town()
+    contents = StreetContents()
     if not empty:
-        town = build_town(plan, spine, rng, -BEHIND, end, ego_speed=speed, ego_lane=lane)
+        contents = build_street(plan, spine, rng, -BEHIND, end, ego_speed=speed, ego_lane=lane)
     picture = paint_ground(plan, rng, -BEHIND, end, wet=sky.rain)
-    still = join([ground_mesh(spine, plan.shape, -BEHIND, end), *town.still])
+    still = join([ground_mesh(spine, plan.shape, -BEHIND, end), *contents.still])
     springs = np.stack(
         [
             np.abs(rng.normal(0, [0.004, 0.004])) * tame,
@@ -219,4 +223,4 @@ def make_drive(
         ],
         axis=1,
     )
-    return Drive(seed, plan, spine, town, still, picture, sky, lane, 0.0, speed, springs)
+    return Drive(seed, plan, spine, contents, still, picture, sky, lane, speed, springs)

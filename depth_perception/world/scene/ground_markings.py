@@ -9,6 +9,7 @@ import numpy as np
 from depth_perception.world.scene.carriageways import Lane
 from depth_perception.world.scene.ground_grid import GroundGrid, Mask
 from depth_perception.world.scene.plan import StreetPlan
+from depth_perception.world.scene.road import SIDE_ROAD_LENGTH
 
 
 def draw_markings(
@@ -115,13 +116,13 @@ class _Markings:
         """End lines at most junctions; give side roads stop lines and a dashed middle."""
         shape, grid = self.plan.shape, self.grid
         if shape.roundabout is not None:
-            made = shape.roundabout
-            inside = np.abs(grid.s - made.s) < made.length + 1.0
+            roundabout = shape.roundabout
+            inside = np.abs(grid.s - roundabout.s) < roundabout.length + 1.0
             for layer in (self.white, self.yellow):
                 if layer is not None:
                     layer[:, inside] = 0
             for way, lanes in ((-1, self.plan.driving_lanes(1)), (1, self.plan.driving_lanes(-1))):
-                s = made.s + way * (made.length + 1.0)
+                s = roundabout.s + way * (roundabout.length + 1.0)
                 for k in np.arange(-1.4, 1.2, 0.8):
                     t = lanes[0].t + k
                     grid.rectangle(self.white, s - 0.2, s + 0.2, t, t + 0.5, 255)
@@ -140,7 +141,7 @@ class _Markings:
                 s0, s1 = road.s, road.s + road.side * road.width / 2
                 t = road.side * edge
                 grid.rectangle(self.white, min(s0, s1), max(s0, s1), t - 0.2, t + 0.2, 255)
-            for k in np.arange(edge + 1.0, road.length + edge, 6.0):
+            for k in np.arange(edge + 1.0, SIDE_ROAD_LENGTH + edge, 6.0):
                 t = road.side * k
                 grid.rectangle(
                     self.white, road.s - width / 2, road.s + width / 2, t, t + 3.0 * road.side, 255

@@ -59,12 +59,12 @@ def ground_rows(shape: RoadShape, start: float, end: float) -> NDArray[np.float6
         corner = np.unique(np.concatenate([corner, [half + KERB_RUN, half]]))
         rows += [road.s + corner, road.s - corner]
     if shape.roundabout is not None:
-        made = shape.roundabout
+        roundabout = shape.roundabout
         angle = np.linspace(0.0, np.pi / 2, 15)
-        for half in (made.island, made.island + made.ring):
+        for half in (roundabout.island, roundabout.island + roundabout.ring):
             along = STRETCH * half * np.append(np.sin(angle), 1.0 + KERB_RUN / (STRETCH * half))
-            rows += [made.s + along, made.s - along]
-    for side_dips in shape.dips:
+            rows += [roundabout.s + along, roundabout.s - along]
+    for side_dips in shape.dropped_kerbs:
         rows += [np.array(side_dips) - 1e-3, np.array(side_dips) + 1e-3]
     for first, last in shape.drop:
         rows.append(np.array([first, first + 8.0, last - 8.0, last]))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from depth_perception.world.scene.ground_grid import Mask, make_grid
 from depth_perception.world.scene.ground_markings import draw_markings
-from depth_perception.world.scene.ground_tracks import draw_gutters, draw_tracks, mark_yards
+from depth_perception.world.scene.ground_tracks import draw_gutters, draw_tracks, mark_paved_areas
 from depth_perception.world.scene.ground_wear import (
     colour_edges,
     draw_tone,
@@ -24,14 +24,14 @@ from depth_perception.world.scene.ground_wear import (
     wear_paths,
 )
 from depth_perception.world.scene.ground_zones import (
-    DRIVE,
+    DRIVEWAY,
     ISLAND,
     KERB,
     MEDIAN,
+    PAVED_AREA,
     PAVEMENT,
     RAILS,
     ROAD,
-    YARD,
     draw_albedo,
     zone_labels,
     zone_map,
@@ -86,21 +86,21 @@ def paint_ground(
     label = zone_labels(surfaces)[zone]
     dark, bright = draw_wear(grid, plan, rng)
     white, yellow = draw_markings(grid, plan, rng)
-    more = rng.spawn(1)[0]
+    extra_rng = rng.spawn(1)[0]
     off_road = (zone == MEDIAN) | (zone == ISLAND) | (zone == RAILS)
     for layer in (white, yellow):
         if layer is not None:
             layer[off_road] = 0
-    draw_tracks(grid, plan, more, surfaces[RAILS], dark, bright)
-    draw_gutters(grid, plan, more, dark, bright)
-    mark_yards(grid, plan, more, white, dark)
+    draw_tracks(grid, plan, extra_rng, surfaces[RAILS], dark, bright)
+    draw_gutters(grid, plan, extra_rng, dark, bright)
+    mark_paved_areas(grid, plan, extra_rng, white, dark)
     albedo = np.array([draw_albedo(rng, name) for name in surfaces], np.float32)
-    for k in (PAVEMENT, DRIVE, YARD):
+    for k in (PAVEMENT, DRIVEWAY, PAVED_AREA):
         # Of the road's own colour: only the edge parts them.
         if surfaces[k] == surfaces[ROAD] and (plan.alike or k != PAVEMENT):
-            albedo[k] = albedo[ROAD] * more.uniform(0.85, 1.15)
-    if plan.alike and more.uniform() < 0.5:
-        albedo[KERB] = albedo[PAVEMENT] * more.uniform(0.9, 1.3)
+            albedo[k] = albedo[ROAD] * extra_rng.uniform(0.85, 1.15)
+    if plan.alike and extra_rng.uniform() < 0.5:
+        albedo[KERB] = albedo[PAVEMENT] * extra_rng.uniform(0.9, 1.3)
     tone = draw_tone(grid, plan, rng, zone)
     # Whole pictures of floats are what takes the time here: one pass over all three channels, and
     # what is drawn on them only where it is.

@@ -1,4 +1,4 @@
-"""Tram tracks, gutters and the marks on yards, drawn into layers of the ground's picture."""
+"""Tram tracks, gutters and the marks on paved areas, drawn into layers of the ground's picture."""
 
 from __future__ import annotations
 
@@ -52,30 +52,30 @@ def draw_gutters(
         grid.line(layer, points, wide, strength)
 
 
-def mark_yards(
+def mark_paved_areas(
     grid: GroundGrid, plan: StreetPlan, rng: np.random.Generator, white: Mask, dark: Mask
 ) -> None:
-    """Joints around yards, and bays painted on some forecourts."""
-    for yard in plan.yards:
-        edge = plan.shape.left if yard.side > 0 else -plan.shape.right
-        near, far = yard.side * (edge + yard.near + 0.12), yard.side * (edge + yard.far)
+    """Joints around paved areas, and bays painted on some forecourts."""
+    for area in plan.paved_areas:
+        edge = plan.shape.left if area.side > 0 else -plan.shape.right
+        near, far = area.side * (edge + area.near + 0.12), area.side * (edge + area.far)
         outline = [
-            (yard.first, near),
-            (yard.last, near),
-            (yard.last, far),
-            (yard.first, far),
-            (yard.first, near),
+            (area.first, near),
+            (area.last, near),
+            (area.last, far),
+            (area.first, far),
+            (area.first, near),
         ]
         if rng.uniform() < 0.7:
             grid.line(dark, outline, 0.06, 60)
-        if yard.kind == "forecourt" and rng.uniform() < 0.5:
-            back = yard.side * (edge + yard.far - 5.0)
-            for s in np.arange(yard.first + 0.5, yard.last, 2.6):
+        if area.kind == "forecourt" and rng.uniform() < 0.5:
+            back = area.side * (edge + area.far - 5.0)
+            for s in np.arange(area.first + 0.5, area.last, 2.6):
                 grid.line(white, [(s, back), (s, far)], 0.1, 255)
-        elif yard.kind == "square" and rng.uniform() < 0.5:
+        elif area.kind == "square" and rng.uniform() < 0.5:
             pitch = float(rng.uniform(3.0, 7.0))
-            for s in np.arange(yard.first + pitch, yard.last, pitch):
+            for s in np.arange(area.first + pitch, area.last, pitch):
                 grid.line(dark, [(s, near), (s, far)], 0.15, 35)
-            for k in np.arange(yard.near + pitch, yard.far, pitch):
-                t = yard.side * (edge + k)
-                grid.line(dark, [(yard.first, t), (yard.last, t)], 0.15, 35)
+            for k in np.arange(area.near + pitch, area.far, pitch):
+                t = area.side * (edge + k)
+                grid.line(dark, [(area.first, t), (area.last, t)], 0.15, 35)

@@ -67,8 +67,8 @@ def draw_wear(grid: GroundGrid, plan: StreetPlan, rng: np.random.Generator) -> t
         s, t = anywhere()
         one = 1 << SHIFT
         axes = (int(rng.uniform(2, 14) * one), int(rng.uniform(2, 9) * one))
-        turn, strength = rng.uniform(0, 180), int(rng.uniform(8, 45))
-        cv2.ellipse(dark, grid.pixel(s, t), axes, turn, 0, 360, strength, -1, cv2.LINE_AA, SHIFT)
+        angle, strength = rng.uniform(0, 180), int(rng.uniform(8, 45))
+        cv2.ellipse(dark, grid.pixel(s, t), axes, angle, 0, 360, strength, -1, cv2.LINE_AA, SHIFT)
     return dark, bright
 
 

@@ -11,7 +11,9 @@ from depth_perception.world.scene.ground_grid import RESOLUTION, GroundGrid
 from depth_perception.world.scene.ground_mesh import ground_rows
 from depth_perception.world.scene.plan import StreetPlan
 
-ROAD, KERB, VERGE, PAVEMENT, LAND, MEDIAN, PARKING, EARTH, ISLAND, RAILS, DRIVE, YARD = range(12)
+ROAD, KERB, VERGE, PAVEMENT, LAND, MEDIAN, PARKING, EARTH, ISLAND, RAILS, DRIVEWAY, PAVED_AREA = (
+    range(12)
+)
 """Zones, the values of `zone_map`."""
 
 _ALBEDO: dict[str, tuple[float, float, float]] = {
@@ -27,7 +29,7 @@ _ALBEDO: dict[str, tuple[float, float, float]] = {
 """Mean linear albedo of each surface."""
 
 _PAVED = ("slabs", "asphalt", "concrete", "cobbles", "asphalt", "slabs", "stone")
-"""What yards are made of, the frequent ones twice."""
+"""What paved areas are made of, the frequent ones twice."""
 
 
 def zone_map(grid: GroundGrid, plan: StreetPlan) -> NDArray[np.uint8]:
@@ -70,15 +72,15 @@ def zone_map(grid: GroundGrid, plan: StreetPlan) -> NDArray[np.uint8]:
     for lane in plan.lanes:
         if lane.kind in ("park", "bay"):
             _fill(zone, np.abs(grid.t - lane.t) < lane.width / 2, everywhere, PARKING)
-    for yard in plan.yards:
-        edge = shape.left if yard.side > 0 else -shape.right
-        away = yard.side * grid.t - edge
-        low = max(yard.near, 0.0) if yard.kind == "drive" else max(yard.near, kerb + 0.05)
-        across = np.nonzero((away > low) & (away < yard.far))[0]
-        along = np.nonzero((grid.s > yard.first) & (grid.s < yard.last))[0]
+    for area in plan.paved_areas:
+        edge = shape.left if area.side > 0 else -shape.right
+        away = area.side * grid.t - edge
+        low = max(area.near, 0.0) if area.kind == "driveway" else max(area.near, kerb + 0.05)
+        across = np.nonzero((away > low) & (away < area.far))[0]
+        along = np.nonzero((grid.s > area.first) & (grid.s < area.last))[0]
         if len(across) and len(along):
             part = zone[across[0] : across[-1] + 1, along[0] : along[-1] + 1]
-            part[part != ROAD] = DRIVE if yard.kind == "drive" else YARD
+            part[part != ROAD] = DRIVEWAY if area.kind == "driveway" else PAVED_AREA
     return zone
 
 
@@ -101,10 +103,12 @@ def zone_surfaces(plan: StreetPlan, rng: np.random.Generator) -> list[str]:
     if plan.setting in ("country", "motorway"):
         verge = str(rng.choice(["grass", "grass", "gravel", "soil"]))
     median = str(rng.choice(["grass", "concrete", "slabs", "grass"]))
-    more = rng.spawn(1)[0]
-    island = str(more.choice(["grass", "grass", "grass", "slabs", "cobbles", "soil", "asphalt"]))
-    rails = str(more.choice(["gravel", "gravel", "grass", "concrete"]))
-    drive, yard = (str(more.choice(_PAVED)) for _ in range(2))
+    extra_rng = rng.spawn(1)[0]
+    island = str(
+        extra_rng.choice(["grass", "grass", "grass", "slabs", "cobbles", "soil", "asphalt"])
+    )
+    rails = str(extra_rng.choice(["gravel", "gravel", "grass", "concrete"]))
+    drive, area = (str(extra_rng.choice(_PAVED)) for _ in range(2))
     return [
         road,
         "stone",
@@ -117,21 +121,21 @@ def zone_surfaces(plan: StreetPlan, rng: np.random.Generator) -> list[str]:
         island,
         rails,
         drive,
-        yard,
+        area,
     ]
 
 
 def zone_labels(surfaces: list[str]) -> NDArray[np.uint8]:
     """Class of each zone by its material's name: (12,) Cityscapes train ids.
 
-    Islands and yards are sidewalk where they are paved. Beds of rails, which Cityscapes leaves
-    out, are terrain.
+    Islands and the areas beside the road are sidewalk where they are paved. Beds of rails, which
+    Cityscapes leaves out, are terrain.
     """
     by_surface = [labels.SIDEWALK if k in _PAVED else labels.TERRAIN for k in surfaces]
     for zones, label in (
         ((ROAD, PARKING), labels.ROAD),
         ((RAILS, VERGE), labels.TERRAIN),
-        ((KERB, PAVEMENT, DRIVE, YARD), labels.SIDEWALK),
+        ((KERB, PAVEMENT, DRIVEWAY, PAVED_AREA), labels.SIDEWALK),
     ):
         for zone in zones:
             by_surface[zone] = label

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.world.scene.carriageways import Lane, Section, widen
+from depth_perception.world.scene.paved_areas import PavedArea, draw_paved_areas, dropped_kerbs
 from depth_perception.world.scene.road import RoadShape, SideRoad, land_noise
 from depth_perception.world.scene.strips import Strip
-from depth_perception.world.scene.yards import Yard, draw_yards, kerb_dips
 
 SETTINGS = ("city", "suburb", "country", "motorway", "industrial", "car_park", "tunnel", "bridge")
 """Kinds of place, each with its own mix of what stands beside the road."""
@@ -34,7 +34,7 @@ class StreetPlan:
         building_line: Distance of building fronts from the kerb, m.
         crossings: s of zebra crossings.
         tracks: t of the middles of tram tracks that lie in the carriageway.
-        yards: Paved ground beside the road that is no road.
+        paved_areas: Paved ground beside the road that is no road.
         alike: The pavement is of the road's own surface; only its edge parts them.
     """
 
@@ -49,7 +49,7 @@ class StreetPlan:
     building_line: float
     crossings: tuple[float, ...]
     tracks: tuple[float, ...] = ()
-    yards: tuple[Yard, ...] = ()
+    paved_areas: tuple[PavedArea, ...] = ()
     alike: bool = False
 
     def driving_lanes(self, direction: int) -> list[Lane]:
@@ -135,8 +135,12 @@ def draw_plan(
     behind = (pavement[0] + verge[0], pavement[1] + verge[1])
     if setting in ("country", "motorway"):
         behind = (1.0, 1.0)
-    yards = draw_yards(beside, setting, shape, behind, plan.building_line, start, end)
-    plan = replace(plan, shape=replace(shape, dips=kerb_dips(yards)), yards=yards)
+    paved_areas = draw_paved_areas(beside, setting, shape, behind, plan.building_line, start, end)
+    plan = replace(
+        plan,
+        shape=replace(shape, dropped_kerbs=dropped_kerbs(paved_areas)),
+        paved_areas=paved_areas,
+    )
     if beside.uniform() < 0.2:
         plan = replace(plan, pavement_surface=plan.road_surface, alike=True)
     return plan

@@ -50,9 +50,9 @@ class Spine:
     def at(self, name: str, s: ArrayLike) -> NDArray[np.float64]:
         """One of the sampled columns at s, linear between samples."""
         column: NDArray[np.float64] = getattr(self, name)
-        place = np.clip((np.asarray(s, float) - self.start) / STEP, 0.0, len(column) - 1.0)
-        index = np.minimum(place.astype(np.int64), len(column) - 2)
-        share = place - index
+        position = np.clip((np.asarray(s, float) - self.start) / STEP, 0.0, len(column) - 1.0)
+        index = np.minimum(position.astype(np.int64), len(column) - 2)
+        share = position - index
         return column[index] * (1.0 - share) + column[index + 1] * share
 
     def world(self, s: ArrayLike, t: ArrayLike, height: ArrayLike = 0.0) -> NDArray[np.float64]:
@@ -66,13 +66,7 @@ class Spine:
 
 
 def make_spine(
-    rng: np.random.Generator,
-    start: float,
-    end: float,
-    *,
-    bend: float = 1 / 150.0,
-    grade: float = 0.03,
-    bank: float = 0.02,
+    rng: np.random.Generator, start: float, end: float, *, bend: float, grade: float, bank: float
 ) -> Spine:
     """Draw a spine from gentle waves; zero for all three gives a straight, level road.
 
@@ -93,15 +87,15 @@ def make_spine(
     y = np.concatenate([[0.0], np.cumsum(np.sin(heading[:-1]) * STEP)])
     z = np.concatenate([[0.0], np.cumsum(slope[:-1] * STEP)])
     zero = int(np.clip(round(-start / STEP), 0, n - 1))
-    turn = heading[zero]
-    c, si = np.cos(-turn), np.sin(-turn)
+    start_heading = heading[zero]
+    c, si = np.cos(-start_heading), np.sin(-start_heading)
     x, y = x - x[zero], y - y[zero]
     return Spine(
         start,
         c * x - si * y,
         si * x + c * y,
         z - z[zero],
-        heading - turn,
+        heading - start_heading,
         _waves(rng, s, 150.0, 500.0) * bank,
     )
 
@@ -131,6 +125,10 @@ def _waves(
     return total / weights.sum() * rng.uniform(0.1, 1.0)
 
 
+SIDE_ROAD_LENGTH = 90.0
+"""How far side roads are paved, m from the main road's edge: beyond the ground's."""
+
+
 @dataclass(frozen=True)
 class SideRoad:
     """A road that joins on one side.
@@ -140,21 +138,19 @@ class SideRoad:
         side: +1 left, -1 right.
         width: Of its carriageway, m.
         radius: Of the kerb's corners, m.
-        length: How far it is paved, m from the main road's edge; by default all the way.
     """
 
     s: float
     side: int
     width: float
     radius: float
-    length: float = 90.0
 
     def reach(self, s: ArrayLike) -> NDArray[np.float64]:
         """How far beyond the main road's edge the kerb lies at each s: 0 away from the mouth."""
         away = np.abs(np.asarray(s, float) - self.s) - self.width / 2.0
         inside = np.clip(self.radius - away, 0.0, self.radius)
         corner = self.radius - np.sqrt(np.maximum(self.radius**2 - inside**2, 0.0))
-        return np.where(away <= 0.0, self.length, corner)
+        return np.where(away <= 0.0, SIDE_ROAD_LENGTH, corner)
 
 
 STRETCH = 1.4
@@ -207,7 +203,7 @@ class RoadShape:
         drop: Intervals of s where the land falls by 6 m, 2.5 to 3.5 m off the edge: a bridge.
         noise: (2 sides, N waves, (along, across, phase)) of the land, from `land_noise`.
         strips: Raised strips between the main carriageway and others beside it.
-        dips: Sorted s where lowered kerbs begin and end: (left, right).
+        dropped_kerbs: Sorted s where lowered kerbs begin and end: (left, right).
     """
 
     left: float
@@ -224,7 +220,7 @@ class RoadShape:
     noise: NDArray[np.float64] = field(default_factory=lambda: np.zeros((2, 8, 3)))
     roundabout: Roundabout | None = None
     strips: tuple[Strip, ...] = ()
-    dips: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    dropped_kerbs: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
 
     @property
     def raised(self) -> tuple[Strip, ...]:
@@ -291,8 +287,8 @@ class RoadShape:
         i = 0 if side > 0 else 1
         out = np.maximum(beyond - self.shelf, 0.0)
         step = np.clip(beyond / KERB_RUN, 0.0, 1.0) * self.kerb
-        if self.dips[i]:
-            low = np.searchsorted(self.dips[i], s) % 2 == 1
+        if self.dropped_kerbs[i]:
+            low = np.searchsorted(self.dropped_kerbs[i], s) % 2 == 1
             ramp = np.clip(beyond / KERB_RUN, 0.0, 0.25) + 0.75 * np.clip(beyond, 0.0, 1.0)
             step = np.where(low, ramp * self.kerb, step)
         land = self.land[i] * np.clip((beyond - 2.0) / max(self.shelf - 2.0, 1.0), 0.0, 1.0)

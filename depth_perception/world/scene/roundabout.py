@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from depth_perception.world.scene.paved_areas import dropped_kerbs
 from depth_perception.world.scene.plan import StreetPlan
 from depth_perception.world.scene.road import Roundabout, SideRoad
-from depth_perception.world.scene.yards import kerb_dips
 
 
 def with_roundabout(plan: StreetPlan, rng: np.random.Generator, end: float) -> StreetPlan:
@@ -33,13 +33,24 @@ def with_roundabout(plan: StreetPlan, rng: np.random.Generator, end: float) -> S
     sides, chosen = [(1,), (-1,), (1, -1)][int(rng.integers(3))], rng.uniform() < 0.2
     if not (simple and chosen and s < end - 40.0):
         return plan
-    made = Roundabout(s, island, ring, float(rng.uniform(0.2, 0.9)))
+    roundabout = Roundabout(s, island, ring, float(rng.uniform(0.2, 0.9)))
     arms = tuple(SideRoad(s, side, float(rng.uniform(5.0, 7.0)), 4.0) for side in sides)
-    kept = tuple(r for r in plan.shape.side_roads if abs(r.s - s) > made.length + r.width + 12.0)
-    yards = tuple(y for y in plan.yards if abs(y.middle - s) > made.length + y.last - y.first + 8.0)
-    shape = replace(plan.shape, side_roads=kept + arms, roundabout=made, dips=kerb_dips(yards))
-    crossings = tuple(c for c in plan.crossings if abs(c - s) > made.length + 4.0)
-    return replace(plan, shape=shape, crossings=crossings, yards=yards, tracks=())
+    kept = tuple(
+        r for r in plan.shape.side_roads if abs(r.s - s) > roundabout.length + r.width + 12.0
+    )
+    paved_areas = tuple(
+        y
+        for y in plan.paved_areas
+        if abs(y.middle - s) > roundabout.length + y.last - y.first + 8.0
+    )
+    shape = replace(
+        plan.shape,
+        side_roads=kept + arms,
+        roundabout=roundabout,
+        dropped_kerbs=dropped_kerbs(paved_areas),
+    )
+    crossings = tuple(c for c in plan.crossings if abs(c - s) > roundabout.length + 4.0)
+    return replace(plan, shape=shape, crossings=crossings, paved_areas=paved_areas, tracks=())
 
 
 def path(plan: StreetPlan, s: ArrayLike, t: ArrayLike) -> NDArray[np.float64]:
@@ -49,14 +60,14 @@ def path(plan: StreetPlan, s: ArrayLike, t: ArrayLike) -> NDArray[np.float64]:
     its edge.
     """
     s, t = np.asarray(s, float), np.asarray(t, float)
-    made = plan.shape.roundabout
-    if made is None:
+    roundabout = plan.shape.roundabout
+    if roundabout is None:
         return t
-    circle = made.across(s, made.island + made.ring / 2.0)
+    circle = roundabout.across(s, roundabout.island + roundabout.ring / 2.0)
     # A smooth maximum, so that the way in has no kink.
     driven = np.sign(t) * (np.abs(t) ** 4 + circle**4) ** 0.25
     base = np.where(t > 0, plan.shape.left, -plan.shape.right)
-    widened = np.maximum(made.across(s, made.island + made.ring) - base, 0.0)
+    widened = np.maximum(roundabout.across(s, roundabout.island + roundabout.ring) - base, 0.0)
     return np.where(np.abs(t) <= base, driven, t + np.sign(t) * widened)
 
 

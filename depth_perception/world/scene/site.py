@@ -8,16 +8,24 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from depth_perception.world.objects.mesh import Mesh
-from depth_perception.world.objects.specimens import POOL, low_reach, specimen
+from depth_perception.world.objects.object_pool import POOL_SIZE, low_reach, pooled_object
 from depth_perception.world.scene.carriageways import Lane
 from depth_perception.world.scene.plan import StreetPlan
 from depth_perception.world.scene.road import Spine
-from depth_perception.world.scene.town import Mover, PlacedObject, Town, box_size, ground_pose
+from depth_perception.world.scene.street_contents import (
+    Mover,
+    PlacedObject,
+    StreetContents,
+    box_size,
+    ground_pose,
+)
+
+_PIECE = 5.0  # length of a piece of fence, wall or hedge, m
 
 
 @dataclass
 class Site:
-    """A street, and the town that grows in it. Sides are +1 left and -1 right.
+    """A street, and what has been put into it so far. Sides are +1 left and -1 right.
 
     Attributes:
         plan: The street.
@@ -25,11 +33,11 @@ class Site:
         rng: Source of chance.
         start: First s, m.
         end: Last s, m.
-        ego_s: s of the vehicle with the cameras at time 0, m.
-        ego_speed: Its speed, m/s.
+        ego_speed: Speed of the vehicle with the cameras, which is at s = 0 at time 0, m/s.
         ego_lane: Its lane, one of the plan's.
-        town: What has been placed.
-        more: Chance for what came later than the rest, so that streets without it stay the same.
+        contents: What has been placed.
+        extra_rng: Source of chance for what was added to the world later, so that streets without
+            it stay the same.
         taken: (side, first, last): stretches of s beside the road that are used up.
     """
 
@@ -38,15 +46,14 @@ class Site:
     rng: np.random.Generator
     start: float
     end: float
-    ego_s: float
     ego_speed: float
     ego_lane: Lane
-    town: Town = field(default_factory=Town)
+    contents: StreetContents = field(default_factory=StreetContents)
     taken: list[tuple[int, float, float]] = field(default_factory=list)
-    more: np.random.Generator = field(init=False)
+    extra_rng: np.random.Generator = field(init=False)
 
     def __post_init__(self) -> None:
-        self.more = self.rng.spawn(1)[0]
+        self.extra_rng = self.rng.spawn(1)[0]
 
     def base_edge(self, side: int) -> float:
         """|t| of the carriageway's edge away from junctions, m."""
@@ -55,46 +62,46 @@ class Site:
     def free(
         self, side: int, first: float, last: float, margin: float = 0.0, *, away: float = 0.0
     ) -> bool:
-        """Whether no side road, roundabout, yard or the like is between two values of s.
+        """Whether no side road, roundabout, paved area or the like is between two values of s.
 
-        Yards that end nearer to the road than `away` m do not count.
+        Paved areas that end nearer to the road than `away` m do not count.
         """
-        made = self.plan.shape.roundabout
-        if made is not None:
-            half = made.length + 1.0 + margin
-            if first < made.s + half and last > made.s - half:
+        roundabout = self.plan.shape.roundabout
+        if roundabout is not None:
+            half = roundabout.length + 1.0 + margin
+            if first < roundabout.s + half and last > roundabout.s - half:
                 return False
         for road in self.plan.shape.side_roads:
             half = road.width / 2 + road.radius + margin
             if road.side == side and first < road.s + half and last > road.s - half:
                 return False
         low, high = first - margin, last + margin
-        if any(k.meets(side, low, high) and k.far > away for k in self.plan.yards):
+        if any(k.meets(side, low, high) and k.far > away for k in self.plan.paved_areas):
             return False
         return not any(k == side and low < b and high > a for k, a, b in self.taken)
 
-    def clear_of_ego(self, s: float, t: float, margin: float = 7.0) -> bool:
-        """Whether (s, t) is outside the vehicle's lane or farther than `margin` m along it."""
-        return abs(t - self.ego_lane.t) > 2.0 or abs(s - self.ego_s) > margin
+    def clear_of_ego(self, s: float, t: float) -> bool:
+        """Whether (s, t) is outside the vehicle's lane or farther than 7 m along it."""
+        return abs(t - self.ego_lane.t) > 2.0 or abs(s) > 7.0
 
     def bend(self, s: float) -> float:
         """Curvature of the spine at s, 1/m, positive to the left."""
         heading = self.spine.at("heading", [s - 2.0, s + 2.0])
         return float(heading[1] - heading[0]) / 4.0
 
-    def specimen(self, kind: str, rng: np.random.Generator | None = None) -> Mesh:
-        """Any of the pool's specimens of a kind."""
-        return specimen(kind, int((rng or self.rng).integers(POOL)))
+    def draw_object(self, kind: str, rng: np.random.Generator | None = None) -> Mesh:
+        """One of the pool's objects of a kind, drawn at random."""
+        return pooled_object(kind, int((rng or self.rng).integers(POOL_SIZE)))
 
     def put_tree(self, kind: str, s: float, away: float, side: int) -> None:
         """Plant a tree `away` m from the carriageway's edge, or farther off if it is in the way.
 
         Below `HEADROOM` nothing of it reaches over the carriageway.
         """
-        number = int(self.more.integers(POOL))
+        number = int(self.extra_rng.integers(POOL_SIZE))
         away = max(away, low_reach(kind, number) + 0.1)
         t = side * (self.base_edge(side) + away)
-        self.put(specimen(kind, number), s, t, self.more.uniform(0, 6.3))
+        self.put(pooled_object(kind, number), s, t, self.extra_rng.uniform(0, 6.3))
 
     def put(
         self,
@@ -109,14 +116,16 @@ class Site:
         """Stand something on the ground at (s, t), `sink` m deep; see `ground_pose`."""
         T = ground_pose(self.spine, self.plan.shape, s, t, heading, upright=upright)
         T[2, 3] -= sink
-        self.town.still.append(mesh.transformed(T))
+        self.contents.still.append(mesh.transformed(T))
 
     def put_object(self, kind: str, mesh: Mesh, s: float, t: float, heading: float) -> None:
         """Stand something that has an instance id on the slope of the ground at (s, t)."""
-        instance = self.town.instance()
+        instance = self.contents.instance()
         T = ground_pose(self.spine, self.plan.shape, s, t, heading)
-        self.town.still.append(mesh.of_instance(instance).transformed(T))
-        self.town.objects.append(PlacedObject(instance, kind, T, box_size(mesh), (0.0, 0.0, 0.0)))
+        self.contents.still.append(mesh.of_instance(instance).transformed(T))
+        self.contents.objects.append(
+            PlacedObject(instance, kind, T, box_size(mesh), (0.0, 0.0, 0.0))
+        )
 
     def put_mover(
         self,
@@ -131,8 +140,8 @@ class Site:
         upright: bool = False,
     ) -> None:
         """Let something move from (s, t) on; arguments as the attributes of `Mover`."""
-        instance = self.town.instance()
-        self.town.movers.append(
+        instance = self.contents.instance()
+        self.contents.movers.append(
             Mover(
                 mesh.of_instance(instance),
                 float(s),
@@ -147,32 +156,25 @@ class Site:
         )
 
     def put_along(
-        self,
-        side: int,
-        offset: float,
-        maker: Callable[[float], Mesh],
-        *,
-        piece: float = 5.0,
-        share: float = 1.0,
+        self, side: int, offset: float, maker: Callable[[float], Mesh], *, share: float = 1.0
     ) -> None:
-        """Set pieces of something long end to end beside the road.
+        """Set pieces of something long, 5 m each, end to end beside the road.
 
         Args:
             side: +1 left, -1 right.
             offset: Distance from the carriageway's edge, m.
             maker: Makes a piece of a length (m) along x that faces +y.
-            piece: Length of a piece, m.
             share: Of the pieces that are there.
         """
         s = self.start + 2.0
         cached: Mesh | None = None
-        while s < self.end - piece:
-            if self.free(side, s, s + piece, 1.0):
+        while s < self.end - _PIECE:
+            if self.free(side, s, s + _PIECE, 1.0):
                 if cached is None:
-                    cached = maker(piece * 1.02)
+                    cached = maker(_PIECE * 1.02)
                 if self.rng.uniform() < share:
                     t = side * (self.base_edge(side) + offset)
-                    middle = s + piece / 2
+                    middle = s + _PIECE / 2
                     # A line beside a bend is longer or shorter than the spine.
                     stretch = 1.0 - t * self.bend(middle)
                     mesh = cached.scaled(float(np.clip(stretch, 0.5, 1.6)), 1.0, 1.0)
@@ -182,4 +184,4 @@ class Site:
                     cached = None  # behind a gap it may go on differently
             else:
                 cached = None
-            s += piece
+            s += _PIECE

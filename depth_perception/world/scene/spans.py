@@ -6,17 +6,17 @@ import numpy as np
 
 from depth_perception.datasets import labels
 from depth_perception.world.objects.barriers import PAINTS
-from depth_perception.world.objects.mesh import Mesh, Surface, join
-from depth_perception.world.objects.parts import between, choose, surface, tubes, varied
+from depth_perception.world.objects.mesh import Mesh, SurfaceProperties, join
+from depth_perception.world.objects.primitives import between, choose, surface, tubes, varied
 from depth_perception.world.scene.road import HALF_WIDTH
 from depth_perception.world.scene.site import Site
 from depth_perception.world.surfaces.materials import INDEX
 
 
-def _clear_place(site: Site, half: float, low: float, high: float) -> float | None:
+def _clear_stretch(site: Site, half: float, low: float, high: float) -> float | None:
     """An s ahead of the vehicle where nothing joins on either side; None when none is found."""
     for _ in range(8):
-        s = site.ego_s + float(site.more.uniform(low, high))
+        s = float(site.extra_rng.uniform(low, high))
         inside = site.start + half < s < site.end - half
         if inside and all(site.free(side, s - half, s + half, 1.0) for side in (1, -1)):
             return s
@@ -25,14 +25,14 @@ def _clear_place(site: Site, half: float, low: float, high: float) -> float | No
 
 def add_overpass(site: Site) -> None:
     """A bridge over the road on piers, ahead of the vehicle."""
-    rng, shape, spine = site.more, site.plan.shape, site.spine
+    rng, shape, spine = site.extra_rng, site.plan.shape, site.spine
     width, clear = float(rng.uniform(6, 22)), float(rng.uniform(4.8, 7.0))
-    s = _clear_place(site, width / 2 + 1.0, 8, 100)
+    s = _clear_stretch(site, width / 2 + 1.0, 8, 100)
     if s is None:
         return
     site.taken += [(side, s - width / 2 - 2, s + width / 2 + 2) for side in (1, -1)]
     grey = float(rng.uniform(0.6, 1.1))
-    concrete = Surface(INDEX["concrete"], (grey, grey, grey * 0.97), labels.BUILDING)
+    concrete = SurfaceProperties(INDEX["concrete"], (grey, grey, grey * 0.97), labels.BUILDING)
     heading = float(spine.at("heading", s)) + rng.normal(0, 0.15)
     long = 2 * HALF_WIDTH
     parts = [
@@ -51,13 +51,13 @@ def add_overpass(site: Site) -> None:
             for x in (-width / 3, width / 3):
                 parts.append(concrete.rod((x, t, -3.0), (x, t, clear + 0.2), 0.5, sides=12))
     x, y, z = spine.world(s, 0.0, 0.0)
-    site.town.still.append(join(parts).placed(x, y, z, heading))
+    site.contents.still.append(join(parts).placed(x, y, z, heading))
 
 
 def add_footbridge(site: Site) -> None:
     """A narrow bridge for people, of steel or concrete, with stairs beyond both kerbs."""
-    rng, shape, spine = site.more, site.plan.shape, site.spine
-    s = _clear_place(site, 4.0, 10, 90)
+    rng, shape, spine = site.extra_rng, site.plan.shape, site.spine
+    s = _clear_stretch(site, 4.0, 10, 90)
     if s is None:
         return
     site.taken += [(side, s - 4.0, s + 4.0) for side in (1, -1)]
@@ -101,10 +101,12 @@ def add_footbridge(site: Site) -> None:
         parts += _stairs(body, rail, t + 0.55 * way, clear + 0.6, wide)
     x, y, z = spine.world(s, 0.0, 0.0)
     mesh = join(parts)
-    site.town.still.append(mesh.placed(x, y, z, float(spine.at("heading", s))))
+    site.contents.still.append(mesh.placed(x, y, z, float(spine.at("heading", s))))
 
 
-def _stairs(body: Surface, rail: Surface, t: float, top: float, wide: float) -> list[Mesh]:
+def _stairs(
+    body: SurfaceProperties, rail: SurfaceProperties, t: float, top: float, wide: float
+) -> list[Mesh]:
     """A flight of stairs along the road (x) at t, down from the deck's height `top`."""
     run, half = 1.7 * top, 0.9
     start = wide / 2
@@ -129,24 +131,24 @@ def _stairs(body: Surface, rail: Surface, t: float, top: float, wide: float) -> 
 
 def add_viaduct(site: Site) -> bool:
     """An elevated road along this one, on piers that stand on an island; whether there is one."""
-    rng, shape, spine = site.more, site.plan.shape, site.spine
+    rng, shape, spine = site.extra_rng, site.plan.shape, site.spine
     wide = [k for k in shape.raised if k.upper - k.lower > 2.2 and not k.tracks]
     if not wide:
         return False
     strip = max(wide, key=lambda k: k.upper - k.lower)
     half, clear = float(rng.uniform(4.0, 8.0)), float(rng.uniform(6.5, 9.5))
     grey = float(rng.uniform(0.6, 1.0))
-    concrete = Surface(INDEX["concrete"], (grey, grey, grey * 0.97), labels.BUILDING)
+    concrete = SurfaceProperties(INDEX["concrete"], (grey, grey, grey * 0.97), labels.BUILDING)
     t = strip.middle
     across = t + half * np.array([1.0, 1.0, 0.45, -0.45, -1.0, -1.0])
     outline = np.column_stack([across, clear + np.array([2.3, 0.9, 0.0, 0.0, 0.9, 2.3])])
     s = np.arange(site.start, site.end, 6.0)
     rings = spine.world(s[:, None], outline[None, :, 0], outline[None, :, 1])
-    site.town.still.append(concrete.loft(rings, closed=False, smooth=False))
+    site.contents.still.append(concrete.loft(rings, closed=False, smooth=False))
     deck = spine.world(
         s[:, None], np.array([[t - half, t + half]]), np.array([[clear + 1.2, clear + 1.2]])
     )
-    site.town.still.append(concrete.loft(deck, closed=False, smooth=False))
+    site.contents.still.append(concrete.loft(deck, closed=False, smooth=False))
     radius = min(0.9, (strip.upper - strip.lower) / 2 - 0.4)
     forked = rng.uniform() < 0.5
     pier = [concrete.rod((0, 0, -1.5), (0, 0, clear * (0.6 if forked else 1.02)), radius, sides=14)]

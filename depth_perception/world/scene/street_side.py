@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 from depth_perception.world.objects import barriers, buildings, plants, sheds
-from depth_perception.world.objects.mesh import Mesh
-from depth_perception.world.scene.greens import add_poles_and_wires
+from depth_perception.world.objects.mesh import FloatArray, Mesh
+from depth_perception.world.objects.poles import UTILITY_WIRES, cable
 from depth_perception.world.scene.road import HALF_WIDTH
 from depth_perception.world.scene.site import Site
 
@@ -66,7 +66,7 @@ def add_buildings(site: Site) -> None:
                 storeys = 2
             middle = s + width / 2
             if not site.free(side, s, s + width, 1.5):
-                s += 2.5  # up against a junction or a yard
+                s += 2.5  # up against a junction or a paved area
                 continue
             if rng.uniform() < density:
                 if plan.setting == "industrial" and style < 0.8:
@@ -119,19 +119,43 @@ def add_roadside(site: Site, side: int) -> None:
     plan, rng = site.plan, site.rng
     i = 0 if side > 0 else 1
     room = max(plan.pavement[i] + plan.verge[i], 1.0 if plan.setting != "tunnel" else 0.0)
-    if room <= 0:
-        return
     edge = site.base_edge(side)
     if rng.uniform() < 0.8 and plan.setting != "country":
         spacing = float(rng.uniform(18, 40))
-        lamp = site.specimen("lamp_post")
+        lamp = site.draw_object("lamp_post")
         for s in np.arange(site.start + rng.uniform(0, spacing), site.end, spacing):
             if site.free(side, s, s):
                 site.put(lamp, float(s), side * (edge + 0.5), 0.0 if side < 0 else -np.pi)
     if rng.uniform() < (0.5 if plan.setting in ("country", "suburb") else 0.1):
-        add_poles_and_wires(site, side, side * (edge + room + 0.4))
+        _add_poles_and_wires(site, side, side * (edge + room + 0.4))
     _add_furniture(site, side, room)
     _add_signs(site, side)
+
+
+def _add_poles_and_wires(site: Site, side: int, t: float) -> None:
+    """A line of utility poles at t, on one side of the road, with its wires."""
+    rng = site.rng
+    height = float(site.extra_rng.uniform(7.5, 9.5))
+    pole = site.draw_object("utility_pole")
+    top = float(pole.bounds()[1, 2])
+    pole = pole.scaled(1.0, 1.0, height / top)
+    last: FloatArray | None = None
+    for s in np.arange(site.start + rng.uniform(0, 30), site.end - 2, rng.uniform(28, 45)):
+        if not site.free(side, s, s):
+            continue
+        site.put(pole, float(s), t)
+        base = site.plan.shape.height(float(s), t)
+        ends = np.array(
+            [
+                site.spine.world(float(s), t + y, float(base) + height + z + 0.1)
+                for y, z in UTILITY_WIRES
+            ]
+        )
+        if last is not None and np.linalg.norm(ends[0] - last[0]) < 60.0:
+            site.contents.still += [
+                cable(a.tolist(), b.tolist()) for a, b in zip(last, ends, strict=True)
+            ]
+        last = ends
 
 
 def _add_furniture(site: Site, side: int, room: float) -> None:
@@ -143,7 +167,7 @@ def _add_furniture(site: Site, side: int, room: float) -> None:
     while s < site.end:
         kind = str(rng.choice(kinds))
         if site.free(side, s - 2, s + 2):
-            mesh = site.specimen(kind)
+            mesh = site.draw_object(kind)
             across = max(rng.uniform(0.3, max(room - 0.3, 0.4)), _half_width(mesh) + 0.1)
             t = side * (site.base_edge(side) + across)
             site.put(mesh, float(s), t, np.pi if side > 0 else 0.0)
@@ -165,20 +189,33 @@ def _add_signs(site: Site, side: int) -> None:
     while s < site.end:
         kind = "direction_sign" if rng.uniform() < 0.12 else "road_sign"
         if site.free(side, s - 1, s + 1):
-            mesh = site.specimen(kind)
+            mesh = site.draw_object(kind)
             # No board reaches over the road.
             away = max(rng.uniform(0.4, 1.2), _half_width(mesh) + 0.2)
             site.put(mesh, float(s), side * (edge + away), heading + rng.normal(0, 0.1))
         s += 3.0 + rng.exponential(mean)
     if plan.setting in ("city", "suburb"):
-        made = plan.shape.roundabout
+        roundabout = plan.shape.roundabout
         for road in plan.shape.side_roads:
-            if made is not None and abs(road.s - made.s) < made.length:
+            if roundabout is not None and abs(road.s - roundabout.s) < roundabout.length:
                 continue
             if rng.uniform() < 0.45:
                 at = road.s - np.sign(-side) * (road.width / 2 + road.radius + 1.0)
-                light = site.specimen("traffic_light")
+                light = site.draw_object("traffic_light")
                 site.put(light, float(at), side * (edge + 0.5), heading)
+
+
+def add_bollards(site: Site, side: int) -> None:
+    """A row of bollards or of short posts along the kerb for a stretch."""
+    plan, rng = site.plan, site.extra_rng
+    i = 0 if side > 0 else 1
+    if plan.pavement[i] + plan.verge[i] < 1.2 or rng.uniform() > 0.3:
+        return
+    first = float(rng.uniform(-20, 40))
+    post = site.draw_object("bollard", rng)
+    for s in first + np.arange(int(rng.integers(6, 26))) * float(rng.uniform(1.4, 2.6)):
+        if s < site.end - 2 and site.free(side, s, s):
+            site.put(post, float(s), side * (site.base_edge(side) + 0.45))
 
 
 def add_greenery(site: Site, side: int, *, lined: bool = False) -> None:
@@ -213,7 +250,7 @@ def add_greenery(site: Site, side: int, *, lined: bool = False) -> None:
         s += rng.exponential(mean)
     if plan.land_surface == "grass" or plan.setting in ("country", "motorway"):
         for _ in range(int(rng.integers(10, 60))):
-            s = rng.uniform(max(site.start, site.ego_s - 30), min(site.end, site.ego_s + 60))
+            s = rng.uniform(max(site.start, -30.0), min(site.end, 60.0))
             if site.free(side, s, s):
                 t = side * (edge + room + rng.gamma(1.2, 2.0) + 0.2)
-                site.put(site.specimen("grass_tuft"), float(s), t)
+                site.put(site.draw_object("grass_tuft"), float(s), t)

@@ -6,8 +6,8 @@ import numpy as np
 
 from depth_perception.datasets import labels
 from depth_perception.world.objects import barriers, plants, signals
-from depth_perception.world.objects.mesh import FloatArray, Mesh, Surface
-from depth_perception.world.objects.specimens import POOL, low_reach, specimen
+from depth_perception.world.objects.mesh import FloatArray, Mesh, SurfaceProperties
+from depth_perception.world.objects.object_pool import POOL_SIZE, low_reach, pooled_object
 from depth_perception.world.scene.road import Spine
 from depth_perception.world.scene.site import Site
 from depth_perception.world.surfaces.materials import INDEX
@@ -31,12 +31,12 @@ def add_median(site: Site) -> None:
         for s in np.arange(site.start, site.end, rng.uniform(6, 15)):
             if site.free(1, s - 2, s + 2) and site.free(-1, s - 2, s + 2):
                 kind = str(rng.choice(["broadleaf_tree", "bush", "bush"]))
-                site.put(site.specimen(kind), float(s), middle)
+                site.put(site.draw_object(kind), float(s), middle)
 
 
 def add_islands(site: Site) -> None:
     """Hedges, rails, fences, trees, signs or nothing on the strips beside the main road."""
-    plan, rng = site.plan, site.more
+    plan, rng = site.plan, site.extra_rng
     for strip in plan.shape.strips:
         wide = strip.upper - strip.lower
         if strip.tracks or wide < 0.7:
@@ -58,20 +58,22 @@ def add_islands(site: Site) -> None:
             kinds = ["broadleaf_tree", "bush", "avenue_tree", "bush", "bare_tree", "flower_bed"]
             for s in free:
                 kind = str(rng.choice(kinds))
-                number = int(rng.integers(POOL))
+                number = int(rng.integers(POOL_SIZE))
                 if rng.uniform() < 0.6 and low_reach(kind, number) < wide / 2 + 0.3:
-                    site.put(specimen(kind, number), float(s), strip.middle, rng.uniform(0, 6.3))
+                    site.put(
+                        pooled_object(kind, number), float(s), strip.middle, rng.uniform(0, 6.3)
+                    )
         for s in free:
             if rng.uniform() < 0.08:
                 kind = str(rng.choice(["road_sign", "lamp_post", "bollard", "direction_sign"]))
-                turn = float(rng.choice([0.0, np.pi]))
-                mesh = site.specimen(kind, rng)
+                heading = float(rng.choice([0.0, np.pi]))
+                mesh = site.draw_object(kind, rng)
                 if kind == "lamp_post" or np.abs(mesh.bounds()[:, 1]).max() < wide / 2 - 0.1:
-                    site.put(mesh, float(s) + 2.5, strip.middle, turn)
+                    site.put(mesh, float(s) + 2.5, strip.middle, heading)
 
 
 def _profile_along(
-    spine: Spine, surface: Surface, outline: FloatArray, first: float, last: float
+    spine: Spine, surface: SurfaceProperties, outline: FloatArray, first: float, last: float
 ) -> Mesh:
     """Sweep an outline (M, 2) of (t, height), m, along the road from one s to another."""
     rings = [spine.world(s, outline[:, 0], outline[:, 1]) for s in np.arange(first, last + 2, 4.0)]
@@ -80,13 +82,13 @@ def _profile_along(
 
 def add_tunnel(site: Site) -> None:
     """A tunnel over the road near the vehicle, round or square, with lamps and a hill on it."""
-    rng, shape, spine, still = site.rng, site.plan.shape, site.spine, site.town.still
-    first, last = site.ego_s + rng.uniform(-60, 25), site.ego_s + rng.uniform(60, 150)
+    rng, shape, spine, still = site.rng, site.plan.shape, site.spine, site.contents.still
+    first, last = rng.uniform(-60, 25), rng.uniform(60, 150)
     first, last = max(first, site.start), min(last, site.end - 2)
     left, right = shape.left + 1.2, shape.right - 1.2
     top = float(rng.uniform(4.6, 6.5))
     grey = float(rng.uniform(0.5, 1.1))
-    wall = Surface(INDEX["concrete"], (grey, grey, grey), labels.WALL)
+    wall = SurfaceProperties(INDEX["concrete"], (grey, grey, grey), labels.WALL)
     if rng.uniform() < 0.5:
         angle = np.linspace(0, np.pi, 13)
         middle, half = (left + right) / 2, (left - right) / 2
@@ -95,17 +97,19 @@ def add_tunnel(site: Site) -> None:
     else:
         outline = np.array([[left, -0.5], [left, top], [right, top], [right, -0.5]])
     still.append(_profile_along(spine, wall, outline, first, last))
-    lamp = Surface(INDEX["lamp"], (1.0, 0.92, 0.7), labels.WALL).box((0, 0, 0), (1.2, 0.25, 0.12))
+    lamp = SurfaceProperties(INDEX["lamp"], (1.0, 0.92, 0.7), labels.WALL).box(
+        (0, 0, 0), (1.2, 0.25, 0.12)
+    )
     for s in np.arange(first + 3, last - 3, 9.0):
         for t in (left - 0.6, right + 0.6):
             x, y, z = spine.world(s, t, top * 0.72)
             still.append(lamp.placed(x, y, z, float(spine.at("heading", s))))
-    portal = Surface(INDEX["stone"], (0.9, 0.9, 0.9), labels.WALL)
+    portal = SurfaceProperties(INDEX["stone"], (0.9, 0.9, 0.9), labels.WALL)
     for s, way in ((first, -1), (last, 1)):
         for t0, t1, z0 in ((left, left + 30, -1.0), (right - 30, right, -1.0), (right, left, top)):
             p = spine.world(np.full(4, s), [t0, t1, t1, t0], [z0, z0, top + 4, top + 4])
             still += [portal.quad(p[::way]), portal.quad(p[::-way])]  # seen from both sides
-    roof = Surface(INDEX["grass"], (0.8, 0.9, 0.6), labels.TERRAIN)
+    roof = SurfaceProperties(INDEX["grass"], (0.8, 0.9, 0.6), labels.TERRAIN)
     hill = np.array([[left + 30, top + 3.9], [right - 30, top + 3.9]])
     still.append(_profile_along(spine, roof, hill, first, last))
     still.append(_profile_along(spine, roof, hill[::-1], first, last))
@@ -113,7 +117,7 @@ def add_tunnel(site: Site) -> None:
 
 def add_gantry(site: Site) -> None:
     """A sign gantry across the carriageway, ahead of the vehicle."""
-    s = site.ego_s + float(site.rng.uniform(15, 90))
+    s = float(site.rng.uniform(15, 90))
     shape = site.plan.shape
     mesh = signals.gantry(site.rng, shape.left - shape.right + 2.5)
     site.put(mesh, s, (shape.left + shape.right) / 2)

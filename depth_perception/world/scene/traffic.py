@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from depth_perception.world.objects.mesh import Mesh
-from depth_perception.world.objects.specimens import POOL, vehicle_specimen
+from depth_perception.world.objects.object_pool import POOL_SIZE, pooled_vehicle
 from depth_perception.world.scene.carriageways import Lane
 from depth_perception.world.scene.site import Site
-from depth_perception.world.scene.town import box_size
+from depth_perception.world.scene.street_contents import box_size
 
 LONG = ("bus", "box_lorry", "tipper", "tanker", "articulated")
 """Vehicles that do not park at a kerb."""
@@ -20,7 +20,7 @@ def _along(direction: int) -> float:
 
 
 def add_parked(site: Site) -> None:
-    """Fill parking strips and bays, and put a few vehicles into drives."""
+    """Fill parking strips and bays, and put a few vehicles onto driveways."""
     plan, rng = site.plan, site.rng
     for lane in plan.lanes:
         if lane.kind in ("park", "bay", "half"):
@@ -31,7 +31,7 @@ def add_parked(site: Site) -> None:
             s = float(rng.uniform(site.start, site.end))
             t = side * (site.base_edge(side) + plan.building_line * rng.uniform(0.6, 0.9))
             if plan.building_line > 5.5 and site.free(side, s - 4, s + 4):
-                kind, mesh = vehicle_specimen(int(rng.integers(POOL)))
+                kind, mesh = pooled_vehicle(int(rng.integers(POOL_SIZE)))
                 if kind not in LONG:
                     site.put_object(kind, mesh, s, t, np.pi / 2 * side)
 
@@ -42,7 +42,7 @@ def _fill_parking(site: Site, lane: Lane) -> None:
     side = 1 if lane.t > 0 else -1
     s = site.start + 1.0
     while s < site.end - 6.0:
-        kind, mesh = vehicle_specimen(int(rng.integers(POOL)))
+        kind, mesh = pooled_vehicle(int(rng.integers(POOL_SIZE)))
         length = box_size(mesh)[0]
         if lane.kind == "bay":
             step = 2.5
@@ -93,12 +93,12 @@ def _add_flow(site: Site, lane: Lane, flow: float, *, slow: bool = False) -> Non
             speed = min(speed, 9.0)
     s = site.start + rng.exponential(flow)
     while s < site.end:
-        kind, mesh = vehicle_specimen(int(rng.integers(POOL)))
+        kind, mesh = pooled_vehicle(int(rng.integers(POOL_SIZE)))
         if rng.uniform() < 0.05:
-            kind, mesh = "motorcyclist", site.specimen("motorcyclist")
+            kind, mesh = "motorcyclist", site.draw_object("motorcyclist")
         half = box_size(mesh)[0] / 2
         s += half
-        if not own or abs(s - site.ego_s) > half + 6.0:
+        if not own or abs(s) > half + 6.0:
             t = lane.t + rng.normal(0, 0.15)
             site.put_mover(kind, mesh, s, t, lane.direction * speed, _along(lane.direction))
         s += half + 2.0 + min(speed, 12.0) * 0.8 + rng.exponential(flow)
@@ -110,9 +110,9 @@ def _add_cyclists(site: Site, lane: Lane, *, edge: bool = False) -> None:
     s = site.start + rng.exponential(25.0)
     while s < site.end:
         t = lane.t - (lane.direction * (lane.width / 2 - 0.5) if edge else 0.0)
-        near = any(abs(m.s - s) < 9.0 and abs(m.t - t) < 1.9 for m in site.town.movers)
+        near = any(abs(m.s - s) < 9.0 and abs(m.t - t) < 1.9 for m in site.contents.movers)
         if site.clear_of_ego(s, t) and not near:
-            mesh = site.specimen("cyclist")
+            mesh = site.draw_object("cyclist")
             speed = lane.direction * rng.uniform(3.5, 6.5)
             site.put_mover("cyclist", mesh, s, t, speed, _along(lane.direction))
         s += 4.0 + rng.exponential(45.0)
@@ -136,16 +136,16 @@ def add_people(site: Site) -> None:
         for _ in range(rng.poisson(2.0)):
             way = int(rng.choice([-1, 1]))
             t = rng.uniform(plan.shape.right - 1, plan.shape.left + 1)
-            if abs(t - site.ego_lane.t) > 1.8 or abs(crossing - site.ego_s) > 10:
-                mesh = site.specimen("person")
+            if abs(t - site.ego_lane.t) > 1.8 or abs(crossing) > 10:
+                mesh = site.draw_object("person")
                 s = crossing + rng.uniform(0.5, 3.0)
                 _put_crossing(site, mesh, s, t, way, rng.uniform(0.9, 1.5))
     if rng.uniform() < 0.35:
-        s = site.ego_s + rng.uniform(8, 40)
+        s = rng.uniform(8, 40)
         t = rng.uniform(plan.shape.right, plan.shape.left)
         way = int(rng.choice([-1, 1]))
         if abs(t - site.ego_lane.t) > 1.6:
-            mesh = site.specimen("person")
+            mesh = site.draw_object("person")
             _put_crossing(site, mesh, s, t, way, rng.uniform(0.0, 1.4))
 
 
@@ -167,12 +167,12 @@ def _add_walkers(site: Site, side: int, mean: float) -> None:
         for k in range(group):
             across = rng.uniform(0.3, max(room - 0.25, 0.45)) if room > 0 else -0.6
             t = side * (site.base_edge(side) + across)
-            mesh = site.specimen("person")
+            mesh = site.draw_object("person")
             speed = way * rng.uniform(0.9, 1.6) if walking else 0.0
             heading = _along(way) if walking else rng.uniform(0, 6.28)
             site.put_mover("person", mesh, s + 0.6 * k, t, speed, heading, upright=True)
         if rng.uniform() < 0.06:
             t = side * (site.base_edge(side) + max(room - 0.4, 0.3))
-            bicycle = site.specimen("bicycle")
+            bicycle = site.draw_object("bicycle")
             site.put_object("bicycle", bicycle, s + 1.5, t, rng.uniform(-0.3, 0.3))
         s += 1.0 + rng.exponential(mean)

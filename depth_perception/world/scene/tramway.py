@@ -9,8 +9,8 @@ import numpy as np
 
 from depth_perception.datasets.labels import POLE, ROAD, TERRAIN
 from depth_perception.world.objects.mesh import Mesh, join
-from depth_perception.world.objects.parts import chain, choose, surface, tubes, varied
 from depth_perception.world.objects.poles import POSTS
+from depth_perception.world.objects.primitives import choose, polyline_tube, surface, tubes, varied
 from depth_perception.world.scene.site import Site
 from depth_perception.world.scene.strips import GAUGE, Strip
 
@@ -26,7 +26,7 @@ def add_tramway(site: Site) -> None:
         if strip.tracks:
             _add_rails(site, strip)
             _add_trams(site, strip)
-            if site.more.uniform() < 0.8:
+            if site.extra_rng.uniform() < 0.8:
                 _add_masts(site, strip)
     if site.plan.tracks:
         _add_span_wires(site)
@@ -34,7 +34,7 @@ def add_tramway(site: Site) -> None:
 
 def _add_rails(site: Site, strip: Strip) -> None:
     """Two rails a track, proud of the bed and flush where roads cross."""
-    shape, rng = site.plan.shape, site.more
+    shape, rng = site.plan.shape, site.extra_rng
     steel = surface("metal", varied(rng, (0.30, 0.25, 0.22), 0.2), TERRAIN)
     proud = float(rng.choice([0.03, 0.12]))
     s = np.arange(site.start + 1.0, site.end - 1.0, 2.0)
@@ -50,18 +50,18 @@ def _add_rails(site: Site, strip: Strip) -> None:
                 s[:, None], t + _RAIL[None, :, 0], base[:, None] + _RAIL[None, :, 1]
             )
             rail = steel.loft(rings, closed=False, smooth=False)
-            site.town.still.append(replace(rail, label=label))
+            site.contents.still.append(replace(rail, label=label))
 
 
 def _add_trams(site: Site, strip: Strip) -> None:
     """Trams of one to three cars on each track."""
-    rng = site.more
+    rng = site.extra_rng
     for k, t in enumerate(strip.tracks):
         direction = 1 if len(strip.tracks) > 1 and k == 0 else -1
         s = site.start + rng.exponential(90.0)
         speed = direction * float(rng.choice([0.0, rng.uniform(3, 13)]))
         while s < site.end - 60.0:
-            mesh = site.specimen("tram", rng)
+            mesh = site.draw_object("tram", rng)
             for car in range(int(rng.integers(1, 4))):
                 at = s + 15.9 * car + 8.0
                 site.put_mover("tram", mesh, at, t, speed, 0.0 if direction > 0 else np.pi)
@@ -70,14 +70,14 @@ def _add_trams(site: Site, strip: Strip) -> None:
 
 def _mast(site: Site, height: float) -> Mesh:
     """A pole for wires."""
-    rng = site.more
+    rng = site.extra_rng
     steel = surface("metal", varied(rng, choose(rng, POSTS)), POLE)
     return steel.rod((0, 0, -0.2), (0, 0, height), 0.13, 0.09)
 
 
 def _add_masts(site: Site, strip: Strip) -> None:
     """Masts beside the bed or between its tracks, with arms, and wires from one to the next."""
-    rng, shape = site.more, site.plan.shape
+    rng, shape = site.extra_rng, site.plan.shape
     between = len(strip.tracks) > 1 and rng.uniform() < 0.6
     t = strip.middle if between else strip.upper - 0.15
     post = _mast(site, 7.4)
@@ -88,35 +88,35 @@ def _add_masts(site: Site, strip: Strip) -> None:
         arms.append(tubes(steel, [0, 0, 7.0], [0, over * 1.1, 6.6], 0.04, sides=4))
         arms.append(tubes(steel, [0, 0, WIRE_HEIGHT + 0.2], [0, over * 1.05, WIRE_HEIGHT], 0.03))
     mast = join(arms)
-    places = []
+    positions = []
     for s in np.arange(site.start + rng.uniform(2, 20), site.end, float(rng.uniform(28, 40))):
         if not bool(shape.gap(strip, float(s))):
             site.put(mast, float(s), t)
-            places.append(float(s))
+            positions.append(float(s))
     for track in strip.tracks:
-        _string(site, places, track, WIRE_HEIGHT, 0.0)
-        _string(site, places, track, 6.7, 0.6)
+        _hang_wire(site, positions, track, WIRE_HEIGHT, 0.0)
+        _hang_wire(site, positions, track, 6.7, 0.6)
 
 
-def _string(site: Site, places: list[float], t: float, height: float, sag: float) -> None:
+def _hang_wire(site: Site, positions: list[float], t: float, height: float, sag: float) -> None:
     """A wire over (s, t) at these s, m above the ground, sagging between them."""
-    if len(places) < 2:
+    if len(positions) < 2:
         return
     wire = surface("plain", (0.03, 0.03, 0.03), POLE)
-    s = np.concatenate([np.linspace(a, b, 5)[:-1] for a, b in pairwise(places)])
-    drop = sag * np.tile(4 * 0.25 * np.array([0, 0.75, 1.0, 0.75]), len(places) - 1)
+    s = np.concatenate([np.linspace(a, b, 5)[:-1] for a, b in pairwise(positions)])
+    drop = sag * np.tile(4 * 0.25 * np.array([0, 0.75, 1.0, 0.75]), len(positions) - 1)
     at = np.full(len(s), t)
     points = site.spine.world(s, at, site.plan.shape.height(s, at) + height - drop)
-    site.town.still.append(chain(wire, points, 0.014, sides=3))
+    site.contents.still.append(polyline_tube(wire, points, 0.014, sides=3))
 
 
 def _add_span_wires(site: Site) -> None:
     """Poles at both kerbs with wires across that hold the contact wires over the tracks."""
-    rng, shape, spine = site.more, site.plan.shape, site.spine
+    rng, shape, spine = site.extra_rng, site.plan.shape, site.spine
     post = _mast(site, 7.6)
     wire = surface("plain", (0.03, 0.03, 0.03), POLE)
     edges = (shape.left + 0.5, shape.right - 0.5)
-    places = []
+    positions = []
     for s in np.arange(site.start + rng.uniform(2, 20), site.end - 2, float(rng.uniform(24, 38))):
         if site.free(1, s, s) and site.free(-1, s, s):
             ends = [spine.world(s, t, float(shape.height(s, t)) + 7.2) for t in edges]
@@ -125,7 +125,7 @@ def _add_span_wires(site: Site) -> None:
             across = np.array([0.0, 0.3, 0.7, 1.0])[:, None]
             points = ends[0] + (np.array(ends[1]) - ends[0]) * across
             points[1:3, 2] -= 1.2
-            site.town.still.append(chain(wire, points, 0.012, sides=3))
-            places.append(float(s))
+            site.contents.still.append(polyline_tube(wire, points, 0.012, sides=3))
+            positions.append(float(s))
     for t in site.plan.tracks:
-        _string(site, places, t, 5.7, 0.15)
+        _hang_wire(site, positions, t, 5.7, 0.15)

@@ -126,7 +126,6 @@ class WindowStyle:
         arch: How far the top is round: 0 straight, 1 half a circle.
         shutters: Their colour, or none.
         railing: A railing in front, as of French windows.
-        lit: Share of windows with a lamp on behind them.
     """
 
     width: float
@@ -140,7 +139,6 @@ class WindowStyle:
     arch: float = 0.0
     shutters: Colour | None = None
     railing: bool = False
-    lit: float = 0.06
 
 
 def glazing(
@@ -209,7 +207,7 @@ def window(
     fill(canvas, inner_x, inner_y, style.frame)
     pane_x = (inner_x[0] + 0.07, inner_x[1] - 0.07)
     pane_y = (inner_y[0] + 0.08, inner_y[1] - 0.07)
-    glazing(canvas, rng, pane_x, pane_y, lit=style.lit)
+    glazing(canvas, rng, pane_x, pane_y)
     for k in range(1, style.across):
         middle = pane_x[0] + (pane_x[1] - pane_x[0]) * k / style.across
         fill(canvas, (middle - 0.045, middle + 0.045), pane_y, style.frame)

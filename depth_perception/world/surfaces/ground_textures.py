@@ -39,8 +39,6 @@ def marks(
     length: tuple[float, float],
     width: tuple[float, float],
     colours: FloatImage,
-    *,
-    angle: tuple[float, float] = (0.0, np.pi),
 ) -> None:
     """Lay short strokes or leaves at random places, over the edges too.
 
@@ -51,14 +49,13 @@ def marks(
         length: Shortest and longest, parts of the tile.
         width: Thinnest and thickest, parts of the tile.
         colours: (N, 3) colours to choose from.
-        angle: Directions, rad.
     """
     size = len(canvas)
-    places = rng.random((count, 2)) * size
+    centres = rng.random((count, 2)) * size
     long, wide = rng.uniform(*length, count) * size / 2, rng.uniform(*width, count) * size / 2
-    turn = rng.uniform(*angle, count)
+    angle = rng.uniform(0.0, np.pi, count)
     # Rhombs with a pixel's least width, as polygons in 1/16 pixel.
-    along = np.stack([np.cos(turn), np.sin(turn)], 1)
+    along = np.stack([np.cos(angle), np.sin(angle)], 1)
     across = np.stack([-along[:, 1], along[:, 0]], 1) * np.maximum(wide, 0.5)[:, None]
     along *= long[:, None]
     corners = np.stack([along, across, -along, -across], 1)
@@ -68,18 +65,18 @@ def marks(
         margin = reach[n] + 1
         shifts = [
             (dx, dy)
-            for dx in _wraps(places[n, 0], margin, size)
-            for dy in _wraps(places[n, 1], margin, size)
+            for dx in _wraps(centres[n, 0], margin, size)
+            for dy in _wraps(centres[n, 1], margin, size)
         ]
         for shift in shifts:
-            points = np.rint((corners[n] + places[n] + shift) * 16).astype(np.int32)
+            points = np.rint((corners[n] + centres[n] + shift) * 16).astype(np.int32)
             cv2.fillConvexPoly(canvas, points, picked[n], cv2.LINE_8, 4)
 
 
-def _wraps(place: float, margin: float, size: int) -> tuple[int, ...]:
-    if place < margin:
+def _wraps(position: float, margin: float, size: int) -> tuple[int, ...]:
+    if position < margin:
         return (0, size)
-    if place > size - margin:
+    if position > size - margin:
         return (0, -size)
     return (0,)
 

@@ -21,15 +21,15 @@ class Material:
         tile: Edge of the square that the texture covers, metres.
         mirror: Share of light mirrored at normal incidence (Fresnel's F0), 0 to 1; more at
             grazing angles. 0 for matt.
-        lumpy: How much shading normals scatter within a surface of leaves or gravel, 0 to 1.
-        glow: Light given off, in units of a sunlit white surface.
+        bumpiness: How much shading normals scatter within a surface of leaves or gravel, 0 to 1.
+        emission: Light given off, in units of a sunlit white surface.
     """
 
     name: str
     tile: float = 2.0
     mirror: float = 0.0
-    lumpy: float = 0.0
-    glow: float = 0.0
+    bumpiness: float = 0.0
+    emission: float = 0.0
 
 
 MATERIALS: tuple[Material, ...] = (
@@ -40,13 +40,13 @@ MATERIALS: tuple[Material, ...] = (
     Material("metal", 0.5, mirror=0.12),  # galvanised steel, wheel rims
     Material("cloth", 0.5),
     Material("skin", 0.3),
-    Material("leaves", 1.5, lumpy=0.8),
-    Material("bark", 1.0, lumpy=0.3),
-    Material("grass", 2.0, lumpy=0.3),
+    Material("leaves", 1.5, bumpiness=0.8),
+    Material("bark", 1.0, bumpiness=0.3),
+    Material("grass", 2.0, bumpiness=0.3),
     Material("soil", 2.0),
     Material("asphalt", 2.0),
     Material("concrete", 3.0),
-    Material("gravel", 1.0, lumpy=0.3),
+    Material("gravel", 1.0, bumpiness=0.3),
     Material("cobbles", 1.2),
     Material("slabs", 1.2),  # paving slabs
     Material("brick", 2.0),
@@ -54,7 +54,7 @@ MATERIALS: tuple[Material, ...] = (
     Material("stone", 3.0),
     Material("roof_tiles", 2.0),
     Material("wood", 1.5),
-    Material("lamp", glow=0.6),  # lenses of lamps that are on
+    Material("lamp", emission=0.6),  # lenses of lamps that are on
     *(Material(f"facade_{i}", 12.0) for i in range(8)),  # 4 x 4 bays of 3 m with windows
     *(Material(f"shop_{i}", 12.0) for i in range(4)),  # ground floors, 4 bays of 3 m, 3 m high x 4
     Material("ground"),  # coloured by the scene's own ground picture

@@ -1,12 +1,10 @@
-"""Green that closes the view: woods beside the road, avenues whose crowns meet over it, gardens."""
+"""Vegetation that closes the view: woods, avenues whose crowns meet over the road, gardens."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from depth_perception.world.objects import barriers, plants
-from depth_perception.world.objects.mesh import FloatArray
-from depth_perception.world.objects.poles import UTILITY_WIRES, cable
 from depth_perception.world.scene.road import HALF_WIDTH
 from depth_perception.world.scene.site import Site
 
@@ -27,7 +25,7 @@ _AVENUES = {"city": 0.25, "suburb": 0.3, "country": 0.3, "car_park": 0.15}
 
 def add_woods(site: Site, side: int) -> None:
     """The edge of a wood, or a belt of trees, along one side; it has a few gaps."""
-    plan, rng = site.plan, site.more
+    plan, rng = site.plan, site.extra_rng
     if rng.uniform() > _WOODS.get(plan.setting, 0.0):
         return
     edge = site.base_edge(side)
@@ -44,11 +42,11 @@ def add_woods(site: Site, side: int) -> None:
     while s < site.end - 6.0:
         if rng.uniform() < 0.12:
             there = not there
-        # Behind the yards that are in the way.
-        yards = [k.far for k in plan.yards if k.meets(side, s - 7.0, s + 7.0)]
-        back = max([away, *(far + 4.0 for far in yards)])
+        # Behind the paved areas that are in the way.
+        paved_areas = [k.far for k in plan.paved_areas if k.meets(side, s - 7.0, s + 7.0)]
+        back = max([away, *(far + 4.0 for far in paved_areas)])
         if there and edge + back < HALF_WIDTH and site.free(side, s - 6.5, s + 6.5, away=back):
-            mesh = site.specimen("thicket", rng)
+            mesh = site.draw_object("thicket", rng)
             t = side * (edge + back + rng.normal(0, 0.9))
             site.put(mesh, float(s), float(t), np.pi if side > 0 else 0.0, sink=0.4)
         s += float(rng.uniform(8.0, 10.5))
@@ -56,7 +54,7 @@ def add_woods(site: Site, side: int) -> None:
 
 def add_avenue(site: Site, side: int) -> bool:
     """Big trees close to the kerb, their crowns over the road; whether there are any."""
-    plan, rng = site.plan, site.more
+    plan, rng = site.plan, site.extra_rng
     if rng.uniform() > _AVENUES.get(plan.setting, 0.0):
         return False
     away = float(rng.uniform(0.7, 2.2))
@@ -71,7 +69,7 @@ def add_avenue(site: Site, side: int) -> bool:
 
 def add_gardens(site: Site, side: int) -> None:
     """Suburban fronts: hedges and walls close to the road, flower beds, palms where it is warm."""
-    plan, rng = site.plan, site.more
+    plan, rng = site.plan, site.extra_rng
     i = 0 if side > 0 else 1
     behind = plan.pavement[i] + plan.verge[i]
     room = plan.building_line - behind
@@ -95,43 +93,4 @@ def add_gardens(site: Site, side: int) -> None:
             if kind in ("palm", "conifer"):
                 site.put_tree(kind, float(s), abs(t) - site.base_edge(side), side)
             else:
-                site.put(site.specimen(kind, rng), float(s), t, rng.uniform(0, 6.3))
-
-
-def add_bollards(site: Site, side: int) -> None:
-    """A row of bollards or of short posts along the kerb for a stretch."""
-    plan, rng = site.plan, site.more
-    i = 0 if side > 0 else 1
-    if plan.pavement[i] + plan.verge[i] < 1.2 or rng.uniform() > 0.3:
-        return
-    first = site.ego_s + float(rng.uniform(-20, 40))
-    post = site.specimen("bollard", rng)
-    for s in first + np.arange(int(rng.integers(6, 26))) * float(rng.uniform(1.4, 2.6)):
-        if s < site.end - 2 and site.free(side, s, s):
-            site.put(post, float(s), side * (site.base_edge(side) + 0.45))
-
-
-def add_poles_and_wires(site: Site, side: int, t: float) -> None:
-    """A line of utility poles at t, on one side of the road, with its wires."""
-    rng = site.rng
-    height = float(site.more.uniform(7.5, 9.5))
-    pole = site.specimen("utility_pole")
-    top = float(pole.bounds()[1, 2])
-    pole = pole.scaled(1.0, 1.0, height / top)
-    last: FloatArray | None = None
-    for s in np.arange(site.start + rng.uniform(0, 30), site.end - 2, rng.uniform(28, 45)):
-        if not site.free(side, s, s):
-            continue
-        site.put(pole, float(s), t)
-        base = site.plan.shape.height(float(s), t)
-        ends = np.array(
-            [
-                site.spine.world(float(s), t + y, float(base) + height + z + 0.1)
-                for y, z in UTILITY_WIRES
-            ]
-        )
-        if last is not None and np.linalg.norm(ends[0] - last[0]) < 60.0:
-            site.town.still += [
-                cable(a.tolist(), b.tolist()) for a, b in zip(last, ends, strict=True)
-            ]
-        last = ends
+                site.put(site.draw_object(kind, rng), float(s), t, rng.uniform(0, 6.3))

@@ -1,4 +1,4 @@
-"""The pool of things that all streets draw from: a few dozen specimens of each kind, made once."""
+"""The pool of things that all streets draw from: a few dozen of each kind, made once."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from depth_perception.world.objects import (
 )
 from depth_perception.world.objects.mesh import Mesh
 
-POOL = 48
-"""Different specimens of each kind."""
+POOL_SIZE = 48
+"""Different objects of each kind."""
 
 _MAKERS: dict[str, Callable[[np.random.Generator], Mesh]] = {
     maker.__name__: maker
@@ -68,12 +68,12 @@ _MAKERS: dict[str, Callable[[np.random.Generator], Mesh]] = {
 
 
 @lru_cache(maxsize=4096)
-def specimen(kind: str, number: int) -> Mesh:
+def pooled_object(kind: str, number: int) -> Mesh:
     """A thing in its own frame; the same for the same arguments on every machine.
 
     Args:
         kind: Name of the function that makes it, such as "bench" or "person".
-        number: Which one, 0 to `POOL` - 1.
+        number: Which one, 0 to `POOL_SIZE` - 1.
 
     Raises:
         KeyError: For a kind that is not in the pool.
@@ -87,19 +87,19 @@ HEADROOM = 4.0
 
 @lru_cache(maxsize=4096)
 def low_reach(kind: str, number: int) -> float:
-    """How far a specimen reaches from its middle below `HEADROOM`, m."""
-    p = specimen(kind, number).vertices
+    """How far an object of the pool reaches from its middle below `HEADROOM`, m."""
+    p = pooled_object(kind, number).vertices
     return float(np.hypot(p[:, 0], p[:, 1])[p[:, 2] < HEADROOM].max())
 
 
-@lru_cache(maxsize=POOL * 2)
-def vehicle_specimen(number: int) -> tuple[str, Mesh]:
-    """Kind and mesh of a vehicle, kinds as frequent as on a road; `number` as for `specimen`."""
+@lru_cache(maxsize=POOL_SIZE * 2)
+def pooled_vehicle(number: int) -> tuple[str, Mesh]:
+    """Kind and mesh of vehicle `number`, 0 to `POOL_SIZE` - 1, kinds as frequent as on a road."""
     return vehicles.draw(np.random.default_rng([number, 77]))
 
 
-@lru_cache(maxsize=POOL)
-def block_specimen(number: int, city: bool) -> Mesh:
+@lru_cache(maxsize=POOL_SIZE)
+def pooled_block(number: int, city: bool) -> Mesh:
     """A block of flats, 12 to 33 m wide, for where it stands far off or behind something."""
     rng = np.random.default_rng([number, 78])
     tall = int(rng.integers(2, 14 if city else 5))

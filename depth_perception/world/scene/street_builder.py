@@ -7,22 +7,22 @@ import numpy as np
 from depth_perception.world.scene import (
     backdrop,
     forecourts,
-    greens,
+    road_works,
     spans,
     street_side,
     structures,
     traffic,
     tramway,
-    works,
+    vegetation,
 )
 from depth_perception.world.scene.carriageways import Lane
 from depth_perception.world.scene.plan import StreetPlan
 from depth_perception.world.scene.road import Spine
 from depth_perception.world.scene.site import Site
-from depth_perception.world.scene.town import Town
+from depth_perception.world.scene.street_contents import StreetContents
 
 
-def build_town(
+def build_street(
     plan: StreetPlan,
     spine: Spine,
     rng: np.random.Generator,
@@ -31,8 +31,7 @@ def build_town(
     *,
     ego_speed: float,
     ego_lane: Lane,
-    ego_s: float = 0.0,
-) -> Town:
+) -> StreetContents:
     """Fill a street between s = start and s = end.
 
     Args:
@@ -41,33 +40,32 @@ def build_town(
         rng: Source of chance.
         start: First s, m.
         end: Last s, m.
-        ego_speed: Of the vehicle with the cameras, m/s: its lane flows with it.
+        ego_speed: Of the vehicle with the cameras, m/s: its lane flows with it. It starts at s = 0.
         ego_lane: Its lane, one of the plan's; it is kept free around it.
-        ego_s: Its s at time 0, m.
     """
-    site = Site(plan, spine, rng, start, end, ego_s, ego_speed, ego_lane)
+    site = Site(plan, spine, rng, start, end, ego_speed, ego_lane)
     # What crosses the road comes first: nothing else may stand in its way.
     below = structures.add_tunnel if plan.setting == "tunnel" else None
-    over = site.more.uniform()
+    over = site.extra_rng.uniform()
     if below is None and over < 0.12 and plan.setting in ("motorway", "country", "city"):
         spans.add_overpass(site)
     elif below is None and over < 0.2 and plan.setting not in ("country", "bridge", "car_park"):
         spans.add_footbridge(site)
-    viaduct = below is None and site.more.uniform() < 0.25 and spans.add_viaduct(site)
+    viaduct = below is None and site.extra_rng.uniform() < 0.25 and spans.add_viaduct(site)
     street_side.add_buildings(site)
-    forecourts.add_yards(site)
+    forecourts.furnish_paved_areas(site)
     for side in (1, -1):
         street_side.add_boundary(site, side)
         street_side.add_roadside(site, side)
-        greens.add_gardens(site, side)
-        avenue = not viaduct and greens.add_avenue(site, side)
+        vegetation.add_gardens(site, side)
+        avenue = not viaduct and vegetation.add_avenue(site, side)
         street_side.add_greenery(site, side, lined=avenue or viaduct)
-        greens.add_woods(site, side)
-        greens.add_bollards(site, side)
+        vegetation.add_woods(site, side)
+        street_side.add_bollards(site, side)
     traffic.add_parked(site)
     traffic.add_traffic(site)
     traffic.add_people(site)
-    works.add_works(site)
+    road_works.add_road_works(site)
     tramway.add_tramway(site)
     if not viaduct:
         structures.add_median(site)
@@ -77,4 +75,4 @@ def build_town(
     if plan.setting == "motorway" and rng.uniform() < 0.5:
         structures.add_gantry(site)
     backdrop.add_backdrop(site)
-    return site.town
+    return site.contents

@@ -1,4 +1,4 @@
-"""Paved ground beside the road that is no road: drives, forecourts and squares.
+"""Paved ground beside the road that is no road: driveways, forecourts and squares.
 
 They look much like a road or a pavement; only a kerb or a change of surface parts them from it.
 """
@@ -11,18 +11,18 @@ import numpy as np
 
 from depth_perception.world.scene.road import RoadShape
 
-FARTHEST = 27.0
-"""Yards end at this |t|, within the picture of the ground, m."""
+FARTHEST_EDGE = 27.0
+"""Paved areas end at this |t|, within the picture of the ground, m."""
 
 _WIDE = {"city": 75.0, "industrial": 70.0, "suburb": 140.0, "country": 150.0, "car_park": 70.0}
 """Mean distance between squares and forecourts on one side, m."""
 
-_DRIVES = {"suburb": 17.0, "industrial": 60.0, "country": 110.0, "city": 130.0}
-"""Mean distance between drives on one side, m."""
+_DRIVEWAYS = {"suburb": 17.0, "industrial": 60.0, "country": 110.0, "city": 130.0}
+"""Mean distance between driveways on one side, m."""
 
 
 @dataclass(frozen=True)
-class Yard:
+class PavedArea:
     """A paved rectangle beside the road.
 
     Attributes:
@@ -31,7 +31,7 @@ class Yard:
         last: Its last s, m.
         near: Distance of its front from the carriageway's edge, m; 0 where cars drive in.
         far: Distance of its back from the carriageway's edge, m.
-        kind: "drive", "forecourt" or "square".
+        kind: "driveway", "forecourt" or "square".
     """
 
     side: int
@@ -51,7 +51,7 @@ class Yard:
         return self.side == side and self.first < last and self.last > first
 
 
-def draw_yards(
+def draw_paved_areas(
     rng: np.random.Generator,
     setting: str,
     shape: RoadShape,
@@ -59,8 +59,8 @@ def draw_yards(
     line: float,
     start: float,
     end: float,
-) -> tuple[Yard, ...]:
-    """Draw the yards of a street, clear of its side roads and of each other.
+) -> tuple[PavedArea, ...]:
+    """Draw the paved areas of a street, clear of its side roads and of each other.
 
     Args:
         rng: Source of chance.
@@ -73,10 +73,10 @@ def draw_yards(
     """
     if shape.slope != (0.0, 0.0) and setting == "motorway":
         return ()
-    yards: list[Yard] = []
+    paved_areas: list[PavedArea] = []
 
     def room(side: int, first: float, last: float) -> bool:
-        taken = any(yard.meets(side, first - 1.5, last + 1.5) for yard in yards)
+        taken = any(area.meets(side, first - 1.5, last + 1.5) for area in paved_areas)
         return not taken and not any(
             road.side == side
             and abs(road.s - (first + last) / 2)
@@ -87,7 +87,7 @@ def draw_yards(
     for side in (1, -1):
         edge = shape.left if side > 0 else -shape.right
         back = behind[0] if side > 0 else behind[1]
-        deepest = FARTHEST - edge
+        deepest = FARTHEST_EDGE - edge
         if setting in _WIDE and deepest > back + 7.0:
             s = start + rng.exponential(_WIDE[setting])
             while s < end:
@@ -98,23 +98,29 @@ def draw_yards(
                 near = 0.0 if open_front else back
                 if room(side, s, s + long):
                     kind = "square" if square else "forecourt"
-                    yards.append(Yard(side, float(s), float(s + long), near, deep, kind))
+                    paved_areas.append(PavedArea(side, float(s), float(s + long), near, deep, kind))
                 s += long + rng.exponential(_WIDE[setting])
-        if setting in _DRIVES and rng.uniform() < 0.85:
+        if setting in _DRIVEWAYS and rng.uniform() < 0.85:
             s = start + rng.uniform(0.0, 15.0)
             while s < end:
                 wide = float(rng.uniform(2.7, 6.2))
                 far = min(max(line, back + 5.5) + float(rng.uniform(0.0, 3.0)), deepest)
                 if far > 3.0 and room(side, s, s + wide):
-                    yards.append(Yard(side, float(s), float(s + wide), 0.0, far, "drive"))
-                s += wide + 6.0 + rng.exponential(max(_DRIVES[setting] - 9.0, 4.0))
-    return tuple(yards)
+                    paved_areas.append(
+                        PavedArea(side, float(s), float(s + wide), 0.0, far, "driveway")
+                    )
+                s += wide + 6.0 + rng.exponential(max(_DRIVEWAYS[setting] - 9.0, 4.0))
+    return tuple(paved_areas)
 
 
-def kerb_dips(yards: tuple[Yard, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Where the kerb is lowered for drives: sorted s of beginnings and ends, (left, right), m."""
-    dips: list[tuple[float, ...]] = []
+def dropped_kerbs(
+    paved_areas: tuple[PavedArea, ...],
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Where kerbs are lowered for driveways: sorted s of beginnings and ends, (left, right), m."""
+    dropped_kerbs: list[tuple[float, ...]] = []
     for side in (1, -1):
-        low = sorted((k.first, k.last) for k in yards if k.side == side and k.kind == "drive")
-        dips.append(tuple(value for pair in low for value in pair))
-    return dips[0], dips[1]
+        low = sorted(
+            (k.first, k.last) for k in paved_areas if k.side == side and k.kind == "driveway"
+        )
+        dropped_kerbs.append(tuple(value for pair in low for value in pair))
+    return dropped_kerbs[0], dropped_kerbs[1]

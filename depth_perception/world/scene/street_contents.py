@@ -1,6 +1,6 @@
 """What stands and moves in a street: still meshes, movers, and a list of objects with their boxes.
 
-`town_builder.build_town` fills one; `ground_pose` puts a thing onto the ground.
+`street_builder.build_street` fills one; `ground_pose` puts a thing onto the ground.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class PlacedObject:
 
 
 @dataclass
-class Town:
+class StreetContents:
     """Everything in a street but the ground: what stands, and what moves.
 
     Attributes:

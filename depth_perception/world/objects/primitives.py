@@ -9,15 +9,15 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from depth_perception.world.objects.mesh import FloatArray, Mesh, Surface
+from depth_perception.world.objects.mesh import FloatArray, Mesh, SurfaceProperties
 from depth_perception.world.surfaces.materials import INDEX, Colour
 
 Choice = TypeVar("Choice")
 
 
-def surface(material: str, tint: Colour, label: int) -> Surface:
+def surface(material: str, tint: Colour, label: int) -> SurfaceProperties:
     """Return a surface of the material with this name."""
-    return Surface(INDEX[material], tint, label)
+    return SurfaceProperties(INDEX[material], tint, label)
 
 
 def choose(rng: np.random.Generator, options: Sequence[Choice]) -> Choice:
@@ -46,8 +46,8 @@ def between(length: float, pitch: float) -> FloatArray:
 
 def along_x(x: ArrayLike) -> FloatArray:
     """Points (N, 3) on the x axis."""
-    places = np.atleast_1d(np.asarray(x, float))
-    return np.stack([places, 0 * places, 0 * places], 1)
+    positions = np.atleast_1d(np.asarray(x, float))
+    return np.stack([positions, 0 * positions, 0 * positions], 1)
 
 
 def repeated(mesh: Mesh, offsets: ArrayLike) -> Mesh:
@@ -69,7 +69,7 @@ def repeated(mesh: Mesh, offsets: ArrayLike) -> Mesh:
 
 
 def tubes(
-    skin: Surface,
+    skin: SurfaceProperties,
     starts: ArrayLike,
     ends: ArrayLike,
     radii: ArrayLike,
@@ -109,7 +109,9 @@ def tubes(
     return skin.mesh(corners, faces.reshape(-1, 3), smooth=True)
 
 
-def chain(skin: Surface, points: ArrayLike, radii: ArrayLike, *, sides: int = 6) -> Mesh:
+def polyline_tube(
+    skin: SurfaceProperties, points: ArrayLike, radii: ArrayLike, *, sides: int = 6
+) -> Mesh:
     """One tube through points (N, 3), bending at each, without caps."""
     p = np.asarray(points, float)
     r = np.broadcast_to(np.asarray(radii, float), len(p))
@@ -125,7 +127,7 @@ def chain(skin: Surface, points: ArrayLike, radii: ArrayLike, *, sides: int = 6)
     return skin.loft(rings)
 
 
-def prism(skin: Surface, profile: ArrayLike, start: float, stop: float) -> Mesh:
+def prism(skin: SurfaceProperties, profile: ArrayLike, start: float, stop: float) -> Mesh:
     """A bar along x with flat ends.
 
     Args:
@@ -181,7 +183,7 @@ def banded(
     return [*parts, _disc(surface("plain", colour, label), path[-1], end_radius)]
 
 
-def _disc(skin: Surface, centre: FloatArray, radius: float) -> Mesh:
+def _disc(skin: SurfaceProperties, centre: FloatArray, radius: float) -> Mesh:
     angle = 2 * np.pi * np.arange(10) / 10
     ring = np.stack([np.cos(angle), np.sin(angle), 0 * angle], 1)
     return skin.fan(np.asarray(centre) + radius * ring)

@@ -15,45 +15,49 @@ from depth_perception.world.scene.ground_picture import GroundPicture
 from depth_perception.world.surfaces.materials import INDEX, MATERIALS
 
 
-def make_looks(wp: Any, device: str, ground: GroundPicture, textures: NDArray[np.uint8]) -> Any:
-    """Put materials and pictures onto a device: a `kernel_looks.Looks`.
+def make_texture_maps(
+    wp: Any, device: str, ground: GroundPicture, textures: NDArray[np.uint8]
+) -> Any:
+    """Put materials and pictures onto a device: a `kernel_texture_maps.TextureMaps`.
 
     Args:
         wp: The module warp.
         device: A Warp device.
         ground: The picture painted on the ground.
-        textures: All levels of a set of textures, from `texture_levels`.
+        textures: All levels of a set of textures, from `texture_mipmaps`.
     """
 
     def array(values: Any, dtype: Any) -> Any:
         return wp.array(np.ascontiguousarray(values), dtype=dtype, device=device)
 
-    looks: Any = importlib.import_module("depth_perception.world.render.kernel_looks").Looks()
-    for name in ("tile", "mirror", "lumpy", "glow"):
+    maps: Any = importlib.import_module(
+        "depth_perception.world.render.kernel_texture_maps"
+    ).TextureMaps()
+    for name in ("tile", "mirror", "bumpiness", "emission"):
         values = np.array([getattr(m, name) for m in MATERIALS], np.float32)
-        setattr(looks, name, array(values, wp.float32))
-    looks.textures = array(textures, wp.vec4ub)
+        setattr(maps, name, array(values, wp.float32))
+    maps.textures = array(textures, wp.vec4ub)
     # What grain is measured against; the last level is one texel.
     mean = np.square(textures[:, -1, :3] / np.float32(255.0))
-    looks.mean = array(np.maximum(mean, 0.02), wp.vec3)
+    maps.mean = array(np.maximum(mean, 0.02), wp.vec3)
     # size^2 + (size/2)^2 + ... + 1 texels.
-    looks.levels = int(round(np.log2(3 * textures.shape[1] + 1) / 2))
-    looks.size = 1 << (looks.levels - 1)
+    maps.levels = int(round(np.log2(3 * textures.shape[1] + 1) / 2))
+    maps.size = 1 << (maps.levels - 1)
     painted = np.concatenate([ground.colour, ground.mirror[..., None]], axis=-1)
-    texels, levels = _picture_levels(painted)
-    looks.ground = array(texels, wp.vec4ub)
-    looks.ground_levels = array(levels, wp.int32)
-    looks.ground_label = array(ground.label, wp.uint8)
-    looks.ground_material = array(ground.material, wp.uint8)
-    looks.ground_start = float(ground.start)
-    looks.ground_reach = float(REACH)
-    looks.ground_resolution = float(RESOLUTION)
-    looks.ground_index = INDEX["ground"]
-    looks.clouds = array(_clouds(), wp.float32)
-    return looks
+    texels, levels = _picture_mipmaps(painted)
+    maps.ground = array(texels, wp.vec4ub)
+    maps.ground_levels = array(levels, wp.int32)
+    maps.ground_label = array(ground.label, wp.uint8)
+    maps.ground_material = array(ground.material, wp.uint8)
+    maps.ground_start = float(ground.start)
+    maps.ground_reach = float(REACH)
+    maps.ground_resolution = float(RESOLUTION)
+    maps.ground_index = INDEX["ground"]
+    maps.clouds = array(_clouds(), wp.float32)
+    return maps
 
 
-def strengthened(textures: NDArray[np.uint8], powers: Sequence[float]) -> NDArray[np.uint8]:
+def with_contrast(textures: NDArray[np.uint8], powers: Sequence[float]) -> NDArray[np.uint8]:
     """Raise the contrast of textures (M, N, N, 4) around their mean; what they mirror stays.
 
     `powers` has one exponent for each of the M textures; 1 leaves it as it is.
@@ -68,7 +72,7 @@ def strengthened(textures: NDArray[np.uint8], powers: Sequence[float]) -> NDArra
     return np.concatenate([colours, textures[..., 3:]], axis=-1)
 
 
-def texture_levels(textures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def texture_mipmaps(textures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Halve (M, N, N, 4) again and again to one texel: (M, texels of all levels, 4).
 
     Light is averaged, not its square root, so that a surface keeps its brightness with distance.
@@ -85,7 +89,7 @@ def texture_levels(textures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate(chain, axis=1)
 
 
-def _picture_levels(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+def _picture_mipmaps(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Halve a picture (H, W, 4) to about 16 pixels: texels in a row, and (width, height, start)."""
     texels, levels, start = [], [], 0
     while True:

@@ -7,13 +7,13 @@ import warp as wp
 
 
 @wp.struct
-class Looks:
+class TextureMaps:
     """Materials, textures and the picture of the ground."""
 
     tile: wp.array(dtype=wp.float32)
     mirror: wp.array(dtype=wp.float32)
-    lumpy: wp.array(dtype=wp.float32)
-    glow: wp.array(dtype=wp.float32)
+    bumpiness: wp.array(dtype=wp.float32)
+    emission: wp.array(dtype=wp.float32)
     mean: wp.array(dtype=wp.vec3)
     textures: wp.array2d(dtype=wp.vec4ub)
     size: wp.int32
@@ -75,11 +75,13 @@ def wrap(i: wp.int32, n: wp.int32) -> wp.int32:
 
 
 @wp.func
-def texture_level(looks: Looks, m: wp.int32, x: wp.float32, y: wp.float32, k: wp.int32) -> wp.vec4:
+def texture_level(
+    maps: TextureMaps, m: wp.int32, x: wp.float32, y: wp.float32, k: wp.int32
+) -> wp.vec4:
     """Bilinear sample of material m's texture at level k, `squared`; x, y in tiles, y up."""
-    n = looks.size >> k
+    n = maps.size >> k
     # Of all larger levels: size^2 + (size / 2)^2 + ... + (2 n)^2 texels.
-    start = (looks.size * looks.size - n * n) // 3 * 4
+    start = (maps.size * maps.size - n * n) // 3 * 4
     fx = (x - wp.floor(x)) * wp.float32(n) - 0.5
     fy = (1.0 - (y - wp.floor(y))) * wp.float32(n) - 0.5
     x0 = wp.int32(wp.floor(fx))
@@ -90,41 +92,37 @@ def texture_level(looks: Looks, m: wp.int32, x: wp.float32, y: wp.float32, k: wp
     xb = wrap(x0 + 1, n)
     ya = start + wrap(y0, n) * n
     yb = start + wrap(y0 + 1, n) * n
-    top = (
-        squared(looks.textures[m, ya + xa]) * (1.0 - ax) + squared(looks.textures[m, ya + xb]) * ax
-    )
-    low = (
-        squared(looks.textures[m, yb + xa]) * (1.0 - ax) + squared(looks.textures[m, yb + xb]) * ax
-    )
+    top = squared(maps.textures[m, ya + xa]) * (1.0 - ax) + squared(maps.textures[m, ya + xb]) * ax
+    low = squared(maps.textures[m, yb + xa]) * (1.0 - ax) + squared(maps.textures[m, yb + xb]) * ax
     return top * (1.0 - ay) + low * ay
 
 
 @wp.func
-def texture(looks: Looks, m: wp.int32, uv: wp.vec2, footprint: wp.float32) -> wp.vec4:
+def texture(maps: TextureMaps, m: wp.int32, uv: wp.vec2, footprint: wp.float32) -> wp.vec4:
     """Sample material m's texture at uv (m), averaged over about `footprint` metres."""
-    tile = looks.tile[m]
-    texel = tile / wp.float32(looks.size)
-    level = wp.clamp(wp.log2(wp.max(footprint / texel, 1.0)), 0.0, wp.float32(looks.levels - 1))
+    tile = maps.tile[m]
+    texel = tile / wp.float32(maps.size)
+    level = wp.clamp(wp.log2(wp.max(footprint / texel, 1.0)), 0.0, wp.float32(maps.levels - 1))
     k = wp.int32(level)
     part = level - wp.float32(k)
     x = uv[0] / tile
     y = uv[1] / tile
-    value = texture_level(looks, m, x, y, k)
-    if part > 0.05 and k + 1 < looks.levels:
-        value = value * (1.0 - part) + texture_level(looks, m, x, y, k + 1) * part
+    value = texture_level(maps, m, x, y, k)
+    if part > 0.05 and k + 1 < maps.levels:
+        value = value * (1.0 - part) + texture_level(maps, m, x, y, k + 1) * part
     return decoded(value)
 
 
 @wp.func
-def ground_level(looks: Looks, s: wp.float32, t: wp.float32, k: wp.int32) -> wp.vec4:
+def ground_level(maps: TextureMaps, s: wp.float32, t: wp.float32, k: wp.int32) -> wp.vec4:
     """Bilinear sample of the ground's picture at level k, `squared`."""
-    width = looks.ground_levels[k, 0]
-    height = looks.ground_levels[k, 1]
-    start = looks.ground_levels[k, 2]
+    width = maps.ground_levels[k, 0]
+    height = maps.ground_levels[k, 1]
+    start = maps.ground_levels[k, 2]
     scale = wp.float32(1 << k)
     # Pixel centres of a halved picture lie between those of the picture before.
-    u = ((s - looks.ground_start) / looks.ground_resolution + 0.5) / scale - 0.5
-    v = ((looks.ground_reach - t) / looks.ground_resolution + 0.5) / scale - 0.5
+    u = ((s - maps.ground_start) / maps.ground_resolution + 0.5) / scale - 0.5
+    v = ((maps.ground_reach - t) / maps.ground_resolution + 0.5) / scale - 0.5
     u = wp.clamp(u, 0.0, wp.float32(width - 1) - 0.001)
     v = wp.clamp(v, 0.0, wp.float32(height - 1) - 0.001)
     x = wp.int32(u)
@@ -132,33 +130,33 @@ def ground_level(looks: Looks, s: wp.float32, t: wp.float32, k: wp.int32) -> wp.
     ax = u - wp.float32(x)
     ay = v - wp.float32(y)
     i = start + y * width + x
-    top = squared(looks.ground[i]) * (1.0 - ax) + squared(looks.ground[i + 1]) * ax
-    low = squared(looks.ground[i + width]) * (1.0 - ax) + squared(looks.ground[i + width + 1]) * ax
+    top = squared(maps.ground[i]) * (1.0 - ax) + squared(maps.ground[i + 1]) * ax
+    low = squared(maps.ground[i + width]) * (1.0 - ax) + squared(maps.ground[i + width + 1]) * ax
     return top * (1.0 - ay) + low * ay
 
 
 @wp.func
 def ground_colour(
-    looks: Looks, uv: wp.vec2, long_axis: wp.vec2, long: wp.float32, short: wp.float32
+    maps: TextureMaps, uv: wp.vec2, long_axis: wp.vec2, long: wp.float32, short: wp.float32
 ) -> wp.vec4:
     """The ground's picture averaged over a pixel's print: `long` x `short` metres."""
-    taps = wp.int32(wp.clamp(wp.ceil(long / wp.max(short, looks.ground_resolution)), 1.0, 6.0))
+    taps = wp.int32(wp.clamp(wp.ceil(long / wp.max(short, maps.ground_resolution)), 1.0, 6.0))
     wide = wp.max(short, long / wp.float32(taps))
-    top = wp.float32(looks.ground_levels.shape[0] - 1)
-    level = wp.clamp(wp.log2(wp.max(wide / looks.ground_resolution, 1.0)), 0.0, top)
+    top = wp.float32(maps.ground_levels.shape[0] - 1)
+    level = wp.clamp(wp.log2(wp.max(wide / maps.ground_resolution, 1.0)), 0.0, top)
     k = wp.int32(level + 0.5)
     total = wp.vec4(0.0, 0.0, 0.0, 0.0)
     for i in range(taps):
         along = (wp.float32(i) + 0.5) / wp.float32(taps) - 0.5
         p = uv + long_axis * (along * long)
-        total += ground_level(looks, p[0], p[1], k)
+        total += ground_level(maps, p[0], p[1], k)
     return decoded(total / wp.float32(taps))
 
 
 @wp.func
-def cloud_noise(looks: Looks, x: wp.float32, y: wp.float32) -> wp.float32:
+def cloud_noise(maps: TextureMaps, x: wp.float32, y: wp.float32) -> wp.float32:
     """Bilinear sample of the tiling cloud picture; x, y in tiles."""
-    n = looks.clouds.shape[0]
+    n = maps.clouds.shape[0]
     fx = (x - wp.floor(x)) * wp.float32(n)
     fy = (y - wp.floor(y)) * wp.float32(n)
     x0 = wp.int32(fx)
@@ -169,13 +167,13 @@ def cloud_noise(looks: Looks, x: wp.float32, y: wp.float32) -> wp.float32:
     xb = wrap(x0 + 1, n)
     ya = wrap(y0, n)
     yb = wrap(y0 + 1, n)
-    top = looks.clouds[ya, xa] * (1.0 - ax) + looks.clouds[ya, xb] * ax
-    low = looks.clouds[yb, xa] * (1.0 - ax) + looks.clouds[yb, xb] * ax
+    top = maps.clouds[ya, xa] * (1.0 - ax) + maps.clouds[ya, xb] * ax
+    low = maps.clouds[yb, xa] * (1.0 - ax) + maps.clouds[yb, xb] * ax
     return top * (1.0 - ay) + low * ay
 
 
 @wp.func
-def sky(looks: Looks, light: Light, d: wp.vec3) -> wp.vec3:
+def sky(maps: TextureMaps, light: Light, d: wp.vec3) -> wp.vec3:
     """Light from the sky along d, clouds and the sun's glow included."""
     up = wp.max(d[2], 0.0)
     blend = (1.0 - up) * (1.0 - up) * (1.0 - up)
@@ -183,10 +181,10 @@ def sky(looks: Looks, light: Light, d: wp.vec3) -> wp.vec3:
     towards = wp.max(wp.dot(d, light.sun), 0.0)
     x = d[0] / (up + 0.12) * 0.11 + light.cloud_shift[0]
     y = d[1] / (up + 0.12) * 0.11 + light.cloud_shift[1]
-    density = cloud_noise(looks, x, y)
+    density = cloud_noise(maps, x, y)
     clouds = wp.clamp((density - (1.0 - light.cover)) * 4.0, 0.0, 1.0)
     clouds = clouds * (1.0 - 0.5 * blend)
-    shade = 0.55 + 0.45 * cloud_noise(looks, x * 2.3 + 0.37, y * 2.3)
+    shade = 0.55 + 0.45 * cloud_noise(maps, x * 2.3 + 0.37, y * 2.3)
     grey = (light.zenith[0] + light.zenith[1] + light.zenith[2]) / 3.0
     white = light.sun_colour * 0.28 + wp.vec3(grey, grey, grey) * 0.9
     colour = colour * (1.0 - clouds) + white * (shade * clouds)

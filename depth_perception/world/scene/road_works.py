@@ -6,14 +6,14 @@ import numpy as np
 
 from depth_perception.world.objects import barriers
 from depth_perception.world.objects.mesh import Mesh
-from depth_perception.world.objects.specimens import POOL, specimen, vehicle_specimen
+from depth_perception.world.objects.object_pool import POOL_SIZE, pooled_object, pooled_vehicle
 from depth_perception.world.scene.carriageways import Lane
 from depth_perception.world.scene.site import Site
 
 
-def add_works(site: Site) -> None:
+def add_road_works(site: Site) -> None:
     """Close closed lanes; now and then also the road's edge, a verge or an island."""
-    rng = site.more
+    rng = site.extra_rng
     for lane in site.plan.lanes:
         if lane.kind == "closed":
             _close(site, lane)
@@ -25,8 +25,8 @@ def add_works(site: Site) -> None:
 
 
 def _maker(site: Site) -> Mesh:
-    """Five metres of what parts works from traffic, mostly barriers filled with water."""
-    rng = site.more
+    """Five metres of what parts road works from traffic, mostly barriers filled with water."""
+    rng = site.extra_rng
     kind = rng.uniform()
     if kind < 0.65:
         return barriers.water_barrier(rng, 5.0)
@@ -35,8 +35,8 @@ def _maker(site: Site) -> Mesh:
 
 def _close(site: Site, lane: Lane) -> None:
     """Barriers along the inner edge of a closed lane, boards across its ends, heaps in it."""
-    rng, side = site.more, -lane.direction
-    first = site.ego_s + float(rng.uniform(-45, 20))
+    rng, side = site.extra_rng, -lane.direction
+    first = float(rng.uniform(-45, 20))
     last = first + float(rng.uniform(50, 140))
     piece = _maker(site)
     t = lane.t - side * (lane.width / 2 - 0.35)
@@ -47,20 +47,20 @@ def _close(site: Site, lane: Lane) -> None:
         for k in range(3):
             at = end + (k - 1) * 1.5
             if site.start + 2 < at < site.end - 2 and site.free(side, at, at):
-                site.put(site.specimen("barrier_board", rng), at, lane.t)
+                site.put(site.draw_object("barrier_board", rng), at, lane.t)
     s = first + 4.0
     while s < last - 8.0:
         kind = str(rng.choice(["soil_heap", "soil_heap", "cone", "dumpster", "vehicle", "none"]))
         inside = site.start + 6 < s < site.end - 6 and site.free(side, s - 5, s + 5)
         middle = lane.t + side * 0.35
         if inside and kind == "vehicle":
-            name, mesh = vehicle_specimen(int(rng.integers(POOL)))
+            name, mesh = pooled_vehicle(int(rng.integers(POOL_SIZE)))
             if name in ("van", "pickup", "tipper"):
                 site.put_object(name, mesh, s, lane.t + side * 0.25, 0.0)
                 s += 4.0
         elif inside and kind != "none":
-            turn = rng.choice([0.0, np.pi])
-            site.put(_narrow(site.specimen(kind, rng), lane.width - 1.0), s, middle, turn)
+            heading = rng.choice([0.0, np.pi])
+            site.put(_narrow(site.draw_object(kind, rng), lane.width - 1.0), s, middle, heading)
         s += 5.0 + rng.exponential(6.0)
 
 
@@ -72,9 +72,9 @@ def _narrow(mesh: Mesh, most: float) -> Mesh:
 
 
 def _guard_edge(site: Site) -> None:
-    """A row of barriers along a kerb or on an island, with works on the pavement behind."""
-    rng, side = site.more, int(site.more.choice([-1, 1]))
-    first = site.ego_s + float(rng.uniform(-40, 25))
+    """A row of barriers along a kerb or on an island, with road works on the pavement behind."""
+    rng, side = site.extra_rng, int(site.extra_rng.choice([-1, 1]))
+    first = float(rng.uniform(-40, 25))
     count = int(rng.integers(6, 25))
     islands = [strip for strip in site.plan.shape.raised if strip.upper - strip.lower > 0.9]
     across = side * (site.base_edge(side) + 0.45)
@@ -92,20 +92,20 @@ def _guard_edge(site: Site) -> None:
         for _ in range(int(rng.integers(1, 4))):
             s = first + float(rng.uniform(5, 5 * count))
             if s < site.end - 4 and site.free(side, s - 3, s + 3):
-                heap = _narrow(specimen("soil_heap", int(rng.integers(POOL))), 1.6)
+                heap = _narrow(pooled_object("soil_heap", int(rng.integers(POOL_SIZE))), 1.6)
                 site.put(heap, s, across + side * 1.2)
 
 
 def _cones(site: Site) -> None:
     """A few cones or boards at the road's edge."""
-    rng = site.more
+    rng = site.extra_rng
     side = int(rng.choice([-1, 1]))
-    s0 = site.ego_s + rng.uniform(-10, 40)
+    s0 = rng.uniform(-10, 40)
     kind = str(rng.choice(["cone", "barrier_board"]))
     for k in range(int(rng.integers(3, 12))):
         s = s0 + 2.5 * k
         t = side * (float(site.plan.shape.edge(side, s)) - min(0.4 + 0.25 * k, 2.0))
-        mesh = site.specimen(kind, rng)
+        mesh = site.draw_object(kind, rng)
         half = float(np.abs(mesh.bounds()[:, 1]).max())
         if all(
             abs(t - k.t) > k.width / 2 + half - 0.3 for k in site.plan.lanes if k.kind != "park"

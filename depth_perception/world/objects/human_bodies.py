@@ -1,6 +1,6 @@
 """Bodies of people: how they are built and dressed, and what their trunk, limbs and head look like.
 
-A figure is put together from where its hips, hands and feet are; knees and elbows follow from
+A body is put together from where its hips, hands and feet are; knees and elbows follow from
 the lengths of the limbs.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from depth_perception.world.objects.mesh import FloatArray, Mesh, Surface, join
+from depth_perception.world.objects.mesh import FloatArray, Mesh, SurfaceProperties, join
 from depth_perception.world.objects.shapes import tube
 from depth_perception.world.surfaces.materials import INDEX, Colour
 
@@ -56,12 +56,12 @@ CLOTHES: tuple[tuple[float, Colour], ...] = (
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """How somebody is built and dressed.
 
     Attributes:
         height: Metres, with shoes.
-        build: Girth relative to a slim figure.
+        build: Girth relative to a slim person.
         woman: Narrower shoulders, wider hips, more skirts.
         label: Cityscapes train id.
         skin: Of the face and the hands.
@@ -77,13 +77,13 @@ class Look:
     build: float
     woman: bool
     label: int
-    skin: Surface
-    hair: Surface
-    top: Surface
-    arm: Surface
-    leg: Surface
-    shin: Surface
-    shoe: Surface
+    skin: SurfaceProperties
+    hair: SurfaceProperties
+    top: SurfaceProperties
+    arm: SurfaceProperties
+    leg: SurfaceProperties
+    shin: SurfaceProperties
+    shoe: SurfaceProperties
 
     @property
     def limb(self) -> tuple[float, float, float, float]:
@@ -105,7 +105,7 @@ def cloth_colour(rng: np.random.Generator) -> Colour:
     return r * light, g * light, b * light
 
 
-def draw_look(rng: np.random.Generator, label: int, child: float) -> Look:
+def draw_appearance(rng: np.random.Generator, label: int, child: float) -> Appearance:
     """Draw somebody; `child` is the share of children."""
     woman = bool(rng.random() < 0.5)
     if rng.random() < child:
@@ -113,17 +113,17 @@ def draw_look(rng: np.random.Generator, label: int, child: float) -> Look:
     else:
         height = float(np.clip(rng.normal(1.66 if woman else 1.78, 0.065), 1.50, 1.95))
     build = float(np.clip(rng.normal(1.08, 0.13), 0.88, 1.5))
-    skin = Surface(INDEX["skin"], _pick(rng, SKINS), label)
+    skin = SurfaceProperties(INDEX["skin"], _pick(rng, SKINS), label)
 
-    def cloth(tint: Colour) -> Surface:
-        return Surface(INDEX["cloth"], tint, label)
+    def cloth(tint: Colour) -> SurfaceProperties:
+        return SurfaceProperties(INDEX["cloth"], tint, label)
 
     top, leg = cloth(cloth_colour(rng)), cloth(cloth_colour(rng))
     if rng.random() < 0.35:  # jeans
         leg = cloth((0.04, 0.06, 0.13))
     hair = cloth(_pick(rng, HAIRS if height > 1.5 else HAIRS[:5]))
     sole: Colour = (0.6, 0.6, 0.58) if rng.random() < 0.3 else (0.02, 0.02, 0.02)
-    return Look(
+    return Appearance(
         height=height,
         build=build,
         woman=woman,
@@ -134,7 +134,7 @@ def draw_look(rng: np.random.Generator, label: int, child: float) -> Look:
         arm=skin if rng.random() < 0.3 else top,
         leg=leg,
         shin=skin if rng.random() < 0.18 else leg,
-        shoe=Surface(INDEX["plain"], sole, label),
+        shoe=SurfaceProperties(INDEX["plain"], sole, label),
     )
 
 
@@ -149,7 +149,9 @@ def _bend(a: FloatArray, b: FloatArray, first: float, second: float, way: FloatA
     return a + run * along + np.sqrt(max(first**2 - run**2, 0.0)) * out
 
 
-def _limb(upper: Surface, lower: Surface, joints: FloatArray, radii: tuple[float, ...]) -> Mesh:
+def _limb(
+    upper: SurfaceProperties, lower: SurfaceProperties, joints: FloatArray, radii: tuple[float, ...]
+) -> Mesh:
     """An arm or a leg over its three joints; radii at the root, mid, joint, mid and end."""
     a, b, c = joints
     first = tube(upper, [a, a + 0.5 * (b - a), b], radii[:3], sides=6)
@@ -163,13 +165,13 @@ def tilted(points: FloatArray, pitch: float) -> FloatArray:
     return np.asarray(points) @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
 
 
-def _trunk(look: Look, hips: FloatArray, pitch: float, coat: bool) -> list[Mesh]:
+def _trunk(appearance: Appearance, hips: FloatArray, pitch: float, coat: bool) -> list[Mesh]:
     """Hips, belly, chest, shoulders and neck."""
-    h, wide = look.height, look.build
+    h, wide = appearance.height, appearance.build
     thick = 1.15 if coat else 1.0
     angle = np.linspace(0, 2 * np.pi, 10, endpoint=False)
     circle = np.stack([np.cos(angle), np.sin(angle), 0 * angle], 1)
-    hip, chest_width = (0.100, 0.94) if look.woman else (0.092, 1.0)
+    hip, chest_width = (0.100, 0.94) if appearance.woman else (0.092, 1.0)
 
     def ring(z: float, depth: float, width: float, x: float = 0.0) -> FloatArray:
         size = np.array([depth * wide * thick, width * wide**0.7 * thick, 1.0]) * h
@@ -187,33 +189,46 @@ def _trunk(look: Look, hips: FloatArray, pitch: float, coat: bool) -> list[Mesh]
         ring(0.325, 0.030, 0.036, 0.0),
     ]
     neck = [ring(0.30, 0.030, 0.032), ring(0.36, 0.029, 0.031, 0.012)]
-    caps = [look.leg.fan(pelvis[0][::-1]), look.top.fan(chest[-1]), look.top.fan(chest[0][::-1])]
-    return [look.leg.loft(pelvis), look.top.loft(chest), look.skin.loft(neck), *caps]
+    caps = [
+        appearance.leg.fan(pelvis[0][::-1]),
+        appearance.top.fan(chest[-1]),
+        appearance.top.fan(chest[0][::-1]),
+    ]
+    return [
+        appearance.leg.loft(pelvis),
+        appearance.top.loft(chest),
+        appearance.skin.loft(neck),
+        *caps,
+    ]
 
 
-def head(rng: np.random.Generator, look: Look, hips: FloatArray, pitch: float) -> list[Mesh]:
+def head(
+    rng: np.random.Generator, appearance: Appearance, hips: FloatArray, pitch: float
+) -> list[Mesh]:
     """Head, with hair or something on it."""
-    h = look.height
+    h = appearance.height
     # A child's head is nearly as large as a grown-up's.
     length = float(np.interp(h, [1.0, 1.75], [0.205, 0.228]))
     neck = tilted(np.array([0.010 * h, 0, 0.335 * h]), pitch) + hips
     middle = neck + np.array([0.012, 0, 0.46 * length])
     radii = np.array([0.42, 0.335, 0.50]) * length
-    parts = [look.skin.ellipsoid(middle, radii, around=9, down=7)]
+    parts = [appearance.skin.ellipsoid(middle, radii, around=9, down=7)]
     kind = rng.choice(
         ["short", "long", "bald", "cap", "hat", "hood"],
         p=[0.20, 0.55, 0.0, 0.11, 0.06, 0.08]
-        if look.woman
+        if appearance.woman
         else [0.59, 0.05, 0.09, 0.14, 0.04, 0.09],
     )
-    cloth = Surface(INDEX["cloth"], cloth_colour(rng), look.label)
+    cloth = SurfaceProperties(INDEX["cloth"], cloth_colour(rng), appearance.label)
     if kind in ("short", "long"):
         shape = radii * (1.0, 1.12, 0.90)
-        parts.append(look.hair.ellipsoid(middle + (-0.022, 0, 0.03), shape, around=10, down=6))
+        parts.append(
+            appearance.hair.ellipsoid(middle + (-0.022, 0, 0.03), shape, around=10, down=6)
+        )
     if kind == "long":
         fall = middle + (-0.055, 0, -0.05)
         locks = (0.065, 0.095, float(rng.uniform(0.12, 0.2)))
-        parts.append(look.hair.ellipsoid(fall, locks, around=8, down=6))
+        parts.append(appearance.hair.ellipsoid(fall, locks, around=8, down=6))
     if kind == "cap":
         shape = radii * (1.08, 1.14, 0.75)
         parts.append(cloth.ellipsoid(middle + (-0.008, 0, 0.05), shape, around=10, down=6))
@@ -226,12 +241,12 @@ def head(rng: np.random.Generator, look: Look, hips: FloatArray, pitch: float) -
         parts.append(cloth.rod(crown, crown + (0, 0, 0.012), 0.16, sides=12))
     if kind == "hood":
         shape = radii * (1.12, 1.25, 1.12)
-        parts.append(look.top.ellipsoid(middle + (-0.03, 0, 0.0), shape, around=10, down=7))
+        parts.append(appearance.top.ellipsoid(middle + (-0.03, 0, 0.0), shape, around=10, down=7))
     return parts
 
 
-def figure(
-    look: Look,
+def human_body(
+    appearance: Appearance,
     hips: FloatArray,
     pitch: float,
     hands: FloatArray,
@@ -244,7 +259,7 @@ def figure(
     """Trunk, arms and legs.
 
     Args:
-        look: Who it is.
+        appearance: Who it is.
         hips: Middle of the hips.
         pitch: How far the trunk leans forward, rad.
         hands: Left and right hand: (2, 3).
@@ -253,32 +268,36 @@ def figure(
         toes: How far each foot points down, rad.
         elbows: How far elbows point outwards; otherwise they point back.
     """
-    h, wide = look.height, look.build**0.6 * (1.12 if coat else 1.0)
-    upper, fore, thigh, shin = look.limb
-    parts = _trunk(look, hips, pitch, coat)
+    h, wide = appearance.height, appearance.build**0.6 * (1.12 if coat else 1.0)
+    upper, fore, thigh, shin = appearance.limb
+    parts = _trunk(appearance, hips, pitch, coat)
     for k, side in enumerate((1, -1)):
-        root = hips + np.array([0.0, side * 0.050 * h * look.build**0.5, 0.0])
+        root = hips + np.array([0.0, side * 0.050 * h * appearance.build**0.5, 0.0])
         knee = _bend(root, feet[k], thigh, shin, np.array([1.0, 0.08 * side, 0.0]))
         line = feet[k] - knee
         ankle = knee + line * min(1.0, shin / float(np.linalg.norm(line)))
-        bare = look.shin is look.skin
+        bare = appearance.shin is appearance.skin
         calf = (0.031 if bare else 0.036) * h * wide
         radii = (0.052 * h * wide, 0.047 * h * wide, 0.034 * h * wide, calf, 0.026 * h)
-        parts.append(_limb(look.leg, look.shin, np.array([root, knee, ankle]), radii))
+        parts.append(_limb(appearance.leg, appearance.shin, np.array([root, knee, ankle]), radii))
         point = np.array([np.cos(toes[k]), 0, -np.sin(toes[k])])
         lift = 0.004 * h
         heel, tip = ankle - 0.030 * h * point, ankle + 0.105 * h * point
         drop = np.array([0, 0, -0.016 * h + lift])
         parts.append(
             tube(
-                look.shoe,
+                appearance.shoe,
                 [heel + drop, ankle + 0.3 * (tip - heel) + drop, tip + drop],
                 [0.024 * h, 0.027 * h, 0.016 * h],
                 sides=6,
             )
         )
         start = np.array(
-            [0.0, side * (0.097 if look.woman else 0.104) * h * look.build**0.7, 0.272 * h]
+            [
+                0.0,
+                side * (0.097 if appearance.woman else 0.104) * h * appearance.build**0.7,
+                0.272 * h,
+            ]
         )
         shoulder = tilted(start, pitch) + hips
         back = np.array([-1.0, side * (0.25 + elbows), -0.3])
@@ -288,33 +307,37 @@ def figure(
         line = hands[k] - elbow
         wrist = elbow + line * min(1.0, fore / float(np.linalg.norm(line)))
         radii = (0.033 * h * wide, 0.031 * h * wide, 0.025 * h * wide, 0.023 * h * wide, 0.017 * h)
-        parts.append(_limb(look.top, look.arm, np.array([shoulder, elbow, wrist]), radii))
-        parts.append(look.top.ellipsoid(shoulder, (0.035 * h * wide,) * 3, around=7, down=4))
+        parts.append(
+            _limb(appearance.top, appearance.arm, np.array([shoulder, elbow, wrist]), radii)
+        )
+        parts.append(appearance.top.ellipsoid(shoulder, (0.035 * h * wide,) * 3, around=7, down=4))
         palm = wrist + 0.3 * 0.1 * h * line / np.linalg.norm(line)
-        parts.append(look.skin.ellipsoid(palm, (0.022 * h, 0.016 * h, 0.030 * h), around=6, down=4))
+        parts.append(
+            appearance.skin.ellipsoid(palm, (0.022 * h, 0.016 * h, 0.030 * h), around=6, down=4)
+        )
     return parts
 
 
 def helmet(
-    rng: np.random.Generator, look: Look, hips: FloatArray, pitch: float, full: bool
+    rng: np.random.Generator, appearance: Appearance, hips: FloatArray, pitch: float, full: bool
 ) -> list[Mesh]:
     """A rider's head; full helmets have a visor."""
-    h = look.height
+    h = appearance.height
     neck = tilted(np.array([0.015 * h, 0, 0.335 * h]), pitch) + hips
     middle = neck + np.array([0.02, 0, 0.105])
     tint = cloth_colour(rng)
-    shell = Surface(INDEX["paint"], tint, look.label)
+    shell = SurfaceProperties(INDEX["paint"], tint, appearance.label)
     if full:
-        visor = Surface(INDEX["glass"], (0.02, 0.02, 0.02), look.label)
+        visor = SurfaceProperties(INDEX["glass"], (0.02, 0.02, 0.02), appearance.label)
         return [
             shell.ellipsoid(middle, (0.145, 0.128, 0.150), around=12, down=8),
             visor.ellipsoid(middle + (0.03, 0, 0.015), (0.125, 0.115, 0.062), around=10, down=6),
         ]
-    parts = [look.skin.ellipsoid(middle, (0.096, 0.077, 0.115), around=10, down=7)]
+    parts = [appearance.skin.ellipsoid(middle, (0.096, 0.077, 0.115), around=10, down=7)]
     if rng.random() < 0.6:
         top = middle + (-0.012, 0, 0.055)
         parts.append(shell.ellipsoid(top, (0.135, 0.105, 0.085), around=10, down=6))
     else:
         top = middle + (-0.022, 0, 0.03)
-        parts.append(look.hair.ellipsoid(top, (0.096, 0.088, 0.10), around=10, down=6))
+        parts.append(appearance.hair.ellipsoid(top, (0.096, 0.088, 0.10), around=10, down=6))
     return parts
