@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from depth_perception.errors import DepthPerceptionError
-from depth_perception.estimators.estimator import CameraEstimate, Estimator, EstimatorInput
+from depth_perception.estimators.estimator import Estimator
 from depth_perception.estimators.factory import make_estimator
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.frames.surround_result import CameraResult, SurroundResult
-from depth_perception.geometry.back_projection import back_project
-from depth_perception.geometry.birds_eye_view import (
+from depth_perception.geometry.camera_view import CameraView, camera_view, working_size
+from depth_perception.geometry.cloud import (
     OccupancyMap,
+    back_project,
     occupancy_map,
     split_obstacles,
     thin_by_voxels,
 )
-from depth_perception.geometry.camera_view import CameraView, camera_view, working_size
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.parameters import Parameters
 from depth_perception.rig.builder import nominal_ground
@@ -109,11 +109,15 @@ class SurroundPipeline:
         prepared = time.perf_counter()
         results: dict[str, CameraResult] = {}
         frames = {name: frame_set.frames[name] for name in names if name in views}
-        for name, outcome in self._estimates(
-            EstimatorInput(views, frames, self._pool, embodied)
-        ).items():
-            if isinstance(outcome, CameraEstimate):
-                results[name] = _result(views[name], frames[name].stamp, outcome)
+        outcomes: Mapping[str, CameraResult | DepthPerceptionError] = {}
+        try:
+            if frames:
+                outcomes = self.estimator.estimate(views, frames, self._pool, embodied)
+        except DepthPerceptionError as error:  # what fails for all fails for each
+            outcomes = dict.fromkeys(frames, error)
+        for name, outcome in outcomes.items():
+            if isinstance(outcome, CameraResult):
+                results[name] = outcome
             else:
                 missing[name] = f"camera {name}: {outcome}"
         depth_done = time.perf_counter()
@@ -163,17 +167,6 @@ class SurroundPipeline:
             self._views[camera.name] = view
         return view
 
-    def _estimates(
-        self, inputs: EstimatorInput
-    ) -> dict[str, CameraEstimate | DepthPerceptionError]:
-        """Estimate each camera that has an image; what fails for all fails for each."""
-        if not inputs.frames:
-            return {}
-        try:
-            return self.estimator.estimate(inputs)
-        except DepthPerceptionError as error:
-            return dict.fromkeys(inputs.frames, error)
-
     def _cloud(self, results: dict[str, CameraResult]) -> np.ndarray:
         cloud = self.parameters.cloud
         cameras = list(results.values())
@@ -199,19 +192,3 @@ class SurroundPipeline:
             max_height=self.parameters.cloud.obstacle_max_height,
             min_points=self.parameters.occupancy.min_points,
         )
-
-
-def _result(view: CameraView, stamp: int, estimate: CameraEstimate) -> CameraResult:
-    return CameraResult(
-        stamp=stamp,
-        frame_id=view.source.frame_id,
-        camera=view.camera,
-        T_base_camera=view.T_base_camera,
-        image=estimate.image,
-        depth=estimate.depth,
-        confidence=estimate.confidence,
-        level=estimate.level,
-        embodied=estimate.embodied,
-        plane=view.plane,
-        surface=estimate.surface,
-    )

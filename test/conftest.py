@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 PATIENCE_S = 240.0
-"""How long a test waits for what must come, s: on a busy machine it comes late, which is no fault."""
+"""How long a test waits for what must come, s. On a busy machine it comes late: no fault of it."""
 
 HAS_ROS = importlib.util.find_spec("rclpy") is not None
 

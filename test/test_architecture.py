@@ -29,8 +29,8 @@ ROOMS = {
     "messages": "errors geometry",
     "inference": "errors yaml_mapping geometry",
     "network": "errors inference",
-    "rig": "errors yaml_mapping parameters geometry",
-    "frames": "errors parameters geometry messages",
+    "rig": "errors yaml_mapping parameters geometry messages",
+    "frames": "errors parameters geometry messages rig",
     "segmentation": "errors yaml_mapping parameters geometry inference frames",
     "datasets": "errors yaml_mapping resources parameters geometry messages rig frames",
     "estimators": "errors yaml_mapping resources parameters geometry inference network frames"

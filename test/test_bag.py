@@ -12,7 +12,7 @@ from depth_perception.datasets.bag_playback import Playback
 from depth_perception.datasets.bag_writer import BagTypes, BagWriter, package_typestore
 from depth_perception.datasets.inspection import inspect_bag
 from depth_perception.errors import BagError
-from depth_perception.geometry.back_projection import POINT_DTYPE
+from depth_perception.geometry.cloud import POINT_DTYPE
 from depth_perception.parameters import Parameters, from_flat
 from depth_perception.rig.camera_topics import (
     CAMERA_INFO_TYPE,

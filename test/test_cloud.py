@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 from test_ground_plane import mounted
 
-from depth_perception.geometry.back_projection import POINT_DTYPE, back_project
-from depth_perception.geometry.birds_eye_view import (
+from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.cloud import (
     FREE,
     OCCUPIED,
+    POINT_DTYPE,
     UNSEEN,
+    back_project,
     height_above_ground,
     occupancy_map,
     split_obstacles,
     thin_by_voxels,
 )
-from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.transforms import transform_points
 

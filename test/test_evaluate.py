@@ -22,9 +22,9 @@ from depth_perception.evaluation.pictures import (
 from depth_perception.evaluation.report import PictureCollector, render, road_within, write_report
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.frames.surround_result import CameraResult, SurroundResult
-from depth_perception.geometry.back_projection import POINT_DTYPE
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.camera_view import camera_view
+from depth_perception.geometry.cloud import POINT_DTYPE
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.geometry.transforms import TransformTree
@@ -82,12 +82,10 @@ class Pipeline:
             {},
             "base_link",
             self.ground,
-            points,
-            None,
-            None,
             self.parameters.estimator,
             "test",
-            {"depth": 0.01},
+            points=points,
+            latencies={"depth": 0.01},
         )
 
 

@@ -24,8 +24,8 @@ from depth_perception.evaluation.exact import (
 )
 from depth_perception.evaluation.report import advice, render, road_within
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
-from depth_perception.geometry.back_projection import POINT_DTYPE
 from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.cloud import POINT_DTYPE
 from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.geometry.sampling import sample_depth

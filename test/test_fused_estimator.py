@@ -285,7 +285,7 @@ def test_an_image_of_a_wrong_shape_concerns_its_camera_alone(plane_model, shape)
 def test_a_home_folder_in_names_is_found(plane_model, monkeypatch):
     monkeypatch.setenv("HOME", str(plane_model.parent))
     made = pipeline("~/plane.onnx", fused__tensorrt_cache="~/engines")
-    assert made.model == "other fp32 (plane.onnx)"
+    assert made.estimator.model == "other fp32 (plane.onnx)"
     made.close()
 
 
@@ -300,7 +300,7 @@ def test_the_provider_is_that_of_the_session_that_runs(plane_model):
 
     made.estimator._make = elsewhere
     rig = rig_of(mounted("a", WIDE))
-    assert made.provider == CPU
+    assert made.estimator.provider == CPU
     assert made.process(images(rig), rig).provider == "another"
     made.close()
 

@@ -31,7 +31,7 @@ from depth_perception.errors import DepthPerceptionError
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.rig import Rig
 from depth_perception.geometry.transforms import TransformTree
-from depth_perception.messages.encodings import _ENCODINGS
+from depth_perception.messages.encodings import ENCODINGS
 from depth_perception.parameters import Parameters, from_flat
 from depth_perception.pipeline import SurroundPipeline
 from depth_perception.rig.builder import build_rig_camera
@@ -58,7 +58,7 @@ SIZE = SMALL | SMALL | SMALL | UINT32
 DOUBLE = st.floats() | st.sampled_from([0.0, -0.0, 1.0, 1e-300, 1e300, -1e300, np.nan, np.inf])
 TEXT = st.text(max_size=8) | st.sampled_from(["", "/", "//", "a/b", "base_link", "\0", "bgr8"])
 ENCODING = (
-    st.sampled_from(sorted(_ENCODINGS))
+    st.sampled_from(sorted(ENCODINGS))
     | st.sampled_from(["32FC1", "16UC1", "32SC1", "8UC999", "64FC9", "8UC0", "", "BGR8", "32FC"])
     | TEXT
 )

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from depth_perception import messages
 from depth_perception.datasets.bag_writer import BagTypes, package_typestore
 from depth_perception.errors import DepthPerceptionError, MessageError, TransformError
-from depth_perception.geometry.back_projection import POINT_DTYPE
 from depth_perception.geometry.camera import CameraModel, from_camera_info
+from depth_perception.geometry.cloud import POINT_DTYPE
 
 TYPES = BagTypes(package_typestore())
 STAMP = 1_600_000_000_123_456_789

@@ -232,7 +232,7 @@ def test_closing_twice_is_harmless_and_the_end(grey):
     made = pipeline(description(grey), Everywhere())
     made.estimator.close()
     made.estimator.close()
-    assert made.provider == CPU
+    assert made.estimator.provider == CPU
     assert "closed" in run(made, a=scene()).missing["a"]
 
 

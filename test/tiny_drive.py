@@ -10,8 +10,8 @@ import numpy as np
 
 from depth_perception import messages
 from depth_perception.datasets.bag_writer import BagWriter
-from depth_perception.geometry.back_projection import POINT_DTYPE
 from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.cloud import POINT_DTYPE
 from depth_perception.geometry.transforms import OPTICAL_AXES
 
 START = 1_700_000_000_000_000_000

@@ -19,7 +19,6 @@ import numpy as np
 
 from depth_perception.benchmarks.rig import CAMERAS, surround_rig
 from depth_perception.errors import ModelError
-from depth_perception.estimators.estimator import EstimatorInput
 from depth_perception.estimators.fused import FusedEstimator
 from depth_perception.frames.frame_set import CameraFrame
 from depth_perception.geometry.camera_view import camera_view
@@ -103,15 +102,16 @@ def _measure(path: Path, providers: list[str], repeats: int, timed: Timer) -> di
     )
     frames = {name: CameraFrame(1, image) for name in views}
     with ThreadPoolExecutor() as pool:
-        inputs = EstimatorInput(views, frames, pool, with_embodied=False)
-        estimator.estimate(inputs)
+        estimator.estimate(views, frames, pool, with_embodied=False)
         session = next(iter(estimator._batches.values())).session
         stages: dict[str, Callable[[], Any]] = {
             "images onto the grid (x6)": lambda: list(
                 pool.map(lambda view: view.image(image), views.values())
             ),
             f"network, {size[0]}x{size[1]} (x6)": session.run,
-            "images to depth, all of it": lambda: estimator.estimate(inputs),
+            "images to depth, all of it": lambda: estimator.estimate(
+                views, frames, pool, with_embodied=False
+            ),
         }
         milliseconds = {name: np.array(timed(run, repeats)) * 1e3 for name, run in stages.items()}
     estimator.close()

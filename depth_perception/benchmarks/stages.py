@@ -26,9 +26,13 @@ from depth_perception.benchmarks import frame_sets as frame_set_benchmark
 from depth_perception.benchmarks import fused as fused_benchmark
 from depth_perception.benchmarks.rig import CAMERAS, surround_rig
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
-from depth_perception.geometry.back_projection import back_project
-from depth_perception.geometry.birds_eye_view import occupancy_map, split_obstacles, thin_by_voxels
 from depth_perception.geometry.camera_view import camera_view
+from depth_perception.geometry.cloud import (
+    back_project,
+    occupancy_map,
+    split_obstacles,
+    thin_by_voxels,
+)
 from depth_perception.geometry.embodied_depth import confidence_of, embodied_depth
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.surface import Surface

@@ -196,7 +196,7 @@ def _depth_images(bag: Path) -> dict[tuple[str, int], bytes]:
     import hashlib
 
     from depth_perception.datasets.bag import open_bag
-    from depth_perception.messages.headers import stamp_of
+    from depth_perception.messages.sensors import stamp_of
 
     images = {}
     with open_bag(bag) as reader:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from concurrent.futures import Executor
+
 from depth_perception.errors import DepthPerceptionError
-from depth_perception.estimators.estimator import CameraEstimate, EstimatorInput, image_on_grid
 from depth_perception.frames.frame_set import CameraFrame
+from depth_perception.frames.surround_result import CameraResult
 from depth_perception.geometry.camera_view import CameraView
 from depth_perception.geometry.embodied_depth import (
     EmbodiedDepth,
@@ -35,10 +38,16 @@ class EmbodiedEstimator:
         """Any is as good."""
         return size
 
-    def estimate(self, inputs: EstimatorInput) -> dict[str, CameraEstimate | DepthPerceptionError]:
+    def estimate(
+        self,
+        views: Mapping[str, CameraView],
+        frames: Mapping[str, CameraFrame],
+        pool: Executor,
+        with_embodied: bool = True,
+    ) -> dict[str, CameraResult | DepthPerceptionError]:
         """Compute each camera; see `Estimator`."""
-        names = [name for name in inputs.views if name in inputs.frames]
-        done = inputs.pool.map(lambda n: self._guarded(inputs.views[n], inputs.frames[n]), names)
+        names = [name for name in views if name in frames]
+        done = pool.map(lambda n: self._guarded(views[n], frames[n]), names)
         return dict(zip(names, done, strict=True))
 
     def set_parameters(self, parameters: Parameters) -> None:
@@ -48,23 +57,26 @@ class EmbodiedEstimator:
     def close(self) -> None:
         """Do nothing: the segmentation belongs to the pipeline."""
 
-    def _guarded(
-        self, view: CameraView, frame: CameraFrame
-    ) -> CameraEstimate | DepthPerceptionError:
+    def _guarded(self, view: CameraView, frame: CameraFrame) -> CameraResult | DepthPerceptionError:
         """Compute one camera; what is wrong with it does not concern the others."""
         try:
-            image = image_on_grid(view, frame)
+            image = view.image(frame.image)
             segmentation = self._source.segment(view, frame, image)
             result = embodied_of(view, segmentation, self._parameters)
         except DepthPerceptionError as error:
             return error
-        return CameraEstimate(
-            image,
-            result.depth,
-            confidence_of(result.sigma),
-            result.level,
-            result.depth,
-            segmentation.surface,
+        return CameraResult(
+            stamp=frame.stamp,
+            frame_id=view.source.frame_id,
+            camera=view.camera,
+            T_base_camera=view.T_base_camera,
+            image=image,
+            depth=result.depth,
+            confidence=confidence_of(result.sigma),
+            level=result.level,
+            embodied=result.depth,
+            plane=view.plane,
+            surface=segmentation.surface,
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 import cv2
@@ -17,15 +18,12 @@ from numpy.typing import NDArray
 
 from depth_perception.errors import DepthPerceptionError, ModelError
 from depth_perception.estimators.embodied import embodied_of
-from depth_perception.estimators.estimator import (
-    CameraEstimate,
-    EstimatorInput,
-    image_on_grid,
-    levels_of,
-)
 from depth_perception.estimators.fused_model import network_file
+from depth_perception.frames.frame_set import CameraFrame
+from depth_perception.frames.surround_result import CameraResult
 from depth_perception.geometry.camera_view import CameraView
-from depth_perception.geometry.depth_values import is_beyond
+from depth_perception.geometry.depth_values import is_beyond, is_unknown
+from depth_perception.geometry.embodied_depth import Level
 from depth_perception.geometry.surface import Surface
 from depth_perception.inference.model_file import STRIDE
 from depth_perception.inference.network_inputs import (
@@ -121,12 +119,18 @@ class FusedEstimator:
         fits = wanted[0] == size[0] and abs(wanted[1] / size[1] - 1) < _ALMOST
         return wanted if fits else size
 
-    def estimate(self, inputs: EstimatorInput) -> dict[str, CameraEstimate | DepthPerceptionError]:
+    def estimate(
+        self,
+        views: Mapping[str, CameraView],
+        frames: Mapping[str, CameraFrame],
+        pool: Executor,
+        with_embodied: bool = True,
+    ) -> dict[str, CameraResult | DepthPerceptionError]:
         """Compute all cameras; see `Estimator`."""
         with self._lock:
             if self._closed:
                 raise ModelError("the estimator is closed", fix="make another")
-            return self._estimates(inputs)
+            return self._estimates(views, frames, pool, with_embodied)
 
     def set_parameters(self, parameters: Parameters) -> None:
         """Take other live parameters."""
@@ -141,76 +145,92 @@ class FusedEstimator:
             self._batches.clear()
 
     def _estimates(
-        self, inputs: EstimatorInput
-    ) -> dict[str, CameraEstimate | DepthPerceptionError]:
+        self,
+        views: Mapping[str, CameraView],
+        frames: Mapping[str, CameraFrame],
+        pool: Executor,
+        with_embodied: bool,
+    ) -> dict[str, CameraResult | DepthPerceptionError]:
         groups: dict[Size, dict[str, CameraView]] = {}
-        for name, view in inputs.views.items():
+        for name, view in views.items():
             groups.setdefault(view.size, {})[name] = view
         for size in self._batches.keys() - groups.keys():
             self._batches.pop(size).session.close()
-        found: dict[str, CameraEstimate | DepthPerceptionError] = {}
-        for size, views in groups.items():
-            if any(name in inputs.frames for name in views):
-                others = len(inputs.views) - len(views)
-                found.update(self._group(size, views, others, inputs))
-        return {name: found[name] for name in inputs.views if name in found}
+        found: dict[str, CameraResult | DepthPerceptionError] = {}
+        for size, group in groups.items():
+            if any(name in frames for name in group):
+                batch = self._batch(size, group, others=len(views) - len(group))
+                found.update(self._run_batch(batch, frames, pool, with_embodied))
+        return {name: found[name] for name in views if name in found}
 
-    def _group(
-        self, size: Size, views: dict[str, CameraView], others: int, inputs: EstimatorInput
-    ) -> Mapping[str, CameraEstimate | DepthPerceptionError]:
-        batch = self._batch(size, views, others)
+    def _run_batch(
+        self, batch: _Batch, frames: Mapping[str, CameraFrame], pool: Executor, with_embodied: bool
+    ) -> Mapping[str, CameraResult | DepthPerceptionError]:
+        """Compute the cameras of one size in one pass."""
+        views = batch.views
         slots = {name: slot for slot, name in enumerate(views)}
-        present = [name for name in views if name in inputs.frames]
+        present = [name for name in views if name in frames]
         pixels = batch.session.buffer("image")
 
         def bring(name: str) -> NDArray[np.uint8] | DepthPerceptionError:
             try:
-                image = image_on_grid(views[name], inputs.frames[name])
+                image = views[name].image(frames[name].image)
             except DepthPerceptionError as error:
                 return error
             pixels[slots[name]] = image
             return image
 
-        images = dict(zip(present, inputs.pool.map(bring, present), strict=True))
+        images = dict(zip(present, pool.map(bring, present), strict=True))
         seen = {slots[n] for n, item in images.items() if isinstance(item, np.ndarray)}
         for slot in set(range(batch.capacity)) - seen:
             pixels[slot] = 0
         outputs = batch.session.run()
 
-        def read(name: str) -> CameraEstimate | DepthPerceptionError:
+        def read(name: str) -> CameraResult | DepthPerceptionError:
             image = images[name]
             if isinstance(image, DepthPerceptionError):
                 return image
             try:
                 maps = {key: value[slots[name]] for key, value in outputs.items()}
-                return self._estimate(views[name], inputs, name, image, maps)
+                return self._result(views[name], frames[name], image, maps, with_embodied)
             except DepthPerceptionError as error:
                 return error
 
-        return dict(zip(present, inputs.pool.map(read, present), strict=True))
+        return dict(zip(present, pool.map(read, present), strict=True))
 
-    def _estimate(
+    def _result(
         self,
         view: CameraView,
-        inputs: EstimatorInput,
-        name: str,
+        frame: CameraFrame,
         image: NDArray[np.uint8],
         maps: Mapping[str, NDArray[np.float32]],
-    ) -> CameraEstimate:
+        with_embodied: bool,
+    ) -> CameraResult:
         depth = maps["depth"].copy()  # the session's memory is written to by the next frame set
         depth[view.ego | np.isnan(view.rays[..., 0])] = np.nan
         if self._source is not None:
-            segmentation = self._source.segment(view, inputs.frames[name], image)
+            segmentation = self._source.segment(view, frame, image)
         else:
             segmentation = Segmentation(_surface(view, depth, _enlarged(maps["road"], view.size)))
         confidence = _enlarged(maps["confidence"], view.size)
         confidence[~np.isfinite(depth)] = 0
-        if inputs.with_embodied:
+        if with_embodied:
             embodied = embodied_of(view, segmentation, self._parameters.embodied).depth
         else:
             embodied = np.full_like(depth, np.nan)
-        level = levels_of(depth, segmentation.surface)
-        return CameraEstimate(image, depth, confidence, level, embodied, segmentation.surface)
+        return CameraResult(
+            stamp=frame.stamp,
+            frame_id=view.source.frame_id,
+            camera=view.camera,
+            T_base_camera=view.T_base_camera,
+            image=image,
+            depth=depth,
+            confidence=confidence,
+            level=levels_of(depth, segmentation.surface),
+            embodied=embodied,
+            plane=view.plane,
+            surface=segmentation.surface,
+        )
 
     def _batch(self, size: Size, views: dict[str, CameraView], others: int) -> _Batch:
         """Return the batch of a size, with what it needs to know of these cameras."""
@@ -275,6 +295,14 @@ class FusedEstimator:
             expected=f"{cameras} cameras or fewer",
             fix=f"export it with --static --cameras {count}, or without --static",
         )
+
+
+def levels_of(depth: NDArray[np.float32], surface: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`Level` of depth that a network made: road where it is, scene elsewhere."""
+    level = np.where(surface == Surface.ROAD, np.uint8(Level.ROAD), np.uint8(Level.SCENE))
+    level[is_unknown(depth)] = Level.UNKNOWN
+    level[is_beyond(depth)] = Level.BEYOND
+    return level
 
 
 def _enlarged(values: NDArray[np.float32], size: Size) -> NDArray[np.float32]:

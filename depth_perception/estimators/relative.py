@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,14 +18,11 @@ from numpy.typing import NDArray
 
 from depth_perception.errors import ConfigurationError, DepthPerceptionError, ModelError
 from depth_perception.estimators.embodied import embodied_of
-from depth_perception.estimators.estimator import (
-    CameraEstimate,
-    EstimatorInput,
-    image_on_grid,
-    levels_of,
-)
+from depth_perception.estimators.fused import levels_of
 from depth_perception.estimators.relative_description import read_description
 from depth_perception.estimators.scale_fit import LEAST_PIXELS, Fit, error_of, fit, fit_depth
+from depth_perception.frames.frame_set import CameraFrame
+from depth_perception.frames.surround_result import CameraResult
 from depth_perception.geometry.camera_view import CameraView
 from depth_perception.geometry.embodied_depth import confidence_of
 from depth_perception.geometry.surface import Surface
@@ -118,12 +116,18 @@ class RelativeEstimator:
         """Any is as good."""
         return size
 
-    def estimate(self, inputs: EstimatorInput) -> dict[str, CameraEstimate | DepthPerceptionError]:
+    def estimate(
+        self,
+        views: Mapping[str, CameraView],
+        frames: Mapping[str, CameraFrame],
+        pool: Executor,
+        with_embodied: bool = True,
+    ) -> dict[str, CameraResult | DepthPerceptionError]:
         """Compute all cameras; see `Estimator`."""
         with self._lock:
             if self._session is None:
                 raise ModelError("the estimator is closed", fix="make another")
-            return self._estimates(self._session, inputs)
+            return self._estimates(self._session, views, frames, with_embodied)
 
     def set_parameters(self, parameters: Parameters) -> None:
         """Take other live parameters."""
@@ -135,23 +139,29 @@ class RelativeEstimator:
             self._session = None
 
     def _estimates(
-        self, session: OnnxSession, inputs: EstimatorInput
-    ) -> dict[str, CameraEstimate | DepthPerceptionError]:
+        self,
+        session: OnnxSession,
+        views: Mapping[str, CameraView],
+        frames: Mapping[str, CameraFrame],
+        with_embodied: bool,
+    ) -> dict[str, CameraResult | DepthPerceptionError]:
         seen: dict[str, _CameraOutput | DepthPerceptionError] = {}
-        for name in inputs.views:
-            if name in inputs.frames:
+        for name in views:
+            if name in frames:
                 try:
-                    seen[name] = self._run_network(session, inputs, name)
+                    seen[name] = self._run_network(session, views[name], frames[name])
                 except DepthPerceptionError as error:
                     seen[name] = error
         good = {name: item for name, item in seen.items() if isinstance(item, _CameraOutput)}
         fits = self._fits(good)
-        results: dict[str, CameraEstimate | DepthPerceptionError] = {}
+        results: dict[str, CameraResult | DepthPerceptionError] = {}
         for name, item in seen.items():
             if not isinstance(item, _CameraOutput):
                 results[name] = item
             elif name in fits:
-                results[name] = self._measured(inputs.views[name], item, fits[name], inputs)
+                results[name] = self._result(
+                    views[name], frames[name], item, fits[name], with_embodied
+                )
             else:
                 results[name] = self._without_scale(good)
         return results
@@ -174,11 +184,10 @@ class RelativeEstimator:
         )
 
     def _run_network(
-        self, session: OnnxSession, inputs: EstimatorInput, name: str
+        self, session: OnnxSession, view: CameraView, frame: CameraFrame
     ) -> _CameraOutput:
         """Run the network on a camera, and find what can be measured of its road."""
-        view, frame = inputs.views[name], inputs.frames[name]
-        image = image_on_grid(view, frame)
+        image = view.image(frame.image)
         relative = self._relative(session, image)
         segmentation = self._source.segment(view, frame, image)
         road = (segmentation.surface == Surface.ROAD) & ~view.ego
@@ -222,9 +231,15 @@ class RelativeEstimator:
                     fits[name] = own
         return fits
 
-    def _measured(
-        self, view: CameraView, item: _CameraOutput, fit_of_camera: Fit, inputs: EstimatorInput
-    ) -> CameraEstimate:
+    def _result(
+        self,
+        view: CameraView,
+        frame: CameraFrame,
+        item: _CameraOutput,
+        fit_of_camera: Fit,
+        with_embodied: bool,
+    ) -> CameraResult:
+        """Bring a camera's relative depth to metres."""
         inverse = fit_of_camera.inverse_depth(item.relative)
         with np.errstate(divide="ignore", invalid="ignore"):
             depth = np.where(inverse > 1 / FARTHEST, 1 / inverse, np.float32(np.inf))
@@ -233,11 +248,21 @@ class RelativeEstimator:
         spread = np.float32(max(_LEAST_SIGMA, _SPREAD * min(fit_of_camera.error, 1.0)))
         sigma = np.where(np.isfinite(depth), spread * np.maximum(1, depth / 20), np.float32(np.nan))
         embodied: NDArray[np.float32] = np.full(depth.shape, np.nan, np.float32)
-        if inputs.with_embodied:
+        if with_embodied:
             embodied = embodied_of(view, item.segmentation, self._parameters.embodied).depth
         surface = item.segmentation.surface
-        return CameraEstimate(
-            item.image, depth, confidence_of(sigma), levels_of(depth, surface), embodied, surface
+        return CameraResult(
+            stamp=frame.stamp,
+            frame_id=view.source.frame_id,
+            camera=view.camera,
+            T_base_camera=view.T_base_camera,
+            image=item.image,
+            depth=depth,
+            confidence=confidence_of(sigma),
+            level=levels_of(depth, surface),
+            embodied=embodied,
+            plane=view.plane,
+            surface=surface,
         )
 
     def _relative(self, session: OnnxSession, image: NDArray[np.uint8]) -> NDArray[np.float32]:

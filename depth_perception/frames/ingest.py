@@ -26,8 +26,7 @@ from depth_perception.errors import DepthPerceptionError
 from depth_perception.frames.assembler import Assembler, FrameSetAssembler, Now
 from depth_perception.frames.frame_set import CameraFrame, CameraMessages, FrameSet
 from depth_perception.geometry.rig import Rig
-from depth_perception.messages.headers import stamp_of, zero_stamp
-from depth_perception.messages.images import decode_image, decode_labels
+from depth_perception.messages.sensors import decode_image, decode_labels, stamp_of, zero_stamp
 from depth_perception.parameters import Parameters, SyncParameters
 from depth_perception.rig.camera_topics import CameraTopics
 from depth_perception.rig.tracker import RigTracker

@@ -15,7 +15,7 @@ import numpy as np
 from depth_perception import messages
 from depth_perception.frames.surround_result import SurroundResult
 from depth_perception.geometry.ground_plane import SOURCES
-from depth_perception.messages.headers import MessageTypes
+from depth_perception.messages.sensors import MessageTypes
 from depth_perception.parameters import Parameters
 
 ROOT = "surround_depth"

@@ -13,7 +13,7 @@ from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane
 
 if TYPE_CHECKING:  # its loops are compiled: importing Numba takes a second
-    from depth_perception.geometry.birds_eye_view import OccupancyMap
+    from depth_perception.geometry.cloud import OccupancyMap
 
 
 @dataclass(frozen=True, eq=False)

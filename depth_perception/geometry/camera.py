@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ class CameraModel:
         for array in (self.K, self.D, self.R):
             array.setflags(write=False)
 
-    @property
+    @cached_property
     def is_pinhole(self) -> bool:
         """True when straight lines stay straight: no distortion coefficient differs from zero.
 

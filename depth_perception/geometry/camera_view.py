@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_perception.errors import MessageError
 from depth_perception.geometry.camera import CameraModel, rectification_maps
 from depth_perception.geometry.ground_plane import (
     GroundPlane,
@@ -61,7 +62,20 @@ class CameraView:
         return self.camera.width, self.camera.height
 
     def image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Bring an arriving image (H, W, 3) onto the grid, bilinear; black where nothing is."""
+        """Bring an arriving image onto the grid, bilinear; black where nothing is.
+
+        Args:
+            image: (H, W, 3) uint8, BGR.
+
+        Raises:
+            MessageError: It is no such image.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or not image.size or image.dtype != np.uint8:
+            raise MessageError(
+                f"an image of the shape {list(image.shape)}, {image.dtype}",
+                expected="(height, width, 3), uint8, in BGR",
+                fix="convert it before",
+            )
         if self.maps is not None:
             return np.asarray(
                 cv2.remap(image, *self.maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT),

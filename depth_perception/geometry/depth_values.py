@@ -10,18 +10,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+is_unknown = np.isnan
+"""Tells where a depth of any shape is unknown."""
+is_beyond = np.isposinf
+"""Tells where a depth of any shape is beyond range."""
+
 
 def is_measured(depth: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Tell where a depth of any shape is a distance: finite, and above zero."""
     with np.errstate(invalid="ignore"):
         return np.asarray(np.isfinite(depth) & (depth > 0), dtype=np.bool_)
-
-
-def is_beyond(depth: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Tell where a depth of any shape is beyond range."""
-    return np.asarray(np.isposinf(depth), dtype=np.bool_)
-
-
-def is_unknown(depth: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Tell where a depth of any shape is unknown."""
-    return np.asarray(np.isnan(depth), dtype=np.bool_)

@@ -6,17 +6,21 @@ same messages for a bag. Encodings and validity follow REP 118 and REP 117: dept
 NaN unknown, +Inf beyond range; 16UC1 is millimetres, 0 unknown.
 """
 
-from depth_perception.messages.clouds import cloud_message, decode_points
 from depth_perception.messages.ground import ground_message, occupancy_message
-from depth_perception.messages.headers import MessageTypes, header, stamp_of, zero_stamp
-from depth_perception.messages.images import (
+from depth_perception.messages.sensors import (
+    MessageTypes,
     camera_info_message,
+    cloud_message,
     decode_depth,
     decode_image,
     decode_labels,
+    decode_points,
     depth_message,
+    header,
     image_message,
     is_compressed,
+    stamp_of,
+    zero_stamp,
 )
 from depth_perception.messages.transforms import decode_pose, decode_transform, transform_message
 

@@ -47,7 +47,7 @@ _CONVERSIONS = {
 
 _BYTE = np.dtype(np.uint8)
 
-_ENCODINGS = {
+_NAMED = {
     **{f"{n}8": Encoding(_BYTE, *entry) for n, entry in _CONVERSIONS.items()},
     **{f"{n}16": Encoding(np.dtype(np.uint16), *entry) for n, entry in _CONVERSIONS.items()},
     "yuv422": Encoding(_BYTE, 2, cv2.COLOR_YUV2BGR_UYVY),
@@ -69,13 +69,18 @@ _TYPES = {"8U": "u1", "8S": "i1", "16U": "u2", "16S": "i2", "32S": "i4", "32F": 
 COLOURS = "bgr8, rgb8, bgra8, rgba8, mono8, mono16, bayer_*, yuv422 or nv12"
 
 
-def find_encoding(name: str) -> Encoding | None:
-    """Return what an encoding says, None when there is no such encoding."""
-    known = _ENCODINGS.get(name)
-    generic = _GENERIC.fullmatch(name) if known is None else None
-    if generic is None:
-        return known
-    return Encoding(np.dtype(_TYPES[generic[1]]), int(generic[2] or 1))
+class _Encodings(dict[str, "Encoding | None"]):
+    """The named encodings, and generic ones such as ``32FC2`` when they are asked for."""
+
+    def __missing__(self, name: str) -> Encoding | None:
+        generic = _GENERIC.fullmatch(name)
+        if generic is None:
+            return None
+        return Encoding(np.dtype(_TYPES[generic[1]]), int(generic[2] or 1))
+
+
+ENCODINGS = _Encodings(_NAMED)
+"""What each encoding says, by name; None when there is no such encoding."""
 
 
 def to_bgr(pixels: NDArray[np.integer], encoding: Encoding) -> NDArray[np.uint8]:

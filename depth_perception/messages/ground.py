@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_perception.messages.headers import MessageTypes, header
+from depth_perception.messages.sensors import MessageTypes, header
 
 
 def occupancy_message(types: MessageTypes, stamp: int, frame_id: str, grid: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from depth_perception.geometry.transforms import Matrix, matrix_from, quaternion_of
-from depth_perception.messages.headers import MessageTypes, header
+from depth_perception.messages.sensors import MessageTypes, header
 
 
 def decode_transform(message: Any) -> tuple[str, str, Matrix]:

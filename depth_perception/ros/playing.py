@@ -18,7 +18,7 @@ from depth_perception.datasets.bag_playback import (
     played_name,
 )
 from depth_perception.errors import BagError, MessageError
-from depth_perception.messages.headers import header
+from depth_perception.messages.sensors import header
 from depth_perception.ros.messages import RclpyTypes, message_class
 from depth_perception.ros.qos import CLOCK, LATCHED, PLAYED
 

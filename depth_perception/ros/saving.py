@@ -13,7 +13,7 @@ from rclpy.serialization import serialize_message
 from depth_perception.datasets.bag_writer import BagWriter
 from depth_perception.errors import BagError, TransformError
 from depth_perception.frames.ingest import MessageSet
-from depth_perception.messages.images import is_compressed
+from depth_perception.messages.sensors import is_compressed
 from depth_perception.messages.transforms import transform_message
 from depth_perception.rig.camera_topics import CAMERA_INFO_TYPE, IMAGE_TYPES, CameraTopics
 from depth_perception.rig.tracker import RigTracker

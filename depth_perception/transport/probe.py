@@ -24,7 +24,7 @@ from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import Image
 
 from depth_perception.frames.assembler import FrameSetAssembler, Now
-from depth_perception.messages.headers import stamp_of
+from depth_perception.messages.sensors import stamp_of
 from depth_perception.parameters import QosParameters, SyncParameters
 from depth_perception.ros.qos import SENSOR_INPUT, image_input
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from conftest import RosSession, wait_for
 
-from depth_perception.messages.headers import stamp_of
+from depth_perception.messages.sensors import stamp_of
 from depth_perception.ros.messages import message_class
 
 REQUIRED_S = 2.0

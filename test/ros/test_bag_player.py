@@ -15,7 +15,7 @@ from tiny_drive import PERIOD, START, write_drive
 rclpy = pytest.importorskip("rclpy")
 
 from depth_perception.errors import BagError, ConfigurationError  # noqa: E402
-from depth_perception.messages.headers import stamp_of  # noqa: E402
+from depth_perception.messages.sensors import stamp_of  # noqa: E402
 from depth_perception.nodes.bag_player import BagPlayer  # noqa: E402
 from depth_perception.ros.play_options import parse  # noqa: E402
 from depth_perception.ros.qos import LATCHED, SENSOR_INPUT  # noqa: E402

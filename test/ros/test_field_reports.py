@@ -20,7 +20,7 @@ from tiny_drive import CAMERA  # noqa: E402
 from vehicle import CAMERAS, Vehicle, sent_until  # noqa: E402
 
 from depth_perception import messages  # noqa: E402
-from depth_perception.messages.headers import stamp_of  # noqa: E402
+from depth_perception.messages.sensors import stamp_of  # noqa: E402
 
 STATUS = ("/surround_depth/status", "depth_perception/msg/SurroundDepthStatus")
 FRONT_DEPTH = ("/surround_depth/front/depth/image_rect", "sensor_msgs/msg/Image")

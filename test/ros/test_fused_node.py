@@ -15,7 +15,7 @@ rclpy = pytest.importorskip("rclpy")
 from vehicle import Vehicle, sent_until  # noqa: E402
 
 from depth_perception.errors import ModelError  # noqa: E402
-from depth_perception.messages.images import decode_depth  # noqa: E402
+from depth_perception.messages.sensors import decode_depth  # noqa: E402
 
 STATUS = ("/surround_depth/status", "depth_perception/msg/SurroundDepthStatus")
 DEPTH = ("/surround_depth/front/depth/image_rect", "sensor_msgs/msg/Image")

@@ -23,7 +23,7 @@ from vehicle import CAMERAS, Vehicle, road_depth, sent_until  # noqa: E402
 
 from depth_perception.datasets.bag import BagReader  # noqa: E402
 from depth_perception.errors import ConfigurationError  # noqa: E402
-from depth_perception.messages.images import decode_depth  # noqa: E402
+from depth_perception.messages.sensors import decode_depth  # noqa: E402
 from depth_perception.parameters import from_flat  # noqa: E402
 
 STATUS = ("/surround_depth/status", "depth_perception/msg/SurroundDepthStatus")

@@ -14,8 +14,7 @@ rclpy = pytest.importorskip("rclpy")
 from vehicle import CAMERAS, Vehicle, road_depth, sent_until  # noqa: E402
 
 from depth_perception.frames.publication import camera_topics, vehicle_topics  # noqa: E402
-from depth_perception.messages.headers import stamp_of  # noqa: E402
-from depth_perception.messages.images import decode_depth  # noqa: E402
+from depth_perception.messages.sensors import decode_depth, stamp_of  # noqa: E402
 from depth_perception.nodes import surround_depth  # noqa: E402
 from depth_perception.ros.messages import message_class  # noqa: E402
 

@@ -21,8 +21,7 @@ from running import Process, Surround, camera, complete, measured, refused, serv
 from traffic import SMALL, Traffic, pitched  # noqa: E402
 
 from depth_perception.datasets.bag import BagReader  # noqa: E402
-from depth_perception.messages.headers import stamp_of  # noqa: E402
-from depth_perception.messages.images import decode_depth  # noqa: E402
+from depth_perception.messages.sensors import decode_depth, stamp_of  # noqa: E402
 from depth_perception.parameters import Parameters  # noqa: E402
 
 GROWTH_MB = 60.0

@@ -25,10 +25,14 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from depth_perception.datasets.bag_writer import BagTypes, latched_qos, package_typestore
 from depth_perception.geometry.ground_plane import SOURCES
 from depth_perception.geometry.transforms import quaternion_of
-from depth_perception.messages.clouds import cloud_message
 from depth_perception.messages.ground import ground_message
-from depth_perception.messages.headers import header
-from depth_perception.messages.images import camera_info_message, depth_message, image_message
+from depth_perception.messages.sensors import (
+    camera_info_message,
+    cloud_message,
+    depth_message,
+    header,
+    image_message,
+)
 from depth_perception.messages.transforms import transform_message
 from depth_perception.world.output.rigs import MountedCamera, WorldRig, make_rig
 from depth_perception.world.output.sensors import SensorSuite

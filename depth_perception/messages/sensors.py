@@ -1,8 +1,8 @@
-"""Images, labels and depth images between messages and arrays, and their CameraInfo."""
+"""Headers, images, calibration and point clouds (``sensor_msgs``) between messages and arrays."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -11,8 +11,38 @@ from numpy.typing import NDArray
 from depth_perception.errors import MessageError
 from depth_perception.geometry.depth_values import is_measured
 from depth_perception.messages.compressed import decompress
-from depth_perception.messages.encodings import COLOURS, find_encoding, to_bgr
-from depth_perception.messages.headers import MessageTypes, header
+from depth_perception.messages.encodings import COLOURS, ENCODINGS, to_bgr
+
+
+class MessageTypes(Protocol):
+    """Message classes by name, of rclpy or of a typestore; see `ros.messages`, `datasets.bag`."""
+
+    def new(self, type_name: str, **fields: Any) -> Any:
+        """Make a message such as ``sensor_msgs/msg/Image`` with all its fields given."""
+
+    def array(self, values: NDArray[Any]) -> Any:
+        """Put a contiguous array into the container that the messages' sequences want."""
+
+
+def stamp_of(time: Any) -> int:
+    """Nanoseconds of a ``builtin_interfaces/Time``."""
+    return int(time.sec) * 1_000_000_000 + int(time.nanosec)
+
+
+def zero_stamp(topic: str, stamp: int = 0) -> str:
+    """Explain why a message without a time of capture (0 or less, ns) cannot be used."""
+    return (
+        f"{topic}: header.stamp is {'zero' if stamp == 0 else 'negative'}; expected the time of"
+        " capture. Fix: let the camera driver fill header.stamp"
+    )
+
+
+def header(types: MessageTypes, stamp: int, frame_id: str) -> Any:
+    """Build a ``std_msgs/Header`` from nanoseconds and a frame."""
+    sec, nanosec = divmod(int(stamp), 1_000_000_000)
+    time = types.new("builtin_interfaces/msg/Time", sec=sec, nanosec=nanosec)
+    return types.new("std_msgs/msg/Header", stamp=time, frame_id=frame_id)
+
 
 LABEL_ENCODINGS = ("mono8", "8UC1", "mono16", "16UC1", "32SC1")
 
@@ -42,7 +72,7 @@ def decode_image(message: Any, topic: str = "image") -> NDArray[np.uint8]:
                 fix="check the camera driver and lost packets; a bag may be cut",
             )
         return np.asarray(image, dtype=np.uint8)
-    encoding = find_encoding(message.encoding)
+    encoding = ENCODINGS[message.encoding]
     if encoding is not None and encoding.to_bgr is None:
         raise MessageError(
             f"{topic}: encoding '{message.encoding}' is not a colour or grey image",
@@ -50,6 +80,8 @@ def decode_image(message: Any, topic: str = "image") -> NDArray[np.uint8]:
             fix="subscribe to the camera's image, not to a depth or label topic",
         )
     array = _pixels(message, topic)
+    if message.encoding == "bgr8":
+        return array  # as most drivers send it
     assert encoding is not None  # `_pixels` refuses unknown ones
     try:
         return to_bgr(array, encoding)
@@ -102,7 +134,7 @@ def decode_depth(message: Any, topic: str = "depth") -> NDArray[np.float32]:
 
 def _pixels(message: Any, topic: str) -> NDArray[Any]:
     """View an Image's pixels as (height, width[, channels]) after checking step and size."""
-    encoding = find_encoding(message.encoding)
+    encoding = ENCODINGS[message.encoding]
     if encoding is None:
         raise MessageError(
             f"{topic}: encoding '{message.encoding}' is unknown",
@@ -197,4 +229,89 @@ def camera_info_message(types: MessageTypes, stamp: int, frame_id: str, camera: 
         binning_x=0,
         binning_y=0,
         roi=roi,
+    )
+
+
+_POINT_FIELD_TYPES = {
+    1: np.int8,
+    2: np.uint8,
+    3: np.int16,
+    4: np.uint16,
+    5: np.int32,
+    6: np.uint32,
+    7: np.float32,
+    8: np.float64,
+}
+
+
+_POINT_FIELD_NUMBERS = {np.dtype(dtype): number for number, dtype in _POINT_FIELD_TYPES.items()}
+
+
+def decode_points(message: Any, topic: str = "points") -> NDArray[np.float32]:
+    """Read x, y, z of a PointCloud2: (N, 3) float32 metres in its frame, NaN points left out.
+
+    Raises:
+        MessageError: No x, y, z fields, or ``data`` shorter than the sizes say.
+    """
+    offsets: dict[str, int] = {}
+    names, formats = [], []
+    order: Literal["<", ">"] = ">" if message.is_bigendian else "<"
+    for point_field in message.fields:
+        if point_field.name in ("x", "y", "z") and point_field.datatype in (7, 8):
+            names.append(point_field.name)
+            formats.append(np.dtype(_POINT_FIELD_TYPES[point_field.datatype]).newbyteorder(order))
+            offsets[point_field.name] = int(point_field.offset)
+    step = int(message.point_step)
+    if sorted(names) != ["x", "y", "z"]:
+        raise MessageError(
+            f"{topic}: fields are {[f.name for f in message.fields]}",
+            expected="x, y and z as FLOAT32 or FLOAT64",
+            fix="choose the LiDAR's point topic",
+        )
+    ends = [offsets[n] + f.itemsize for n, f in zip(names, formats, strict=True)]
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    width, height, row_step = int(message.width), int(message.height), int(message.row_step)
+    if step < max(ends) or row_step < width * step or data.size < row_step * height:
+        raise MessageError(
+            f"{topic}: {width}x{height} points, point_step {step}, row_step {row_step},"
+            f" {data.size} bytes",
+            expected="point_step that holds the fields and data of row_step * height bytes",
+            fix="correct the publisher; a bag may be cut",
+        )
+    if width * height == 0:
+        return np.zeros((0, 3), np.float32)  # the other sizes may be anything then
+    dtype = np.dtype(
+        {"names": names, "formats": formats, "offsets": list(offsets.values()), "itemsize": step}
+    )
+    rows = data[: row_step * height].reshape(height, row_step)[:, : width * step]
+    cloud = np.ascontiguousarray(rows).reshape(-1).view(dtype)
+    points = np.stack([cloud[axis] for axis in ("x", "y", "z")], axis=1).astype(np.float32)
+    return points[np.isfinite(points).all(axis=1)]
+
+
+def cloud_message(types: MessageTypes, stamp: int, frame_id: str, points: NDArray[np.void]) -> Any:
+    """Build an unordered PointCloud2 from a structured array; its fields become point fields."""
+    dtype = points.dtype
+    assert dtype.names is not None and dtype.fields is not None
+    fields = [
+        types.new(
+            "sensor_msgs/msg/PointField",
+            name=name,
+            offset=dtype.fields[name][1],
+            datatype=_POINT_FIELD_NUMBERS[dtype.fields[name][0]],
+            count=1,
+        )
+        for name in dtype.names
+    ]
+    return types.new(
+        "sensor_msgs/msg/PointCloud2",
+        header=header(types, stamp, frame_id),
+        height=1,
+        width=len(points),
+        fields=fields,
+        is_bigendian=False,
+        point_step=dtype.itemsize,
+        row_step=dtype.itemsize * len(points),
+        data=types.array(np.ascontiguousarray(points).view(np.uint8)),
+        is_dense=True,
     )
