@@ -233,6 +233,11 @@ class Ingest:
         now = self._assembler.dropped_by_camera.get(name) if self._assembler else None
         return self._dropped_before.get(name, Counter()) + (now or Counter())
 
+    def absence(self, name: str) -> str:
+        """Say what keeps a camera from having a part in frame sets."""
+        feed, fault = self.cameras[name], self.stamp_faults.get(name)
+        return f"{feed.topics.image}: {fault}" if fault else feed.absence()
+
     # Messages.
 
     def add_image(self, name: str, message: Any, now: Now) -> list[MessageSet]:

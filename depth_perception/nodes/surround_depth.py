@@ -6,35 +6,31 @@ thread computes and publishes. See docs/nodes.md for topics, services and transi
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.task import Future
-from std_srvs.srv import SetBool, Trigger
+from std_srvs.srv import SetBool
 
-from depth_perception.errors import ConfigurationError, DepthPerceptionError
-from depth_perception.frames.ingest import Ingest, MessageSet
+from depth_perception.errors import ConfigurationError
+from depth_perception.frames.ingest import Ingest
 from depth_perception.frames.publication import Demand
 from depth_perception.parameters import Parameters
 from depth_perception.rig.tracker import RigTracker
 from depth_perception.ros import process
 from depth_perception.ros.approximate_time import approximate_time_assembler
 from depth_perception.ros.dds_profile import transport_warning
-from depth_perception.ros.diagnostics import Diagnostics, State
-from depth_perception.ros.discovery import discover, resolved, why_no_cameras
+from depth_perception.ros.diagnostics import Diagnostics, State, why_no_output
+from depth_perception.ros.discovery import discover, resolved
 from depth_perception.ros.inputs import CameraSubscriptions, now_of
 from depth_perception.ros.lifecycle import ManagedNode
 from depth_perception.ros.parameters import NodeParameters
 from depth_perception.ros.processing import Processor
-from depth_perception.ros.saving import default_folder, save_frame_set
+from depth_perception.ros.saving import FrameSetSaver
 from depth_perception.ros.throttled_log import ThrottledLog
 from depth_perception.ros.transforms import Tf2Extrinsics, TransformSubscriptions, tf2_extrinsics
 
@@ -43,7 +39,6 @@ DEMAND_PERIOD_S = 0.1
 EXPIRE_PERIOD_S = 0.02
 REPORT_PERIOD_S = 1.0
 SILENCE_S = 5.0
-SAVE_TIMEOUT_S = 5.0
 
 
 class SurroundDepth:
@@ -85,8 +80,6 @@ class SurroundDepth:
         self._processor: Processor | None = None
         self._subscriptions: dict[str, CameraSubscriptions] = {}
         self._enabled = True
-        self._to_save: Future | None = None
-        self._save_by = math.inf
         self._since = time.monotonic()
         self._warned = ""
         # Timers by the steady clock: they also run where simulated time stands still.
@@ -99,11 +92,7 @@ class SurroundDepth:
         ):
             self.node.create_timer(period, callback, clock=steady)
         self.node.create_service(SetBool, "~/set_enabled", self._set_enabled)
-        # It waits for a frame set, which the callbacks of the node's own group bring.
-        alone = MutuallyExclusiveCallbackGroup()
-        self.node.create_service(
-            Trigger, "~/save_frame_set", self._save_frame_set, callback_group=alone
-        )
+        self._saver = FrameSetSaver(self.node, self._saving)
         if self._node_parameters.autostart:
             self.node.start()
 
@@ -156,7 +145,7 @@ class SurroundDepth:
         for subscriptions in self._subscriptions.values():
             subscriptions.close()
         self._subscriptions.clear()
-        self._finish_saving(None)
+        self._saver.offer(None)
         if self._ingest is not None:
             self._ingest.set_cameras([])
         if self._processor is not None:
@@ -217,10 +206,10 @@ class SurroundDepth:
         names = list(ingest.cameras)
         latest = processor.latest
         whole = latest is not None and {*latest.frames, *latest.missing} >= set(names)
-        if whole or time.monotonic() > self._save_by:
-            self._finish_saving(latest)
+        if whole or self._saver.overdue:
+            self._saver.offer(latest)
         processor.demand = processor.publishers.demand(names) if self._enabled else Demand()
-        wanted = processor.demand.cameras if self._to_save is None else tuple(names)
+        wanted = tuple(names) if self._saver.waiting else processor.demand.cameras
         if not wanted:
             processor.latest = None  # it would soon be an old one
         topics = [feed.topics for feed in ingest.cameras.values()]
@@ -248,7 +237,7 @@ class SurroundDepth:
             pause = "idle: nobody listens, so no images are subscribed to"
         else:
             quiet = min(processor.latencies.silence, time.monotonic() - self._since)
-            problem = "" if quiet < SILENCE_S or processor.busy else self._missing_thing()
+            problem = "" if quiet < SILENCE_S or processor.busy else self._why_no_output()
         simulated = getattr(self.node.get_clock(), "ros_time_is_active", False)
         estimator = processor.pipeline.estimator
         self._diagnostics.publish(
@@ -276,41 +265,17 @@ class SurroundDepth:
         self._warned = kind
         idle = not processor.busy and time.monotonic() - processor.status_at > REPORT_PERIOD_S
         if active and idle:
-            missing = {name: self._absence(name) for name in ingest.cameras}
+            missing = {name: ingest.absence(name) for name in ingest.cameras}
             if not self._enabled:
                 missing = dict.fromkeys(missing, pause)
             stamp = self.node.get_clock().now().nanoseconds
             processor.publish_idle(stamp, {**missing, **ingest.absent})
 
-    def _absence(self, name: str) -> str:
-        assert self._ingest is not None
-        feed, fault = self._ingest.cameras[name], self._ingest.stamp_faults.get(name)
-        return f"{feed.topics.image}: {fault}" if fault else feed.absence()
-
-    def _missing_thing(self) -> str:
-        """Name the first thing on the way from topics to results that is not there."""
+    def _why_no_output(self) -> str:
         assert self._processor is not None and self._ingest is not None
-        ingest = self._ingest
-        if not ingest.cameras:
-            if ingest.absent:
-                name, reason = next(iter(ingest.absent.items()))
-                return f"camera {name}: {reason}. Fix: start it, or correct the parameter"
-            return why_no_cameras(self.node, self._parameters)
-        clock = self.node.get_clock()
-        if getattr(clock, "ros_time_is_active", False) and clock.now().nanoseconds == 0:
-            return "use_sim_time is true and /clock is silent. Fix: play the bag with --clock"
-        feeds = {name: feed for name, feed in ingest.cameras.items() if feed.asked_for}
-        silent = [
-            name
-            for name, feed in feeds.items()
-            if feed.received == 0 or feed.silence > SILENCE_S or not feed.info
-        ]
-        if not silent and self._processor.fault:
-            return self._processor.fault
-        refused = [name for name, feed in feeds.items() if feed.reason]
-        name = next(iter([*silent, *refused, *feeds]))
-        others = f" (and {len(silent) - 1} more cameras)" if len(silent) > 1 else ""
-        return f"camera {name}{others}: {self._absence(name)}"
+        return why_no_output(
+            self.node, self._parameters, self._ingest, self._processor.fault, SILENCE_S
+        )
 
     def _set_enabled(self, request: Any, response: Any) -> Any:
         self._enabled = bool(request.data)
@@ -320,41 +285,11 @@ class SurroundDepth:
         self._log.info(f"set_enabled: {response.message}")
         return response
 
-    async def _save_frame_set(self, request: Any, response: Any) -> Any:
-        """Save a frame set of all cameras, also of those that nobody listens to."""
-        ingest, latest = self._ingest, None
-        if self.node.state == "active":
-            self._to_save = Future()
-            self._save_by = time.monotonic() + SAVE_TIMEOUT_S
-            latest = await self._to_save
-        if latest is None or ingest is None:
-            response.message = "no frame set has come yet. Fix: activate the node, start cameras"
-            return response
-        folder = self._parameters.monitor.save_folder
-        cameras = {name: feed.topics for name, feed in ingest.cameras.items()}
-        done: Future = Future()
-
-        def save() -> None:
-            try:
-                path = save_frame_set(
-                    latest, cameras, ingest.rig, Path(folder) if folder else default_folder()
-                )
-                done.set_result((True, str(path)))
-            except DepthPerceptionError as error:
-                done.set_result((False, str(error)))
-            except Exception as error:  # the one who asked is to hear of it
-                done.set_result((False, f"{type(error).__name__}: {error}"))
-
-        # A slow disk must not hold up the images.
-        threading.Thread(target=save, name="save frame set", daemon=True).start()
-        response.success, response.message = await done
-        return response
-
-    def _finish_saving(self, latest: MessageSet | None) -> None:
-        """Give the frame set to whoever waits to save one."""
-        waiting, self._to_save, self._save_by = self._to_save, None, math.inf
-        if waiting is not None:
-            waiting.set_result(latest)
+    def _saving(self) -> tuple[Ingest, str] | None:
+        """What the saver needs, while there is something to save."""
+        if self._ingest is None or self.node.state != "active":
+            return None
+        return self._ingest, self._parameters.monitor.save_folder
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -1,4 +1,7 @@
-"""The state of the node on ``/diagnostics``, once a second; names as REP 107 wants them."""
+"""The state of the node on ``/diagnostics``, once a second; names as REP 107 wants them.
+
+And the one sentence that says why nothing comes out.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,11 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from depth_perception.frames.assembler import DROP_REASONS
-from depth_perception.frames.ingest import NOT_ASKED_FOR, CameraFeed
+from depth_perception.frames.ingest import NOT_ASKED_FOR, CameraFeed, Ingest
 from depth_perception.frames.publication import Counters
 from depth_perception.geometry.ground_plane import GroundPlane
+from depth_perception.parameters import Parameters
+from depth_perception.ros.discovery import why_no_cameras
 from depth_perception.ros.processing import Latencies
 
 _STALE_S = 5.0
@@ -179,3 +184,37 @@ class Diagnostics:
             hardware_id="cameras",
             values=[KeyValue(key=key, value=value) for key, value in values.items()],
         )
+
+
+def why_no_output(
+    node: Node, parameters: Parameters, ingest: Ingest, fault: str, silence: float
+) -> str:
+    """Name the first thing on the way from topics to results that is not there.
+
+    Args:
+        node: Its graph and clock count.
+        parameters: ``cameras`` and the topics hold.
+        ingest: What has arrived.
+        fault: Why the latest frame set as a whole was lost; empty when it was not.
+        silence: A camera without an image for so many seconds is silent.
+    """
+    if not ingest.cameras:
+        if ingest.absent:
+            name, reason = next(iter(ingest.absent.items()))
+            return f"camera {name}: {reason}. Fix: start it, or correct the parameter"
+        return why_no_cameras(node, parameters)
+    clock = node.get_clock()
+    if getattr(clock, "ros_time_is_active", False) and clock.now().nanoseconds == 0:
+        return "use_sim_time is true and /clock is silent. Fix: play the bag with --clock"
+    feeds = {name: feed for name, feed in ingest.cameras.items() if feed.asked_for}
+    silent = [
+        name
+        for name, feed in feeds.items()
+        if feed.received == 0 or feed.silence > silence or not feed.info
+    ]
+    if not silent and fault:
+        return fault
+    refused = [name for name, feed in feeds.items() if feed.reason]
+    name = next(iter([*silent, *refused, *feeds, *ingest.cameras]))
+    others = f" (and {len(silent) - 1} more cameras)" if len(silent) > 1 else ""
+    return f"camera {name}{others}: {ingest.absence(name)}"

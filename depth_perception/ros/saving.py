@@ -1,29 +1,102 @@
-"""Service ``save_frame_set``: the latest frame set as a small bag, to go with a bug report."""
+"""Service ``save_frame_set``: a frame set of all cameras as a small bag, for a bug report."""
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
 from rclpy.serialization import serialize_message
+from rclpy.task import Future
+from std_srvs.srv import Trigger
 
 from depth_perception.datasets.bag_writer import BagWriter
-from depth_perception.errors import BagError, TransformError
-from depth_perception.frames.ingest import MessageSet
+from depth_perception.errors import BagError, DepthPerceptionError, TransformError
+from depth_perception.frames.ingest import Ingest, MessageSet
 from depth_perception.messages.sensors import is_compressed
 from depth_perception.messages.transforms import transform_message
 from depth_perception.rig.camera_topics import CAMERA_INFO_TYPE, IMAGE_TYPES, CameraTopics
 from depth_perception.rig.tracker import RigTracker
 
+PATIENCE_S = 5.0
+"""How long a frame set of all cameras is waited for; then the latest one has to do."""
 _ROOM = 64 * 2**20
 
 
 def default_folder() -> Path:
     """Return ``~/.ros/depth_perception``, below ``ROS_HOME`` where that is set."""
     return Path(os.environ.get("ROS_HOME") or Path.home() / ".ros") / "depth_perception"
+
+
+class FrameSetSaver:
+    """The service: saves a frame set of all cameras, also of those that nobody listens to.
+
+    A slow disk does not hold up the images: a thread writes, and the answer comes when it has.
+    """
+
+    def __init__(self, node: Node, context: Callable[[], tuple[Ingest, str] | None]) -> None:
+        """Offer the service.
+
+        Args:
+            node: Whose service it is.
+            context: Gives the ingest and the folder, empty for `default_folder`; None while
+                nothing is taken in.
+        """
+        self._context = context
+        self._found: Future | None = None
+        self._until = math.inf
+        # It waits for a frame set, which the callbacks of the node's own group bring.
+        alone = MutuallyExclusiveCallbackGroup()
+        node.create_service(Trigger, "~/save_frame_set", self._save, callback_group=alone)
+
+    @property
+    def waiting(self) -> bool:
+        """True while a frame set of all cameras is wanted."""
+        return self._found is not None
+
+    @property
+    def overdue(self) -> bool:
+        """True when it has been wanted for too long."""
+        return time.monotonic() > self._until
+
+    def offer(self, closed: MessageSet | None) -> None:
+        """Give a frame set to whoever waits to save one; None when there will be none."""
+        found, self._found, self._until = self._found, None, math.inf
+        if found is not None:
+            found.set_result(closed)
+
+    async def _save(self, request: Any, response: Any) -> Any:
+        context, closed = self._context(), None
+        if context is not None:
+            self._found, self._until = Future(), time.monotonic() + PATIENCE_S
+            closed = await self._found
+        if context is None or closed is None:
+            response.message = "no frame set has come yet. Fix: activate the node, start cameras"
+            return response
+        ingest, folder = context
+        cameras = {name: feed.topics for name, feed in ingest.cameras.items()}
+        written: Future = Future()
+
+        def write() -> None:
+            try:
+                path = Path(folder) if folder else default_folder()
+                written.set_result((True, str(save_frame_set(closed, cameras, ingest.rig, path))))
+            except DepthPerceptionError as error:
+                written.set_result((False, str(error)))
+            except Exception as error:  # the one who asked is to hear of it
+                written.set_result((False, f"{type(error).__name__}: {error}"))
+
+        threading.Thread(target=write, name="save frame set", daemon=True).start()
+        response.success, response.message = await written
+        return response
 
 
 def save_frame_set(
