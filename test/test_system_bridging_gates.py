@@ -43,7 +43,7 @@ from depth_perception.training.systems.bridging_gates.network import (
 )
 from depth_perception.training.systems.bridging_gates.streams import OwnDepth
 from depth_perception.training.systems.bridging_gates.system import (
-    Options,
+    BridgingGatesOptions,
     Training,
     aligned_depth,
     bridged,
@@ -61,11 +61,11 @@ def test_the_gradient_term_is_for_dense_truth():
     depth[1, 0, ::4, ::4] = torch.linspace(3, 30, 4).view(2, 2)
     depth[1, 0, 0, 1] = 9.0  # neighbours, but few
     noise = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    _, both = relative_loss(noise, depth, Options())
-    total, first = relative_loss(noise[:1], depth[:1], Options(gradient=0.5))
+    _, both = relative_loss(noise, depth, BridgingGatesOptions())
+    total, first = relative_loss(noise[:1], depth[:1], BridgingGatesOptions(gradient=0.5))
     assert both["gradient"] == first["gradient"] > 0
     assert total.item() == pytest.approx(float(first["affine"] + 0.5 * first["gradient"]))
-    _, second = relative_loss(noise[1:], depth[1:], Options())
+    _, second = relative_loss(noise[1:], depth[1:], BridgingGatesOptions())
     assert second["gradient"] == 0.0 and second["affine"] > 0
 
 
@@ -74,10 +74,10 @@ def test_a_prediction_right_up_to_scale_and_shift_is_right():
     depth[..., 0, 0] = math.inf
     inverse = 1 - 3 / depth
     for space in ("inverse", "log"):
-        total, _ = relative_loss(inverse, depth, Options(space=space))
+        total, _ = relative_loss(inverse, depth, BridgingGatesOptions(space=space))
         assert total.item() == pytest.approx(0.0, abs=1e-4)
-        wrong, _ = relative_loss(inverse.flip(3), depth, Options(space=space))
-        other, _ = relative_loss(2 - 5 * inverse.flip(3), depth, Options(space=space))
+        wrong, _ = relative_loss(inverse.flip(3), depth, BridgingGatesOptions(space=space))
+        other, _ = relative_loss(2 - 5 * inverse.flip(3), depth, BridgingGatesOptions(space=space))
         assert wrong > 0.1 and other.item() == pytest.approx(wrong.item(), rel=1e-4)
     found = aligned_depth(inverse, depth)
     torch.testing.assert_close(found[depth < 100], depth[depth < 100], rtol=1e-3, atol=0)
@@ -92,7 +92,7 @@ def _plain_gate(**more: Any) -> Gate:
     gate = Gate(2, 2, 1, **more)
     gate.norms = torch.nn.ModuleList(torch.nn.Identity() for _ in range(5))
     with torch.no_grad():
-        for attention in (gate.cross, gate.own):
+        for attention in (gate.cross, gate.self_attention):
             attention.query.weight.copy_(torch.eye(2))
             attention.key_value.weight.copy_(torch.eye(2).repeat(2, 1))
             attention.query.bias.zero_()
@@ -130,7 +130,7 @@ def test_cross_attention_of_two_tokens_by_hand():
 def test_self_attention_of_two_tokens_by_hand():
     gate = _plain_gate()
     with torch.no_grad():
-        gate.own.out.weight.copy_(torch.eye(2))
+        gate.self_attention.out.weight.copy_(torch.eye(2))
     found = gate(_two_tokens((1.0, 0.0), (0.0, 1.0)), SEMANTIC)[0, :, 0].T
     share = math.exp(1 / math.sqrt(2)) / (math.exp(1 / math.sqrt(2)) + 1)
     assert found[0].tolist() == pytest.approx([1 + share, 1 - share])
@@ -242,7 +242,7 @@ def _configuration(folder: Path, network: str, **options: Any) -> TrainingConfig
     }
     return TrainingConfiguration(
         system="bridging_gates",
-        options=Options(**chosen),
+        options=BridgingGatesOptions(**chosen),
         data=DataConfiguration(
             folders=(str(folder),), validation=str(folder), sizes=((96, 64),), workers=0
         ),
@@ -411,7 +411,7 @@ def test_foundation_models_of_tiny_size_are_bridged_alike(boxes, tmp_path):
 
 
 def test_the_shipped_network_can_be_the_depth_stream():
-    model = bridged(Options(semantics="self", heads=2))
+    model = bridged(BridgingGatesOptions(semantics="self", heads=2))
     assert model.depth.widths == (32, 48, 64, 96)
     assert model.recipe["networks"]["depth"]["trunk"] == "lite0"
 
@@ -428,7 +428,7 @@ def test_the_shipped_network_can_be_the_depth_stream():
 )
 def test_options_that_cannot_be_are_named(options, named):
     with pytest.raises(ConfigurationError, match=named):
-        Options(**options)
+        BridgingGatesOptions(**options)
 
 
 def test_heads_that_do_not_divide_and_checkpoints_that_do_not_fit(boxes, network, tmp_path):

@@ -24,10 +24,16 @@ from depth_perception.training.recipe import from_dict
 from depth_perception.training.systems.hybrid_depth import cost_volume as cv
 from depth_perception.training.systems.hybrid_depth import encoder as he
 from depth_perception.training.systems.hybrid_depth import system as hybrid_depth
-from depth_perception.training.systems.hybrid_depth.networks import Options, Ranking, first_tokens
+from depth_perception.training.systems.hybrid_depth.networks import (
+    HybridDepthOptions,
+    Ranking,
+    first_tokens,
+)
 from depth_perception.training.systems.hybrid_depth.system import Training, ranking
 
-TINY = Options(clip="tiny-clip", dino="tiny-dinov2", tokens=8, head_width=16, planes=8, most=2)
+TINY = HybridDepthOptions(
+    clip="tiny-clip", dino="tiny-dinov2", tokens=8, head_width=16, planes=8, most=2
+)
 
 
 @pytest.fixture(scope="module")

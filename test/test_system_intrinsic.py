@@ -32,7 +32,11 @@ from depth_perception.training.photometric import photometric_error
 from depth_perception.training.recipe import from_dict, read
 from depth_perception.training.systems import find
 from depth_perception.training.systems.intrinsic import losses
-from depth_perception.training.systems.intrinsic.networks import START, DisparityNetwork, Outputs
+from depth_perception.training.systems.intrinsic.networks import (
+    START,
+    DisparityNetwork,
+    IntrinsicOutput,
+)
 from depth_perception.training.systems.intrinsic.system import (
     IntrinsicOptions,
     Training,
@@ -310,14 +314,14 @@ def _batch(folder: Path) -> dict[str, torch.Tensor]:
     return next(Training().batches(_configuration(folder), 5, 0, 1))
 
 
-def _exact(batch: dict[str, torch.Tensor], matte: dict[str, torch.Tensor]) -> Outputs:
+def _exact(batch: dict[str, torch.Tensor], matte: dict[str, torch.Tensor]) -> IntrinsicOutput:
     """What a perfect network would say: true depth, and the dry street as the diffuse image."""
     wet, diffuse = (
         torch.cat([item["image"][:, 0], item["image"][:, 1:].flatten(0, 1)]).float() / 255 + 0.01
         for item in (batch, matte)
     )
     depth = batch["depth"][:, None]
-    return Outputs(0.5 / depth, depth, diffuse.log(), (wet / diffuse).log())
+    return IntrinsicOutput(0.5 / depth, depth, diffuse.log(), (wet / diffuse).log())
 
 
 def test_the_true_depth_explains_the_road_and_not_the_puddle(streets):

@@ -72,8 +72,8 @@ from depth_perception.training.systems.vision_language.sentences import (
     words_of,
 )
 from depth_perception.training.systems.vision_language.system import (
-    Options,
     Training,
+    VisionLanguageOptions,
     depth_errors,
     load,
     noise_divergence,
@@ -143,7 +143,7 @@ def _configuration(folder: Path, **options: object) -> TrainingConfiguration:
             folders=(str(folder),), validation=str(folder), sizes=((96, 64),), workers=0
         ),
         schedule=ScheduleConfiguration(steps=4, batch=2, warm_up=1, average=0.5),
-        options=Options(**{**TINY, **options}),  # type: ignore[arg-type]
+        options=VisionLanguageOptions(**{**TINY, **options}),  # type: ignore[arg-type]
     )
 
 
@@ -541,7 +541,7 @@ def test_each_kind_of_step_leaves_the_other_side_as_it_was(data):
     model = system.build(configuration)
     optimizer = torch.optim.AdamW(system.groups(model, configuration), weight_decay=0.1)
     text = ("words.", "text.")
-    seen = ("image.", "embodied.", "meet.", "sampler.")
+    seen = ("image.", "embodied.", "cross_attention.", "sampler.")
     for from_text in (True, False, True, False):  # with momentum from earlier steps, too
         before = {k: v.clone() for k, v in model.state_dict().items()}
         batch = _batch(data, configuration, from_text)
@@ -592,7 +592,7 @@ def test_without_embodied_depth_it_does_not_count(fusion):
     assert not torch.equal(_depth(with_it, one, "a"), _depth(with_it, two, "a"))
     assert torch.equal(_depth(without, one, "a"), _depth(without, two, "a"))
     assert torch.equal(_depth(without, one, "a"), _depth(without, one * torch.nan, "a"))
-    assert (with_it.meet is not None) == fusion and without.meet is None
+    assert (with_it.cross_attention is not None) == fusion and without.cross_attention is None
 
 
 def test_without_text_it_does_not_count():
@@ -653,7 +653,7 @@ def test_a_text_alone_tells_near_from_far():
     ]
     batch = {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
     configuration = TrainingConfiguration(
-        network=NetworkConfiguration(pretrained=False), options=Options(**TINY)
+        network=NetworkConfiguration(pretrained=False), options=VisionLanguageOptions(**TINY)
     )
     system, texts = Training(), decoded(batch["text"])
     torch.manual_seed(0)
@@ -770,13 +770,13 @@ def test_wrong_options_are_named(options, named):
 
 def test_no_folders_to_train_on():
     with pytest.raises(ConfigurationError, match="folders is empty"):
-        next(Training().batches(TrainingConfiguration(options=Options()), 0, 0, 1))
+        next(Training().batches(TrainingConfiguration(options=VisionLanguageOptions()), 0, 0, 1))
 
 
 def test_the_configuration_that_comes_with_the_package():
     path = Path(__file__).parents[1] / "config/training/vision_language.yaml"
     configuration = read(path)
-    assert configuration.options == Options()
+    assert configuration.options == VisionLanguageOptions()
     assert from_dict(to_dict(configuration)) == configuration
 
 

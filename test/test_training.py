@@ -277,9 +277,9 @@ def test_figures_by_hand():
     sky[..., 4:, :] = 9.0
     found = torch.full((1, 1, 8, 8), math.log(11.0))
     zero = torch.zeros(1)
-    from depth_perception.network.fused import Outputs
+    from depth_perception.network.fused import FusedOutput
 
-    out = Outputs(found, logits, sky, *[zero] * 10)
+    out = FusedOutput(found, logits, sky, *[zero] * 10)
     figures = Figures()
     figures.add(out, {"depth": depth, "label": label})
     result = figures.result()

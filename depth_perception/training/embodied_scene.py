@@ -216,7 +216,7 @@ class Classes:
     def __call__(
         self, camera: TrueCamera, T_base_camera: NDArray[np.float64], ground: GroundPlane | None
     ) -> NDArray[np.uint8]:
-        """(H, W) train ids, 255 on the own body, `sources.NOT_KNOWN` where nobody knows."""
+        """(H, W) train ids, 255 on the own body, `datasets.source.NOT_KNOWN` where nobody knows."""
         labelled = self.source == "labels"
         if labelled and bool((camera.label < NOT_KNOWN).any()):
             return camera.label

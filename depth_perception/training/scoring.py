@@ -1,7 +1,7 @@
 """Score any system's depth on held-out frame sets: dense truth of the world, or a drive's LiDAR.
 
-In: a function that predicts, and sources (`sources.open_source`). Out: figures by name. Definitions
-are those of `evaluation.metrics` and `evaluation.boundary`; means are over images.
+In: a function that predicts, and sources (`datasets.source.open_source`). Out: figures by name.
+Definitions are those of `evaluation.metrics` and `evaluation.boundary`; means are over images.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def score(
     Args:
         predict: The system.
         data: Of the run: sizes, of which the one most like the source's first image is taken.
-        source: See `sources.open_source`.
+        source: See `datasets.source.open_source`.
         most: Largest number of images, spread over the source; 0 for all.
         batch: Images at a time.
         device: Where samples go.

@@ -244,7 +244,7 @@ def score_triplets(
     Args:
         predict: The system.
         data: Of the run: sizes.
-        source: See `sources.open_source`.
+        source: See `datasets.source.open_source`.
         step: How many sets before and after.
         most: Largest number of triplets, spread over the source; 0 for all.
         batch: Triplets at a time.

@@ -1,6 +1,7 @@
 """What foundation models say of images, computed once to disk, and cut like the images.
 
-In: a source (`sources.open_source`) and a function that makes arrays of images. Out: a folder with
+In: a source (`datasets.source.open_source`) and a function that makes arrays of images. Out: a
+folder with
 
 - ``manifest.json``: kind, model, settings, source, how many frame sets and images;
 - ``00012/00012345.npz``: of frame set 12345, for camera i, arrays ``<i>.<name>``: float16 or uint8.
@@ -72,7 +73,7 @@ def compute(
 
     Args:
         folder: Where they go.
-        source: See `sources.open_source`.
+        source: See `datasets.source.open_source`.
         kind: What they are, such as "depth".
         make: What computes them.
         model: Whose they are.
@@ -245,8 +246,8 @@ class WithTargets(Dataset[dict[str, torch.Tensor]]):
     """The samples of a data set with their targets, see the module's head.
 
     Args:
-        dataset: `samples.TrainingImages`, `rig_samples.RigSamples` or `triplets.Triplets` of these
-            folders.
+        dataset: `samples.TrainingImages`, `surround_distillation.samples.RigSamples` or
+            `triplets.Triplets` of these folders.
         folders: All of them targets' (``targets:FOLDER``), or none: then nothing is added.
         stride: Of features, px.
 

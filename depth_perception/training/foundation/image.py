@@ -14,7 +14,7 @@ from depth_perception.training.foundation.loading import Opened, opened
 from depth_perception.training.foundation.pictures import (
     CLIP,
     IMAGENET,
-    Look,
+    ImagePreprocessing,
     check_multiples,
     normalised,
 )
@@ -40,15 +40,15 @@ class ImageEncoder(Frozen):
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, network: nn.Module, family: str, look: Look) -> None:
+    def __init__(self, network: nn.Module, family: str, preprocessing: ImagePreprocessing) -> None:
         """Take the image part of a model of `transformers`."""
         super().__init__()
         config: Any = network.config
-        self.network, self.family, self.side = network, family, look.side
+        self.network, self.family, self.side = network, family, preprocessing.side
         self.width, self.patch = int(config.hidden_size), int(config.patch_size)
         self.blocks = len(self._layers())
-        self.register_buffer("mean", torch.tensor(look.mean), persistent=False)
-        self.register_buffer("std", torch.tensor(look.std), persistent=False)
+        self.register_buffer("mean", torch.tensor(preprocessing.mean), persistent=False)
+        self.register_buffer("std", torch.tensor(preprocessing.std), persistent=False)
         self.freeze()
 
     @classmethod
@@ -57,7 +57,7 @@ class ImageEncoder(Frozen):
         found: Opened = opened(name, "image encoder", tuple(FAMILIES))
         part = {"clip": "vision_model", "sam": "vision_encoder"}.get(found.family)
         network = getattr(found.model, part) if part else found.model
-        return cls(network, found.family, found.look(FAMILIES[found.family]))
+        return cls(network, found.family, found.preprocessing(FAMILIES[found.family]))
 
     def _layers(self) -> nn.ModuleList:
         network: Any = self.network

@@ -42,32 +42,34 @@ class Gate(nn.Module):
         super().__init__()
         self.places, self.most = places, most
         same = semantic_width == width
-        self.bring: nn.Module = nn.Identity() if same else nn.Linear(semantic_width, width)
+        self.semantic_projection: nn.Module = (
+            nn.Identity() if same else nn.Linear(semantic_width, width)
+        )
         self.norms = nn.ModuleList(nn.LayerNorm(width, eps=1e-6) for _ in range(5))
-        self.cross, self.own = Attention(width, heads), Attention(width, heads)
+        self.cross, self.self_attention = Attention(width, heads), Attention(width, heads)
         lasts = [nn.Linear(4 * width, width) for _ in range(2)]
         self.mlps = nn.ModuleList(
             nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), last) for last in lasts
         )
-        for last in (self.cross.out, self.own.out, *lasts):
+        for last in (self.cross.out, self.self_attention.out, *lasts):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
     def set_temperature(self, temperature: float) -> None:
         """Divide the logits of both attentions by this: above 1 flattens them."""
-        self.cross.temperature = self.own.temperature = temperature
+        self.cross.temperature = self.self_attention.temperature = temperature
 
     def forward(self, depth: torch.Tensor, semantic: torch.Tensor) -> torch.Tensor:
         """Depth features (N, width, h, w) with what semantics (N, c, h', w') say of them."""
         grid = coarse_grid(depth.shape[-2], depth.shape[-1], self.most)
         here, there = self._code(depth, depth.shape[-2:]), self._code(depth, grid)
-        x, y = _tokens(depth), self.bring(_tokens(on_grid(semantic, grid)))
+        x, y = _tokens(depth), self.semantic_projection(_tokens(on_grid(semantic, grid)))
         x = x + self.cross(self.norms[0](x) + here, self.norms[1](y) + there)
         x = x + self.mlps[0](self.norms[2](x))
         y = x
         if grid != tuple(depth.shape[-2:]):
             y = _tokens(functional.adaptive_avg_pool2d(_map_like(x, depth), grid))
-        x = x + self.own(self.norms[3](x) + here, self.norms[3](y) + there)
+        x = x + self.self_attention(self.norms[3](x) + here, self.norms[3](y) + there)
         x = x + self.mlps[1](self.norms[4](x))
         return _map_like(x, depth)
 

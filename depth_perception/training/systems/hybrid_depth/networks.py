@@ -1,8 +1,8 @@
 """The networks of Hybrid-depth: its options, and what they put together.
 
-In: `Options`. Out: a single-frame pipeline (depth and pose network), a multi-frame one (with a cost
-volume and a teacher), or stage 1's encoder; each is one module, so that processes can share its
-gradients. Parts are in `hybrid_encoder`, `self_supervised` and `cost_volume`.
+In: `HybridDepthOptions`. Out: a single-frame pipeline (depth and pose network), a multi-frame one
+(with a cost volume and a teacher), or stage 1's encoder; each is one module, so that processes can
+share its gradients. Parts are in `encoder`, `self_supervised` and `cost_volume`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _TOKEN_SPREAD = 0.02
 
 
 @dataclass(frozen=True)
-class Options:
+class HybridDepthOptions:
     """What only Hybrid-depth has.
 
     Attributes:
@@ -80,7 +80,7 @@ class Options:
             by their feet, that the sky is far, and that nothing lies below the ground
             (`embodied_scene.anchor_error`). Depth is metric by it, without odometry, and held
             where frames show little parallax.
-        segments: Whose classes embodied depth goes by, see `described_images.Description`.
+        segments: Whose classes embodied depth goes by, see `vision_language.samples.Description`.
         step: How many frame sets lie between one frame of a triplet and the next.
         smoothness: Weight of the disparity's smoothness.
         nearest: Nearest depth, m or unit of the scale.
@@ -162,7 +162,7 @@ class Options:
         return self.posed or self.embodied > 0
 
 
-def encoder_of(o: Options) -> nn.Module:
+def encoder_of(o: HybridDepthOptions) -> nn.Module:
     """The encoder that the options name; of CLIP and DINO what the stage trains learns."""
     if o.encoder == "convolutional":
         return TrunkEncoder(o.trunk, o.pretrained)
@@ -182,7 +182,11 @@ class DepthNetwork(nn.Module):
     """
 
     def __init__(
-        self, options: Options, text: Any, tokens: tuple[torch.Tensor, int] | None, planes: int = 0
+        self,
+        options: HybridDepthOptions,
+        text: Any,
+        tokens: tuple[torch.Tensor, int] | None,
+        planes: int = 0,
     ) -> None:
         super().__init__()
         o = options
@@ -236,7 +240,7 @@ class SingleFrame(nn.Module):
     """Monodepth2-type: a depth network of one image, and a pose network of two."""
 
     def __init__(
-        self, options: Options, text: Any, tokens: tuple[torch.Tensor, int] | None
+        self, options: HybridDepthOptions, text: Any, tokens: tuple[torch.Tensor, int] | None
     ) -> None:
         super().__init__()
         self.options = options
@@ -260,7 +264,7 @@ class MultiFrame(nn.Module):
     """ManyDepth-type: with a cost volume of the frame before, and a single-frame teacher."""
 
     def __init__(
-        self, options: Options, text: Any, tokens: tuple[torch.Tensor, int] | None
+        self, options: HybridDepthOptions, text: Any, tokens: tuple[torch.Tensor, int] | None
     ) -> None:
         super().__init__()
         self.options = options
@@ -309,7 +313,7 @@ class MultiFrame(nn.Module):
 class Ranking(nn.Module):
     """Stage 1: an encoder, and the vectors of depth words, which stay."""
 
-    def __init__(self, options: Options, text: Any = None, width: int = 0) -> None:
+    def __init__(self, options: HybridDepthOptions, text: Any = None, width: int = 0) -> None:
         super().__init__()
         self.options = options
         self.encoder = encoder_of(options)
@@ -335,7 +339,7 @@ PIPELINES: dict[str, type[SingleFrame] | type[MultiFrame]] = {
 }
 
 
-def first_tokens(o: Options, text: Any) -> torch.Tensor:
+def first_tokens(o: HybridDepthOptions, text: Any) -> torch.Tensor:
     """Depth tokens (M, width) to begin with: random, or between the words, from near to far."""
     if not o.token_words:
         return _TOKEN_SPREAD * torch.randn(o.tokens, text.token_width)

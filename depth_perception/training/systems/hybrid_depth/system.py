@@ -3,7 +3,7 @@
 Two stages, each a run: `options.stage: ranking` teaches the encoder which of two points of a lane
 is farther, with depth words; `options.stage: depth` learns depth from video, beginning with the
 encoder of the first (`options.start_encoder`), by a Monodepth2-type or ManyDepth-type pipeline.
-Source: ICCV 2025, arXiv 2510.09320, methods.md section 1; differences stand in `hybrid_encoder`,
+Source: ICCV 2025, arXiv 2510.09320, methods.md section 1; differences stand in `encoder`,
 `self_supervised`, `cost_volume` and `ranking`. Depth is up to scale unless `options.posed`
 or `options.embodied`.
 """
@@ -27,7 +27,7 @@ from depth_perception.training.self_supervised import depth_of, score_triplets, 
 from depth_perception.training.systems.hybrid_depth import ranking
 from depth_perception.training.systems.hybrid_depth import runs as hybrid_runs
 from depth_perception.training.systems.hybrid_depth.cost_volume import consistency
-from depth_perception.training.systems.hybrid_depth.networks import Options, Views
+from depth_perception.training.systems.hybrid_depth.networks import HybridDepthOptions, Views
 from depth_perception.training.triplets import DRIVES, Triplets
 
 load = hybrid_runs.load
@@ -37,9 +37,9 @@ _OFFSETS = 4.0
 
 
 class Training:
-    """Hybrid-depth's two stages; see `fit.System`."""
+    """Hybrid-depth's two stages; see `system.System`."""
 
-    OPTIONS = Options
+    OPTIONS = HybridDepthOptions
 
     def build(self, configuration: TrainingConfiguration) -> nn.Module:
         """Make the networks, with the weights that the options name."""
@@ -86,7 +86,7 @@ class Training:
         self, model: nn.Module, batch: dict[str, torch.Tensor], configuration: TrainingConfiguration
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Of stage 1: ranking and contrast. Of stage 2: see `self_supervised.view_loss`."""
-        o: Options = configuration.options
+        o: HybridDepthOptions = configuration.options
         if o.stage == "depth":
             return depth_loss(model(batch), batch, o)
         offsets = (torch.rand(len(batch["image"]), o.lanes) * 2 - 1) * _OFFSETS
@@ -130,7 +130,7 @@ class Training:
 
 
 def depth_loss(
-    views: Views, batch: dict[str, torch.Tensor], o: Options
+    views: Views, batch: dict[str, torch.Tensor], o: HybridDepthOptions
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """View synthesis and nearness to embodied depth; of two frames also the teacher's."""
     total, parts = _views_loss(views, batch, o)
@@ -148,7 +148,7 @@ def depth_loss(
 
 
 def _views_loss(
-    views: Views, batch: dict[str, torch.Tensor], o: Options
+    views: Views, batch: dict[str, torch.Tensor], o: HybridDepthOptions
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     images, K = batch["image"].float() / 255, batch["K"]
 

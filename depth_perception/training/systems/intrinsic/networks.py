@@ -30,7 +30,7 @@ _START_DIFFUSE = 0.2
 
 
 @dataclass
-class Outputs:
+class IntrinsicOutput:
     """What the network says of images.
 
     Attributes:
@@ -141,7 +141,7 @@ class DisparityNetwork(nn.Module):
 
     def forward(
         self, image: torch.Tensor, focal: torch.Tensor, others: torch.Tensor | None = None
-    ) -> Outputs:
+    ) -> IntrinsicOutput:
         """Look at images; depth of `image` (N, 3, H, W) alone, intrinsic images of both.
 
         Args:
@@ -154,7 +154,7 @@ class DisparityNetwork(nn.Module):
         features = self.encoder(together)
         disparity = torch.sigmoid(self.depth([x[:count] for x in features]).float())
         depth = depth_of(disparity, c.nearest, c.farthest) * (focal.view(-1, 1, 1, 1) / c.focal)
-        out = Outputs(disparity, depth)
+        out = IntrinsicOutput(disparity, depth)
         if self.intrinsic is not None:
             both = self.intrinsic(features).float()
             out.log_diffuse = -functional.softplus(both[:, :3])

@@ -88,7 +88,7 @@ def overlap_error(
     Args:
         predict: The system.
         data: Of the run: sizes.
-        source: See `sources.open_source`; dense truth.
+        source: See `datasets.source.open_source`; dense truth.
         most: Largest number of frame sets, spread over the source; 0 for all.
         device: Where samples go.
 

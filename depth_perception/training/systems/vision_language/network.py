@@ -243,7 +243,7 @@ class TextDepthNetwork(nn.Module):
         else:
             self.image = FoundationImage(image, latent)
         self.embodied: nn.Sequential | None = None
-        self.meet: TwoWayAttention | None = None
+        self.cross_attention: TwoWayAttention | None = None
         if embodied:
             self.embodied = nn.Sequential(
                 _convolution(CHANNELS, latent // 4),
@@ -251,7 +251,7 @@ class TextDepthNetwork(nn.Module):
                 _convolution(latent // 2, latent, 2),
                 TransformerBlock(latent, heads),
             )
-            self.meet = TwoWayAttention(latent, heads) if fusion else None
+            self.cross_attention = TwoWayAttention(latent, heads) if fusion else None
         self.sampler = nn.Sequential(
             *(TransformerBlock(latent, heads) for _ in range(layers)),
             _ChannelNorm(latent),
@@ -277,7 +277,7 @@ class TextDepthNetwork(nn.Module):
         seen = self.image(image)
         if self.embodied is not None:
             felt = self.embodied(embodied)
-            seen = seen + felt if self.meet is None else self.meet(seen, felt)
+            seen = seen + felt if self.cross_attention is None else self.cross_attention(seen, felt)
         return self.sampler(seen)
 
     def forward(

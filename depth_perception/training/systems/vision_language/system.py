@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from depth_perception.datasets.targets import PREFIX
 from depth_perception.errors import ConfigurationError
-from depth_perception.network.checkpoint import misfit, read_file, write_file
+from depth_perception.network.checkpoint import current_keys, misfit, read_file, write_file
 from depth_perception.training import losses
 from depth_perception.training.configuration import TrainingConfiguration
 from depth_perception.training.embodied_scene import FOCAL
@@ -45,7 +45,7 @@ NEAREST = 0.1
 
 
 @dataclass(frozen=True)
-class Options(Description):
+class VisionLanguageOptions(Description):
     """What only this system has, beside what a `Description` has.
 
     Attributes:
@@ -108,9 +108,9 @@ class Options(Description):
 
 
 class Training:
-    """The system; see `fit.System`. A step teaches the text's side or the image's, never both."""
+    """A step teaches the text's side or the image's, never both; see `system.System`."""
 
-    OPTIONS = Options
+    OPTIONS = VisionLanguageOptions
     PARTIAL = True
 
     def build(self, configuration: TrainingConfiguration) -> nn.Module:
@@ -377,7 +377,7 @@ def load(path: str | Path) -> tuple[TextDepthNetwork, dict[str, Any]]:
     content = read_file(path, "system", NAME, NAME)
     try:
         model = TextDepthNetwork(**content["options"], pretrained=False)
-        lacking, unknown = model.load_state_dict(content["state"], strict=False)
+        lacking, unknown = model.load_state_dict(current_keys(content["state"]), strict=False)
         lacking = [name for name in lacking if not _is_foundation(name)]
         if unknown or lacking:
             raise KeyError(", ".join([*unknown, *lacking][:3]))

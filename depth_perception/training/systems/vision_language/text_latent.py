@@ -1,7 +1,7 @@
 """A text as a Gaussian over latent vectors: text encoders, MLPs, divergence, reparameterisation.
 
-In: captions and sentences (`depth_sentences`). Out: mean and log variance of latent vectors, of
-which drawn or found noise makes a latent map, see `text_depth`.
+In: captions and sentences (`sentences`). Out: mean and log variance of latent vectors, of
+which drawn or found noise makes a latent map, see `network`.
 
 Sources: methods.md 3.2, after Vision-Language Embodiment (CVPR 2025, arXiv 2503.16535), which
 publishes no widths; those of the MLPs are WorDepth's (CVPR 2024, arXiv 2404.03635).
@@ -49,7 +49,7 @@ def reparameterised(
 class WordEncoder(nn.Module):
     """A text encoder of our own, trained along: transformer over words, mean over places.
 
-    Words are those of `depth_sentences`; all others are one. A number is its value.
+    Words are those of `sentences.WORDS`; all others are one. A number is its value.
 
     Attributes:
         width: Of what comes out.
