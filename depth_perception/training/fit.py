@@ -8,7 +8,6 @@ torchrun starts one process for each GPU; gradients are averaged, rank 0 writes.
 from __future__ import annotations
 
 import contextlib
-import copy
 import json
 import math
 import os
@@ -16,16 +15,20 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from depth_perception.datasets.source import open_source
 from depth_perception.errors import ConfigurationError, ModelError
+from depth_perception.network.checkpoint import current_keys, current_settings
 from depth_perception.training.configuration import TrainingConfiguration, to_dict
 from depth_perception.training.samples import Requests, TrainingImages
 from depth_perception.training.scoring import held_out
@@ -42,23 +45,20 @@ def learning_rate(step: int, steps: int, warm_up: int) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
-class _Average:
-    """Running average of the weights, which is better than any single step's."""
+def running_average(keep: float) -> Callable[..., None]:
+    """Rule for `AveragedModel`: a running average that follows the weights fast at first.
 
-    def __init__(self, model: nn.Module, keep: float) -> None:
-        self.model, self.keep = copy.deepcopy(model).eval().requires_grad_(False), keep
+    Args:
+        keep: Share that the average keeps each step, later on.
+    """
 
-    @torch.no_grad()
-    def add(self, model: nn.Module, step: int) -> None:
-        """Take one step's weights; early on the average follows fast."""
-        keep = min(self.keep, (1 + step) / (10 + step))
-        for mine, theirs in zip(
-            self.model.state_dict().values(), model.state_dict().values(), strict=True
-        ):
-            if mine.dtype.is_floating_point:
-                mine.lerp_(theirs, 1 - keep)
-            else:
-                mine.copy_(theirs)
+    def update(average: list[torch.Tensor], new: list[torch.Tensor], count: torch.Tensor) -> None:
+        if average[0].is_floating_point():
+            torch._foreach_lerp_(average, new, 1 - min(keep, int(count) / (9 + int(count))))
+        else:
+            torch._foreach_copy_(average, new)
+
+    return update
 
 
 def train(
@@ -99,15 +99,25 @@ def train(
         torch.distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
     torch.manual_seed(configuration.seed)
     model = system.build(configuration).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = _Average(model, configuration.schedule.average)
+    average = AveragedModel(
+        model, multi_avg_fn=running_average(configuration.schedule.average), use_buffers=True
+    )
+    average.eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(
         system.groups(model, configuration), weight_decay=configuration.schedule.weight_decay
     )
     for group in optimizer.param_groups:
-        group["top"] = group["lr"]
+        group["initial_lr"] = group["lr"]
     half = place.type == "cuda"
     scaler = torch.amp.GradScaler(place.type, enabled=half)
     step = _resume(folder, configuration, model, average, optimizer, scaler, place)
+    average.n_averaged.fill_(step + 1)  # at 0 it would take the first step's weights alone
+    total = configuration.schedule.steps
+    rates = LambdaLR(
+        optimizer,
+        partial(learning_rate, steps=total, warm_up=configuration.schedule.warm_up),
+        last_epoch=step - 1,
+    )
     learner: nn.Module = model
     if ranks > 1:
         learner = nn.parallel.DistributedDataParallel(
@@ -121,7 +131,6 @@ def train(
             (folder / "stop").unlink()
     if ranks > 1:
         torch.distributed.barrier()  # nobody sees a leftover of "stop"
-    total = configuration.schedule.steps
     figures: dict[str, float] = {}
     sums: dict[str, float] = {}
     stop = _Stop(folder / "stop", place if ranks > 1 else None)
@@ -138,14 +147,14 @@ def train(
             "configuration": to_dict(configuration),
             "step": step,
             "model": model.state_dict(),
-            "average": average.model.state_dict(),
+            "average": average.module.state_dict(),
             "optimizer": optimizer.state_dict(),
             "scaler": scaler.state_dict(),
         }
         torch.save(state, folder / "last.part")
         os.replace(folder / "last.part", folder / "last.pt")
         system.save(
-            average.model,
+            average.module,
             folder / "weights.pt",
             {**(facts or {}), "step": step, "figures": figures, "training": to_dict(configuration)},
         )
@@ -153,10 +162,6 @@ def train(
     with stop:
         while step < total and not stop.asked():
             batch = {k: v.to(place, non_blocking=True) for k, v in next(source).items()}
-            for group in optimizer.param_groups:
-                group["lr"] = group["top"] * learning_rate(
-                    step, total, configuration.schedule.warm_up
-                )
             learner.train()
             # What a step draws is its own, also after a resume and of each process.
             torch.manual_seed((configuration.seed * 1_000_003 + step) * 1024 + rank)
@@ -174,7 +179,8 @@ def train(
             torch.nn.utils.clip_grad_norm_(model.parameters(), configuration.schedule.clip)
             scaler.step(optimizer)
             scaler.update()
-            average.add(model, step)
+            average.update_parameters(model)
+            rates.step()
             step += 1
             for name, value in {"loss": loss.detach(), **parts}.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
@@ -192,7 +198,7 @@ def train(
                 paused = time.monotonic()
                 try:
                     figures = (
-                        system.validate(average.model, configuration, place) if not rank else {}
+                        system.validate(average.module, configuration, place) if not rank else {}
                     )
                 except BaseException:
                     save()  # hours of training must not be lost with a figure
@@ -333,7 +339,7 @@ def _resume(
     folder: Path,
     configuration: TrainingConfiguration,
     model: nn.Module,
-    average: _Average,
+    average: AveragedModel,
     optimizer: torch.optim.Optimizer,
     scaler: Any,
     place: torch.device,
@@ -353,20 +359,20 @@ def _resume(
     for name in ("system", "network", "options"):
         theirs = before.get(name, {})
         if name != "system":
-            theirs = _as_begun(getattr(configuration, name), theirs)
+            theirs = _as_begun(getattr(configuration, name), current_settings(theirs))
         if theirs != now[name]:
             raise ConfigurationError(
                 f"'{folder}' holds a run with another {name}",
                 expected=str(before.get(name)),
                 fix="name another folder, or delete this one",
             )
-    model.load_state_dict(state["model"])
-    average.model.load_state_dict(state["average"])
-    tops = [group["top"] for group in optimizer.param_groups]  # a resumed run may change them
+    model.load_state_dict(current_keys(state["model"]))
+    average.module.load_state_dict(current_keys(state["average"]))
+    rates = [group["initial_lr"] for group in optimizer.param_groups]  # a resumed run's own
     optimizer.load_state_dict(state["optimizer"])
     scaler.load_state_dict(state["scaler"])
-    for group, top in zip(optimizer.param_groups, tops, strict=True):
-        group["top"] = top
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["initial_lr"] = rate
     return int(state["step"])
 
 
