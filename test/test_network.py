@@ -12,6 +12,7 @@ pytest.importorskip("torch", reason="PyTorch runs the network")
 pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's wheel")
 
 import torch
+from tiny_training import EARLIER, earlier_keys
 
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.geometry.camera import CameraModel
@@ -230,25 +231,13 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path):
         assert torch.equal(again(*_inputs()).log_depth, network(*_inputs()).log_depth)
 
 
-VERSION_1 = {
-    "cross_attention": "meet",
-    "merge": "join",
-    "semantic_projection": "bring",
-    "coarse_tilt": "coarse_turn",
-    "fine_tilt": "fine_turn",
-}
-"""Modules of the fused network, and what they were called in checkpoints of version 1."""
-
-
 @pytest.mark.parametrize("half", [False, True])
 def test_a_checkpoint_of_version_1_is_read_under_the_names_of_today(tmp_path: Path, half: bool):
     network = _network(fine_gate=True, finest_gate=8, dead_zone=0.02)
     save_checkpoint(tmp_path / "new.pt", network, {"step": 7}, half=half)
     content = torch.load(tmp_path / "new.pt", weights_only=True)
-    old_keys = [".".join(VERSION_1.get(n, n) for n in k.split(".")) for k in content["state"]]
-    assert {n for k in old_keys for n in k.split(".")} >= set(VERSION_1.values())
-    content["version"] = 1
-    content["state"] = dict(zip(old_keys, content["state"].values(), strict=True))
+    content["version"], content["state"] = 1, earlier_keys(content["state"])
+    assert {n for k in content["state"] for n in k.split(".")} >= set(EARLIER.values())
     content["configuration"]["doubt"] = content["configuration"].pop("dead_zone")
     torch.save(content, tmp_path / "old.pt")
     new, (old, facts) = (

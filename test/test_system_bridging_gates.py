@@ -16,6 +16,7 @@ pytest.importorskip("torch", reason="PyTorch trains")
 pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's wheel")
 
 import torch
+from tiny_training import earlier_keys, trained
 
 from depth_perception.datasets import labels
 from depth_perception.datasets.sample import TrueCamera, TrueFrameSet
@@ -31,7 +32,6 @@ from depth_perception.training.configuration import (
     ScheduleConfiguration,
     TrainingConfiguration,
 )
-from depth_perception.training.fit import train
 from depth_perception.training.recipe import read
 from depth_perception.training.samples import TrainingImages
 from depth_perception.training.systems.bridging_gates.network import (
@@ -345,7 +345,7 @@ def test_a_run_lowers_the_loss_and_its_checkpoint_predicts_the_same(boxes, netwo
         configuration,
         schedule=replace(configuration.schedule, steps=40, batch=4, rate=0.03, trunk_rate=0.03),
     )
-    found = train(Training(), configuration, tmp_path, device="cpu", say=lambda _: None)
+    found = trained(Training(), configuration, tmp_path)
     batch = _batch(configuration, 4)
     model, facts = load(tmp_path / "weights.pt")
     assert facts["step"] == 40
@@ -451,6 +451,22 @@ def test_heads_that_do_not_divide_and_checkpoints_that_do_not_fit(boxes, network
         Training().batches(
             replace(configuration, data=replace(configuration.data, folders=())), 0, 0, 1
         )
+
+
+def test_a_checkpoint_with_earlier_names_is_read(boxes, network, tmp_path):
+    configuration = _configuration(boxes, network)
+    model, batch = bridged(configuration.options), _batch(configuration)
+    _step(model, configuration)
+    Training().save(model, tmp_path / "weights.pt", {})
+    content = torch.load(tmp_path / "weights.pt", weights_only=True)
+    content["state"] = earlier_keys(content["state"])
+    assert {"gates.0.own.out.bias", "depth.network.meet.join.bias"} <= set(content["state"])
+    settings = content["networks"]["depth"]
+    settings["doubt"] = settings.pop("dead_zone")
+    torch.save(content, tmp_path / "earlier.pt")
+    with torch.no_grad():
+        found = load(tmp_path / "earlier.pt")[0](batch)
+        assert torch.equal(found, model.eval()(batch))
 
 
 def test_the_configuration_that_comes_with_the_package_is_read():

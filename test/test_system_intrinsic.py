@@ -14,6 +14,7 @@ pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's whe
 
 import torch
 from tiny_street import write_sets
+from tiny_training import trained
 
 from depth_perception.datasets import labels
 from depth_perception.datasets.sample import DatasetError, TrueCamera, TrueFrameSet
@@ -27,7 +28,6 @@ from depth_perception.training.configuration import (
     ScheduleConfiguration,
     TrainingConfiguration,
 )
-from depth_perception.training.fit import train
 from depth_perception.training.photometric import photometric_error
 from depth_perception.training.recipe import from_dict, read
 from depth_perception.training.systems import find
@@ -420,7 +420,7 @@ def teachers(streets, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
     folder = tmp_path_factory.mktemp("teachers")
     for name, mask in (("plain", False), ("masked", True)):
         configuration = _configuration(streets, mask=mask)
-        train(Training(), configuration, folder / name, device="cpu", say=_nothing)
+        trained(Training(), configuration, folder / name)
     return {name: folder / name / "weights.pt" for name in ("plain", "masked")}
 
 

@@ -15,6 +15,7 @@ pytest.importorskip("torch", reason="PyTorch trains")
 pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's wheel")
 
 import torch
+from tiny_training import trained
 
 from depth_perception.cli.main import main
 from depth_perception.datasets import labels
@@ -33,7 +34,6 @@ from depth_perception.training.configuration import (
     ScheduleConfiguration,
     TrainingConfiguration,
 )
-from depth_perception.training.fit import train
 from depth_perception.training.recipe import from_dict
 from depth_perception.training.systems.fused.system import fused_loss
 from depth_perception.training.systems.surround_distillation import losses as distillation
@@ -371,9 +371,7 @@ def _seen(network: FusedSurround, flat: dict[str, torch.Tensor]):  # type: ignor
 def test_nothing_is_to_be_learnt_from_oneself(rigs, student, tmp_path, slots):
     """Divergence and relations are right already where the student is its own teacher."""
     save_checkpoint(tmp_path / "self.pt", student, {})
-    teacher = surround_teachers.find(
-        str(tmp_path / "self.pt"), NETWORK, slots, 1.0, torch.device("cpu")
-    )
+    teacher = surround_teachers.find(str(tmp_path / "self.pt"), NETWORK, slots, 1.0)
     flat = _flat(_batch(rigs))
     # It sees the right calibration, whatever the student is told.
     torch.testing.assert_close(surround_teachers.true_camera(flat), flat["camera"])
@@ -402,9 +400,7 @@ def test_a_teacher_with_more_bins_teaches_fewer(rigs, student, tmp_path):
         out = _seen(student, flat)
     depths = []
     for slots in ("teacher", "student"):
-        teacher = surround_teachers.find(
-            str(tmp_path / "big.pt"), NETWORK, slots, 1.0, torch.device("cpu")
-        )
+        teacher = surround_teachers.find(str(tmp_path / "big.pt"), NETWORK, slots, 1.0)
         said = teacher(flat, 3, out)
         assert said.probabilities.shape == out.probabilities.shape
         assert said.centres.shape == (6, NETWORK.bins)
@@ -544,7 +540,7 @@ def test_a_relative_teacher_says_what_truth_would(rigs, student):
     blind = {**flat, "depth": torch.full_like(flat["depth"], torch.nan)}
     assert not teacher(blind, 3, out).known.any()
     # The same, had it been computed before; nothing is taught where there is no target.
-    once = surround_teachers.find("targets", NETWORK, "teacher", 1.0, torch.device("cpu"))
+    once = surround_teachers.find("targets", NETWORK, "teacher", 1.0)
     stored = 3 * inverse**0.7
     stored[:, :, :48] = torch.nan
     again = once({**flat, "teacher": stored}, 3, out)
@@ -573,9 +569,7 @@ def test_targets_that_were_computed_once_teach(rigs, tmp_path):
 def test_foundation_architecture_teaches(rigs, student):
     pytest.importorskip("transformers", reason="foundation models come from it")
     pytest.importorskip("depth_perception.training.foundation")
-    teacher = surround_teachers.find(
-        "tiny-depth-anything", NETWORK, "student", 1.0, torch.device("cpu")
-    )
+    teacher = surround_teachers.find("tiny-depth-anything", NETWORK, "student", 1.0)
     flat = _flat(_batch(rigs, 1))
     with torch.no_grad():
         out = _seen(student, flat)
@@ -685,14 +679,14 @@ def test_training_lowers_all_terms_and_the_student_is_shipped(rigs, tmp_path):
     fresh = system.build(configuration).train()
     with torch.no_grad():
         before, was = system.loss(fresh, batch, configuration)
-    figures = train(system, configuration, tmp_path, device="cpu", say=lambda _: None)
+    figures = trained(system, configuration, tmp_path)
     assert {"abs_rel", "delta1", "overlap"} <= set(figures)
     student = load(tmp_path / "weights.pt")
-    trained = Student(student, related=True).train()
+    end = Student(student, related=True).train()
     state = torch.load(tmp_path / "last.pt", weights_only=True)["average"]
-    trained.load_state_dict(state)  # with the projection, which is not shipped
+    end.load_state_dict(state)  # with the projection, which is not shipped
     with torch.no_grad():
-        after, parts = system.loss(trained, batch, configuration)
+        after, parts = system.loss(end, batch, configuration)
     assert after < 0.8 * before
     for name in ("ckd", "vrkd", "depth"):
         assert parts[name] < was[name]

@@ -19,6 +19,7 @@ pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's whe
 
 import torch
 import yaml
+from tiny_training import earlier_keys, trained
 
 from depth_perception.datasets import labels
 from depth_perception.datasets.sample import DatasetError, TrueCamera, TrueFrameSet
@@ -31,6 +32,7 @@ from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
 from depth_perception.network.attention import TwoWayAttention
 from depth_perception.network.checkpoint import save_checkpoint
 from depth_perception.network.configuration import NetworkConfiguration
+from depth_perception.network.depth_coding import REFERENCE_FOCAL, USUAL_LOG_DEPTH
 from depth_perception.network.fused import FusedSurround
 from depth_perception.resources import WEIGHTS_FOLDER
 from depth_perception.training import targets
@@ -40,14 +42,7 @@ from depth_perception.training.configuration import (
     TrainingConfiguration,
     to_dict,
 )
-from depth_perception.training.embodied_scene import (
-    FOCAL,
-    LOG_DEPTH,
-    Classes,
-    scene_depth,
-    scene_maps,
-)
-from depth_perception.training.fit import train
+from depth_perception.training.embodied_scene import Classes, scene_depth, scene_maps
 from depth_perception.training.recipe import from_dict, read
 from depth_perception.training.systems.vision_language.network import TextDepthNetwork
 from depth_perception.training.systems.vision_language.samples import (
@@ -284,7 +279,7 @@ def test_maps_say_the_depth_of_the_road_for_the_usual_focal_length():
     maps = scene_maps(scene_depth(camera, POSE, GroundPlane()), (128, 96), 70.0)
     assert maps.shape == (4, 24, 32)
     # Row 82: 1/Z = 34.5 / 105.
-    expected = math.log(105 / 34.5 * FOCAL / 70) - LOG_DEPTH
+    expected = math.log(105 / 34.5 * REFERENCE_FOCAL / 70) - USUAL_LOG_DEPTH
     assert maps[0, 20, 16] == pytest.approx(expected, abs=1e-4)
     assert maps[1, 20, 16] == 1 and maps[2, 20, 16] > 0.9 and maps[3, 20, 16] == 0
     assert maps[:, 2, 16].tolist() == [0, 0, 0, 1]  # the sky
@@ -677,7 +672,7 @@ def test_a_text_alone_tells_near_from_far():
 
 def test_a_run_writes_weights_that_predict_the_same(data, tmp_path):
     configuration = _configuration(data)
-    figures = train(Training(), configuration, tmp_path, device="cpu", say=lambda _: None)
+    figures = trained(Training(), configuration, tmp_path)
     assert {"abs_rel", "text_abs_rel", "text_spread"} <= figures.keys()
     assert figures["text_spread"] > 0
     model, facts = load(tmp_path / "weights.pt")
@@ -717,7 +712,7 @@ def test_two_processes_learn_by_turns(data, tmp_path):
         "cpu",
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=120)
+    done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
     assert load(tmp_path / "run/weights.pt")[1]["step"] == 4
 
@@ -725,7 +720,7 @@ def test_two_processes_learn_by_turns(data, tmp_path):
 def test_a_plain_run_has_no_figures_of_text(data, tmp_path):
     configuration = _configuration(data, text_vae=False, embodied=False)
     short = replace(configuration, schedule=replace(configuration.schedule, steps=2))
-    figures = train(Training(), short, tmp_path, device="cpu", say=lambda _: None)
+    figures = trained(Training(), short, tmp_path)
     assert "abs_rel" in figures and "text_abs_rel" not in figures
     assert load(tmp_path / "weights.pt")[0].text is None
 
@@ -743,6 +738,12 @@ def test_a_wrong_checkpoint_is_named(tmp_path):
     network = _network()
     Training().save(network, path, {})
     content = torch.load(path, weights_only=True)
+    torch.save({**content, "state": earlier_keys(content["state"])}, path)
+    assert "meet.join.bias" in torch.load(path, weights_only=True)["state"]
+    for value, same in zip(
+        load(path)[0].state_dict().values(), network.state_dict().values(), strict=True
+    ):
+        assert torch.equal(value, same)
     del content["state"]["decoder.last.bias"]
     torch.save(content, path)
     with pytest.raises(ModelError, match=r"decoder\.last\.bias"):

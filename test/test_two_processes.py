@@ -52,7 +52,7 @@ RUNS = """
 import os, sys
 from pathlib import Path
 from depth_perception.training import systems
-from depth_perception.training.configuration import read
+from depth_perception.training.recipe import read
 from depth_perception.training.fit import train
 folder, ports = Path(sys.argv[1]), sys.argv[2:]
 for path, port in zip(sorted(folder.glob("*.yaml")), ports, strict=True):

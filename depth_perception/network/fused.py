@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from depth_perception.network.attention import BridgingGate, TwoWayAttention
 from depth_perception.network.configuration import NetworkConfiguration
+from depth_perception.network.depth_coding import focal_shift
 from depth_perception.network.prior import CHANNELS, Prior, prior_of
 from depth_perception.network.trunk import Trunk
 
@@ -115,13 +116,13 @@ class _DepthBins(nn.Module):
         widths = torch.ones_like(pooled[:, :1]).repeat(1, self.bins)
         if self.widths is not None:
             log_height = torch.log(prior.height) * prior.known
-            camera = [torch.log(prior.focal / 300), prior.known, log_height]
+            camera = [focal_shift(prior.focal), prior.known, log_height]
             facts = torch.cat([pooled, *(item.flatten(1) for item in camera)], dim=1)
             widths = functional.softplus(self.widths(facts))
         low, high = float(self.range[0]), float(self.range[1])
         widths = (widths + 0.05) / (widths + 0.05).sum(1, keepdim=True) * (high - low)
         ends = torch.cumsum(widths, dim=1)
-        return low + ends - widths / 2 + torch.log(prior.focal.flatten(1) / self.focal)
+        return low + ends - widths / 2 + focal_shift(prior.focal.flatten(1), self.focal)
 
 
 def non_negative_garrote(tilt: torch.Tensor, dead_zone: float) -> torch.Tensor:

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from depth_perception.errors import ConfigurationError
 from depth_perception.network.trunk import Trunk
-from depth_perception.training import photometric
+from depth_perception.training import photometric, view_geometry
 from depth_perception.training.configuration import DataConfiguration
 from depth_perception.training.losses import masked_mean
 from depth_perception.training.scoring import Scores
@@ -28,16 +28,6 @@ from depth_perception.training.triplets import Triplets
 
 _POSE_SCALE = 0.01
 """Of what the pose network says, so that motions are small to begin with."""
-
-
-def depth_of(disparity: torch.Tensor, nearest: float, farthest: float) -> torch.Tensor:
-    """Depth, m, of disparity from 0 (farthest) to 1 (nearest): linear in inverse depth."""
-    return 1 / (1 / farthest + (1 / nearest - 1 / farthest) * disparity.float())
-
-
-def disparity_of(depth: float, nearest: float, farthest: float) -> float:
-    """The disparity, 0 to 1, of a depth, m: undoes `depth_of`."""
-    return (1 / depth - 1 / farthest) / (1 / nearest - 1 / farthest)
 
 
 def _convolution(channels: int, width: int) -> nn.Sequential:
@@ -136,7 +126,7 @@ class PoseNetwork(nn.Module):
         """T_second_first (N, 4, 4) of images (N, 3, H, W), 0 to 255, in the order of time."""
         features = self.trunk(torch.cat([first, second], 1))[-1]
         motion = _POSE_SCALE * self.head(features).float().mean((2, 3))
-        return photometric.transform_of(motion[:, :3], self.unit * motion[:, 3:])
+        return view_geometry.rigid_transform(motion[:, :3], self.unit * motion[:, 3:])
 
 
 def motions(
@@ -163,7 +153,7 @@ def motions(
     frame, before, after = images.unbind(1)
     T = pose(torch.cat([before, frame]), torch.cat([frame, after]))
     to_frame, to_after = T.chunk(2)
-    return torch.stack([photometric.inverse_of(to_frame), to_after], 1)
+    return torch.stack([view_geometry.inverse_transform(to_frame), to_after], 1)
 
 
 def views_of(
@@ -177,7 +167,7 @@ def views_of(
         K: (N, 3, 3), px.
         T: (N, 2, 4, 4) from the frame's camera to the others.
     """
-    return [photometric.warped(images[:, i + 1], depth, K, T[:, i])[0] for i in range(2)]
+    return [view_geometry.warp(images[:, i + 1], depth, K, T[:, i])[0] for i in range(2)]
 
 
 def view_loss(

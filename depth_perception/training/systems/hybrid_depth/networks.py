@@ -15,14 +15,9 @@ from torch import nn
 from torch.nn import functional
 
 from depth_perception.errors import ConfigurationError
+from depth_perception.network.depth_coding import depth_of_disparity, disparity_of_depth
 from depth_perception.training import foundation
-from depth_perception.training.self_supervised import (
-    DisparityDecoder,
-    PoseNetwork,
-    depth_of,
-    disparity_of,
-    motions,
-)
+from depth_perception.training.self_supervised import DisparityDecoder, PoseNetwork, motions
 from depth_perception.training.systems.hybrid_depth import ranking
 from depth_perception.training.systems.hybrid_depth.cost_volume import (
     STRIDE,
@@ -32,7 +27,6 @@ from depth_perception.training.systems.hybrid_depth.cost_volume import (
     agreement,
     cost_volume,
     draw_blindness,
-    intrinsics_at,
     matched_depth,
 )
 from depth_perception.training.systems.hybrid_depth.encoder import (
@@ -43,6 +37,7 @@ from depth_perception.training.systems.hybrid_depth.encoder import (
     TrunkEncoder,
     text_matrix,
 )
+from depth_perception.training.view_geometry import resized_intrinsics
 from depth_perception.yaml_mapping import nearest
 
 _CHOICES = {
@@ -198,7 +193,9 @@ class DepthNetwork(nn.Module):
         wide = tuple(c + more for c in channels)
         start = 0.5
         if o.metric:
-            start = min(max(disparity_of(_START_DEPTH, o.nearest, o.farthest), 1e-3), 1 - 1e-3)
+            start = min(
+                max(disparity_of_depth(_START_DEPTH, o.nearest, o.farthest), 1e-3), 1 - 1e-3
+            )
         self.decoder = (
             DisparityDecoder(wide, start=start)
             if o.encoder == "convolutional"
@@ -287,7 +284,7 @@ class MultiFrame(nn.Module):
         o, images = self.options, batch["image"].float()
         frame, before = images[:, 0], images[:, 1]
         views: Views = self.single(batch)
-        teacher = depth_of(views.disparity.detach(), o.nearest, o.farthest)
+        teacher = depth_of_disparity(views.disparity.detach(), o.nearest, o.farthest)
         still = blind = torch.zeros(len(frame), dtype=torch.bool)
         if self.training:
             self.range.follow(teacher)
@@ -297,7 +294,7 @@ class MultiFrame(nn.Module):
         cost, seen = cost_volume(
             self.matching(frame),
             self.matching(torch.where(still, frame, before)),
-            intrinsics_at(batch["K"], STRIDE),
+            resized_intrinsics(batch["K"], STRIDE),
             views.T[:, 0].detach(),
             planes,
         )

@@ -15,8 +15,8 @@ from torch import nn
 
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.network.checkpoint import misfit, read_file, write_file
+from depth_perception.network.depth_coding import depth_of_disparity
 from depth_perception.training import foundation
-from depth_perception.training.self_supervised import depth_of
 from depth_perception.training.systems.hybrid_depth.networks import (
     PIPELINES,
     DepthNetwork,
@@ -229,7 +229,7 @@ def predict(
     network: Any = model
     o: HybridDepthOptions = network.options
     if isinstance(model, SingleFrame) or before is None:
-        return depth_of(network.depth(image.float()), o.nearest, o.farthest)
+        return depth_of_disparity(network.depth(image.float()), o.nearest, o.farthest)
     if K is None or (o.posed and T_before_image is None):
         raise ValueError("before: K is needed, and with options.posed T_before_image")
     T = torch.eye(4, device=image.device).expand(len(image), 4, 4)
@@ -242,4 +242,4 @@ def predict(
             "posed": torch.ones(len(image)),
         }
     )
-    return depth_of(views.disparity, o.nearest, o.farthest)
+    return depth_of_disparity(views.disparity, o.nearest, o.farthest)

@@ -18,12 +18,13 @@ import torch
 from torch import nn
 
 from depth_perception.errors import ConfigurationError
+from depth_perception.network.depth_coding import depth_of_disparity
 from depth_perception.training import scoring
 from depth_perception.training.configuration import TrainingConfiguration
 from depth_perception.training.embodied_scene import Classes, anchor_error
 from depth_perception.training.fit import batches_of, checked_folders
 from depth_perception.training.samples import TrainingImages
-from depth_perception.training.self_supervised import depth_of, score_triplets, view_loss
+from depth_perception.training.self_supervised import score_triplets, view_loss
 from depth_perception.training.systems.hybrid_depth import ranking
 from depth_perception.training.systems.hybrid_depth import runs as hybrid_runs
 from depth_perception.training.systems.hybrid_depth.cost_volume import consistency
@@ -140,7 +141,7 @@ def depth_loss(
     if views.teacher is not None and not o.start_teacher:
         learners.append(views.teacher)
     for disparity in learners:
-        depth = depth_of(disparity, o.nearest, o.farthest)
+        depth = depth_of_disparity(disparity, o.nearest, o.farthest)
         near = anchor_error(depth, batch["embodied"], batch["rays"], batch["camera"], o.farthest)
         total = total + o.embodied * near
         parts.setdefault("embodied", near.detach())
@@ -153,7 +154,7 @@ def _views_loss(
     images, K = batch["image"].float() / 255, batch["K"]
 
     def depth(disparity: torch.Tensor) -> torch.Tensor:
-        return depth_of(disparity, o.nearest, o.farthest)
+        return depth_of_disparity(disparity, o.nearest, o.farthest)
 
     if views.teacher is None or views.trust is None:
         return view_loss(images, views.disparity, depth(views.disparity), K, views.T, o.smoothness)
@@ -183,11 +184,11 @@ def _score(
 
     def of_triplets(batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         views: Views = model(batch)
-        return depth_of(views.disparity, o.nearest, o.farthest), views.T
+        return depth_of_disparity(views.disparity, o.nearest, o.farthest), views.T
 
     def of_images(batch: dict[str, torch.Tensor]) -> torch.Tensor:
         network: Any = model
-        return depth_of(network.depth(batch["image"].float()), o.nearest, o.farthest)
+        return depth_of_disparity(network.depth(batch["image"].float()), o.nearest, o.farthest)
 
     found = score_triplets(
         of_triplets, data, source, step=o.step, most=o.most, device=device, posed=o.posed

@@ -31,21 +31,14 @@ class RigSamples(Dataset[dict[str, torch.Tensor]]):
     """Neighbouring cameras of all frame sets that have so many.
 
     Args:
-        data: Sizes, crops, errors; folders unless given.
+        data: Folders, sizes, crops, errors.
         cameras: How many at a time, side by side; a ring is closed.
-        folders: Instead of those of `data`.
         change: See `samples.TrainingImages`.
     """
 
-    def __init__(
-        self,
-        data: DataConfiguration,
-        cameras: int,
-        folders: tuple[str, ...] = (),
-        change: bool = True,
-    ) -> None:
+    def __init__(self, data: DataConfiguration, cameras: int, change: bool = True) -> None:
         self.data, self.count, self.change = data, cameras, change
-        self._sources = [open_source(folder) for folder in folders or data.folders]
+        self._sources = [open_source(folder) for folder in data.folders]
         self._places = [
             (s, i)
             for s, source in enumerate(self._sources)

@@ -144,9 +144,8 @@ class Training(fused.Training):
         o = configuration.options
         network = super().build(configuration)  # first: a teacher draws random numbers, too
         if o.taught:
-            place = torch.device("cpu")  # it follows the images
             self._teacher = find(
-                o.teacher, configuration.network, o.slots, o.spread, place, o.teacher_side
+                o.teacher, configuration.network, o.slots, o.spread, o.teacher_side
             )
         assert isinstance(network, FusedSurround)
         return Student(network, o.vrkd > 0)

@@ -268,12 +268,7 @@ def metric_log_depth(
 
 
 def find(
-    name: str,
-    network: NetworkConfiguration,
-    slots: str,
-    spread: float,
-    device: torch.device,
-    side: int = 0,
+    name: str, network: NetworkConfiguration, slots: str, spread: float, side: int = 0
 ) -> Teacher:
     """Make a teacher by its name: "oracle", "targets", a checkpoint's path, a depth model's name.
 
@@ -294,4 +289,4 @@ def find(
         return Network(name, network, slots)
     from depth_perception.training.foundation import depth_model
 
-    return Relative(depth_model(name, device), network, slots, spread, side)
+    return Relative(depth_model(name), network, slots, spread, side)

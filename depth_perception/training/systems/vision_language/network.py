@@ -21,8 +21,9 @@ from torch import nn
 from torch.nn import functional
 
 from depth_perception.network.attention import Attention, TwoWayAttention
+from depth_perception.network.depth_coding import focal_shift, log_depth_of_code
 from depth_perception.network.trunk import Trunk
-from depth_perception.training.embodied_scene import CHANNELS, FOCAL, LOG_DEPTH
+from depth_perception.training.embodied_scene import CHANNELS
 from depth_perception.training.systems.vision_language.text_latent import (
     FoundationWords,
     TextLatent,
@@ -165,7 +166,7 @@ class Decoder(nn.Module):
     def forward(self, z: torch.Tensor, focal: torch.Tensor) -> torch.Tensor:
         """(N, 1, 4 h, 4 w) of z (N, latent, h, w) and focal (N,) px."""
         n, _, h, w = z.shape
-        away = torch.log(focal / FOCAL).to(z.dtype).view(n, 1, 1, 1)
+        away = focal_shift(focal).to(z.dtype).view(n, 1, 1, 1)
         across = torch.linspace(-1, 1, w, device=z.device, dtype=z.dtype).expand(n, 1, h, w)
         down = torch.linspace(-1, 1, h, device=z.device, dtype=z.dtype).view(1, 1, h, 1)
         x = torch.cat([z, across, down.expand(n, 1, h, w), away.expand(n, 1, h, w)], 1)
@@ -182,8 +183,7 @@ class Decoder(nn.Module):
                     part, (4 * h, 4 * w), mode="bilinear", align_corners=False
                 )
             total = total + part
-        # Twice as long a lens shows the same picture of what is twice as far.
-        return self.last(functional.leaky_relu(total, 0.1)) + LOG_DEPTH + away
+        return log_depth_of_code(self.last(functional.leaky_relu(total, 0.1)), away)
 
 
 class TextDepthNetwork(nn.Module):

@@ -22,9 +22,9 @@ from torch.nn import functional
 from depth_perception.datasets.targets import PREFIX
 from depth_perception.errors import ConfigurationError
 from depth_perception.network.checkpoint import current_keys, misfit, read_file, write_file
+from depth_perception.network.depth_coding import REFERENCE_FOCAL
 from depth_perception.training import losses
 from depth_perception.training.configuration import TrainingConfiguration
-from depth_perception.training.embodied_scene import FOCAL
 from depth_perception.training.fit import batches_of, checked_folders
 from depth_perception.training.scoring import Scores, held_out, name_of
 from depth_perception.training.systems.vision_language.network import (
@@ -332,7 +332,7 @@ def sample_depths(
     n: int,
     *,
     size: tuple[int, int] = (288, 160),
-    focal: float = FOCAL,
+    focal: float = REFERENCE_FOCAL,
     seed: int = 0,
 ) -> torch.Tensor:
     """Draw depths from a text alone.

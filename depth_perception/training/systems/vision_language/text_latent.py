@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from depth_perception.training.embodied_scene import LOG_DEPTH
+from depth_perception.network.depth_coding import USUAL_LOG_DEPTH
 from depth_perception.training.systems.vision_language.sentences import WORDS, words_of
 
 _PAD, _OTHER, _NUMBER = 0, 1, 2
@@ -85,7 +85,7 @@ class WordEncoder(nn.Module):
         ids, values = ids.to(self.places.device), values.to(self.places.device)
         size = torch.log(values + 0.1)[..., None]
         waves = size * torch.tensor(_RATES, device=size.device)
-        numbers = torch.cat([size - LOG_DEPTH, torch.sin(waves), torch.cos(waves)], -1)
+        numbers = torch.cat([size - USUAL_LOG_DEPTH, torch.sin(waves), torch.cos(waves)], -1)
         x = self.words(ids) + self.number(numbers) * (ids == _NUMBER)[..., None]
         there = (ids != _PAD)[..., None].to(x.dtype)
         found = self.layers(x + self.places[:longest], src_key_padding_mask=ids == _PAD)
