@@ -39,7 +39,7 @@ from depth_perception.training.systems.bridging_gates.network import (
     coarse_grid,
     heads_for,
     on_grid,
-    place_code,
+    position_code,
 )
 from depth_perception.training.systems.bridging_gates.streams import OwnDepth
 from depth_perception.training.systems.bridging_gates.system import (
@@ -149,7 +149,7 @@ def test_at_an_endless_temperature_all_tokens_get_the_mean():
 
 def test_a_gate_begins_as_the_identity_and_has_24_widths_squared():
     torch.manual_seed(0)
-    gate = Gate(16, 5, 2, places=True, most=8)
+    gate = Gate(16, 5, 2, with_positions=True, most=8)
     x = torch.randn(2, 16, 6, 4)
     assert torch.equal(gate(x, torch.randn(2, 5, 3, 2)), x)
     with torch.device("meta"):
@@ -169,7 +169,7 @@ def test_heads_have_about_48_channels():
 
 
 def test_places_have_codes_of_their_own():
-    code = place_code(34, 6, 9)
+    code = position_code(34, 6, 9)
     assert code.shape == (54, 34) and not code[:, 32:].any()
     apart = torch.cdist(code, code) + 100 * torch.eye(54)
     assert apart.min() > 0.3
@@ -321,7 +321,7 @@ def test_gates_alone_learn_and_by_option_the_last_block(boxes, network, fusion):
     # Each gate's every part has a part in it, attention and what brings semantics among them.
     parts = {name for name, _ in model.gates.named_parameters()}
     assert {f"gates.{name}" for name in parts} - changed <= {
-        f"gates.{k}.{one}.key_value.bias" for k in range(4) for one in ("cross", "own")
+        f"gates.{k}.{one}.key_value.bias" for k in range(4) for one in ("cross", "self_attention")
     }
 
 
@@ -339,6 +339,7 @@ def test_the_oracle_sees_labels_and_imagenet_does_not(boxes, network):
             torch.testing.assert_close(found.sum(1), torch.ones_like(found[:, 0]))
 
 
+@pytest.mark.long
 def test_a_run_lowers_the_loss_and_its_checkpoint_predicts_the_same(boxes, network, tmp_path):
     configuration = _configuration(boxes, network, most=4, semantics="own")
     configuration = replace(

@@ -96,6 +96,7 @@ def test_motions_are_those_of_odometry_or_of_the_pose_network(street):
     assert (found[:, :, :3, 3].norm(dim=-1) < 0.1).all()  # it begins with small motions
 
 
+@pytest.mark.long
 def test_depth_of_one_image_learns_from_its_neighbours(street):
     """Known motion, no depth given: the loss falls and depth comes nearer to the truth."""
     configuration = configuration_of(street, replace(LIGHT, posed=True))
@@ -193,6 +194,7 @@ def test_the_cost_pyramid_adds_nothing_to_begin_with_and_learns():
     assert all(last.weight.grad.abs().sum() > 0 for last in pyramid.add)
 
 
+@pytest.mark.long
 def test_depth_of_two_images_learns(street):
     """Its teacher sees what a single-frame network sees; both losses fall."""
     configuration = configuration_of(street, replace(LIGHT, pipeline="multi_frame", posed=True))
@@ -374,6 +376,7 @@ def test_features_are_taken_where_the_points_are():
 # --- Whole runs, with the architectures of the foundation models at tiny size.
 
 
+@pytest.mark.long
 def test_stage_one_ranks_and_stage_two_begins_with_its_encoder(street, tmp_path):
     pytest.importorskip("transformers", reason="foundation models")
     one = configuration_of(street, replace(TINY, stage="ranking"), steps=20, rate=3e-3)

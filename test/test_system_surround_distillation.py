@@ -670,6 +670,7 @@ def test_without_terms_it_is_the_fused_network(rigs):
     assert set(parts) == set(known)
 
 
+@pytest.mark.long
 def test_training_lowers_all_terms_and_the_student_is_shipped(rigs, tmp_path):
     pytest.importorskip("onnx", reason="onnx writes the model files")
     configuration = _configuration(rigs, most=2, most_sets=1)

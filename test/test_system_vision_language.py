@@ -638,6 +638,7 @@ def test_both_losses_fall(data):
         assert np.mean(found[-3:]) < 0.8 * np.mean(found[:3])
 
 
+@pytest.mark.long
 def test_a_text_alone_tells_near_from_far():
     camera, low = _camera(), POSE.copy()
     low[2, 3] /= 4
@@ -687,6 +688,7 @@ def test_a_run_writes_weights_that_predict_the_same(data, tmp_path):
         Training().build(other)
 
 
+@pytest.mark.long
 def test_two_processes_learn_by_turns(data, tmp_path):
     """Each step leaves one side's weights without gradients: nobody waits for them."""
     configuration = _configuration(data)

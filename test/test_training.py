@@ -293,6 +293,7 @@ def test_figures_by_hand():
     assert "abs_rel" in unlabelled.result() and "road_iou" not in unlabelled.result()
 
 
+@pytest.mark.long
 def test_training_lowers_the_loss_and_writes_what_it_should(flat_data, tmp_path):
     configuration = _configuration(
         flat_data, schedule=ScheduleConfiguration(steps=60, batch=4, warm_up=5, average=0.9)
@@ -432,6 +433,7 @@ def test_the_system_that_the_docs_add_is_one_folder_and_one_configuration(
     assert load_checkpoint(folder / "weights.pt")[1]["training"]["options"] == {"scale": 0.2}
 
 
+@pytest.mark.long
 def test_two_processes_stop_together(flat_data, tmp_path):
     """One is asked in the middle of a run: the other does not wait for its gradients."""
     configuration = _configuration(

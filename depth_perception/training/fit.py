@@ -30,7 +30,7 @@ from depth_perception.datasets.source import open_source
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.network.checkpoint import current_keys, current_settings
 from depth_perception.training.configuration import TrainingConfiguration, to_dict
-from depth_perception.training.samples import Requests, TrainingImages
+from depth_perception.training.samples import Requests, TrainingImages, collate
 from depth_perception.training.scoring import held_out
 from depth_perception.training.system import Batch, System
 
@@ -92,13 +92,13 @@ def train(
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     for _, held in held_out(configuration.data):
         open_source(held)  # what cannot be read is said now, not after hours
-    place = _device(device, ranks)
+    torch_device = _device(device, ranks)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if ranks > 1:
-        torch.distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
+        torch.distributed.init_process_group("nccl" if torch_device.type == "cuda" else "gloo")
     torch.manual_seed(configuration.seed)
-    model = system.build(configuration).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = system.build(configuration).to(torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedModel(
         model, multi_avg_fn=running_average(configuration.schedule.average), use_buffers=True
     )
@@ -108,9 +108,9 @@ def train(
     )
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
-    half = place.type == "cuda"
-    scaler = torch.amp.GradScaler(place.type, enabled=half)
-    step = _resume(folder, configuration, model, average, optimizer, scaler, place)
+    half = torch_device.type == "cuda"
+    scaler = torch.amp.GradScaler(torch_device.type, enabled=half)
+    step = _resume(folder, configuration, model, average, optimizer, scaler, torch_device)
     average.n_averaged.fill_(step + 1)  # at 0 it would take the first step's weights alone
     total = configuration.schedule.steps
     rates = LambdaLR(
@@ -122,7 +122,7 @@ def train(
     if ranks > 1:
         learner = nn.parallel.DistributedDataParallel(
             model,
-            device_ids=[place.index] if half else None,
+            device_ids=[torch_device.index] if half else None,
             find_unused_parameters=bool(getattr(system, "PARTIAL", False)),
         )
     if rank == 0:
@@ -133,7 +133,7 @@ def train(
         torch.distributed.barrier()  # nobody sees a leftover of "stop"
     figures: dict[str, float] = {}
     sums: dict[str, float] = {}
-    stop = _Stop(folder / "stop", place if ranks > 1 else None)
+    stop = _Stop(folder / "stop", torch_device if ranks > 1 else None)
     board = _board(folder) if rank == 0 else None
     begun, reported = time.monotonic(), step
     source = system.batches(configuration, step, rank, ranks)
@@ -161,11 +161,11 @@ def train(
 
     with stop:
         while step < total and not stop.asked():
-            batch = {k: v.to(place, non_blocking=True) for k, v in next(source).items()}
+            batch = {k: v.to(torch_device, non_blocking=True) for k, v in next(source).items()}
             learner.train()
             # What a step draws is its own, also after a resume and of each process.
             torch.manual_seed((configuration.seed * 1_000_003 + step) * 1024 + rank)
-            with torch.autocast(place.type, enabled=half):
+            with torch.autocast(torch_device.type, enabled=half):
                 loss, parts = system.loss(learner, batch, configuration)
             if not torch.isfinite(loss):
                 raise ModelError(
@@ -198,7 +198,9 @@ def train(
                 paused = time.monotonic()
                 try:
                     figures = (
-                        system.validate(average.module, configuration, place) if not rank else {}
+                        system.validate(average.module, configuration, torch_device)
+                        if not rank
+                        else {}
                     )
                 except BaseException:
                     save()  # hours of training must not be lost with a figure
@@ -272,14 +274,9 @@ def loader(dataset: Any, sampler: Any, workers: int) -> Iterator[Batch]:
         persistent_workers=False,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_one_thread if workers else None,
-        collate_fn=_together,
+        collate_fn=collate,
     )
     return iter(source)
-
-
-def _together(items: list[Batch]) -> Batch:
-    alike = set.intersection(*(set(item) for item in items))
-    return {name: torch.stack([item[name] for item in items]) for name in sorted(alike)}
 
 
 def _one_thread(_: int) -> None:
@@ -342,14 +339,14 @@ def _resume(
     average: AveragedModel,
     optimizer: torch.optim.Optimizer,
     scaler: Any,
-    place: torch.device,
+    torch_device: torch.device,
 ) -> int:
     """Load the folder's last checkpoint; return the step to go on with."""
     path = folder / "last.pt"
     if not path.exists():
         return 0
     try:
-        state = torch.load(path, map_location=place, weights_only=True)
+        state = torch.load(path, map_location=torch_device, weights_only=True)
         before = state["configuration"]
     except Exception as error:  # torch raises anything for a damaged file
         raise ModelError(

@@ -23,6 +23,7 @@ from depth_perception.network.trunk import Trunk
 from depth_perception.training import photometric, view_geometry
 from depth_perception.training.configuration import DataConfiguration
 from depth_perception.training.losses import masked_mean
+from depth_perception.training.samples import collate, evenly_spread
 from depth_perception.training.scoring import Scores
 from depth_perception.training.triplets import Triplets
 
@@ -247,8 +248,7 @@ def score_triplets(
     triplets, scores = Triplets(data, (source,), change=False, step=step), Scores()
     counted, errors = _to_score(triplets, most, posed), list[float]()
     while items := list(itertools.islice(counted, batch)):
-        alike = set.intersection(*(set(item) for item in items))
-        samples = {name: torch.stack([x[name] for x in items]).to(device) for name in alike}
+        samples = {name: value.to(device) for name, value in collate(items).items()}
         depth, T = predict(samples)
         images = samples["image"].float() / 255
         errors += reprojection(images, depth, samples["K"], T).tolist()
@@ -261,15 +261,12 @@ def score_triplets(
 
 def _to_score(triplets: Triplets, most: int, posed: bool) -> Iterator[dict[str, torch.Tensor]]:
     """So many that count: those spread over the source first, then others for those that do not."""
-    places = np.arange(len(triplets))
-    first = places
-    if most and len(places) > most:
-        first = places[np.linspace(0, len(places) - 1, most).astype(int)]
+    first = evenly_spread(len(triplets), most)
     found = 0
-    for place in (*first.tolist(), *np.setdiff1d(places, first).tolist()):
+    for index in (*first.tolist(), *np.setdiff1d(np.arange(len(triplets)), first).tolist()):
         if most and found == most:
             return
-        item = triplets[(place, 0, 0)]
+        item = triplets[(index, 0, 0)]
         if not posed or item["posed"] > 0:
             found += 1
             yield item

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from depth_perception.training.foundation.frozen import Frozen, places
+from depth_perception.training.foundation.frozen import Frozen, block_indices
 from depth_perception.training.foundation.loading import Opened, opened
 from depth_perception.training.foundation.pictures import (
     IMAGENET,
@@ -78,7 +78,10 @@ class DepthModel(Frozen):
         """
         network: Any = self.network
         stages = network.neck.fusion_stage.layers
-        chosen = places(blocks, self.blocks, "block"), places(fusions, len(stages), "fusion block")
+        chosen = (
+            block_indices(blocks, self.blocks, "block"),
+            block_indices(fusions, len(stages), "fusion block"),
+        )
         self._release(self._layers()[i] for i in chosen[0])
         for i in chosen[1]:
             if i == 0:  # the coarsest has nothing to be fused with, so its first half is unused

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from depth_perception.training.foundation.frozen import Frozen, places
+from depth_perception.training.foundation.frozen import Frozen, block_indices
 from depth_perception.training.foundation.loading import Opened, opened
 from depth_perception.training.foundation.pictures import (
     CLIP,
@@ -74,7 +74,7 @@ class ImageEncoder(Frozen):
         Raises:
             ConfigurationError: There is no such block.
         """
-        self._release(self._layers()[i] for i in places(blocks, self.blocks, "block"))
+        self._release(self._layers()[i] for i in block_indices(blocks, self.blocks, "block"))
 
     def forward(self, images: torch.Tensor, blocks: Sequence[int] = (-1,)) -> list[torch.Tensor]:
         """Maps (N, width, H / patch, W / patch) float32 of these blocks, in the order asked for.
@@ -86,7 +86,7 @@ class ImageEncoder(Frozen):
         Raises:
             ConfigurationError: There is no such block, or the size does not fit.
         """
-        wanted = places(blocks, self.blocks, "block")
+        wanted = block_indices(blocks, self.blocks, "block")
         check_multiples(images, self.patch)
         size = (images.shape[-2] // self.patch, images.shape[-1] // self.patch)
         tokens = self._tokens(normalised(images, self.mean, self.std), size)

@@ -46,11 +46,11 @@ class OwnDepth(nn.Module):
 
     Attributes:
         widths: Channels of the four maps.
-        places: Whether gates should be told where tokens are.
+        with_positions: Whether gates should be told where tokens are.
         tokens: Largest number of keys and values of a gate; 0: as many as there are.
     """
 
-    places, tokens = True, 600
+    with_positions, tokens = True, 600
 
     def __init__(self, network: FusedSurround) -> None:
         super().__init__()
@@ -67,12 +67,12 @@ class OwnDepth(nn.Module):
         if net.configuration.prior:
             e = net.embodied[0](prior.maps)
             maps[0] = maps[0] + net.embodied_lateral(e)
-            for place in (1, 2, 3):
-                e = net.embodied[place](e)
-                if place < 3 or net.cross_attention is None:
-                    maps[place] = maps[place] + e
+            for level in (1, 2, 3):
+                e = net.embodied[level](e)
+                if level < 3 or net.cross_attention is None:
+                    maps[level] = maps[level] + e
                 else:
-                    maps[place] = net.cross_attention(maps[place], e)
+                    maps[level] = net.cross_attention(maps[level], e)
         semantic = net.semantic(
             net.semantic_in[0](features[2]) + upsample(net.semantic_in[1](maps[3]))
         )
@@ -109,7 +109,7 @@ class FoundationDepth(nn.Module):
         ModelError: There is no such model.
     """
 
-    places, tokens = False, 0
+    with_positions, tokens = False, 0
 
     def __init__(self, name: str, side: int) -> None:
         super().__init__()
@@ -192,8 +192,8 @@ class OracleSemantics(nn.Module):
     def forward(self, batch: Batch, maps: list[torch.Tensor], context: Any) -> torch.Tensor:
         """(N, classes and unknown, H/8, W/8)."""
         label = batch["label"].long()
-        places = torch.where(label == _UNKNOWN, len(CLASSES), label)
-        shares = functional.one_hot(places, self.width).movedim(-1, 1).float()
+        classes = torch.where(label == _UNKNOWN, len(CLASSES), label)
+        shares = functional.one_hot(classes, self.width).movedim(-1, 1).float()
         return functional.avg_pool2d(shares, _LABEL_STRIDE)
 
 

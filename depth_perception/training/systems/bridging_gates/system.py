@@ -318,12 +318,12 @@ def _semantics(
     return OwnSemantics(stream, stream.widths[2])
 
 
-def _own_network(name: str, networks: dict[str, Any] | None, place: str) -> FusedSurround:
+def _own_network(name: str, networks: dict[str, Any] | None, stream: str) -> FusedSurround:
     """Our network from the package or a checkpoint, or without weights."""
     if networks is None:
         return load_checkpoint(WEIGHTS_FOLDER / "lite.pt" if name == "own" else name)[0]
     network = FusedSurround(
-        NetworkConfiguration.from_dict(current_settings(networks[place])), pretrained=False
+        NetworkConfiguration.from_dict(current_settings(networks[stream])), pretrained=False
     )
     network.set_temperature(network.configuration.temperature)
     return network

@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -34,6 +33,7 @@ from depth_perception.training.photometric import (
     masked_reprojection,
     smoothness,
 )
+from depth_perception.training.samples import evenly_spread
 from depth_perception.training.scoring import FARTHEST, MIRROR, score_all
 from depth_perception.training.systems.intrinsic import losses as intrinsic
 from depth_perception.training.systems.intrinsic.networks import DisparityNetwork, IntrinsicOutput
@@ -367,12 +367,9 @@ def _mask_figures(
     data = configuration.data
     options: IntrinsicOptions = configuration.options
     triplets = Triplets(data, (data.validation,), change=False, step=options.neighbour)
-    places = np.arange(len(triplets))
-    if options.most and len(places) > options.most:
-        places = places[np.linspace(0, len(places) - 1, options.most).astype(int)]
     both = found = there = 0.0
-    for place in places:
-        item = triplets[(int(place), 0, 0)]
+    for index in evenly_spread(len(triplets), options.most):
+        item = triplets[(int(index), 0, 0)]
         if "mirror" not in item or not item["posed"]:
             continue
         batch = {name: value[None].to(device) for name, value in item.items()}
