@@ -196,15 +196,17 @@ def test_the_cost_pyramid_adds_nothing_to_begin_with_and_learns():
 
 @pytest.mark.long
 def test_depth_of_two_images_learns(street):
-    """Its teacher sees what a single-frame network sees; both losses fall."""
-    configuration = configuration_of(street, replace(LIGHT, pipeline="multi_frame", posed=True))
+    """Its teacher sees what a single-frame network sees, and learns first."""
+    o = replace(LIGHT, pipeline="multi_frame", posed=True)
+    configuration = configuration_of(street, o, rate=3e-4)
     torch.manual_seed(0)
     model, batch = Training().build(configuration), batch_of(street)
     before = Training().loss(model.train(), batch, configuration)[1]
     _, _, parts = learn(model, batch, configuration, 25)
-    # Not the sum: it has the more parts the more pixels are trusted.
-    for name in ("reprojection", "teacher_reprojection"):
-        assert parts[name] < 0.95 * before[name]
+    # Not the sum: it has the more parts the more pixels are trusted. Nor that of two frames, which
+    # waits for its teacher: of three seeds two had raised it after so few steps.
+    # Of three seeds 0.378, 0.489 and 0.520 is left.
+    assert parts["teacher_reprojection"] < 0.7 * before["teacher_reprojection"]
     assert {"consistency", "trusted", "teacher_reprojection"} <= set(parts)
     assert 0 <= float(parts["trusted"]) <= 1
     with torch.no_grad():

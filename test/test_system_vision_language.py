@@ -657,7 +657,7 @@ def test_a_text_alone_tells_near_from_far():
     optimizer = torch.optim.AdamW(system.groups(model, configuration))
     for group in optimizer.param_groups:
         group["lr"] = 3e-3
-    for step in range(100):
+    for step in range(250):
         kind = {"from_text": torch.tensor(True), "seed": torch.tensor(step)}
         loss, _ = system.loss(model, {**batch, **kind}, configuration)
         optimizer.zero_grad(set_to_none=True)
@@ -668,7 +668,7 @@ def test_a_text_alone_tells_near_from_far():
         sample_depths(model, text, 4, size=(128, 96), focal=70.0)[..., :92, :].median()
         for text in texts
     ]
-    assert middle[0] > 1.5 * middle[1]
+    assert middle[0] > 2.0 * middle[1]  # of three seeds 3.20, 3.45 and 4.35 times; four is right
 
 
 def test_a_run_writes_weights_that_predict_the_same(data, tmp_path):
