@@ -78,3 +78,21 @@ def config_file(name: str) -> Path:
             fix="name one of them, or give a path to your own",
         )
     return path
+
+
+def parameter_file(name: str) -> Path:
+    """Find a parameter file by its path, or one of ``config/`` by its bare name.
+
+    Args:
+        name: A path, or a name without any folder, e.g. ``nuscenes`` or ``nuscenes.yaml``.
+
+    Returns:
+        The file; a path that leads nowhere is returned as it is, and whoever reads it says so.
+
+    Raises:
+        ConfigurationError: A bare name that ``config/`` does not have; lists what there is.
+    """
+    path = Path(name).expanduser()
+    if path.is_file() or path.name != name:
+        return path
+    return config_file(name if name.endswith(".yaml") else f"{name}.yaml")

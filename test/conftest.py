@@ -16,6 +16,10 @@ from typing import Any
 
 import pytest
 
+# PyTorch's threads spin while they wait for cores that others have: a single one here, and in every
+# process that tests start. It must be said before torch is imported.
+os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
+
 PATIENCE_S = 240.0
 """How long a test waits for what must come, s. On a busy machine it comes late: no fault of it."""
 
@@ -236,3 +240,11 @@ def vehicle(ros: RosSession) -> Iterator[Any]:
     made = Vehicle(ros)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def street(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Two drives through `tiny_street`, as a data set; its path."""
+    from tiny_street import write_street
+
+    return write_street(tmp_path_factory.mktemp("street"))

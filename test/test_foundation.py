@@ -37,19 +37,19 @@ def _images(height: int = 96, width: int = 128, count: int = 2) -> torch.Tensor:
     return nn.functional.interpolate(small, (height, width), mode="bilinear").to(torch.uint8)
 
 
-def _normalised(images: torch.Tensor, look: pictures.Look) -> torch.Tensor:
-    return pictures.normalised(images, torch.tensor(look.mean), torch.tensor(look.std))
+def _normalised(images: torch.Tensor, how: pictures.ImagePreprocessing) -> torch.Tensor:
+    return pictures.normalised(images, torch.tensor(how.mean), torch.tensor(how.std))
 
 
 # Images.
 
 
 def test_normalisation_by_hand():
-    look = pictures.Look((0.5, 0.25, 0.0), (0.5, 0.25, 1.0), 224)
+    how = pictures.ImagePreprocessing((0.5, 0.25, 0.0), (0.5, 0.25, 1.0), 224)
     image = torch.tensor([255, 0, 51], dtype=torch.uint8).view(1, 3, 1, 1)
-    assert _normalised(image, look).flatten().tolist() == pytest.approx([1.0, -1.0, 0.2])
+    assert _normalised(image, how).flatten().tolist() == pytest.approx([1.0, -1.0, 0.2])
     with pytest.raises(ConfigurationError, match=r"\(3, 8, 8\)"):
-        _normalised(torch.zeros(3, 8, 8), look)
+        _normalised(torch.zeros(3, 8, 8), how)
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_normalisation_by_hand():
 )
 def test_a_preprocessor_says_how_a_model_wants_images(size, side):
     mean = [0.1, 0.2, 0.3]
-    look = pictures.look_of({"image_mean": mean, "size": size}, pictures.IMAGENET)
-    assert look == pictures.Look((0.1, 0.2, 0.3), pictures.IMAGENET.std, side)
+    how = pictures.preprocessing_of({"image_mean": mean, "size": size}, pictures.IMAGENET)
+    assert how == pictures.ImagePreprocessing((0.1, 0.2, 0.3), pictures.IMAGENET.std, side)
 
 
 def test_fitted_sizes_are_the_nearest_multiples():
@@ -98,8 +98,8 @@ def test_maps_are_those_of_transformers(name):
     """At the size that the model was trained at, where its own code applies."""
     encoder = foundation.image_encoder(name)
     images = _images(*[56 if name == "tiny-dinov2" else 64] * 2)
-    look = pictures.CLIP if name == "tiny-clip" else pictures.IMAGENET
-    out = encoder.network(_normalised(images, look), output_hidden_states=True)
+    how = pictures.CLIP if name == "tiny-clip" else pictures.IMAGENET
+    out = encoder.network(_normalised(images, how), output_hidden_states=True)
     for block in (4, 11):
         found = encoder(images, (block,))[0]
         wanted = out.hidden_states[block + 1]

@@ -12,6 +12,7 @@ pytest.importorskip("torch", reason="PyTorch runs the network")
 pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's wheel")
 
 import torch
+from tiny_training import EARLIER, earlier_keys
 
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.geometry.camera import CameraModel
@@ -20,7 +21,7 @@ from depth_perception.inference.network_inputs import network_rays
 from depth_perception.network.attention import Attention, BridgingGate, TwoWayAttention
 from depth_perception.network.checkpoint import load_checkpoint, save_checkpoint
 from depth_perception.network.configuration import NetworkConfiguration
-from depth_perception.network.fused import FusedSurround, shrunk
+from depth_perception.network.fused import FusedSurround, non_negative_garrote
 from depth_perception.network.prior import prior_of
 from depth_perception.network.trunk import Trunk
 from depth_perception.training.samples import network_camera
@@ -135,20 +136,20 @@ def test_a_gate_begins_as_the_identity_and_then_learns():
 
 def test_two_way_attention_uses_both_sides():
     torch.manual_seed(0)
-    meet = TwoWayAttention(8, 2)
+    attention = TwoWayAttention(8, 2)
     image = torch.randn(1, 8, 2, 3, requires_grad=True)
     embodied = torch.randn(1, 8, 2, 3, requires_grad=True)
     # Only the first token of the result is asked for: it depends on every token of both.
-    meet(image, embodied)[0, :, 0, 0].sum().backward()
+    attention(image, embodied)[0, :, 0, 0].sum().backward()
     assert (image.grad.abs().sum(1) > 0).all()
     assert (embodied.grad.abs().sum(1) > 0).all()
 
 
-def test_small_turns_are_not_believed_and_large_ones_are():
-    turn = torch.tensor([-0.02, -0.007, -0.003, 0.0, 0.005, 0.014, 0.07])
+def test_small_tilts_are_not_believed_and_large_ones_are():
+    tilt = torch.tensor([-0.02, -0.007, -0.003, 0.0, 0.005, 0.014, 0.07])
     wanted = torch.tensor([-0.02 + 0.007**2 / 0.02, 0, 0, 0, 0, 0.0105, 0.0693])
-    assert torch.allclose(shrunk(turn, 0.007), wanted, atol=1e-6)
-    assert torch.equal(shrunk(turn, 0.0), turn)
+    assert torch.allclose(non_negative_garrote(tilt, 0.007), wanted, atol=1e-6)
+    assert torch.equal(non_negative_garrote(tilt, 0.0), tilt)
 
 
 def test_shapes_and_ranges():
@@ -178,9 +179,9 @@ def test_full_trust_gives_the_plane():
     with torch.no_grad():
         network.heads.weight.zero_()
         network.heads.bias.copy_(torch.tensor([0.0, 0, 0, 50]))
-        for turn in (network.coarse_turn[-1], network.fine_turn):
-            turn.weight.zero_()
-            turn.bias.zero_()
+        for tilt in (network.coarse_tilt[-1], network.fine_tilt):
+            tilt.weight.zero_()
+            tilt.bias.zero_()
     image, rays, camera = _inputs()
     with torch.inference_mode():
         depth = torch.exp(network(image, rays, camera).log_depth)[0, 0].numpy()
@@ -230,14 +231,39 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path):
         assert torch.equal(again(*_inputs()).log_depth, network(*_inputs()).log_depth)
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_a_checkpoint_of_version_1_is_read_under_the_names_of_today(tmp_path: Path, half: bool):
+    network = _network(fine_gate=True, finest_gate=8, dead_zone=0.02)
+    save_checkpoint(tmp_path / "new.pt", network, {"step": 7}, half=half)
+    content = torch.load(tmp_path / "new.pt", weights_only=True)
+    content["version"], content["state"] = 1, earlier_keys(content["state"])
+    assert {n for k in content["state"] for n in k.split(".")} >= set(EARLIER.values())
+    content["configuration"]["doubt"] = content["configuration"].pop("dead_zone")
+    torch.save(content, tmp_path / "old.pt")
+    new, (old, facts) = (
+        load_checkpoint(tmp_path / "new.pt")[0],
+        load_checkpoint(tmp_path / "old.pt"),
+    )
+    assert facts == {"step": 7}
+    assert old.configuration == new.configuration and old.configuration.dead_zone == 0.02
+    assert list(old.state_dict()) == list(new.state_dict())
+    assert all(map(torch.equal, old.state_dict().values(), new.state_dict().values()))
+    with torch.inference_mode():
+        assert torch.equal(old(*_inputs()).log_depth, new(*_inputs()).log_depth)
+    content["version"] = 3
+    torch.save(content, tmp_path / "old.pt")
+    with pytest.raises(ModelError, match="has version 3"):
+        load_checkpoint(tmp_path / "old.pt")
+
+
 def test_sixteen_bits_keep_statistics_whole_and_weights_to_three_digits(tmp_path: Path):
     network = _network()
-    norm = network.coarse_turn[0][1]
+    norm = network.coarse_tilt[0][1]
     norm.running_var.fill_(2e5)  # more than 16 bits can say
     save_checkpoint(tmp_path / "half.pt", network, {}, half=True)
     again, _ = load_checkpoint(tmp_path / "half.pt")
     other = again.state_dict()
-    assert torch.equal(other["coarse_turn.0.1.running_var"], norm.running_var)
+    assert torch.equal(other["coarse_tilt.0.1.running_var"], norm.running_var)
     for name, value in network.state_dict().items():
         torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-6, msg=name)
     save_checkpoint(tmp_path / "whole.pt", network, {})
@@ -245,7 +271,7 @@ def test_sixteen_bits_keep_statistics_whole_and_weights_to_three_digits(tmp_path
     assert sizes[0] < 0.75 * sizes[1]
     norm.running_var[0] = torch.inf
     save_checkpoint(tmp_path / "half.pt", network, {})
-    with pytest.raises(ModelError, match=r"coarse_turn\.0\.1\.running_var has values that are no"):
+    with pytest.raises(ModelError, match=r"coarse_tilt\.0\.1\.running_var has values that are no"):
         load_checkpoint(tmp_path / "half.pt")
 
 

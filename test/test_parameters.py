@@ -6,6 +6,7 @@ import pytest
 
 from depth_perception.errors import ConfigurationError
 from depth_perception.parameters import Parameters, from_flat, load, reference, specifications
+from depth_perception.resources import config_file, parameter_file
 
 
 def test_every_default_is_allowed_and_described():
@@ -97,3 +98,17 @@ def test_only_blocks_for_this_node_count(tmp_path):
     file.write_bytes(b"\xff\xfe\x00 no text")
     with pytest.raises(ConfigurationError, match="no YAML"):
         load(file)
+
+
+def test_a_parameter_file_is_found_by_its_path_or_by_a_bare_name(tmp_path, monkeypatch):
+    shipped = config_file("nuscenes.yaml")
+    monkeypatch.chdir(tmp_path)
+    assert parameter_file("nuscenes") == parameter_file("nuscenes.yaml") == shipped
+    own = tmp_path / "nuscenes.yaml"
+    own.write_text("{}")
+    assert (
+        parameter_file("nuscenes.yaml").resolve() == own and parameter_file("nuscenes") == shipped
+    )
+    assert parameter_file("./none.yaml") == Path("none.yaml")  # whoever reads it says so
+    with pytest.raises(ConfigurationError, match=r"'none\.yaml' does not exist.*nuscenes\.yaml"):
+        parameter_file("none")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_fused
 import yaml
 from tiny_onnx import write_model
 
@@ -234,26 +233,6 @@ def test_closing_twice_is_harmless_and_the_end(grey):
     made.estimator.close()
     assert made.estimator.provider == CPU
     assert "closed" in run(made, a=scene()).missing["a"]
-
-
-def test_our_own_network_as_a_relative_one(tmp_path):
-    network = tiny_fused.network()
-    pytest.importorskip("onnx", reason="onnx writes the model files")
-    from depth_perception.network.export import export_relative
-
-    export_relative(network, tmp_path / "relative.onnx", (64, 96))
-    content = yaml.safe_load((CONFIG / "depth_anything_v2.yaml").read_text())
-    content["model"] = "relative.onnx"
-    content["input"].update(width=96, height=64)
-    (tmp_path / "own.yaml").write_text(yaml.safe_dump(content))
-    made = pipeline(tmp_path / "own.yaml", Everywhere())
-    rng = np.random.default_rng(0)
-    result = run(made, a=rng.integers(0, 255, (64, 64, 3), dtype=np.uint8))
-    # Random weights know nothing of roads: either no scale fits, or there is a depth.
-    if "a" in result.cameras:
-        assert result.cameras["a"].depth.shape == (64, 64)
-    else:
-        assert "no scale" in result.missing["a"]
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in CONFIG.glob("*.yaml")))

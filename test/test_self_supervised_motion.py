@@ -12,33 +12,17 @@ pytest.importorskip("torch", reason="PyTorch trains")
 pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's wheel")
 
 import torch
-from tiny_street import (
-    LIGHT,
-    SETS,
-    STEP,
-    batch_of,
-    configuration_of,
-    learn,
-    street_set,
-    write_sets,
-    write_street,
-)
+from tiny_street import LIGHT, SETS, STEP, batch_of, configuration_of, learn, street_set, write_sets
 
 from depth_perception.datasets.shards import encode_set
 from depth_perception.errors import ModelError
+from depth_perception.network import depth_coding
 from depth_perception.network.prior import prior_of
-from depth_perception.training import self_supervised
 from depth_perception.training.embodied_scene import OWN, anchor_error
 from depth_perception.training.systems.hybrid_depth import runs as hybrid_runs
 from depth_perception.training.systems.hybrid_depth import system as hybrid_depth
 from depth_perception.training.systems.hybrid_depth.system import Training
 from depth_perception.training.triplets import Triplets
-
-
-@pytest.fixture(scope="module")
-def street(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Two drives through `tiny_street`."""
-    return write_street(tmp_path_factory.mktemp("street"))
 
 
 def test_a_metric_network_of_a_short_range_begins_with_numbers(street):
@@ -58,6 +42,7 @@ def test_poses_may_begin_straight_ahead(street):
         assert (sign * t[:, 2] > 5 * t[:, :2].norm(dim=1)).all()
 
 
+@pytest.mark.long
 def test_the_pose_network_finds_the_motion_ahead(street):
     """Nothing but images: motion and depth are found together, up to a common scale."""
     configuration = configuration_of(street, LIGHT)
@@ -67,7 +52,10 @@ def test_the_pose_network_finds_the_motion_ahead(street):
     assert last < 0.4 * first
     with torch.no_grad():
         views = model.eval()(batch)
-    depth, truth = self_supervised.depth_of(views.disparity, 0.1, 100.0), batch["depth"][:, None]
+    depth, truth = (
+        depth_coding.depth_of_disparity(views.disparity, 0.1, 100.0),
+        batch["depth"][:, None],
+    )
     scale = (truth / depth).median()
     assert (depth * scale / truth - 1).abs().mean() < 0.25
     for T, known in zip(views.T.flatten(0, 1), batch["T"].flatten(0, 1), strict=True):
@@ -76,6 +64,7 @@ def test_the_pose_network_finds_the_motion_ahead(street):
         assert (t.norm() * scale).item() == pytest.approx(STEP, rel=0.3)
 
 
+@pytest.mark.long
 def test_embodied_depth_makes_depth_and_motion_metric(street):
     o = replace(LIGHT, embodied=0.1, nearest=1.0)
     configuration = configuration_of(street, o, rate=5e-4)
@@ -85,7 +74,7 @@ def test_embodied_depth_makes_depth_and_motion_metric(street):
     assert last < 0.3 * first and "embodied" in parts
     with torch.no_grad():
         views = model.eval()(batch)
-    depth = self_supervised.depth_of(views.disparity, o.nearest, o.farthest)
+    depth = depth_coding.depth_of_disparity(views.disparity, o.nearest, o.farthest)
     assert (depth / batch["depth"][:, None] - 1).abs().mean() < 0.2
     found = views.T[..., :3, 3].norm(dim=-1)
     assert ((found - STEP).abs() < 0.3 * STEP).all()
@@ -142,7 +131,7 @@ def test_embodied_depth_holds_both_networks_of_two_frames(street):
         losses[weight], parts = hybrid_depth.depth_loss(views, batch, o)
     given = (batch["embodied"], batch["rays"], batch["camera"])
     both = [
-        anchor_error(self_supervised.depth_of(d, 1.0, 100.0), *given)
+        anchor_error(depth_coding.depth_of_disparity(d, 1.0, 100.0), *given)
         for d in (views.disparity, views.teacher)
     ]
     assert parts["embodied"].item() == pytest.approx(both[0].item(), rel=1e-5)

@@ -36,6 +36,28 @@ def test_the_file_is_the_small_network_and_serves_every_rig() -> None:
     assert path.stat().st_size < 6e6
 
 
+@pytest.mark.parametrize("size", ["lite", "base"])
+def test_the_weights_to_train_on_from_are_of_the_present_format(size: str) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch reads the checkpoints")
+    from depth_perception.network.checkpoint import VERSION, load_checkpoint
+    from depth_perception.network.configuration import SIZES
+
+    path = resources.WEIGHTS_FOLDER / f"{size}.pt"
+    network, facts = load_checkpoint(path)
+    assert network.configuration == SIZES[size] and facts["training"]["system"] == "fused"
+    content = torch.load(path, weights_only=True)
+    assert content["version"] == VERSION and list(content["state"]) == list(network.state_dict())
+
+
+def test_the_file_that_runs_was_made_of_the_weights_beside_it() -> None:
+    pytest.importorskip("torch", reason="PyTorch reads the checkpoint")
+    from depth_perception.network.checkpoint import load_checkpoint
+    from depth_perception.network.export import weights_hash
+
+    network, _ = load_checkpoint(resources.WEIGHTS_FOLDER / "lite.pt")
+    assert read_fused_model(weights_file(gpu=False)).weights_hash == weights_hash(network)
+
+
 def evaluated(bag: Path, parameters: Parameters) -> Evaluation:
     with BagReader(bag, parameters) as reader:
         pipeline = SurroundPipeline(parameters)

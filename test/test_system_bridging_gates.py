@@ -16,6 +16,7 @@ pytest.importorskip("torch", reason="PyTorch trains")
 pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's wheel")
 
 import torch
+from tiny_training import earlier_keys, trained
 
 from depth_perception.datasets import labels
 from depth_perception.datasets.sample import TrueCamera, TrueFrameSet
@@ -31,7 +32,6 @@ from depth_perception.training.configuration import (
     ScheduleConfiguration,
     TrainingConfiguration,
 )
-from depth_perception.training.fit import train
 from depth_perception.training.recipe import read
 from depth_perception.training.samples import TrainingImages
 from depth_perception.training.systems.bridging_gates.network import (
@@ -39,11 +39,11 @@ from depth_perception.training.systems.bridging_gates.network import (
     coarse_grid,
     heads_for,
     on_grid,
-    place_code,
+    position_code,
 )
 from depth_perception.training.systems.bridging_gates.streams import OwnDepth
 from depth_perception.training.systems.bridging_gates.system import (
-    Options,
+    BridgingGatesOptions,
     Training,
     aligned_depth,
     bridged,
@@ -61,11 +61,11 @@ def test_the_gradient_term_is_for_dense_truth():
     depth[1, 0, ::4, ::4] = torch.linspace(3, 30, 4).view(2, 2)
     depth[1, 0, 0, 1] = 9.0  # neighbours, but few
     noise = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    _, both = relative_loss(noise, depth, Options())
-    total, first = relative_loss(noise[:1], depth[:1], Options(gradient=0.5))
+    _, both = relative_loss(noise, depth, BridgingGatesOptions())
+    total, first = relative_loss(noise[:1], depth[:1], BridgingGatesOptions(gradient=0.5))
     assert both["gradient"] == first["gradient"] > 0
     assert total.item() == pytest.approx(float(first["affine"] + 0.5 * first["gradient"]))
-    _, second = relative_loss(noise[1:], depth[1:], Options())
+    _, second = relative_loss(noise[1:], depth[1:], BridgingGatesOptions())
     assert second["gradient"] == 0.0 and second["affine"] > 0
 
 
@@ -74,10 +74,10 @@ def test_a_prediction_right_up_to_scale_and_shift_is_right():
     depth[..., 0, 0] = math.inf
     inverse = 1 - 3 / depth
     for space in ("inverse", "log"):
-        total, _ = relative_loss(inverse, depth, Options(space=space))
+        total, _ = relative_loss(inverse, depth, BridgingGatesOptions(space=space))
         assert total.item() == pytest.approx(0.0, abs=1e-4)
-        wrong, _ = relative_loss(inverse.flip(3), depth, Options(space=space))
-        other, _ = relative_loss(2 - 5 * inverse.flip(3), depth, Options(space=space))
+        wrong, _ = relative_loss(inverse.flip(3), depth, BridgingGatesOptions(space=space))
+        other, _ = relative_loss(2 - 5 * inverse.flip(3), depth, BridgingGatesOptions(space=space))
         assert wrong > 0.1 and other.item() == pytest.approx(wrong.item(), rel=1e-4)
     found = aligned_depth(inverse, depth)
     torch.testing.assert_close(found[depth < 100], depth[depth < 100], rtol=1e-3, atol=0)
@@ -92,7 +92,7 @@ def _plain_gate(**more: Any) -> Gate:
     gate = Gate(2, 2, 1, **more)
     gate.norms = torch.nn.ModuleList(torch.nn.Identity() for _ in range(5))
     with torch.no_grad():
-        for attention in (gate.cross, gate.own):
+        for attention in (gate.cross, gate.self_attention):
             attention.query.weight.copy_(torch.eye(2))
             attention.key_value.weight.copy_(torch.eye(2).repeat(2, 1))
             attention.query.bias.zero_()
@@ -130,7 +130,7 @@ def test_cross_attention_of_two_tokens_by_hand():
 def test_self_attention_of_two_tokens_by_hand():
     gate = _plain_gate()
     with torch.no_grad():
-        gate.own.out.weight.copy_(torch.eye(2))
+        gate.self_attention.out.weight.copy_(torch.eye(2))
     found = gate(_two_tokens((1.0, 0.0), (0.0, 1.0)), SEMANTIC)[0, :, 0].T
     share = math.exp(1 / math.sqrt(2)) / (math.exp(1 / math.sqrt(2)) + 1)
     assert found[0].tolist() == pytest.approx([1 + share, 1 - share])
@@ -149,7 +149,7 @@ def test_at_an_endless_temperature_all_tokens_get_the_mean():
 
 def test_a_gate_begins_as_the_identity_and_has_24_widths_squared():
     torch.manual_seed(0)
-    gate = Gate(16, 5, 2, places=True, most=8)
+    gate = Gate(16, 5, 2, with_positions=True, most=8)
     x = torch.randn(2, 16, 6, 4)
     assert torch.equal(gate(x, torch.randn(2, 5, 3, 2)), x)
     with torch.device("meta"):
@@ -169,7 +169,7 @@ def test_heads_have_about_48_channels():
 
 
 def test_places_have_codes_of_their_own():
-    code = place_code(34, 6, 9)
+    code = position_code(34, 6, 9)
     assert code.shape == (54, 34) and not code[:, 32:].any()
     apart = torch.cdist(code, code) + 100 * torch.eye(54)
     assert apart.min() > 0.3
@@ -242,7 +242,7 @@ def _configuration(folder: Path, network: str, **options: Any) -> TrainingConfig
     }
     return TrainingConfiguration(
         system="bridging_gates",
-        options=Options(**chosen),
+        options=BridgingGatesOptions(**chosen),
         data=DataConfiguration(
             folders=(str(folder),), validation=str(folder), sizes=((96, 64),), workers=0
         ),
@@ -321,7 +321,7 @@ def test_gates_alone_learn_and_by_option_the_last_block(boxes, network, fusion):
     # Each gate's every part has a part in it, attention and what brings semantics among them.
     parts = {name for name, _ in model.gates.named_parameters()}
     assert {f"gates.{name}" for name in parts} - changed <= {
-        f"gates.{k}.{one}.key_value.bias" for k in range(4) for one in ("cross", "own")
+        f"gates.{k}.{one}.key_value.bias" for k in range(4) for one in ("cross", "self_attention")
     }
 
 
@@ -339,13 +339,14 @@ def test_the_oracle_sees_labels_and_imagenet_does_not(boxes, network):
             torch.testing.assert_close(found.sum(1), torch.ones_like(found[:, 0]))
 
 
+@pytest.mark.long
 def test_a_run_lowers_the_loss_and_its_checkpoint_predicts_the_same(boxes, network, tmp_path):
     configuration = _configuration(boxes, network, most=4, semantics="own")
     configuration = replace(
         configuration,
         schedule=replace(configuration.schedule, steps=40, batch=4, rate=0.03, trunk_rate=0.03),
     )
-    found = train(Training(), configuration, tmp_path, device="cpu", say=lambda _: None)
+    found = trained(Training(), configuration, tmp_path)
     batch = _batch(configuration, 4)
     model, facts = load(tmp_path / "weights.pt")
     assert facts["step"] == 40
@@ -411,7 +412,7 @@ def test_foundation_models_of_tiny_size_are_bridged_alike(boxes, tmp_path):
 
 
 def test_the_shipped_network_can_be_the_depth_stream():
-    model = bridged(Options(semantics="self", heads=2))
+    model = bridged(BridgingGatesOptions(semantics="self", heads=2))
     assert model.depth.widths == (32, 48, 64, 96)
     assert model.recipe["networks"]["depth"]["trunk"] == "lite0"
 
@@ -428,7 +429,7 @@ def test_the_shipped_network_can_be_the_depth_stream():
 )
 def test_options_that_cannot_be_are_named(options, named):
     with pytest.raises(ConfigurationError, match=named):
-        Options(**options)
+        BridgingGatesOptions(**options)
 
 
 def test_heads_that_do_not_divide_and_checkpoints_that_do_not_fit(boxes, network, tmp_path):
@@ -451,6 +452,22 @@ def test_heads_that_do_not_divide_and_checkpoints_that_do_not_fit(boxes, network
         Training().batches(
             replace(configuration, data=replace(configuration.data, folders=())), 0, 0, 1
         )
+
+
+def test_a_checkpoint_with_earlier_names_is_read(boxes, network, tmp_path):
+    configuration = _configuration(boxes, network)
+    model, batch = bridged(configuration.options), _batch(configuration)
+    _step(model, configuration)
+    Training().save(model, tmp_path / "weights.pt", {})
+    content = torch.load(tmp_path / "weights.pt", weights_only=True)
+    content["state"] = earlier_keys(content["state"])
+    assert {"gates.0.own.out.bias", "depth.network.meet.join.bias"} <= set(content["state"])
+    settings = content["networks"]["depth"]
+    settings["doubt"] = settings.pop("dead_zone")
+    torch.save(content, tmp_path / "earlier.pt")
+    with torch.no_grad():
+        found = load(tmp_path / "earlier.pt")[0](batch)
+        assert torch.equal(found, model.eval()(batch))
 
 
 def test_the_configuration_that_comes_with_the_package_is_read():

@@ -14,6 +14,7 @@ pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's whe
 
 import torch
 from tiny_street import write_sets
+from tiny_training import trained
 
 from depth_perception.datasets import labels
 from depth_perception.datasets.sample import DatasetError, TrueCamera, TrueFrameSet
@@ -27,12 +28,15 @@ from depth_perception.training.configuration import (
     ScheduleConfiguration,
     TrainingConfiguration,
 )
-from depth_perception.training.fit import train
 from depth_perception.training.photometric import photometric_error
 from depth_perception.training.recipe import from_dict, read
 from depth_perception.training.systems import find
 from depth_perception.training.systems.intrinsic import losses
-from depth_perception.training.systems.intrinsic.networks import START, DisparityNetwork, Outputs
+from depth_perception.training.systems.intrinsic.networks import (
+    START,
+    DisparityNetwork,
+    IntrinsicOutput,
+)
 from depth_perception.training.systems.intrinsic.system import (
     IntrinsicOptions,
     Training,
@@ -310,14 +314,14 @@ def _batch(folder: Path) -> dict[str, torch.Tensor]:
     return next(Training().batches(_configuration(folder), 5, 0, 1))
 
 
-def _exact(batch: dict[str, torch.Tensor], matte: dict[str, torch.Tensor]) -> Outputs:
+def _exact(batch: dict[str, torch.Tensor], matte: dict[str, torch.Tensor]) -> IntrinsicOutput:
     """What a perfect network would say: true depth, and the dry street as the diffuse image."""
     wet, diffuse = (
         torch.cat([item["image"][:, 0], item["image"][:, 1:].flatten(0, 1)]).float() / 255 + 0.01
         for item in (batch, matte)
     )
     depth = batch["depth"][:, None]
-    return Outputs(0.5 / depth, depth, diffuse.log(), (wet / diffuse).log())
+    return IntrinsicOutput(0.5 / depth, depth, diffuse.log(), (wet / diffuse).log())
 
 
 def test_the_true_depth_explains_the_road_and_not_the_puddle(streets):
@@ -416,7 +420,7 @@ def teachers(streets, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
     folder = tmp_path_factory.mktemp("teachers")
     for name, mask in (("plain", False), ("masked", True)):
         configuration = _configuration(streets, mask=mask)
-        train(Training(), configuration, folder / name, device="cpu", say=_nothing)
+        trained(Training(), configuration, folder / name)
     return {name: folder / name / "weights.pt" for name in ("plain", "masked")}
 
 

@@ -15,6 +15,7 @@ pytest.importorskip("torch", reason="PyTorch trains")
 pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's wheel")
 
 import torch
+from tiny_training import trained
 
 from depth_perception.cli.main import main
 from depth_perception.datasets import labels
@@ -33,7 +34,6 @@ from depth_perception.training.configuration import (
     ScheduleConfiguration,
     TrainingConfiguration,
 )
-from depth_perception.training.fit import train
 from depth_perception.training.recipe import from_dict
 from depth_perception.training.systems.fused.system import fused_loss
 from depth_perception.training.systems.surround_distillation import losses as distillation
@@ -48,8 +48,8 @@ from depth_perception.training.systems.surround_distillation.samples import (
     from_left_to_right,
 )
 from depth_perception.training.systems.surround_distillation.system import (
-    Options,
     Student,
+    SurroundDistillationOptions,
     Training,
     distillation_terms,
     load,
@@ -343,7 +343,7 @@ def _configuration(folder: Path, **options: object) -> TrainingConfiguration:
         network=NETWORK,
         data=_data(folder),
         schedule=ScheduleConfiguration(steps=24, batch=1, warm_up=4, average=0.5),
-        options=Options(**options),  # type: ignore[arg-type]
+        options=SurroundDistillationOptions(**options),  # type: ignore[arg-type]
     )
 
 
@@ -371,25 +371,23 @@ def _seen(network: FusedSurround, flat: dict[str, torch.Tensor]):  # type: ignor
 def test_nothing_is_to_be_learnt_from_oneself(rigs, student, tmp_path, slots):
     """Divergence and relations are right already where the student is its own teacher."""
     save_checkpoint(tmp_path / "self.pt", student, {})
-    teacher = surround_teachers.find(
-        str(tmp_path / "self.pt"), NETWORK, slots, 1.0, torch.device("cpu")
-    )
+    teacher = surround_teachers.find(str(tmp_path / "self.pt"), NETWORK, slots, 1.0)
     flat = _flat(_batch(rigs))
     # It sees the right calibration, whatever the student is told.
     torch.testing.assert_close(surround_teachers.true_camera(flat), flat["camera"])
     with torch.no_grad():
         out = _seen(student, flat)
-        lesson = teacher(
-            {**flat, "camera": flat["camera"] * torch.tensor([0, 0, 0, 0, 1.0])}, 3, out
-        )
-    assert lesson.known.mean() > 0.1
-    torch.testing.assert_close(lesson.log_depth, out.log_depth, rtol=1e-4, atol=1e-4)
-    error = distillation.bin_divergence(lesson.probabilities, out.probabilities, lesson.known)
+        said = teacher({**flat, "camera": flat["camera"] * torch.tensor([0, 0, 0, 0, 1.0])}, 3, out)
+    assert said.known.mean() > 0.1
+    torch.testing.assert_close(said.log_depth, out.log_depth, rtol=1e-4, atol=1e-4)
+    error = distillation.bin_divergence(said.probabilities, out.probabilities, said.known)
     assert error.item() == pytest.approx(0.0, abs=1e-4)
-    terms = distillation_terms(out, lesson, flat, 3, Options(mirror=1.0, slots=slots))
+    terms = distillation_terms(
+        out, said, flat, 3, SurroundDistillationOptions(mirror=1.0, slots=slots)
+    )
     assert terms["vrkd"].item() == pytest.approx(0.0, abs=1e-4)
     bins_alone = distillation_terms(
-        out, replace(lesson, log_depth=out.log_bins), flat, 3, Options(mirror=1.0)
+        out, replace(said, log_depth=out.log_bins), flat, 3, SurroundDistillationOptions(mirror=1.0)
     )
     assert bins_alone["mirror"].item() == pytest.approx(0.0, abs=1e-3)
 
@@ -402,15 +400,13 @@ def test_a_teacher_with_more_bins_teaches_fewer(rigs, student, tmp_path):
         out = _seen(student, flat)
     depths = []
     for slots in ("teacher", "student"):
-        teacher = surround_teachers.find(
-            str(tmp_path / "big.pt"), NETWORK, slots, 1.0, torch.device("cpu")
-        )
-        lesson = teacher(flat, 3, out)
-        assert lesson.probabilities.shape == out.probabilities.shape
-        assert lesson.centres.shape == (6, NETWORK.bins)
-        assert lesson.features is not None and lesson.features.shape[0] == 6
-        depths.append(distillation.cross_depth(lesson.probabilities, lesson.centres))
-        loss = distillation_terms(out, lesson, flat, 3, Options(slots=slots))
+        teacher = surround_teachers.find(str(tmp_path / "big.pt"), NETWORK, slots, 1.0)
+        said = teacher(flat, 3, out)
+        assert said.probabilities.shape == out.probabilities.shape
+        assert said.centres.shape == (6, NETWORK.bins)
+        assert said.features is not None and said.features.shape[0] == 6
+        depths.append(distillation.cross_depth(said.probabilities, said.centres))
+        loss = distillation_terms(out, said, flat, 3, SurroundDistillationOptions(slots=slots))
         assert all(torch.isfinite(value) for value in loss.values())
     # Both ways its expected depth stays about what it was.
     assert (depths[0] - depths[1]).abs().mean() < 0.3
@@ -422,22 +418,26 @@ def test_sky_and_own_body_are_never_taught(rigs, student):
     with torch.no_grad():
         out = _seen(student, flat)
     oracle = surround_teachers.Oracle(NETWORK, "teacher", 1.0)
-    lesson = oracle(flat, 3, out)
+    said = oracle(flat, 3, out)
     small = flat["depth"][:, None, 2::4, 2::4]
-    assert torch.equal(lesson.known > 0, (small > 0.3) & (small < 200))
-    assert lesson.known.any() and not lesson.known.all()
+    assert torch.equal(said.known > 0, (small > 0.3) & (small < 200))
+    assert said.known.any() and not said.known.all()
     p = out.probabilities.clone().requires_grad_()
     features = out.features.clone().requires_grad_()
     terms = distillation_terms(
-        replace(out, probabilities=p, features=features), lesson, flat, 3, Options(mirror=1.0)
+        replace(out, probabilities=p, features=features),
+        said,
+        flat,
+        3,
+        SurroundDistillationOptions(mirror=1.0),
     )
     sum(terms.values()).backward()  # type: ignore[union-attr]
     for grad in (p.grad, features.grad):
         assert grad is not None
         size = grad.abs().sum(1, keepdim=True)
-        assert size[lesson.known > 0].sum() > 0
-        assert size[lesson.known == 0].sum() == 0
-    _, speaks = distillation.tokens(out.features, lesson.known, 3)
+        assert size[said.known > 0].sum() > 0
+        assert size[said.known == 0].sum() == 0
+    _, speaks = distillation.tokens(out.features, said.known, 3)
     assert not speaks.view(2, 3, 6, 10)[:, :, 0].any()  # the uppermost row is sky
     # What sky depth may be in truth, a label alone keeps it out.
     near = {**flat, "depth": torch.full_like(flat["depth"], 9.0)}
@@ -496,9 +496,9 @@ def test_what_a_teacher_puts_infinitely_far_spoils_no_relation(rigs):
     truth, known = surround_teachers.small_truth(flat)
     assert (known == 0).any()
     sky = torch.where(known > 0, truth, torch.full_like(truth, 13.0))
-    lesson = surround_teachers.Lesson(torch.zeros(0), torch.zeros(0), sky, known, None)
+    said = surround_teachers.TeacherOutput(torch.zeros(0), torch.zeros(0), sky, known, None)
     with torch.autocast("cpu", dtype=torch.float16):
-        found = teacher_relations(lesson, flat, 3, "place")
+        found = teacher_relations(said, flat, 3, "place")
     assert torch.isfinite(found).all()
     # Relative depth itself ends at a kilometre.
     inverse = torch.where(known > 0, torch.exp(-truth), torch.zeros_like(truth))
@@ -530,17 +530,17 @@ def test_a_relative_teacher_says_what_truth_would(rigs, student):
     with torch.no_grad():
         out = _seen(student, flat)
     teacher = surround_teachers.Relative(_RelativeModel(), NETWORK, "teacher", 1.0)
-    lesson = teacher(flat, 3, out)
+    said = teacher(flat, 3, out)
     truth, known = surround_teachers.small_truth(flat)
     near = (known > 0) & (truth < math.log(25.0))
     assert near.float().mean() > 0.1
-    assert (lesson.log_depth - truth)[near].abs().median() < 0.03
-    assert not (lesson.known.bool() & (flat["label"][:, None, 2::4, 2::4] == 5)).any()
-    assert lesson.features is not None and lesson.features.shape[:2] == (6, 3)
+    assert (said.log_depth - truth)[near].abs().median() < 0.03
+    assert not (said.known.bool() & (flat["label"][:, None, 2::4, 2::4] == 5)).any()
+    assert said.features is not None and said.features.shape[:2] == (6, 3)
     blind = {**flat, "depth": torch.full_like(flat["depth"], torch.nan)}
     assert not teacher(blind, 3, out).known.any()
     # The same, had it been computed before; nothing is taught where there is no target.
-    once = surround_teachers.find("targets", NETWORK, "teacher", 1.0, torch.device("cpu"))
+    once = surround_teachers.find("targets", NETWORK, "teacher", 1.0)
     stored = 3 * inverse**0.7
     stored[:, :, :48] = torch.nan
     again = once({**flat, "teacher": stored}, 3, out)
@@ -569,13 +569,13 @@ def test_targets_that_were_computed_once_teach(rigs, tmp_path):
 def test_foundation_architecture_teaches(rigs, student):
     pytest.importorskip("transformers", reason="foundation models come from it")
     pytest.importorskip("depth_perception.training.foundation")
-    teacher = surround_teachers.find(
-        "tiny-depth-anything", NETWORK, "student", 1.0, torch.device("cpu")
-    )
+    teacher = surround_teachers.find("tiny-depth-anything", NETWORK, "student", 1.0)
     flat = _flat(_batch(rigs, 1))
     with torch.no_grad():
         out = _seen(student, flat)
-    terms = distillation_terms(out, teacher(flat, 3, out), flat, 3, Options(mirror=1.0))
+    terms = distillation_terms(
+        out, teacher(flat, 3, out), flat, 3, SurroundDistillationOptions(mirror=1.0)
+    )
     assert set(terms) == {"ckd", "vrkd", "mirror", "chamfer"}
     assert all(torch.isfinite(value) for value in terms.values())
 
@@ -599,8 +599,8 @@ def test_a_mirrored_rig_has_its_cameras_in_the_other_order(rigs, tmp_path):
     for batch in (_batch(rigs), _batch(folder)):
         flat = _flat(batch)
         out = SimpleNamespace(centres=torch.zeros(6, NETWORK.bins))
-        lesson = surround_teachers.Oracle(NETWORK, "teacher", 1.0)(flat, 3, out)  # type: ignore[arg-type]
-        relations.append(teacher_relations(lesson, flat, 3, "place").view(2, 3, 3, 6, 10, 6, 10))
+        said = surround_teachers.Oracle(NETWORK, "teacher", 1.0)(flat, 3, out)  # type: ignore[arg-type]
+        relations.append(teacher_relations(said, flat, 3, "place").view(2, 3, 3, 6, 10, 6, 10))
         sides.append(distillation.sides(batch["pose"]))
     assert torch.equal(sides[0], sides[1])
     # Maps at stride 4 take the third of four pixels, which mirrored is the second.
@@ -615,15 +615,15 @@ def test_a_mirrored_rig_has_its_cameras_in_the_other_order(rigs, tmp_path):
 def test_the_oracle_relates_the_same_place_in_two_cameras(rigs):
     flat = _flat(_batch(rigs, 1))
     out = SimpleNamespace(centres=torch.zeros(3, NETWORK.bins))
-    lesson = surround_teachers.Oracle(NETWORK, "teacher", 1.0)(flat, 3, out)  # type: ignore[arg-type]
-    found = teacher_relations(lesson, flat, 3, "").view(3, 3, 6, 10, 6, 10)
+    said = surround_teachers.Oracle(NETWORK, "teacher", 1.0)(flat, 3, out)  # type: ignore[arg-type]
+    found = teacher_relations(said, flat, 3, "").view(3, 3, 6, 10, 6, 10)
     # Front's rightmost column is what the right camera sees left of its middle.
     columns = found[1, 2, 4, 9, 4]
     assert 2 <= int(columns.argmax()) <= 6 and columns.max() > 0.5
     assert found[1, 2, 4, 9, 4].max() > found[1, 2, 4, 1, 4].max()
     with pytest.raises(ConfigurationError, match="relation 'features'"):
-        teacher_relations(lesson, flat, 3, "features")
-    bins = teacher_relations(lesson, flat, 3, "bins")
+        teacher_relations(said, flat, 3, "features")
+    bins = teacher_relations(said, flat, 3, "bins")
     assert bins.shape == (1, 3, 3, 60, 60) and bins.max() <= 1.0001
 
 
@@ -670,6 +670,7 @@ def test_without_terms_it_is_the_fused_network(rigs):
     assert set(parts) == set(known)
 
 
+@pytest.mark.long
 def test_training_lowers_all_terms_and_the_student_is_shipped(rigs, tmp_path):
     pytest.importorskip("onnx", reason="onnx writes the model files")
     configuration = _configuration(rigs, most=2, most_sets=1)
@@ -679,14 +680,14 @@ def test_training_lowers_all_terms_and_the_student_is_shipped(rigs, tmp_path):
     fresh = system.build(configuration).train()
     with torch.no_grad():
         before, was = system.loss(fresh, batch, configuration)
-    figures = train(system, configuration, tmp_path, device="cpu", say=lambda _: None)
+    figures = trained(system, configuration, tmp_path)
     assert {"abs_rel", "delta1", "overlap"} <= set(figures)
     student = load(tmp_path / "weights.pt")
-    trained = Student(student, related=True).train()
+    end = Student(student, related=True).train()
     state = torch.load(tmp_path / "last.pt", weights_only=True)["average"]
-    trained.load_state_dict(state)  # with the projection, which is not shipped
+    end.load_state_dict(state)  # with the projection, which is not shipped
     with torch.no_grad():
-        after, parts = system.loss(trained, batch, configuration)
+        after, parts = system.loss(end, batch, configuration)
     assert after < 0.8 * before
     for name in ("ckd", "vrkd", "depth"):
         assert parts[name] < was[name]

@@ -19,6 +19,7 @@ pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's whe
 
 import torch
 import yaml
+from tiny_training import earlier_keys, trained
 
 from depth_perception.datasets import labels
 from depth_perception.datasets.sample import DatasetError, TrueCamera, TrueFrameSet
@@ -31,6 +32,7 @@ from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
 from depth_perception.network.attention import TwoWayAttention
 from depth_perception.network.checkpoint import save_checkpoint
 from depth_perception.network.configuration import NetworkConfiguration
+from depth_perception.network.depth_coding import REFERENCE_FOCAL, USUAL_LOG_DEPTH
 from depth_perception.network.fused import FusedSurround
 from depth_perception.resources import WEIGHTS_FOLDER
 from depth_perception.training import targets
@@ -40,14 +42,7 @@ from depth_perception.training.configuration import (
     TrainingConfiguration,
     to_dict,
 )
-from depth_perception.training.embodied_scene import (
-    FOCAL,
-    LOG_DEPTH,
-    Classes,
-    scene_depth,
-    scene_maps,
-)
-from depth_perception.training.fit import train
+from depth_perception.training.embodied_scene import Classes, scene_depth, scene_maps
 from depth_perception.training.recipe import from_dict, read
 from depth_perception.training.systems.vision_language.network import TextDepthNetwork
 from depth_perception.training.systems.vision_language.samples import (
@@ -72,8 +67,8 @@ from depth_perception.training.systems.vision_language.sentences import (
     words_of,
 )
 from depth_perception.training.systems.vision_language.system import (
-    Options,
     Training,
+    VisionLanguageOptions,
     depth_errors,
     load,
     noise_divergence,
@@ -143,7 +138,7 @@ def _configuration(folder: Path, **options: object) -> TrainingConfiguration:
             folders=(str(folder),), validation=str(folder), sizes=((96, 64),), workers=0
         ),
         schedule=ScheduleConfiguration(steps=4, batch=2, warm_up=1, average=0.5),
-        options=Options(**{**TINY, **options}),  # type: ignore[arg-type]
+        options=VisionLanguageOptions(**{**TINY, **options}),  # type: ignore[arg-type]
     )
 
 
@@ -284,7 +279,7 @@ def test_maps_say_the_depth_of_the_road_for_the_usual_focal_length():
     maps = scene_maps(scene_depth(camera, POSE, GroundPlane()), (128, 96), 70.0)
     assert maps.shape == (4, 24, 32)
     # Row 82: 1/Z = 34.5 / 105.
-    expected = math.log(105 / 34.5 * FOCAL / 70) - LOG_DEPTH
+    expected = math.log(105 / 34.5 * REFERENCE_FOCAL / 70) - USUAL_LOG_DEPTH
     assert maps[0, 20, 16] == pytest.approx(expected, abs=1e-4)
     assert maps[1, 20, 16] == 1 and maps[2, 20, 16] > 0.9 and maps[3, 20, 16] == 0
     assert maps[:, 2, 16].tolist() == [0, 0, 0, 1]  # the sky
@@ -541,7 +536,7 @@ def test_each_kind_of_step_leaves_the_other_side_as_it_was(data):
     model = system.build(configuration)
     optimizer = torch.optim.AdamW(system.groups(model, configuration), weight_decay=0.1)
     text = ("words.", "text.")
-    seen = ("image.", "embodied.", "meet.", "sampler.")
+    seen = ("image.", "embodied.", "cross_attention.", "sampler.")
     for from_text in (True, False, True, False):  # with momentum from earlier steps, too
         before = {k: v.clone() for k, v in model.state_dict().items()}
         batch = _batch(data, configuration, from_text)
@@ -592,7 +587,7 @@ def test_without_embodied_depth_it_does_not_count(fusion):
     assert not torch.equal(_depth(with_it, one, "a"), _depth(with_it, two, "a"))
     assert torch.equal(_depth(without, one, "a"), _depth(without, two, "a"))
     assert torch.equal(_depth(without, one, "a"), _depth(without, one * torch.nan, "a"))
-    assert (with_it.meet is not None) == fusion and without.meet is None
+    assert (with_it.cross_attention is not None) == fusion and without.cross_attention is None
 
 
 def test_without_text_it_does_not_count():
@@ -643,6 +638,7 @@ def test_both_losses_fall(data):
         assert np.mean(found[-3:]) < 0.8 * np.mean(found[:3])
 
 
+@pytest.mark.long
 def test_a_text_alone_tells_near_from_far():
     camera, low = _camera(), POSE.copy()
     low[2, 3] /= 4
@@ -653,7 +649,7 @@ def test_a_text_alone_tells_near_from_far():
     ]
     batch = {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
     configuration = TrainingConfiguration(
-        network=NetworkConfiguration(pretrained=False), options=Options(**TINY)
+        network=NetworkConfiguration(pretrained=False), options=VisionLanguageOptions(**TINY)
     )
     system, texts = Training(), decoded(batch["text"])
     torch.manual_seed(0)
@@ -661,7 +657,7 @@ def test_a_text_alone_tells_near_from_far():
     optimizer = torch.optim.AdamW(system.groups(model, configuration))
     for group in optimizer.param_groups:
         group["lr"] = 3e-3
-    for step in range(100):
+    for step in range(250):
         kind = {"from_text": torch.tensor(True), "seed": torch.tensor(step)}
         loss, _ = system.loss(model, {**batch, **kind}, configuration)
         optimizer.zero_grad(set_to_none=True)
@@ -672,12 +668,12 @@ def test_a_text_alone_tells_near_from_far():
         sample_depths(model, text, 4, size=(128, 96), focal=70.0)[..., :92, :].median()
         for text in texts
     ]
-    assert middle[0] > 1.5 * middle[1]
+    assert middle[0] > 2.0 * middle[1]  # of three seeds 3.20, 3.45 and 4.35 times; four is right
 
 
 def test_a_run_writes_weights_that_predict_the_same(data, tmp_path):
     configuration = _configuration(data)
-    figures = train(Training(), configuration, tmp_path, device="cpu", say=lambda _: None)
+    figures = trained(Training(), configuration, tmp_path)
     assert {"abs_rel", "text_abs_rel", "text_spread"} <= figures.keys()
     assert figures["text_spread"] > 0
     model, facts = load(tmp_path / "weights.pt")
@@ -692,6 +688,7 @@ def test_a_run_writes_weights_that_predict_the_same(data, tmp_path):
         Training().build(other)
 
 
+@pytest.mark.long
 def test_two_processes_learn_by_turns(data, tmp_path):
     """Each step leaves one side's weights without gradients: nobody waits for them."""
     configuration = _configuration(data)
@@ -717,7 +714,7 @@ def test_two_processes_learn_by_turns(data, tmp_path):
         "cpu",
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=120)
+    done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
     assert load(tmp_path / "run/weights.pt")[1]["step"] == 4
 
@@ -725,7 +722,7 @@ def test_two_processes_learn_by_turns(data, tmp_path):
 def test_a_plain_run_has_no_figures_of_text(data, tmp_path):
     configuration = _configuration(data, text_vae=False, embodied=False)
     short = replace(configuration, schedule=replace(configuration.schedule, steps=2))
-    figures = train(Training(), short, tmp_path, device="cpu", say=lambda _: None)
+    figures = trained(Training(), short, tmp_path)
     assert "abs_rel" in figures and "text_abs_rel" not in figures
     assert load(tmp_path / "weights.pt")[0].text is None
 
@@ -743,6 +740,12 @@ def test_a_wrong_checkpoint_is_named(tmp_path):
     network = _network()
     Training().save(network, path, {})
     content = torch.load(path, weights_only=True)
+    torch.save({**content, "state": earlier_keys(content["state"])}, path)
+    assert "meet.join.bias" in torch.load(path, weights_only=True)["state"]
+    for value, same in zip(
+        load(path)[0].state_dict().values(), network.state_dict().values(), strict=True
+    ):
+        assert torch.equal(value, same)
     del content["state"]["decoder.last.bias"]
     torch.save(content, path)
     with pytest.raises(ModelError, match=r"decoder\.last\.bias"):
@@ -770,13 +773,13 @@ def test_wrong_options_are_named(options, named):
 
 def test_no_folders_to_train_on():
     with pytest.raises(ConfigurationError, match="folders is empty"):
-        next(Training().batches(TrainingConfiguration(options=Options()), 0, 0, 1))
+        next(Training().batches(TrainingConfiguration(options=VisionLanguageOptions()), 0, 0, 1))
 
 
 def test_the_configuration_that_comes_with_the_package():
     path = Path(__file__).parents[1] / "config/training/vision_language.yaml"
     configuration = read(path)
-    assert configuration.options == Options()
+    assert configuration.options == VisionLanguageOptions()
     assert from_dict(to_dict(configuration)) == configuration
 
 

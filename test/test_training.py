@@ -20,6 +20,7 @@ pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's whe
 
 import torch
 import yaml
+from tiny_training import earlier_keys, trained
 
 from depth_perception.cli.main import main
 from depth_perception.datasets import labels
@@ -277,9 +278,9 @@ def test_figures_by_hand():
     sky[..., 4:, :] = 9.0
     found = torch.full((1, 1, 8, 8), math.log(11.0))
     zero = torch.zeros(1)
-    from depth_perception.network.fused import Outputs
+    from depth_perception.network.fused import FusedOutput
 
-    out = Outputs(found, logits, sky, *[zero] * 10)
+    out = FusedOutput(found, logits, sky, *[zero] * 10)
     figures = Figures()
     figures.add(out, {"depth": depth, "label": label})
     result = figures.result()
@@ -292,12 +293,12 @@ def test_figures_by_hand():
     assert "abs_rel" in unlabelled.result() and "road_iou" not in unlabelled.result()
 
 
+@pytest.mark.long
 def test_training_lowers_the_loss_and_writes_what_it_should(flat_data, tmp_path):
-    said: list[str] = []
     configuration = _configuration(
         flat_data, schedule=ScheduleConfiguration(steps=60, batch=4, warm_up=5, average=0.9)
     )
-    figures = train(Training(), configuration, tmp_path / "run", device="cpu", say=said.append)
+    figures = trained(Training(), configuration, tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     training = [line for line in lines if line["kind"] == "train"]
     assert training[-1]["loss"] < 0.8 * training[0]["loss"]
@@ -307,7 +308,7 @@ def test_training_lowers_the_loss_and_writes_what_it_should(flat_data, tmp_path)
 
 def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not(flat_data, tmp_path):
     configuration = _configuration(flat_data)
-    whole = train(Training(), configuration, tmp_path / "whole", device="cpu", say=_nothing)
+    whole = trained(Training(), configuration, tmp_path / "whole")
 
     half = replace(configuration, schedule=replace(configuration.schedule, steps=4))
     folder = tmp_path / "parts"
@@ -317,7 +318,7 @@ def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not(flat_data, tmp_path):
     train(system, half, folder, device="cpu", say=_nothing)
     assert torch.load(folder / "last.pt", weights_only=True)["step"] == 2
     said: list[str] = []
-    again = train(Training(), configuration, folder, device="cpu", say=said.append)
+    again = trained(Training(), configuration, folder, said.append)
     assert said[0] == "goes on at step 2 of 4"
     assert again == pytest.approx(whole, rel=1e-4)
 
@@ -401,17 +402,18 @@ def test_a_start_may_be_given_more_gates_which_begin_as_the_identity(tmp_path):
         NetworkConfiguration(fine_gate=True, finest_gate=5)
 
 
-def test_the_seventh_system_of_the_docs_is_one_file_and_one_configuration(
+def test_the_system_that_the_docs_add_is_one_folder_and_one_configuration(
     flat_data, tmp_path, monkeypatch
 ):
     text = (Path(__file__).parents[1] / "docs/systems.md").read_text()
-    section = text[text.index("## Adding a seventh") :]
+    section = text[text.index("## Adding a ") :]
     code, configuration = (
         section.partition(f"```{kind}\n")[2].partition("```")[0] for kind in ("python", "yaml")
     )
-    (tmp_path / "robust.py").write_text(code)
+    (tmp_path / "robust").mkdir()
+    (tmp_path / "robust/__init__.py").write_text(code)
     (tmp_path / "robust.yaml").write_text(configuration)
-    # As if the file lay beside the others.
+    # As if the folder lay beside the others.
     monkeypatch.setattr(systems, "__path__", [*systems.__path__, str(tmp_path)])
     folder = tmp_path / "run"
     changes = {
@@ -431,6 +433,7 @@ def test_the_seventh_system_of_the_docs_is_one_file_and_one_configuration(
     assert load_checkpoint(folder / "weights.pt")[1]["training"]["options"] == {"scale": 0.2}
 
 
+@pytest.mark.long
 def test_two_processes_stop_together(flat_data, tmp_path):
     """One is asked in the middle of a run: the other does not wait for its gradients."""
     configuration = _configuration(
@@ -459,12 +462,13 @@ def test_two_processes_stop_together(flat_data, tmp_path):
         command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         try:
-            deadline = time.monotonic() + 90
-            while not (folder / "last.pt").exists() and time.monotonic() < deadline:
+            deadline = time.monotonic() + 240
+            while not (folder / "last.pt").exists():
+                assert process.poll() is None and time.monotonic() < deadline, "no checkpoint"
                 time.sleep(0.1)
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
             os.kill(int(children.split()[1]), signal.SIGTERM)
-            said, _ = process.communicate(timeout=60)
+            said, _ = process.communicate(timeout=240)
         finally:
             process.kill()
     assert process.returncode == 0, said
@@ -511,24 +515,48 @@ class _Stopping(Training):
 def test_a_run_from_before_an_option_existed_is_gone_on_with(flat_data, tmp_path):
     configuration = _configuration(flat_data)
     half = replace(configuration, schedule=replace(configuration.schedule, steps=2))
-    train(Training(), half, tmp_path, device="cpu", say=_nothing)
+    trained(Training(), half, tmp_path)
     state = torch.load(tmp_path / "last.pt", weights_only=True)
     for name in ("fine_gate", "finest_gate"):  # both as usual
         del state["configuration"]["network"][name]
     torch.save(state, tmp_path / "last.pt")
     said: list[str] = []
-    train(Training(), configuration, tmp_path, device="cpu", say=said.append)
+    trained(Training(), configuration, tmp_path, said.append)
     assert said[0] == "goes on at step 2 of 4"
     other = replace(configuration, network=replace(configuration.network, fine_gate=True))
     with pytest.raises(ConfigurationError, match="another network"):
         train(Training(), other, tmp_path, device="cpu", say=_nothing)
 
 
+def test_a_run_that_an_earlier_release_began_ends_as_if_it_had_not(flat_data, tmp_path):
+    configuration = _configuration(flat_data)
+    trained(Training(), configuration, tmp_path / "whole")
+    folder = tmp_path / "begun"
+    folder.mkdir()
+    train(_Stopping(folder, after=2), configuration, folder, device="cpu", say=_nothing)
+    state = torch.load(folder / "last.pt", weights_only=True)
+    assert state["step"] == 2
+    for name in ("model", "average"):
+        state[name] = earlier_keys(state[name])
+    settings = state["configuration"]["network"]
+    settings["doubt"] = settings.pop("dead_zone")
+    for group in state["optimizer"]["param_groups"]:
+        group["top"] = group.pop("initial_lr")
+    torch.save(state, folder / "last.pt")
+    trained(Training(), configuration, folder)
+    ends = [
+        torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "begun")
+    ]
+    for name in ("model", "average"):
+        for key, value in ends[0][name].items():
+            torch.testing.assert_close(ends[1][name][key], value, msg=key)
+
+
 def test_a_run_of_another_network_is_not_gone_on_with(flat_data, tmp_path):
     short = replace(
         _configuration(flat_data), schedule=ScheduleConfiguration(steps=1, batch=2, warm_up=1)
     )
-    train(Training(), short, tmp_path, device="cpu", say=_nothing)
+    trained(Training(), short, tmp_path)
     other = replace(short, network=replace(short.network, bins=16))
     with pytest.raises(ConfigurationError, match="another network"):
         train(Training(), other, tmp_path, device="cpu", say=_nothing)

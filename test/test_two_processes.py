@@ -52,7 +52,7 @@ RUNS = """
 import os, sys
 from pathlib import Path
 from depth_perception.training import systems
-from depth_perception.training.configuration import read
+from depth_perception.training.recipe import read
 from depth_perception.training.fit import train
 folder, ports = Path(sys.argv[1]), sys.argv[2:]
 for path, port in zip(sorted(folder.glob("*.yaml")), ports, strict=True):
@@ -70,6 +70,7 @@ def _free_ports(count: int) -> list[str]:
         return [str(each.getsockname()[1]) for each in held]
 
 
+@pytest.mark.long
 def test_systems_train_in_two_processes(tmp_path):
     drive = plane_drive({"front": mounted(0.0, 1.5, 0.0, HEIGHT)}, frames=5)
     source = f"kitti_raw:{write_kitti(tmp_path / 'kitti', drive)}"

@@ -36,8 +36,8 @@ def network(plane: bool = False, **changes: Any) -> Any:
             made.heads.weight.zero_()
             wanted = [3.0, -20.0, math.log(CONFIDENCE_SIGMA), 30.0]  # road, sky, error, trust
             made.heads.bias.copy_(torch.tensor(wanted))
-            made.fine_turn.weight.zero_()
-            made.coarse_turn[-1].weight.zero_()
+            made.fine_tilt.weight.zero_()
+            made.coarse_tilt[-1].weight.zero_()
         else:  # as initialised, bins and heads hardly depend on what is seen
             torch.nn.init.normal_(made.bin_head.weight, std=2.0)
             torch.nn.init.normal_(made.heads.weight, std=0.3)

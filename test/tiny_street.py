@@ -20,7 +20,7 @@ from depth_perception.training.configuration import (
     TrainingConfiguration,
 )
 from depth_perception.training.embodied_scene import Classes
-from depth_perception.training.systems.hybrid_depth.networks import Options
+from depth_perception.training.systems.hybrid_depth.networks import HybridDepthOptions
 from depth_perception.training.systems.hybrid_depth.system import Training
 from depth_perception.training.triplets import Triplets
 from depth_perception.world.output.rigs import mounting
@@ -82,10 +82,12 @@ def write_street(folder: Path) -> str:
     return str(folder)
 
 
-LIGHT = Options(encoder="convolutional", language=False, planes=8, most=4)
+LIGHT = HybridDepthOptions(encoder="convolutional", language=False, planes=8, most=4)
 
 
-def configuration_of(street: str, options: Options, **schedule: Any) -> TrainingConfiguration:
+def configuration_of(
+    street: str, options: HybridDepthOptions, **schedule: Any
+) -> TrainingConfiguration:
     """A short run on these drives, with nothing changed."""
     data = DataConfiguration(
         folders=(street,),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from depth_perception.errors import ConfigurationError
 from depth_perception.parameters import Parameters, load
+from depth_perception.resources import parameter_file
 
 
 def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,9 +52,4 @@ def parameters_from(options: argparse.Namespace) -> Parameters:
             overrides[name.strip()] = ""
     if options.estimator:
         overrides["estimator"] = options.estimator
-    path = options.params
-    if path and not Path(path).exists() and "/" not in path:
-        from depth_perception.resources import config_file
-
-        path = str(config_file(path if path.endswith(".yaml") else f"{path}.yaml"))
-    return load(path, overrides)
+    return load(parameter_file(options.params) if options.params else None, overrides)

@@ -61,7 +61,7 @@ class TwoWayAttention(nn.Module):
         super().__init__()
         self.image_norm, self.embodied_norm = nn.LayerNorm(channels), nn.LayerNorm(channels)
         self.to_embodied, self.to_image = Attention(channels, heads), Attention(channels, heads)
-        self.join = nn.Linear(2 * channels, channels)
+        self.merge = nn.Linear(2 * channels, channels)
         self.norm, self.mlp = nn.LayerNorm(channels), _Mlp(channels)
 
     def forward(self, image: torch.Tensor, embodied: torch.Tensor) -> torch.Tensor:
@@ -69,7 +69,7 @@ class TwoWayAttention(nn.Module):
         x, e = _tokens(image), _tokens(embodied)
         nx, ne = self.image_norm(x), self.embodied_norm(e)
         both = torch.cat([self.to_embodied(nx, ne), self.to_image(ne, nx)], dim=-1)
-        x = x + e + self.join(both)
+        x = x + e + self.merge(both)
         return _map_like(x + self.mlp(self.norm(x)), image)
 
 
@@ -82,7 +82,7 @@ class BridgingGate(nn.Module):
 
     def __init__(self, channels: int, heads: int, semantic_channels: int) -> None:
         super().__init__()
-        self.bring = nn.Linear(semantic_channels, channels)
+        self.semantic_projection = nn.Linear(semantic_channels, channels)
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(5))
         self.cross, self.self_attention = Attention(channels, heads), Attention(channels, heads)
         self.mlps = nn.ModuleList(_Mlp(channels) for _ in range(2))
@@ -93,7 +93,7 @@ class BridgingGate(nn.Module):
 
     def forward(self, depth: torch.Tensor, semantic: torch.Tensor) -> torch.Tensor:
         """Depth features (N, channels, h, w) with what semantics (N, c, h', w') say of them."""
-        x, y = _tokens(depth), self.bring(_tokens(semantic))
+        x, y = _tokens(depth), self.semantic_projection(_tokens(semantic))
         x = x + self.cross(self.norms[0](x), self.norms[1](y))
         x = x + self.mlps[0](self.norms[2](x))
         own = _map_like(x, depth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,23 @@ from depth_perception.network.configuration import NetworkConfiguration
 from depth_perception.network.fused import FusedSurround
 
 FORMAT = "depth_perception fused network"
-VERSION = 1
+VERSION = 2
+"""Of what `save_checkpoint` writes. Files of version 1 have the names on the left of `RENAMED`."""
+RENAMED = {
+    "meet": "cross_attention",
+    "join": "merge",
+    "bring": "semantic_projection",
+    "own": "self_attention",
+    "coarse_turn": "coarse_tilt",
+    "fine_turn": "fine_tilt",
+}
+"""Names of modules in files of earlier releases, and what they are called now.
+
+A weight's key is a path of such names with dots between: each name on the path counts by itself,
+so that the table also serves networks of which the fused network, or a gate, is a part.
+"""
+RENAMED_SETTINGS = {"doubt": "dead_zone"}
+"""Of `NetworkConfiguration`, likewise."""
 
 
 def save_checkpoint(
@@ -40,6 +57,19 @@ def save_checkpoint(
         "facts": facts,
     }
     write_file(path, content)
+
+
+def current_keys(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The weights of a state dict, in its order, by the names that modules have now."""
+    return {
+        ".".join(RENAMED.get(name, name) for name in key.split(".")): value
+        for key, value in state.items()
+    }
+
+
+def current_settings(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a stored network configuration by the names that they have now."""
+    return {RENAMED_SETTINGS.get(name, name): value for name, value in configuration.items()}
 
 
 def write_file(path: str | Path, content: dict[str, Any]) -> None:
@@ -101,19 +131,20 @@ def load_checkpoint(path: str | Path) -> tuple[FusedSurround, dict[str, Any]]:
         ModelError: Absent, damaged, of another kind or version, or weights that do not fit.
     """
     content = read_file(path, "format", FORMAT, "the fused network")
-    if content.get("version") != VERSION:
+    if content.get("version") not in (1, VERSION):
         raise ModelError(
             f"checkpoint '{path}' has version {content.get('version')}",
-            expected=str(VERSION),
+            expected=f"1 or {VERSION}",
             fix="use the release of depth_perception that wrote it",
         )
     try:
         network = FusedSurround(
-            NetworkConfiguration.from_dict(content["configuration"]), pretrained=False
+            NetworkConfiguration.from_dict(current_settings(content["configuration"])),
+            pretrained=False,
         )
-        network.load_state_dict(content["state"])
+        network.load_state_dict(current_keys(content["state"]))
         facts = dict(content["facts"])
-    except (KeyError, RuntimeError, TypeError, DepthPerceptionError) as error:
+    except (AttributeError, KeyError, RuntimeError, TypeError, DepthPerceptionError) as error:
         raise misfit(path, error) from None
     for name, value in network.state_dict().items():
         if not torch.isfinite(value).all():

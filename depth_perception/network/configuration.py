@@ -27,7 +27,7 @@ class NetworkConfiguration:
         nearest: Near end of the bins, m, for a focal length of `focal`.
         farthest: Far end of the bins, m, for a focal length of `focal`.
         focal: Focal length that bins are for, px: depth scales with the real one over it.
-        doubt: Angles by which the plane seems turned count above this, rad.
+        dead_zone: Angles by which the plane seems tilted count above this, rad.
         temperature: Of the gates' attention, by which logits are divided when the network is used.
         prior: Embodied depth goes in, and comes out on the road. Without it: image alone.
         cross_attention: Image and embodied depth attend to each other; without: they are added.
@@ -45,7 +45,7 @@ class NetworkConfiguration:
     nearest: float = 0.5
     farthest: float = 250.0
     focal: float = 500.0
-    doubt: float = 0.012
+    dead_zone: float = 0.012
     temperature: float = 1.0
     prior: bool = True
     cross_attention: bool = True
@@ -77,8 +77,8 @@ class NetworkConfiguration:
                 f"{self.bins} bins from {self.nearest} to {self.farthest} m, focal {self.focal}",
                 expected="two bins or more, 0 < nearest < farthest, focal above zero",
             )
-        if self.doubt < 0:
-            raise ConfigurationError(f"doubt {self.doubt}", expected="0 or more, rad")
+        if self.dead_zone < 0:
+            raise ConfigurationError(f"dead_zone {self.dead_zone}", expected="0 or more, rad")
         if not self.temperature > 0:
             raise ConfigurationError(f"temperature {self.temperature}", expected="above zero")
 

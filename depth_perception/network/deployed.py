@@ -21,7 +21,6 @@ FARTHEST = 200.0
 _TOLERANCE = 0.1
 _LARGEST_LOGIT = 40.0
 """e to the power of it is still a number with 32 bits, and to the power of its negative not 0."""
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class DeployedSurround(nn.Module):
@@ -81,41 +80,11 @@ class DeployedSurround(nn.Module):
         return depth, right, torch.sigmoid(out.road[:, 0])
 
 
-class RelativeDepth(nn.Module):
-    """The network without calibration and metres, as public relative-depth networks are.
-
-    Images (N, 3, H, W) float32 RGB, normalised as ImageNet's; inverse depth (N, H, W) of unknown
-    scale and shift out. Shows that such a network plugs in.
-
-    Args:
-        network: The network; it is copied.
-        scale: Of the inverse depth, m.
-        shift: Added to it.
-    """
-
-    def __init__(self, network: FusedSurround, scale: float = 7.0, shift: float = 0.3) -> None:
-        super().__init__()
-        self.network = _prepared(network, bgr=False)
-        self.scale, self.shift = scale, shift
-        self.mean, self.std = (255 * torch.tensor(x)[:, None, None] for x in (_MEAN, _STD))
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Inverse depth (N, H, W), greater is nearer."""
-        pixels = image * self.std + self.mean
-        rays = torch.zeros_like(pixels[:, :, ::STRIDE, ::STRIDE])
-        camera = rays[:, 0, 0, :5] + torch.tensor([0.0, 0.0, 0.0, 0.0, 300.0])
-        out = self.network(pixels, rays, camera)
-        inverse = torch.exp(-out.log_depth) * (out.sky <= 0)
-        wide = functional.interpolate(inverse, image.shape[2:], mode="bilinear")
-        return self.scale * wide[:, 0] + self.shift
-
-
-def _prepared(network: FusedSurround, bgr: bool = True) -> FusedSurround:
+def _prepared(network: FusedSurround) -> FusedSurround:
     """Copy a network; fold temperature and channel order into weights."""
     network = copy.deepcopy(network).eval().requires_grad_(False)
-    if bgr:
-        stem = network.trunk.stem[0]
-        stem.weight.copy_(stem.weight.flip(1))  # type: ignore[operator, union-attr]
+    stem = network.trunk.stem[0]
+    stem.weight.copy_(stem.weight.flip(1))  # type: ignore[operator, union-attr]
     for module in network.modules():
         if isinstance(module, Attention):
             size = module.query.out_features // module.heads

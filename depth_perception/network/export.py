@@ -26,7 +26,7 @@ from depth_perception.inference import model_file
 from depth_perception.inference.model_file import INPUTS, OUTPUTS, STRIDE, Feed
 from depth_perception.inference.network_inputs import AXES, check_sizes
 from depth_perception.network.configuration import SIZES
-from depth_perception.network.deployed import FARTHEST, DeployedSurround, RelativeDepth
+from depth_perception.network.deployed import FARTHEST, DeployedSurround
 from depth_perception.network.fused import FusedSurround
 
 OPSET = 17
@@ -123,27 +123,6 @@ def export_model(
     )
 
 
-def export_relative(
-    network: FusedSurround,
-    path: str | Path,
-    size: tuple[int, int],
-    scale: float = 7.0,
-    shift: float = 0.3,
-) -> Path:
-    """Write a network of relative depth, see `RelativeDepth`, for one image of (height, width)."""
-    return _write(
-        _to_onnx(
-            RelativeDepth(network, scale, shift),
-            (torch.zeros(1, 3, *size),),
-            ["image"],
-            ["predicted_depth"],
-            {"image": {0: "cameras"}, "predicted_depth": {0: "cameras"}},
-        ),
-        Path(path),
-        {},
-    )
-
-
 def check_folder(path: str | Path) -> None:
     """Refuse a file that cannot be written, before there is something to write."""
     path = Path(path)
@@ -192,37 +171,27 @@ def example_feed(options: ExportOptions, seed: int = 0) -> dict[str, NDArray[Any
 
 
 def _traced(module: DeployedSurround, options: ExportOptions) -> Any:
-    feed = example_feed(options)
-    inputs = tuple(torch.from_numpy(feed[name]) for name in INPUTS)
-    return _to_onnx(module, inputs, list(INPUTS), list(OUTPUTS), None if options.static else AXES)
-
-
-def _to_onnx(
-    module: torch.nn.Module,
-    inputs: tuple[torch.Tensor, ...],
-    names: list[str],
-    outputs: list[str],
-    axes: Mapping[str, Mapping[int, str]] | None,
-) -> Any:
+    """Trace the network on inputs of the wanted shapes: an `onnx.ModelProto` in fp32."""
     try:
         import onnx
     except ImportError as error:
         raise ModelError(
             f"export needs the package onnx ({error})", fix="pip install 'depth_perception[train]'"
         ) from None
+    feed = example_feed(options)
     with warnings.catch_warnings(), torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         # Of tracing: sizes that Python sees are constants. Those that may differ, it does not see.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             module.eval(),
-            inputs,
+            tuple(torch.from_numpy(feed[name]) for name in INPUTS),
             file,
             opset_version=OPSET,
             dynamo=False,
-            input_names=names,
-            output_names=outputs,
-            dynamic_axes=axes,
+            input_names=list(INPUTS),
+            output_names=list(OUTPUTS),
+            dynamic_axes=None if options.static else AXES,
         )
         model = onnx.load(file)
     onnx.checker.check_model(model)
@@ -244,12 +213,11 @@ def _write(model: Any, path: Path, metadata: Mapping[str, Any]) -> Path:
     del model.metadata_props[:]
     content = model.SerializeToString()
     part.write_bytes(content)
-    if metadata:
-        entries = {**metadata, "graph_hash": model_file.read_model_file(part).graph_hash}
-        # Messages written one behind the other are one message.
-        tail = onnx.ModelProto()
-        for name, value in entries.items():
-            tail.metadata_props.add(key=model_file.PREFIX + name, value=str(value))
-        part.write_bytes(content + tail.SerializeToString())
+    entries = {**metadata, "graph_hash": model_file.read_model_file(part).graph_hash}
+    # Messages written one behind the other are one message.
+    tail = onnx.ModelProto()
+    for name, value in entries.items():
+        tail.metadata_props.add(key=model_file.PREFIX + name, value=str(value))
+    part.write_bytes(content + tail.SerializeToString())
     os.replace(part, path)
     return path

@@ -3,8 +3,8 @@
 One pass over all cameras, which are the batch. In order: image encoder; embodied depth of the
 ground plane at stride 4 and an encoder for it; two-way attention between both at stride 32;
 semantics, and gates that let depth look at them; a decoder to stride 4; depth bins whose centres
-follow image and camera; and, where the ground plane is what is seen, the plane itself, turned by a
-small angle that the network finds. Sources: docs/network.md.
+follow image and camera; and, where the ground plane is what is seen, the plane itself, tilted by
+a small angle that the network finds. Sources: docs/network.md.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from torch.nn import functional
 
 from depth_perception.network.attention import BridgingGate, TwoWayAttention
 from depth_perception.network.configuration import NetworkConfiguration
+from depth_perception.network.depth_coding import focal_shift
 from depth_perception.network.prior import CHANNELS, Prior, prior_of
 from depth_perception.network.trunk import Trunk
 
 CLASSES = ("road", "flat", "building", "thin", "vegetation", "sky", "person", "vehicle")
 """What the semantic stream tells apart: Cityscapes' classes, grouped."""
-LARGEST_TURN = 0.12
-"""The plane is turned by at most so much at each pixel, rad: 12 % of slope."""
+LARGEST_TILT = 0.12
+"""The plane is tilted by at most so much at each pixel, rad: 12 % of slope."""
 _SMALLEST = 1e-3
 _EMBODIED = 16
-_TURN = 32
+_TILT_CHANNELS = 32
 
 
 @dataclass
-class Outputs:
+class FusedOutput:
     """All (N, 1, h, w) at stride 4 unless said otherwise; logits before the sigmoid.
 
     Attributes:
@@ -39,13 +40,13 @@ class Outputs:
         road: Logits of the road.
         sky: Logits of the sky.
         confidence: Natural logarithm of the expected error of `log_depth` (Laplace's scale).
-        trust: Logits of taking the turned plane rather than the bins.
-        log_plane: Logarithm of the turned plane's depth, m.
+        trust: Logits of taking the tilted plane rather than the bins.
+        log_plane: Logarithm of the tilted plane's depth, m.
         log_bins: Logarithm of the depth by the bins, m.
         probabilities: (N, bins, h, w) of the bins.
         centres: (N, bins) logarithm of the bins' depth for the camera's focal length, m.
         semantics: (N, `CLASSES`, H/16, W/16) logits.
-        turn: Angle by which the plane is turned, rad.
+        tilt: Angle by which the plane is tilted, rad.
         prior: What the calibration says.
         features: (N, widths[0], h, w) what the heads look at.
     """
@@ -60,7 +61,7 @@ class Outputs:
     probabilities: torch.Tensor
     centres: torch.Tensor
     semantics: torch.Tensor
-    turn: torch.Tensor
+    tilt: torch.Tensor
     prior: Prior
     features: torch.Tensor
 
@@ -78,7 +79,8 @@ def _point(channels: int, width: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
 
 
-def _wider(x: torch.Tensor) -> torch.Tensor:
+def upsample(x: torch.Tensor) -> torch.Tensor:
+    """Maps (N, C, h, w) at twice the size, bilinear."""
     return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
@@ -114,22 +116,23 @@ class _DepthBins(nn.Module):
         widths = torch.ones_like(pooled[:, :1]).repeat(1, self.bins)
         if self.widths is not None:
             log_height = torch.log(prior.height) * prior.known
-            camera = [torch.log(prior.focal / 300), prior.known, log_height]
+            camera = [focal_shift(prior.focal), prior.known, log_height]
             facts = torch.cat([pooled, *(item.flatten(1) for item in camera)], dim=1)
             widths = functional.softplus(self.widths(facts))
         low, high = float(self.range[0]), float(self.range[1])
         widths = (widths + 0.05) / (widths + 0.05).sum(1, keepdim=True) * (high - low)
         ends = torch.cumsum(widths, dim=1)
-        return low + ends - widths / 2 + torch.log(prior.focal.flatten(1) / self.focal)
+        return low + ends - widths / 2 + focal_shift(prior.focal.flatten(1), self.focal)
 
 
-def shrunk(turn: torch.Tensor, doubt: float) -> torch.Tensor:
+def non_negative_garrote(tilt: torch.Tensor, dead_zone: float) -> torch.Tensor:
     """Small angles become 0, large ones stay about as they are (non-negative garrote).
 
     A calibration that is right is better than what one image says of it: only what stands out
-    of `doubt`, rad, counts. Breiman (1995): x becomes x max(0, 1 - doubt^2 / x^2).
+    of `dead_zone`, rad, counts. Breiman (1995): x becomes x max(0, 1 - dead_zone^2 / x^2).
     """
-    return turn - turn.clamp(-doubt, doubt) * (doubt / turn.abs().clamp(min=max(doubt, 1e-9)))
+    inside = tilt.clamp(-dead_zone, dead_zone)
+    return tilt - inside * (dead_zone / tilt.abs().clamp(min=max(dead_zone, 1e-9)))
 
 
 def expectation(logits: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -162,7 +165,9 @@ class FusedSurround(nn.Module):
             self.embodied.append(convolution(CHANNELS, _EMBODIED))
             for narrow, wide in ((_EMBODIED, w8), (w8, w16), (w16, w32)):
                 self.embodied.append(convolution(narrow, wide, stride=2))
-        self.meet = TwoWayAttention(w32, c.heads) if c.cross_attention and c.prior else None
+        self.cross_attention = (
+            TwoWayAttention(w32, c.heads) if c.cross_attention and c.prior else None
+        )
         self.semantic_in = nn.ModuleList([_point(self.trunk.channels[2], w16), _point(w32, w16)])
         self.semantic = nn.Sequential(_SeparableBlock(w16), _SeparableBlock(w16))
         self.semantic_head = nn.Conv2d(w16, len(CLASSES), 1)
@@ -183,10 +188,12 @@ class FusedSurround(nn.Module):
         # Road, sky, confidence, trust.
         self.heads = nn.Conv2d(w4, 4, 1)
         # Most of the angle is one for the whole image, which takes all of it to see.
-        self.coarse_turn = nn.Sequential(convolution(w32, _TURN), nn.Conv2d(_TURN, 1, 1))
-        self.fine_turn = nn.Conv2d(w8, 1, 1)
+        self.coarse_tilt = nn.Sequential(
+            convolution(w32, _TILT_CHANNELS), nn.Conv2d(_TILT_CHANNELS, 1, 1)
+        )
+        self.fine_tilt = nn.Conv2d(w8, 1, 1)
         last: Any
-        for last in (self.coarse_turn[-1], self.fine_turn):
+        for last in (self.coarse_tilt[-1], self.fine_tilt):
             nn.init.normal_(last.weight, std=0.01)
             nn.init.zeros_(last.bias)
 
@@ -197,7 +204,7 @@ class FusedSurround(nn.Module):
                 gate.cross.temperature = temperature
                 gate.self_attention.temperature = temperature
 
-    def forward(self, image: torch.Tensor, rays: torch.Tensor, camera: torch.Tensor) -> Outputs:
+    def forward(self, image: torch.Tensor, rays: torch.Tensor, camera: torch.Tensor) -> FusedOutput:
         """Look at all cameras.
 
         Args:
@@ -215,21 +222,21 @@ class FusedSurround(nn.Module):
             e16 = self.embodied[2](e8)
             e32 = self.embodied[3](e16)
             f4, f8, f16 = f4 + self.embodied_lateral(e4), f8 + e8, f16 + e16
-            g32 = f32 + e32 if self.meet is None else self.meet(f32, e32)
+            g32 = f32 + e32 if self.cross_attention is None else self.cross_attention(f32, e32)
         else:
             g32 = f32
         semantic = self.semantic(
-            self.semantic_in[0](features[2]) + _wider(self.semantic_in[1](g32))
+            self.semantic_in[0](features[2]) + upsample(self.semantic_in[1](g32))
         )
         coarse = functional.avg_pool2d(semantic, 2)
         if self.gate is not None:
             g32 = self.gate(g32, coarse)
-        x16 = _wider(self.narrow[0](g32)) + f16
+        x16 = upsample(self.narrow[0](g32)) + f16
         if self.fine_gate is not None:
             x16 = self.fine_gate(x16, coarse)
         x16 = self.decode[0](x16 + semantic)
-        x8 = self.decode[1](self._bridged(_wider(self.narrow[1](x16)) + f8, coarse, 8))
-        x4 = self.decode[2](self._bridged(_wider(self.narrow[2](x8)) + f4, coarse, 4))
+        x8 = self.decode[1](self._bridged(upsample(self.narrow[1](x16)) + f8, coarse, 8))
+        x4 = self.decode[2](self._bridged(upsample(self.narrow[2](x8)) + f4, coarse, 4))
         return self._read(prior, g32, self.semantic_head(semantic), x8, x4)
 
     def _bridged(self, x: torch.Tensor, semantic: torch.Tensor, stride: int) -> torch.Tensor:
@@ -243,23 +250,23 @@ class FusedSurround(nn.Module):
         semantics: torch.Tensor,
         x8: torch.Tensor,
         x4: torch.Tensor,
-    ) -> Outputs:
+    ) -> FusedOutput:
         """Turn features into depth and the rest."""
         centres = self.bins(g32.mean((2, 3)), prior)
         probabilities, log_bins = self.expectation(self.bin_head(x4), centres)
         road, sky, confidence, trust = self.heads(x4).split(1, dim=1)
         coarse = functional.interpolate(
-            self.coarse_turn(g32), scale_factor=4.0, mode="bilinear", align_corners=False
+            self.coarse_tilt(g32), scale_factor=4.0, mode="bilinear", align_corners=False
         )
-        turn = LARGEST_TURN * torch.tanh(_wider(coarse + self.fine_turn(x8)))
-        slope = prior.slope + shrunk(turn, self.configuration.doubt)
+        tilt = LARGEST_TILT * torch.tanh(upsample(coarse + self.fine_tilt(x8)))
+        slope = prior.slope + non_negative_garrote(tilt, self.configuration.dead_zone)
         log_plane = torch.log(prior.height / slope.clamp(min=_SMALLEST))
         log_depth = log_bins
         if self.configuration.prior:
             seen = torch.sigmoid(slope * 400 - 3) * prior.known
             share = torch.maximum(torch.sigmoid(trust), torch.sigmoid(road)) * seen
             log_depth = log_bins + share * (log_plane - log_bins)
-        return Outputs(
+        return FusedOutput(
             log_depth,
             road,
             sky,
@@ -270,7 +277,7 @@ class FusedSurround(nn.Module):
             probabilities,
             centres,
             semantics,
-            turn,
+            tilt,
             prior,
             x4,
         )

@@ -18,9 +18,9 @@ import numpy as np
 if TYPE_CHECKING:
     from depth_perception.inference.model_file import Feed
 
-_HEADS = ("/bin_head/", "/heads/", "/coarse_turn/", "/fine_turn/")
+_HEADS = ("/bin_head/", "/heads/", "/coarse_tilt/", "/fine_tilt/")
 _BINS = "/bins/"
-_ATTENTION = ("/meet/", "/gate/", "/fine_gate/")
+_ATTENTION = ("/cross_attention/", "/gate/", "/fine_gate/")
 _QUANTISED = ("Conv", "Add", "Clip", "Relu", "LeakyRelu", "Resize", "AveragePool")
 _WIDE = (
     "Softmax",

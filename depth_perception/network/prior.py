@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import torch
 
+from depth_perception.network.depth_coding import focal_shift
+
 CAMERA = 5
 """Numbers of a camera: normal x, y, z of the ground in the optical frame, height over it in m,
 focal length in px of the network's image. Normal and height of 0 stand for no calibration."""
@@ -62,7 +64,7 @@ def prior_of(rays: torch.Tensor, camera: torch.Tensor) -> Prior:
             seen * known * 4,
             log_depth * below,
             below,
-            torch.log(focal / 300) * flat,
+            focal_shift(focal) * flat,
             torch.log(height) * known * flat,
         ],
         dim=1,

@@ -16,7 +16,6 @@ from torch import nn
 
 from depth_perception.errors import ModelError
 
-STRIDES = (4, 8, 16, 32)
 _MEAN, _SPREAD = 127.0, 128.0
 
 
@@ -28,7 +27,7 @@ class Trunk(nn.Module):
         pretrained: Load ImageNet's weights; else they are to be loaded with the whole network's.
 
     Attributes:
-        channels: Of the features at `STRIDES`.
+        channels: Of the features at strides 4, 8, 16 and 32.
 
     Raises:
         ModelError: A wheel is missing.

@@ -15,7 +15,7 @@ from typing import Any
 
 from depth_perception.errors import ConfigurationError
 from depth_perception.parameters import ESTIMATORS, PATH_PARAMETERS, load
-from depth_perception.resources import config_file
+from depth_perception.resources import config_file, parameter_file
 from depth_perception.rig.camera_topics import find_cameras
 
 PACKAGE = "depth_perception"
@@ -259,10 +259,8 @@ def _bag_topics(bag: str) -> dict[str, str]:
 
 
 def _params_file(name: str) -> Path:
-    """Find a parameter file by its path, or one of config/ by its bare name, e.g. ``nuscenes``."""
-    path = Path(name).expanduser()
-    if not path.is_file() and path.name == name:
-        path = config_file(name if name.endswith(".yaml") else f"{name}.yaml")
+    """See `resources.parameter_file`; refuses a path that leads nowhere before anything starts."""
+    path = parameter_file(name)
     if not path.is_file():
         raise ConfigurationError(
             f"params_file:={path} does not exist",

@@ -31,10 +31,10 @@ def calibration_feeds(
         DataConfiguration(sizes=((width, height),)), (str(folder),), change=False
     )
     wanted = count * options.cameras
-    places = np.linspace(0, len(images) - 1, wanted).astype(int)
+    chosen = np.linspace(0, len(images) - 1, wanted).astype(int)
     feeds = []
     for begin in range(0, wanted, options.cameras):
-        items = [images[(int(p), 0, 0)] for p in places[begin : begin + options.cameras]]
+        items = [images[(int(p), 0, 0)] for p in chosen[begin : begin + options.cameras]]
         camera = torch.stack([item["camera"] for item in items]).numpy()
         camera[begin // options.cameras % 10 :: 10, :4] = 0
         feeds.append(

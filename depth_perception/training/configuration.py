@@ -15,7 +15,7 @@ class DataConfiguration:
     """Where images come from and what is done to them.
 
     Attributes:
-        folders: Data sets, see `sources.open_source`: folders that
+        folders: Data sets, see `datasets.source.open_source`: folders that
             `depth_perception world --dataset` made, relative to the place that the command is run
             from, or drives of other formats.
         validation: Such a data set that is not trained on; empty: none.
@@ -27,7 +27,8 @@ class DataConfiguration:
         large_error: Standard deviation of the rarer, large one, degrees.
         large_share: Share of images that have the large one.
         appearance: How much light and colour are changed: 1 is that of `augmentation.Augmentation`.
-        style_mix: Share of batches in which pictures take one another's style, see `style`.
+        style_mix: Share of batches in which pictures take one another's style, see
+            `systems.fused.style`.
         height_error: Standard deviation of an added relative error of the camera's height.
         workers: Processes that load images.
     """
@@ -59,7 +60,7 @@ class DataConfiguration:
 
 @dataclass(frozen=True)
 class LossConfiguration:
-    """Weights of the parts of the loss, see `losses.fused_loss`."""
+    """Weights of the parts of the loss, see `systems.fused.system.fused_loss`."""
 
     depth: float = 1.0
     silog: float = 0.3

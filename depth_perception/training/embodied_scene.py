@@ -34,6 +34,12 @@ from depth_perception.geometry.surface import Surface
 from depth_perception.inference.model_file import STRIDE
 from depth_perception.inference.network_inputs import LEAST_HEIGHT, network_camera, network_rays
 from depth_perception.network.checkpoint import load_checkpoint
+from depth_perception.network.depth_coding import (
+    REFERENCE_FOCAL,
+    USUAL_LOG_DEPTH,
+    focal_shift,
+    log_depth_of_code,
+)
 from depth_perception.network.fused import CLASSES, FusedSurround
 from depth_perception.network.prior import prior_of
 from depth_perception.resources import WEIGHTS_FOLDER
@@ -43,10 +49,6 @@ COLUMN = 8
 """px across in which what stands on the ground has one depth, see `scene_depth`."""
 CHANNELS = 4
 """Of the maps, see `scene_maps`."""
-FOCAL = 300.0
-"""Logarithms of depth are those for this focal length, px: depth times this over the real one."""
-LOG_DEPTH = 2.54
-"""Usual logarithm of depth, m (methods.md 3.3, KITTI)."""
 BEYOND = 80.0
 """Depth of what is beyond range at least, m."""
 _TOLERANCE = 0.10
@@ -128,9 +130,9 @@ def scene_maps(
         focal: Focal length, px.
 
     Returns:
-        (`CHANNELS`, height / 4, width / 4): logarithm of depth for a focal length of `FOCAL`, less
-        its usual value; 1 where depth is known; probability that it is right to 10 %; 1 for the
-        sky and what is beyond range.
+        (`CHANNELS`, height / 4, width / 4): the code of depth, see
+        `network.depth_coding`; 1 where depth is known; probability that it is right to 10 %; 1 for
+        the sky and what is beyond range.
     """
     width, height = size[0] // STRIDE, size[1] // STRIDE
     if embodied is None:
@@ -138,7 +140,9 @@ def scene_maps(
     middle = slice(STRIDE // 2, None, STRIDE)
     depth, sigma = embodied.depth[middle, middle], embodied.sigma[middle, middle]
     known = np.isfinite(depth) & (depth > 0)
-    log_depth = np.log(np.where(known, depth, 1)) + math.log(FOCAL / focal) - LOG_DEPTH
+    log_depth = (
+        np.log(np.where(known, depth, 1)) + math.log(REFERENCE_FOCAL / focal) - USUAL_LOG_DEPTH
+    )
     trust = confidence_of(np.where(known, sigma, np.nan))
     return np.stack([log_depth * known, known, trust, np.isposinf(depth)]).astype(np.float32)
 
@@ -170,7 +174,7 @@ def anchor_error(
     """
     prior = prior_of(rays, camera)
     log_depth, known, trust, beyond = maps.float().split(1, 1)
-    log_depth = log_depth + LOG_DEPTH - torch.log(FOCAL / prior.focal)
+    log_depth = log_depth_of_code(log_depth, focal_shift(prior.focal))
     plane = prior.height / prior.slope.clamp(min=1e-6)
     sigma = (DEFAULT_PITCH_STD * plane / prior.height).clamp(min=1e-6)
     above = (prior.known > 0) & (prior.height > LEAST_HEIGHT) & (plane < BEYOND)
@@ -216,7 +220,7 @@ class Classes:
     def __call__(
         self, camera: TrueCamera, T_base_camera: NDArray[np.float64], ground: GroundPlane | None
     ) -> NDArray[np.uint8]:
-        """(H, W) train ids, 255 on the own body, `sources.NOT_KNOWN` where nobody knows."""
+        """(H, W) train ids, 255 on the own body, `datasets.source.NOT_KNOWN` where nobody knows."""
         labelled = self.source == "labels"
         if labelled and bool((camera.label < NOT_KNOWN).any()):
             return camera.label

@@ -8,7 +8,6 @@ torchrun starts one process for each GPU; gradients are averaged, rank 0 writes.
 from __future__ import annotations
 
 import contextlib
-import copy
 import json
 import math
 import os
@@ -16,19 +15,23 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from depth_perception.datasets.source import open_source
 from depth_perception.errors import ConfigurationError, ModelError
+from depth_perception.network.checkpoint import current_keys, current_settings
 from depth_perception.training.configuration import TrainingConfiguration, to_dict
 from depth_perception.training.device import choose_device
-from depth_perception.training.samples import Requests, TrainingImages
+from depth_perception.training.samples import Requests, TrainingImages, collate
 from depth_perception.training.scoring import held_out
 from depth_perception.training.system import Batch, System
 
@@ -43,23 +46,20 @@ def learning_rate(step: int, steps: int, warm_up: int) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
-class _Average:
-    """Running average of the weights, which is better than any single step's."""
+def running_average(keep: float) -> Callable[..., None]:
+    """Rule for `AveragedModel`: a running average that follows the weights fast at first.
 
-    def __init__(self, model: nn.Module, keep: float) -> None:
-        self.model, self.keep = copy.deepcopy(model).eval().requires_grad_(False), keep
+    Args:
+        keep: Share that the average keeps each step, later on.
+    """
 
-    @torch.no_grad()
-    def add(self, model: nn.Module, step: int) -> None:
-        """Take one step's weights; early on the average follows fast."""
-        keep = min(self.keep, (1 + step) / (10 + step))
-        for mine, theirs in zip(
-            self.model.state_dict().values(), model.state_dict().values(), strict=True
-        ):
-            if mine.dtype.is_floating_point:
-                mine.lerp_(theirs, 1 - keep)
-            else:
-                mine.copy_(theirs)
+    def update(average: list[torch.Tensor], new: list[torch.Tensor], count: torch.Tensor) -> None:
+        if average[0].is_floating_point():
+            torch._foreach_lerp_(average, new, 1 - min(keep, int(count) / (9 + int(count))))
+        else:
+            torch._foreach_copy_(average, new)
+
+    return update
 
 
 def train(
@@ -93,27 +93,37 @@ def train(
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     for _, held in held_out(configuration.data):
         open_source(held)  # what cannot be read is said now, not after hours
-    place = _device(device, ranks)
+    torch_device = _device(device, ranks)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if ranks > 1:
-        torch.distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
+        torch.distributed.init_process_group("nccl" if torch_device.type == "cuda" else "gloo")
     torch.manual_seed(configuration.seed)
-    model = system.build(configuration).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = _Average(model, configuration.schedule.average)
+    model = system.build(configuration).to(torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = AveragedModel(
+        model, multi_avg_fn=running_average(configuration.schedule.average), use_buffers=True
+    )
+    average.eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(
         system.groups(model, configuration), weight_decay=configuration.schedule.weight_decay
     )
     for group in optimizer.param_groups:
-        group["top"] = group["lr"]
-    half = place.type == "cuda"
-    scaler = torch.amp.GradScaler(place.type, enabled=half)
-    step = _resume(folder, configuration, model, average, optimizer, scaler, place)
+        group["initial_lr"] = group["lr"]
+    half = torch_device.type == "cuda"
+    scaler = torch.amp.GradScaler(torch_device.type, enabled=half)
+    step = _resume(folder, configuration, model, average, optimizer, scaler, torch_device)
+    average.n_averaged.fill_(step + 1)  # at 0 it would take the first step's weights alone
+    total = configuration.schedule.steps
+    rates = LambdaLR(
+        optimizer,
+        partial(learning_rate, steps=total, warm_up=configuration.schedule.warm_up),
+        last_epoch=step - 1,
+    )
     learner: nn.Module = model
     if ranks > 1:
         learner = nn.parallel.DistributedDataParallel(
             model,
-            device_ids=[place.index] if half else None,
+            device_ids=[torch_device.index] if half else None,
             find_unused_parameters=bool(getattr(system, "PARTIAL", False)),
         )
     if rank == 0:
@@ -122,10 +132,9 @@ def train(
             (folder / "stop").unlink()
     if ranks > 1:
         torch.distributed.barrier()  # nobody sees a leftover of "stop"
-    total = configuration.schedule.steps
     figures: dict[str, float] = {}
     sums: dict[str, float] = {}
-    stop = _Stop(folder / "stop", place if ranks > 1 else None)
+    stop = _Stop(folder / "stop", torch_device if ranks > 1 else None)
     board = _board(folder) if rank == 0 else None
     begun, reported = time.monotonic(), step
     source = system.batches(configuration, step, rank, ranks)
@@ -139,29 +148,25 @@ def train(
             "configuration": to_dict(configuration),
             "step": step,
             "model": model.state_dict(),
-            "average": average.model.state_dict(),
+            "average": average.module.state_dict(),
             "optimizer": optimizer.state_dict(),
             "scaler": scaler.state_dict(),
         }
         torch.save(state, folder / "last.part")
         os.replace(folder / "last.part", folder / "last.pt")
         system.save(
-            average.model,
+            average.module,
             folder / "weights.pt",
             {**(facts or {}), "step": step, "figures": figures, "training": to_dict(configuration)},
         )
 
     with stop:
         while step < total and not stop.asked():
-            batch = {k: v.to(place, non_blocking=True) for k, v in next(source).items()}
-            for group in optimizer.param_groups:
-                group["lr"] = group["top"] * learning_rate(
-                    step, total, configuration.schedule.warm_up
-                )
+            batch = {k: v.to(torch_device, non_blocking=True) for k, v in next(source).items()}
             learner.train()
             # What a step draws is its own, also after a resume and of each process.
             torch.manual_seed((configuration.seed * 1_000_003 + step) * 1024 + rank)
-            with torch.autocast(place.type, enabled=half):
+            with torch.autocast(torch_device.type, enabled=half):
                 loss, parts = system.loss(learner, batch, configuration)
             if not torch.isfinite(loss):
                 raise ModelError(
@@ -175,7 +180,8 @@ def train(
             torch.nn.utils.clip_grad_norm_(model.parameters(), configuration.schedule.clip)
             scaler.step(optimizer)
             scaler.update()
-            average.add(model, step)
+            average.update_parameters(model)
+            rates.step()
             step += 1
             for name, value in {"loss": loss.detach(), **parts}.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
@@ -193,7 +199,9 @@ def train(
                 paused = time.monotonic()
                 try:
                     figures = (
-                        system.validate(average.model, configuration, place) if not rank else {}
+                        system.validate(average.module, configuration, torch_device)
+                        if not rank
+                        else {}
                     )
                 except BaseException:
                     save()  # hours of training must not be lost with a figure
@@ -267,14 +275,9 @@ def loader(dataset: Any, sampler: Any, workers: int) -> Iterator[Batch]:
         persistent_workers=False,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_one_thread if workers else None,
-        collate_fn=_together,
+        collate_fn=collate,
     )
     return iter(source)
-
-
-def _together(items: list[Batch]) -> Batch:
-    alike = set.intersection(*(set(item) for item in items))
-    return {name: torch.stack([item[name] for item in items]) for name in sorted(alike)}
 
 
 def _one_thread(_: int) -> None:
@@ -332,17 +335,17 @@ def _resume(
     folder: Path,
     configuration: TrainingConfiguration,
     model: nn.Module,
-    average: _Average,
+    average: AveragedModel,
     optimizer: torch.optim.Optimizer,
     scaler: Any,
-    place: torch.device,
+    torch_device: torch.device,
 ) -> int:
     """Load the folder's last checkpoint; return the step to go on with."""
     path = folder / "last.pt"
     if not path.exists():
         return 0
     try:
-        state = torch.load(path, map_location=place, weights_only=True)
+        state = torch.load(path, map_location=torch_device, weights_only=True)
         before = state["configuration"]
     except Exception as error:  # torch raises anything for a damaged file
         raise ModelError(
@@ -352,20 +355,20 @@ def _resume(
     for name in ("system", "network", "options"):
         theirs = before.get(name, {})
         if name != "system":
-            theirs = _as_begun(getattr(configuration, name), theirs)
+            theirs = _as_begun(getattr(configuration, name), current_settings(theirs))
         if theirs != now[name]:
             raise ConfigurationError(
                 f"'{folder}' holds a run with another {name}",
                 expected=str(before.get(name)),
                 fix="name another folder, or delete this one",
             )
-    model.load_state_dict(state["model"])
-    average.model.load_state_dict(state["average"])
-    tops = [group["top"] for group in optimizer.param_groups]  # a resumed run may change them
+    model.load_state_dict(current_keys(state["model"]))
+    average.module.load_state_dict(current_keys(state["average"]))
+    rates = [group["initial_lr"] for group in optimizer.param_groups]  # a resumed run's own
     optimizer.load_state_dict(state["optimizer"])
     scaler.load_state_dict(state["scaler"])
-    for group, top in zip(optimizer.param_groups, tops, strict=True):
-        group["top"] = top
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["initial_lr"] = rate
     return int(state["step"])
 
 

@@ -5,14 +5,14 @@ In: frame sets of the synthetic world. Out: for each image, in a dict,
 - image (3, H, W) uint8 RGB; rays (3, H/4, W/4) and camera (5,) as `network.prior` wants them, of a
   calibration with drawn errors, or without any;
 - depth (H, W) float32, m, +Inf for the sky, NaN where it is not to be learnt; label (H, W) uint8,
-  places in `network.fused.CLASSES`, 255 where it is not known; own (H, W) uint8, 1 on the
+  indices in `network.fused.CLASSES`, 255 where it is not known; own (H, W) uint8, 1 on the
   vehicle's own body;
 - layers of truth where they are stored, see `datasets.shards.TRUTH_LAYERS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +32,7 @@ from depth_perception.network.fused import CLASSES
 from depth_perception.training.configuration import DataConfiguration
 
 Request = tuple[int, int, int]
-"""Place of an image, place of its size in `DataConfiguration.sizes`, seed of its changes."""
+"""Index of an image, index of its size in `DataConfiguration.sizes`, seed of its changes."""
 NOMINAL = GroundPlane()
 _GROUPS = {
     "road": (labels.ROAD,),
@@ -56,8 +56,8 @@ UNKNOWN = 255
 
 def _table() -> NDArray[np.uint8]:
     table = np.full(256, UNKNOWN, np.uint8)
-    for place, name in enumerate(CLASSES):
-        table[list(_GROUPS[name])] = place
+    for index, name in enumerate(CLASSES):
+        table[list(_GROUPS[name])] = index
     return table
 
 
@@ -114,7 +114,7 @@ class TrainingImages(Dataset[dict[str, torch.Tensor]]):
     ) -> None:
         self.data, self.change = data, change
         self._readers = [open_source(folder) for folder in folders or data.folders]
-        self._places = [
+        self._images = [
             (r, i, k)
             for r, reader in enumerate(self._readers)
             for i in range(len(reader))
@@ -124,24 +124,24 @@ class TrainingImages(Dataset[dict[str, torch.Tensor]]):
 
     def __len__(self) -> int:
         """Count the images."""
-        return len(self._places)
+        return len(self._images)
 
     def nearest_size(self) -> int:
-        """Place in `data.sizes` of the size whose shape is most like the first image's.
+        """Index in `data.sizes` of the size whose shape is most like the first image's.
 
         A wide image at a high size would lose its sides.
         """
-        if not self._places:
+        if not self._images:
             return 0
-        reader, number, k = self._places[0]
+        reader, number, k = self._images[0]
         model = self._readers[reader].read(number, lambda _: [k]).cameras[0].model
         shape = np.log(model.width / model.height)
         return int(np.argmin([abs(np.log(w / h) - shape) for w, h in self.data.sizes]))
 
     def __getitem__(self, request: Request) -> dict[str, torch.Tensor]:
         """Make one image."""
-        place, size, seed = request
-        reader, number, k = self._places[place]
+        index, size, seed = request
+        reader, number, k = self._images[index]
         rng = np.random.default_rng([seed, 83])
         whole = self._readers[reader].read(number, lambda _: [k])
         camera = self._changes[size](whole, rng).cameras[0]
@@ -195,6 +195,18 @@ def arrays(
         "depth": np.where(own, np.nan, camera.depth).astype(np.float32),
         "label": _CLASS_OF[camera.label],
     }
+
+
+def collate(items: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Samples as one batch, without what only some of them have, such as a layer of truth."""
+    alike = set.intersection(*(set(item) for item in items))
+    return {name: torch.stack([item[name] for item in items]) for name in sorted(alike)}
+
+
+def evenly_spread(count: int, most: int) -> NDArray[np.intp]:
+    """Indices below `count`: all of them, or `most` spread evenly where there are more; 0: all."""
+    chosen = np.arange(count)
+    return chosen[np.linspace(0, count - 1, most).astype(int)] if 0 < most < count else chosen
 
 
 class Requests(Sampler[list[Request]]):

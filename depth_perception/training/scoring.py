@@ -1,14 +1,13 @@
 """Score any system's depth on held-out frame sets: dense truth of the world, or a drive's LiDAR.
 
-In: a function that predicts, and sources (`sources.open_source`). Out: figures by name. Definitions
-are those of `evaluation.metrics` and `evaluation.boundary`; means are over images.
+In: a function that predicts, and sources (`datasets.source.open_source`). Out: figures by name.
+Definitions are those of `evaluation.metrics` and `evaluation.boundary`; means are over images.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from depth_perception.evaluation.boundary import (
 )
 from depth_perception.evaluation.metrics import depth_metrics, median_scale
 from depth_perception.training.configuration import DataConfiguration
-from depth_perception.training.samples import TrainingImages
+from depth_perception.training.samples import TrainingImages, collate, evenly_spread
 
 FARTHEST = 80.0
 MIRROR = 0.15
@@ -130,22 +129,17 @@ def score(
     Args:
         predict: The system.
         data: Of the run: sizes, of which the one most like the source's first image is taken.
-        source: See `sources.open_source`.
+        source: See `datasets.source.open_source`.
         most: Largest number of images, spread over the source; 0 for all.
         batch: Images at a time.
         device: Where samples go.
     """
     images, scores = TrainingImages(data, (source,), change=False), Scores()
     size = images.nearest_size()
-    places = np.arange(len(images))
-    if most and len(places) > most:
-        places = places[np.linspace(0, len(places) - 1, most).astype(int)]
-    for begin in range(0, len(places), batch):
-        items = [images[(int(i), size, 0)] for i in places[begin : begin + batch]]
-        alike = set.intersection(*(set(item) for item in items))
-        samples: dict[str, Any] = {
-            name: torch.stack([item[name] for item in items]).to(device) for name in alike
-        }
+    chosen = evenly_spread(len(images), most)
+    for begin in range(0, len(chosen), batch):
+        items = [images[(int(i), size, 0)] for i in chosen[begin : begin + batch]]
+        samples = {name: value.to(device) for name, value in collate(items).items()}
         depth = predict(samples).float()
         depth = torch.nn.functional.interpolate(
             depth, items[0]["depth"].shape, mode="bilinear", align_corners=False

@@ -20,24 +20,15 @@ from torch.nn import functional
 
 from depth_perception.errors import ConfigurationError
 from depth_perception.network.trunk import Trunk
-from depth_perception.training import photometric
+from depth_perception.training import photometric, view_geometry
 from depth_perception.training.configuration import DataConfiguration
 from depth_perception.training.losses import masked_mean
+from depth_perception.training.samples import collate, evenly_spread
 from depth_perception.training.scoring import Scores
 from depth_perception.training.triplets import Triplets
 
 _POSE_SCALE = 0.01
 """Of what the pose network says, so that motions are small to begin with."""
-
-
-def depth_of(disparity: torch.Tensor, nearest: float, farthest: float) -> torch.Tensor:
-    """Depth, m, of disparity from 0 (farthest) to 1 (nearest): linear in inverse depth."""
-    return 1 / (1 / farthest + (1 / nearest - 1 / farthest) * disparity.float())
-
-
-def disparity_of(depth: float, nearest: float, farthest: float) -> float:
-    """The disparity, 0 to 1, of a depth, m: undoes `depth_of`."""
-    return (1 / depth - 1 / farthest) / (1 / nearest - 1 / farthest)
 
 
 def _convolution(channels: int, width: int) -> nn.Sequential:
@@ -136,7 +127,7 @@ class PoseNetwork(nn.Module):
         """T_second_first (N, 4, 4) of images (N, 3, H, W), 0 to 255, in the order of time."""
         features = self.trunk(torch.cat([first, second], 1))[-1]
         motion = _POSE_SCALE * self.head(features).float().mean((2, 3))
-        return photometric.transform_of(motion[:, :3], self.unit * motion[:, 3:])
+        return view_geometry.rigid_transform(motion[:, :3], self.unit * motion[:, 3:])
 
 
 def motions(
@@ -163,7 +154,7 @@ def motions(
     frame, before, after = images.unbind(1)
     T = pose(torch.cat([before, frame]), torch.cat([frame, after]))
     to_frame, to_after = T.chunk(2)
-    return torch.stack([photometric.inverse_of(to_frame), to_after], 1)
+    return torch.stack([view_geometry.inverse_transform(to_frame), to_after], 1)
 
 
 def views_of(
@@ -177,7 +168,7 @@ def views_of(
         K: (N, 3, 3), px.
         T: (N, 2, 4, 4) from the frame's camera to the others.
     """
-    return [photometric.warped(images[:, i + 1], depth, K, T[:, i])[0] for i in range(2)]
+    return [view_geometry.warp(images[:, i + 1], depth, K, T[:, i])[0] for i in range(2)]
 
 
 def view_loss(
@@ -244,7 +235,7 @@ def score_triplets(
     Args:
         predict: The system.
         data: Of the run: sizes.
-        source: See `sources.open_source`.
+        source: See `datasets.source.open_source`.
         step: How many sets before and after.
         most: Largest number of triplets, spread over the source; 0 for all.
         batch: Triplets at a time.
@@ -257,8 +248,7 @@ def score_triplets(
     triplets, scores = Triplets(data, (source,), change=False, step=step), Scores()
     counted, errors = _to_score(triplets, most, posed), list[float]()
     while items := list(itertools.islice(counted, batch)):
-        alike = set.intersection(*(set(item) for item in items))
-        samples = {name: torch.stack([x[name] for x in items]).to(device) for name in alike}
+        samples = {name: value.to(device) for name, value in collate(items).items()}
         depth, T = predict(samples)
         images = samples["image"].float() / 255
         errors += reprojection(images, depth, samples["K"], T).tolist()
@@ -271,15 +261,12 @@ def score_triplets(
 
 def _to_score(triplets: Triplets, most: int, posed: bool) -> Iterator[dict[str, torch.Tensor]]:
     """So many that count: those spread over the source first, then others for those that do not."""
-    places = np.arange(len(triplets))
-    first = places
-    if most and len(places) > most:
-        first = places[np.linspace(0, len(places) - 1, most).astype(int)]
+    first = evenly_spread(len(triplets), most)
     found = 0
-    for place in (*first.tolist(), *np.setdiff1d(places, first).tolist()):
+    for index in (*first.tolist(), *np.setdiff1d(np.arange(len(triplets)), first).tolist()):
         if most and found == most:
             return
-        item = triplets[(place, 0, 0)]
+        item = triplets[(index, 0, 0)]
         if not posed or item["posed"] > 0:
             found += 1
             yield item

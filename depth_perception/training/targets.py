@@ -1,6 +1,7 @@
 """What foundation models say of images, computed once to disk, and cut like the images.
 
-In: a source (`sources.open_source`) and a function that makes arrays of images. Out: a folder with
+In: a source (`datasets.source.open_source`) and a function that makes arrays of images. Out: a
+folder with
 
 - ``manifest.json``: kind, model, settings, source, how many frame sets and images;
 - ``00012/00012345.npz``: of frame set 12345, for camera i, arrays ``<i>.<name>``: float16 or uint8.
@@ -72,7 +73,7 @@ def compute(
 
     Args:
         folder: Where they go.
-        source: See `sources.open_source`.
+        source: See `datasets.source.open_source`.
         kind: What they are, such as "depth".
         make: What computes them.
         model: Whose they are.
@@ -88,7 +89,7 @@ def compute(
         ConfigurationError: `make` gives arrays of a wrong shape or type.
     """
     folder, images = Path(folder), open_source(source)
-    counts = [len(images.cameras(place)) for place in range(len(images))]
+    counts = [len(images.cameras(number)) for number in range(len(images))]
     if max(counts, default=0) > MOST_CAMERAS:
         raise ConfigurationError(
             f"source '{source}' has {max(counts)} cameras", expected=f"at most {MOST_CAMERAS}"
@@ -105,10 +106,10 @@ def compute(
     }
     facts = json.loads(json.dumps(facts))
     _begin(folder, facts)
-    left = [place for place in range(len(counts)) if not file_of(folder, place).exists()]
+    left = [number for number in range(len(counts)) if not file_of(folder, number).exists()]
     begun = said = time.monotonic()
-    for count, place, arrays in _computed(images, left, make, batch):
-        _write(file_of(folder, place), arrays)
+    for count, number, arrays in _computed(images, left, make, batch):
+        _write(file_of(folder, number), arrays)
         if time.monotonic() - said > _SAY_EVERY:
             said = time.monotonic()
             minutes = (said - begun) / count * (len(left) - count) / 60
@@ -140,28 +141,28 @@ def _begin(folder: Path, facts: dict[str, Any]) -> None:
 def _computed(
     images: FrameSource, left: Sequence[int], make: Make, batch: int
 ) -> Iterator[tuple[int, int, dict[str, NDArray[Any]]]]:
-    """For each frame set how many there were so far, its place, and its arrays to be stored."""
+    """For each frame set how many there were so far, its number, and its arrays to be stored."""
     waiting: dict[int, list[NDArray[np.uint8]]] = {}
     done = 0
-    for i, place in enumerate(left):
-        cameras = images.read(place).cameras
-        waiting[place] = [c.image[..., ::-1].transpose(2, 0, 1) for c in cameras]
+    for i, number in enumerate(left):
+        cameras = images.read(number).cameras
+        waiting[number] = [c.image[..., ::-1].transpose(2, 0, 1) for c in cameras]
         if sum(map(len, waiting.values())) < batch and i + 1 < len(left):
             continue
-        out: dict[int, dict[str, NDArray[Any]]] = {place: {} for place in waiting}
+        out: dict[int, dict[str, NDArray[Any]]] = {number: {} for number in waiting}
         sizes: dict[tuple[int, ...], list[tuple[int, int]]] = {}
-        for place_, pictures in waiting.items():
+        for number_, pictures in waiting.items():
             for k, picture in enumerate(pictures):
-                sizes.setdefault(picture.shape, []).append((place_, k))
+                sizes.setdefault(picture.shape, []).append((number_, k))
         for chosen in sizes.values():
             stacked = np.stack([waiting[p][k] for p, k in chosen])
             for name, values in make(torch.from_numpy(stacked)).items():
                 for (p, k), value in zip(chosen, _storable(name, values, len(chosen)), strict=True):
                     out[p][f"{k}.{name}"] = value
         waiting.clear()
-        for place_, arrays in out.items():
+        for number_, arrays in out.items():
             done += 1
-            yield done, place_, arrays
+            yield done, number_, arrays
 
 
 def _storable(name: str, values: NDArray[Any], count: int) -> NDArray[Any]:
@@ -194,15 +195,15 @@ def _write_text(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
-def cut(targets: Targets, place: torch.Tensor, stride: int = 1) -> dict[str, torch.Tensor]:
+def cut(targets: Targets, position: torch.Tensor, stride: int = 1) -> dict[str, torch.Tensor]:
     """Targets of a sample, see the module's head.
 
     Args:
         targets: What to cut from.
-        place: (H, W, 4), see `PLACE`.
+        position: (H, W, 4), see `PLACE`.
         stride: Of (C, h, w) arrays.
     """
-    number = int(place[..., 2].max())
+    number = int(position[..., 2].max())
     if number:
         arrays = targets.read(*divmod(number - 1, MOST_CAMERAS))
     else:
@@ -215,38 +216,38 @@ def cut(targets: Targets, place: torch.Tensor, stride: int = 1) -> dict[str, tor
             continue
         whole = torch.from_numpy(values.astype(np.float32))
         if values.ndim == 2:
-            out[name] = _sampled(whole[None], place)[0]
+            out[name] = _sampled(whole[None], position)[0]
         else:
-            out[name] = _sampled(whole, _blocks(place, stride))
+            out[name] = _sampled(whole, _blocks(position, stride))
     return out
 
 
-def _blocks(place: torch.Tensor, stride: int) -> torch.Tensor:
+def _blocks(position: torch.Tensor, stride: int) -> torch.Tensor:
     """`PLACE` of the middle of each block of pixels; none where one of them comes from nowhere."""
-    planes = place.permute(2, 0, 1)[None]
+    planes = position.permute(2, 0, 1)[None]
     where = functional.avg_pool2d(planes[:, :2], stride)
     known = -functional.max_pool2d(-planes[:, 2:], stride)
     return torch.cat([where, known], 1)[0].permute(1, 2, 0)
 
 
-def _sampled(values: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-    """Maps (C, h, w) at (H, W) places: (C, H, W), NaN where there is none."""
+def _sampled(values: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+    """Maps (C, h, w) at (H, W) positions: (C, H, W), NaN where there is none."""
     out = functional.grid_sample(
         values[None],
-        place[None, ..., :2],
+        position[None, ..., :2],
         mode="bilinear",
         padding_mode="border",
         align_corners=False,
     )[0]
-    return torch.where(place[..., 2] > 0, out, torch.nan)
+    return torch.where(position[..., 2] > 0, out, torch.nan)
 
 
 class WithTargets(Dataset[dict[str, torch.Tensor]]):
     """The samples of a data set with their targets, see the module's head.
 
     Args:
-        dataset: `samples.TrainingImages`, `rig_samples.RigSamples` or `triplets.Triplets` of these
-            folders.
+        dataset: `samples.TrainingImages`, `surround_distillation.samples.RigSamples` or
+            `triplets.Triplets` of these folders.
         folders: All of them targets' (``targets:FOLDER``), or none: then nothing is added.
         stride: Of features, px.
 
@@ -275,20 +276,20 @@ class WithTargets(Dataset[dict[str, torch.Tensor]]):
     def __getitem__(self, request: Any) -> dict[str, torch.Tensor]:
         """Make one sample."""
         item = dict(self.dataset[request])
-        place = item.pop(PLACE, None)
-        if place is None or not self._targets:
+        position = item.pop(PLACE, None)
+        if position is None or not self._targets:
             return item
-        several = place.ndim > 3
-        each = [self._of(one) for one in (place if several else place[None])]
+        several = position.ndim > 3
+        each = [self._of(one) for one in (position if several else position[None])]
         for name in each[0]:
             item[name] = torch.stack([one[name] for one in each]) if several else each[0][name]
         return item
 
-    def _of(self, place: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _of(self, position: torch.Tensor) -> dict[str, torch.Tensor]:
         # What comes from nowhere has 0 for the folder, too.
-        number = int(place[..., 3].max())
+        number = int(position[..., 3].max())
         targets = self._targets.get(number) or next(iter(self._targets.values()))
-        return cut(targets, place, self.stride)
+        return cut(targets, position, self.stride)
 
 
 def encode_text(texts: Sequence[str], length: int = 256) -> NDArray[np.uint8]:

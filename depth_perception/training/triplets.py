@@ -135,7 +135,7 @@ class Triplets(Dataset[dict[str, torch.Tensor]]):
         self._without: set[int] = set()
         self._names = folders or data.folders
         self._sources: list[FrameSource] = [open_source(f) for f in folders or data.folders]
-        self._places = [
+        self._triplets = [
             (s, i, name)
             for s, source in enumerate(self._sources)
             for i in range(len(source))
@@ -143,16 +143,16 @@ class Triplets(Dataset[dict[str, torch.Tensor]]):
         ]
         self._changes = [replace(item, flip=0.0) for item in changes_of(data, change)]
 
-    def _common(self, source: FrameSource, place: int) -> list[str]:
-        around = [source.neighbour(place, offset) for offset in (-self.step, self.step)]
+    def _common(self, source: FrameSource, index: int) -> list[str]:
+        around = [source.neighbour(index, offset) for offset in (-self.step, self.step)]
         if None in around:
             return []
         names = [set(source.cameras(i)) for i in around if i is not None]
-        return [name for name in source.cameras(place) if all(name in n for n in names)]
+        return [name for name in source.cameras(index) if all(name in n for n in names)]
 
     def __len__(self) -> int:
         """Count the triplets."""
-        return len(self._places)
+        return len(self._triplets)
 
     def __getitem__(self, request: Request) -> dict[str, torch.Tensor]:
         """Make one triplet.
@@ -163,12 +163,12 @@ class Triplets(Dataset[dict[str, torch.Tensor]]):
         first, size, seed = request
         if not self._posed:
             return self._triplet(first, size, seed)
-        for place in self._tried(first, seed):
-            if place not in self._without:
-                item = self._triplet(place, size, seed)
+        for index in self._tried(first, seed):
+            if index not in self._without:
+                item = self._triplet(index, size, seed)
                 if item["posed"] > 0:
                     return item
-                self._without.add(place)
+                self._without.add(index)
         raise DatasetError(
             f"{', '.join(self._names)}: no three frames in a row have odometry",
             expected="T_odom_base in their facts",
@@ -179,13 +179,13 @@ class Triplets(Dataset[dict[str, torch.Tensor]]):
         yield first
         yield from np.random.default_rng([seed, 101]).permutation(len(self)).tolist()
 
-    def _triplet(self, place: int, size: int, seed: int) -> dict[str, torch.Tensor]:
-        number, middle, name = self._places[place]
+    def _triplet(self, index: int, size: int, seed: int) -> dict[str, torch.Tensor]:
+        number, middle, name = self._triplets[index]
         source = self._sources[number]
         views = []
         for offset in (0, -self.step, self.step):
             near = source.neighbour(middle, offset) if offset else middle
-            assert near is not None  # `_places` has only such
+            assert near is not None  # `_triplets` has only such
             k = source.cameras(near).index(name)
             whole = source.read(near, lambda _, k=k: [k])  # type: ignore[misc]
             camera = image_alone(whole.cameras[0]) if offset else whole.cameras[0]

@@ -63,7 +63,7 @@ from depth_perception.geometry.rig import RigCamera
 from depth_perception.geometry.transforms import Matrix, inverse
 from depth_perception.messages.compressed import declared_size
 from depth_perception.parameters import Parameters, load
-from depth_perception.resources import config_file
+from depth_perception.resources import parameter_file
 from depth_perception.rig.builder import nominal_ground
 
 
@@ -75,14 +75,9 @@ def open_source(text: str) -> BagSource:
         DatasetError: The bag is absent or damaged, or has no usable camera.
     """
     path, options = parse(text, ("params",))
-    return BagSource(path, parameters_named(options.get("params", "")), protocol_of(options))
-
-
-def parameters_named(name: str) -> Parameters:
-    """Parameters of a file, or of one in `config/`; the defaults for an empty name."""
-    if name and not Path(name).exists() and "/" not in name:
-        name = str(config_file(name if name.endswith(".yaml") else f"{name}.yaml"))
-    return load(name)
+    name = options.get("params")
+    parameters = load(parameter_file(name) if name else None)
+    return BagSource(path, parameters, protocol_of(options))
 
 
 class Message(NamedTuple):

@@ -12,7 +12,12 @@ from torch import nn
 
 from depth_perception.training.foundation.frozen import Frozen, quiet
 from depth_perception.training.foundation.loading import Opened, opened
-from depth_perception.training.foundation.pictures import CLIP, Look, normalised, resized
+from depth_perception.training.foundation.pictures import (
+    CLIP,
+    ImagePreprocessing,
+    normalised,
+    resized,
+)
 
 _SIDE = 384
 
@@ -27,20 +32,22 @@ class Captioner(Frozen):
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, network: nn.Module, tokenizer: Any, look: Look) -> None:
+    def __init__(
+        self, network: nn.Module, tokenizer: Any, preprocessing: ImagePreprocessing
+    ) -> None:
         """Take a `BlipForConditionalGeneration` and its tokenizer."""
         super().__init__()
-        self.network, self.tokenizer, self.side = network, tokenizer, look.side
-        self.register_buffer("mean", torch.tensor(look.mean), persistent=False)
-        self.register_buffer("std", torch.tensor(look.std), persistent=False)
+        self.network, self.tokenizer, self.side = network, tokenizer, preprocessing.side
+        self.register_buffer("mean", torch.tensor(preprocessing.mean), persistent=False)
+        self.register_buffer("std", torch.tensor(preprocessing.std), persistent=False)
         self.freeze()
 
     @classmethod
     def open(cls, name: str) -> Captioner:
         """See `foundation.captioner`."""
         found: Opened = opened(name, "captioner", ("blip",))
-        look = found.look(Look(CLIP.mean, CLIP.std, _SIDE))
-        return cls(found.model, found.tokenizer(), look)
+        preprocessing = found.preprocessing(ImagePreprocessing(CLIP.mean, CLIP.std, _SIDE))
+        return cls(found.model, found.tokenizer(), preprocessing)
 
     @torch.no_grad()
     def forward(self, images: torch.Tensor, longest: int = 30, beams: int = 1) -> list[str]:

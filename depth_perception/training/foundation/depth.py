@@ -12,11 +12,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from depth_perception.training.foundation.frozen import Frozen, places
+from depth_perception.training.foundation.frozen import Frozen, block_indices
 from depth_perception.training.foundation.loading import Opened, opened
 from depth_perception.training.foundation.pictures import (
     IMAGENET,
-    Look,
+    ImagePreprocessing,
     check_multiples,
     fitted,
     normalised,
@@ -40,23 +40,25 @@ class DepthModel(Frozen):
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, network: nn.Module, look: Look) -> None:
+    def __init__(self, network: nn.Module, preprocessing: ImagePreprocessing) -> None:
         """Take a `DepthAnythingForDepthEstimation`."""
         super().__init__()
         config: Any = network.config
-        self.network, self.side = network, look.side
+        self.network, self.side = network, preprocessing.side
         self.width, self.patch = int(config.reassemble_hidden_size), int(config.patch_size)
         self.metric = config.depth_estimation_type == "metric"
         self.blocks = len(self._layers())
-        self.register_buffer("mean", torch.tensor(look.mean), persistent=False)
-        self.register_buffer("std", torch.tensor(look.std), persistent=False)
+        self.register_buffer("mean", torch.tensor(preprocessing.mean), persistent=False)
+        self.register_buffer("std", torch.tensor(preprocessing.std), persistent=False)
         self.freeze()
 
     @classmethod
     def open(cls, name: str) -> DepthModel:
         """See `foundation.depth_model`."""
         found: Opened = opened(name, "depth model", ("depth_anything",))
-        return cls(found.model, found.look(Look(IMAGENET.mean, IMAGENET.std, _SIDE)))
+        return cls(
+            found.model, found.preprocessing(ImagePreprocessing(IMAGENET.mean, IMAGENET.std, _SIDE))
+        )
 
     def _layers(self) -> nn.ModuleList:
         network: Any = self.network
@@ -76,7 +78,10 @@ class DepthModel(Frozen):
         """
         network: Any = self.network
         stages = network.neck.fusion_stage.layers
-        chosen = places(blocks, self.blocks, "block"), places(fusions, len(stages), "fusion block")
+        chosen = (
+            block_indices(blocks, self.blocks, "block"),
+            block_indices(fusions, len(stages), "fusion block"),
+        )
         self._release(self._layers()[i] for i in chosen[0])
         for i in chosen[1]:
             if i == 0:  # the coarsest has nothing to be fused with, so its first half is unused

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from depth_perception.errors import ConfigurationError
 from depth_perception.training.foundation.captions import Captioner
 from depth_perception.training.foundation.depth import DepthModel
-from depth_perception.training.foundation.frozen import places
+from depth_perception.training.foundation.frozen import block_indices
 from depth_perception.training.foundation.image import ImageEncoder
 from depth_perception.training.foundation.pictures import fitted
 from depth_perception.training.targets import encode_text
@@ -71,7 +71,7 @@ def maker(
         return torch.no_grad()(deep), {"side": side}
     encoder = ImageEncoder.open(name).to(device)
     side = side or encoder.side
-    chosen = places(blocks, encoder.blocks, "block")
+    chosen = block_indices(blocks, encoder.blocks, "block")
     names = [f"features_{block}" for block in chosen] if len(chosen) > 1 else ["features"]
 
     def seen(images: torch.Tensor) -> Made:

@@ -80,20 +80,20 @@ def _do_not_miss(module: nn.Module, keys: Any) -> None:
     keys.missing_keys[:] = [key for key in keys.missing_keys if key not in frozen]
 
 
-def places(chosen: Sequence[int], count: int, what: str) -> list[int]:
+def block_indices(chosen: Sequence[int], count: int, what: str) -> list[int]:
     """Places from 0 on of what is chosen of so many; negative ones count from the end.
 
     Raises:
         ConfigurationError: There are not so many.
     """
-    for place in chosen:
-        if not -count <= place < count:
+    for index in chosen:
+        if not -count <= index < count:
             raise ConfigurationError(
-                f"{what} {place}",
+                f"{what} {index}",
                 expected=f"0 to {count - 1}, or -1 for the last",
                 fix="the model has no more",
             )
-    return [place % count for place in chosen]
+    return [index % count for index in chosen]
 
 
 @contextmanager

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from depth_perception.training.foundation.frozen import Frozen, places
+from depth_perception.training.foundation.frozen import Frozen, block_indices
 from depth_perception.training.foundation.loading import Opened, opened
 from depth_perception.training.foundation.pictures import (
     CLIP,
     IMAGENET,
-    Look,
+    ImagePreprocessing,
     check_multiples,
     normalised,
 )
@@ -40,15 +40,15 @@ class ImageEncoder(Frozen):
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, network: nn.Module, family: str, look: Look) -> None:
+    def __init__(self, network: nn.Module, family: str, preprocessing: ImagePreprocessing) -> None:
         """Take the image part of a model of `transformers`."""
         super().__init__()
         config: Any = network.config
-        self.network, self.family, self.side = network, family, look.side
+        self.network, self.family, self.side = network, family, preprocessing.side
         self.width, self.patch = int(config.hidden_size), int(config.patch_size)
         self.blocks = len(self._layers())
-        self.register_buffer("mean", torch.tensor(look.mean), persistent=False)
-        self.register_buffer("std", torch.tensor(look.std), persistent=False)
+        self.register_buffer("mean", torch.tensor(preprocessing.mean), persistent=False)
+        self.register_buffer("std", torch.tensor(preprocessing.std), persistent=False)
         self.freeze()
 
     @classmethod
@@ -57,7 +57,7 @@ class ImageEncoder(Frozen):
         found: Opened = opened(name, "image encoder", tuple(FAMILIES))
         part = {"clip": "vision_model", "sam": "vision_encoder"}.get(found.family)
         network = getattr(found.model, part) if part else found.model
-        return cls(network, found.family, found.look(FAMILIES[found.family]))
+        return cls(network, found.family, found.preprocessing(FAMILIES[found.family]))
 
     def _layers(self) -> nn.ModuleList:
         network: Any = self.network
@@ -74,7 +74,7 @@ class ImageEncoder(Frozen):
         Raises:
             ConfigurationError: There is no such block.
         """
-        self._release(self._layers()[i] for i in places(blocks, self.blocks, "block"))
+        self._release(self._layers()[i] for i in block_indices(blocks, self.blocks, "block"))
 
     def forward(self, images: torch.Tensor, blocks: Sequence[int] = (-1,)) -> list[torch.Tensor]:
         """Maps (N, width, H / patch, W / patch) float32 of these blocks, in the order asked for.
@@ -86,7 +86,7 @@ class ImageEncoder(Frozen):
         Raises:
             ConfigurationError: There is no such block, or the size does not fit.
         """
-        wanted = places(blocks, self.blocks, "block")
+        wanted = block_indices(blocks, self.blocks, "block")
         check_multiples(images, self.patch)
         size = (images.shape[-2] // self.patch, images.shape[-1] // self.patch)
         tokens = self._tokens(normalised(images, self.mean, self.std), size)

@@ -18,7 +18,7 @@ from depth_perception.errors import ModelError
 from depth_perception.inference.image_input import SEARCH_PATH
 from depth_perception.training.foundation import tiny
 from depth_perception.training.foundation.frozen import quiet
-from depth_perception.training.foundation.pictures import Look, look_of
+from depth_perception.training.foundation.pictures import ImagePreprocessing, preprocessing_of
 
 CLASSES = {
     "blip": "BlipForConditionalGeneration",
@@ -54,16 +54,18 @@ class Opened:
     where: str
     local: bool
 
-    def look(self, default: Look) -> Look:
+    def preprocessing(self, default: ImagePreprocessing) -> ImagePreprocessing:
         """How it wants images; the default where its files do not say."""
         if not self.where:
-            return tiny.look(default)
+            return tiny.preprocessing(default)
         for file, part in (("preprocessor_config.json", ""), ("processor_config.json", "image_")):
             path = _file(self, file)
             if path:
                 try:
                     content = json.loads(Path(path).read_text())
-                    return look_of(content["image_processor"] if part else content, default)
+                    return preprocessing_of(
+                        content["image_processor"] if part else content, default
+                    )
                 except (KeyError, TypeError, ValueError) as error:
                     raise ModelError(
                         f"'{path}' of model '{self.name}' is damaged ({error})",

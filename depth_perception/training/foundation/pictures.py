@@ -14,7 +14,7 @@ Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class Look:
+class ImagePreprocessing:
     """How a model wants images.
 
     Attributes:
@@ -28,12 +28,16 @@ class Look:
     side: int
 
 
-CLIP = Look((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711), 224)
-IMAGENET = Look((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 224)
+CLIP = ImagePreprocessing(
+    (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711), 224
+)
+IMAGENET = ImagePreprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 224)
 """What families of models use unless their files say something else."""
 
 
-def look_of(preprocessor: dict[str, Any], default: Look) -> Look:
+def preprocessing_of(
+    preprocessor: dict[str, Any], default: ImagePreprocessing
+) -> ImagePreprocessing:
     """Read mean, spread and size from a model's `preprocessor_config.json`; empty: the default."""
 
     def triple(name: str, usual: Triple) -> Triple:
@@ -44,7 +48,7 @@ def look_of(preprocessor: dict[str, Any], default: Look) -> Look:
     if isinstance(size, int):
         size = {"height": size}
     side = size.get("shortest_edge") or size.get("height") or size.get("longest_edge")
-    return Look(
+    return ImagePreprocessing(
         triple("image_mean", default.mean),
         triple("image_std", default.std),
         int(side or default.side),

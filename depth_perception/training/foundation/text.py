@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.training.foundation.frozen import Frozen, places
+from depth_perception.training.foundation.frozen import Frozen, block_indices
 from depth_perception.training.foundation.loading import Opened, opened
 
 
@@ -58,7 +58,7 @@ class TextEncoder(Frozen):
         Raises:
             ConfigurationError: There is no such block.
         """
-        self._release(self._layers()[i] for i in places(blocks, self.blocks, "block"))
+        self._release(self._layers()[i] for i in block_indices(blocks, self.blocks, "block"))
 
     def forward(self, texts: Sequence[str]) -> torch.Tensor:
         """Vectors (n, width) float32 of length 1."""

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from depth_perception.training.foundation.pictures import Look
+from depth_perception.training.foundation.pictures import ImagePreprocessing
 
 TINY = {
     "tiny-blip": "blip",
@@ -49,9 +49,9 @@ _WORDS = (
 )
 
 
-def look(default: Look) -> Look:
+def preprocessing(default: ImagePreprocessing) -> ImagePreprocessing:
     """How the tiny models want images: as their family, but small."""
-    return Look(default.mean, default.std, 56)
+    return ImagePreprocessing(default.mean, default.std, 56)
 
 
 def network(family: str) -> nn.Module:
@@ -171,7 +171,7 @@ def tokenizer(family: str) -> Any:
     return transformers.BertTokenizer(vocab={t: i for i, t in enumerate(tokens)})
 
 
-def save(name: str, folder: str | Path, default: Look) -> None:
+def save(name: str, folder: str | Path, default: ImagePreprocessing) -> None:
     """Write a tiny model as a folder of `transformers`: configuration, weights, tokenizer.
 
     Args:
@@ -184,6 +184,6 @@ def save(name: str, folder: str | Path, default: Look) -> None:
     model.save_pretrained(folder)
     if family in ("clip", "blip"):
         tokenizer(family).save_pretrained(folder)
-    own = look(default)
+    own = preprocessing(default)
     content = {"image_mean": own.mean, "image_std": own.std, "size": {"shortest_edge": own.side}}
     (Path(folder) / "preprocessor_config.json").write_text(json.dumps(content))

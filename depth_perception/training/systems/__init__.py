@@ -1,7 +1,8 @@
-"""Systems that can be trained, one a file: a configuration names the file.
+"""Systems that can be trained, one a folder: a configuration names the folder.
 
-A file here has a class `Training`, as `fit.System` wants it. A system of one's own need not be in
-this package: `system: my_package.my_system` names any module with such a class.
+A folder's `__init__.py` has a class `Training`, as `training.system.System` wants it. A system of
+one's own need not be in this package: `system: my_package.my_system` names any module with such a
+class.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def names() -> list[str]:
 
 
 def find(name: str) -> System:
-    """Make the system of that name: a file here, or a module with its whole path.
+    """Make the system of that name: a folder here, or a module with its whole path.
 
     Raises:
         ConfigurationError: There is none.
@@ -44,7 +45,7 @@ def find(name: str) -> System:
         ) from None
     if not hasattr(module, "Training"):
         raise ConfigurationError(
-            f"system '{name}' has no class Training", expected="one as fit.System says"
+            f"system '{name}' has no class Training", expected="one as training.system.System says"
         )
     made: System = module.Training()
     return made

@@ -12,8 +12,6 @@ import math
 
 import torch
 
-from depth_perception.training import losses
-
 _LEAST = 1e-12
 """Smaller variance of a prediction over its mean square is none, but rounding."""
 
@@ -75,25 +73,6 @@ def aligned(prediction: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -
     """Prediction (N, 1, H, W) after `affine_fit`."""
     scale, shift = affine_fit(prediction, truth, mask)
     return scale * prediction.float() + shift
-
-
-def affine_error(prediction: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean absolute error after the fit: the same for a prediction, and for any a p + b, a != 0."""
-    return losses.masked_mean((aligned(prediction, truth, mask) - truth).abs(), mask)
-
-
-def affine_gradient_error(
-    prediction: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor, scales: int = 1
-) -> torch.Tensor:
-    """Steps of the error between neighbours after the fit, see `losses.gradient_error`.
-
-    Args:
-        prediction: (N, 1, H, W).
-        truth: (N, 1, H, W).
-        mask: (N, 1, H, W); steps count where both neighbours do.
-        scales: Pixels 1, 2, 4, ... apart.
-    """
-    return losses.gradient_error(aligned(prediction, truth, mask), truth, mask, scales)
 
 
 def log_inverse(inverse: torch.Tensor, least: float) -> torch.Tensor:

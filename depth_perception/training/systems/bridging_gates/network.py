@@ -31,50 +31,58 @@ class Gate(nn.Module):
         width: Channels of depth.
         semantic_width: Channels of semantics; brought to `width` where it differs.
         heads: Of attention; divides the width.
-        places: Add a sine code of where a token is: a ViT's tokens know, a convolution's do not.
-        most: Where depth has more places, keys and values come from a coarser grid, which keeps the
+        with_positions: Add a sine code of where a token is: a ViT's tokens know, a convolution's
+            do not.
+        most: Where depth has more tokens, keys and values come from a coarser grid, which keeps the
             cost linear in the pixels; 0: never.
     """
 
     def __init__(
-        self, width: int, semantic_width: int, heads: int, places: bool = False, most: int = 0
+        self,
+        width: int,
+        semantic_width: int,
+        heads: int,
+        with_positions: bool = False,
+        most: int = 0,
     ) -> None:
         super().__init__()
-        self.places, self.most = places, most
+        self.with_positions, self.most = with_positions, most
         same = semantic_width == width
-        self.bring: nn.Module = nn.Identity() if same else nn.Linear(semantic_width, width)
+        self.semantic_projection: nn.Module = (
+            nn.Identity() if same else nn.Linear(semantic_width, width)
+        )
         self.norms = nn.ModuleList(nn.LayerNorm(width, eps=1e-6) for _ in range(5))
-        self.cross, self.own = Attention(width, heads), Attention(width, heads)
+        self.cross, self.self_attention = Attention(width, heads), Attention(width, heads)
         lasts = [nn.Linear(4 * width, width) for _ in range(2)]
         self.mlps = nn.ModuleList(
             nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), last) for last in lasts
         )
-        for last in (self.cross.out, self.own.out, *lasts):
+        for last in (self.cross.out, self.self_attention.out, *lasts):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
     def set_temperature(self, temperature: float) -> None:
         """Divide the logits of both attentions by this: above 1 flattens them."""
-        self.cross.temperature = self.own.temperature = temperature
+        self.cross.temperature = self.self_attention.temperature = temperature
 
     def forward(self, depth: torch.Tensor, semantic: torch.Tensor) -> torch.Tensor:
         """Depth features (N, width, h, w) with what semantics (N, c, h', w') say of them."""
         grid = coarse_grid(depth.shape[-2], depth.shape[-1], self.most)
         here, there = self._code(depth, depth.shape[-2:]), self._code(depth, grid)
-        x, y = _tokens(depth), self.bring(_tokens(on_grid(semantic, grid)))
+        x, y = _tokens(depth), self.semantic_projection(_tokens(on_grid(semantic, grid)))
         x = x + self.cross(self.norms[0](x) + here, self.norms[1](y) + there)
         x = x + self.mlps[0](self.norms[2](x))
         y = x
         if grid != tuple(depth.shape[-2:]):
             y = _tokens(functional.adaptive_avg_pool2d(_map_like(x, depth), grid))
-        x = x + self.own(self.norms[3](x) + here, self.norms[3](y) + there)
+        x = x + self.self_attention(self.norms[3](x) + here, self.norms[3](y) + there)
         x = x + self.mlps[1](self.norms[4](x))
         return _map_like(x, depth)
 
     def _code(self, like: torch.Tensor, grid: tuple[int, ...]) -> torch.Tensor | float:
-        if not self.places:
+        if not self.with_positions:
             return 0.0
-        return place_code(like.shape[1], grid[0], grid[1]).to(like)
+        return position_code(like.shape[1], grid[0], grid[1]).to(like)
 
 
 def _tokens(x: torch.Tensor) -> torch.Tensor:
@@ -86,7 +94,7 @@ def _map_like(tokens: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 
 def coarse_grid(height: int, width: int, most: int) -> tuple[int, int]:
-    """The grid, halved until it has no more than so many places; 0: as it is."""
+    """The grid, halved until it has no more than so many tokens; 0: as it is."""
     while 0 < most < height * width:
         height, width = math.ceil(height / 2), math.ceil(width / 2)
     return height, width
@@ -100,7 +108,7 @@ def on_grid(semantic: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
     return functional.max_pool2d(twice, 2)
 
 
-def place_code(channels: int, height: int, width: int) -> torch.Tensor:
+def position_code(channels: int, height: int, width: int) -> torch.Tensor:
     """Sines and cosines (height * width, channels) of half a turn to 16 turns over the image."""
     count = channels // 4
     turns = 0.5 * 32 ** (torch.arange(count) / max(count - 1, 1))
@@ -149,7 +157,7 @@ class Bridged(nn.Module):
             width: Any = semantics.width
             for own in depth.widths:
                 self.gates.append(
-                    Gate(own, width, heads or heads_for(own), depth.places, depth.tokens)
+                    Gate(own, width, heads or heads_for(own), depth.with_positions, depth.tokens)
                 )
         if fusion:
             depth.free_last_block()

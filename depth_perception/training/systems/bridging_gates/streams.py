@@ -1,4 +1,4 @@
-"""Frozen depth and semantic streams that bridging gates stand between, see `bridging`.
+"""Frozen depth and semantic streams that bridging gates stand between, see `network`.
 
 In: training samples (`samples`). A depth stream gives four maps, and decodes them to relative
 inverse depth; a semantic stream gives one map. Streams of foundation models are loaded by
@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from depth_perception.network.fused import CLASSES, FusedSurround
+from depth_perception.network.fused import CLASSES, FusedSurround, upsample
 from depth_perception.network.prior import Prior, prior_of
 from depth_perception.network.trunk import Trunk
 from depth_perception.training.foundation import depth_model, fitted, image_encoder
@@ -46,11 +46,11 @@ class OwnDepth(nn.Module):
 
     Attributes:
         widths: Channels of the four maps.
-        places: Whether gates should be told where tokens are.
+        with_positions: Whether gates should be told where tokens are.
         tokens: Largest number of keys and values of a gate; 0: as many as there are.
     """
 
-    places, tokens = True, 600
+    with_positions, tokens = True, 600
 
     def __init__(self, network: FusedSurround) -> None:
         super().__init__()
@@ -67,14 +67,14 @@ class OwnDepth(nn.Module):
         if net.configuration.prior:
             e = net.embodied[0](prior.maps)
             maps[0] = maps[0] + net.embodied_lateral(e)
-            for place in (1, 2, 3):
-                e = net.embodied[place](e)
-                if place < 3 or net.meet is None:
-                    maps[place] = maps[place] + e
+            for level in (1, 2, 3):
+                e = net.embodied[level](e)
+                if level < 3 or net.cross_attention is None:
+                    maps[level] = maps[level] + e
                 else:
-                    maps[place] = net.meet(maps[place], e)
+                    maps[level] = net.cross_attention(maps[level], e)
         semantic = net.semantic(
-            net.semantic_in[0](features[2]) + _wider(net.semantic_in[1](maps[3]))
+            net.semantic_in[0](features[2]) + upsample(net.semantic_in[1](maps[3]))
         )
         if net.gate is not None:
             maps[3] = net.gate(maps[3], functional.avg_pool2d(semantic, 2))
@@ -83,12 +83,12 @@ class OwnDepth(nn.Module):
     def decode(self, maps: list[torch.Tensor], context: OwnContext) -> torch.Tensor:
         """Inverse depth (N, 1, H/4, W/4), 1/m up to scale."""
         net, (f4, f8, f16, g32) = self.network, maps
-        x16 = _wider(net.narrow[0](g32)) + f16
+        x16 = upsample(net.narrow[0](g32)) + f16
         if net.fine_gate is not None:
             x16 = net.fine_gate(x16, functional.avg_pool2d(context.semantic, 2))
         x16 = net.decode[0](x16 + context.semantic)
-        x8 = net.decode[1](_wider(net.narrow[1](x16)) + f8)
-        x4 = net.decode[2](_wider(net.narrow[2](x8)) + f4)
+        x8 = net.decode[1](upsample(net.narrow[1](x16)) + f8)
+        x4 = net.decode[2](upsample(net.narrow[2](x8)) + f4)
         centres = net.bins(g32.mean((2, 3)), context.prior)
         return torch.exp(-net.expectation(net.bin_head(x4), centres)[1])
 
@@ -96,10 +96,6 @@ class OwnDepth(nn.Module):
         """Let that of the decoder learn which joins the finest map with the coarser ones."""
         for part in (self.network.narrow[2], self.network.decode[2]):
             part.requires_grad_(True)
-
-
-def _wider(x: torch.Tensor) -> torch.Tensor:
-    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 class FoundationDepth(nn.Module):
@@ -113,7 +109,7 @@ class FoundationDepth(nn.Module):
         ModelError: There is no such model.
     """
 
-    places, tokens = False, 0
+    with_positions, tokens = False, 0
 
     def __init__(self, name: str, side: int) -> None:
         super().__init__()
@@ -165,7 +161,7 @@ class ImageNetSemantics(nn.Module):
         """(N, width, H/16, W/16), each of both maps of unit variance in each image."""
         features = self.trunk(batch["image"].float())[2:]
         f16, f32 = (f / f.std((1, 2, 3), keepdim=True).clamp(min=1e-3) for f in features)
-        return torch.cat([f16, _wider(f32)], dim=1)
+        return torch.cat([f16, upsample(f32)], dim=1)
 
 
 class FoundationSemantics(nn.Module):
@@ -196,8 +192,8 @@ class OracleSemantics(nn.Module):
     def forward(self, batch: Batch, maps: list[torch.Tensor], context: Any) -> torch.Tensor:
         """(N, classes and unknown, H/8, W/8)."""
         label = batch["label"].long()
-        places = torch.where(label == _UNKNOWN, len(CLASSES), label)
-        shares = functional.one_hot(places, self.width).movedim(-1, 1).float()
+        classes = torch.where(label == _UNKNOWN, len(CLASSES), label)
+        shares = functional.one_hot(classes, self.width).movedim(-1, 1).float()
         return functional.avg_pool2d(shares, _LABEL_STRIDE)
 
 

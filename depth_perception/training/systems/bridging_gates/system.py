@@ -1,7 +1,7 @@
 """BriGeS: gates that bring semantics into a frozen depth network (arXiv 2505.23400).
 
 In: images with dense truth. Out: relative inverse depth. What learns are four gates and, by option,
-the last block of the decoder (`bridging`); the losses know no scale and no shift (`affine`).
+the last block of the decoder (`network`); the losses know no scale and no shift (`affine_losses`).
 
 With and without: `options.gates=false` trains the same last block, as long, on the same images, but
 without gates: the fair baseline. The frozen network itself is scored beside it, as `frozen.*`; it
@@ -21,7 +21,14 @@ from torch import nn
 from torch.nn import functional
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.network.checkpoint import load_checkpoint, misfit, read_file, write_file
+from depth_perception.network.checkpoint import (
+    current_keys,
+    current_settings,
+    load_checkpoint,
+    misfit,
+    read_file,
+    write_file,
+)
 from depth_perception.network.configuration import TRUNKS, NetworkConfiguration
 from depth_perception.network.fused import FusedSurround
 from depth_perception.network.trunk import Trunk
@@ -50,7 +57,7 @@ _DENSE = 0.2
 
 
 @dataclass(frozen=True)
-class Options:
+class BridgingGatesOptions:
     """What only this system has.
 
     Attributes:
@@ -113,9 +120,9 @@ class Options:
 
 
 class Training:
-    """Gates on images with dense truth; see `fit.System`."""
+    """Gates on images with dense truth; see `system.System`."""
 
-    OPTIONS = Options
+    OPTIONS = BridgingGatesOptions
 
     def __init__(self) -> None:
         self._frozen: tuple[Any, dict[str, float]] = (None, {})
@@ -157,7 +164,7 @@ class Training:
     ) -> dict[str, float]:
         """Figures after the fit of scale and shift: as used, at other temperatures, and frozen."""
         assert isinstance(model, Bridged)
-        options: Options = configuration.options
+        options: BridgingGatesOptions = configuration.options
         if not scoring.held_out(configuration.data):
             return {}
         model.set_temperature(options.temperature)
@@ -193,7 +200,7 @@ class Training:
 
 
 def relative_loss(
-    inverse: torch.Tensor, depth: torch.Tensor, options: Options
+    inverse: torch.Tensor, depth: torch.Tensor, options: BridgingGatesOptions
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Affine-invariant error and gradient term, and each without its weight.
 
@@ -252,7 +259,7 @@ def _scores(model: Bridged, configuration: TrainingConfiguration) -> dict[str, f
     }
 
 
-def bridged(options: Options, networks: dict[str, Any] | None = None) -> Bridged:
+def bridged(options: BridgingGatesOptions, networks: dict[str, Any] | None = None) -> Bridged:
     """Both streams and new gates: predicts as the frozen depth network does.
 
     Args:
@@ -292,7 +299,9 @@ def bridged(options: Options, networks: dict[str, Any] | None = None) -> Bridged
 
 
 def _semantics(
-    options: Options, depth: OwnDepth | FoundationDepth, networks: dict[str, Any] | None
+    options: BridgingGatesOptions,
+    depth: OwnDepth | FoundationDepth,
+    networks: dict[str, Any] | None,
 ) -> nn.Module:
     name = options.semantics
     if name in TRUNKS:
@@ -309,11 +318,13 @@ def _semantics(
     return OwnSemantics(stream, stream.widths[2])
 
 
-def _own_network(name: str, networks: dict[str, Any] | None, place: str) -> FusedSurround:
+def _own_network(name: str, networks: dict[str, Any] | None, stream: str) -> FusedSurround:
     """Our network from the package or a checkpoint, or without weights."""
     if networks is None:
         return load_checkpoint(WEIGHTS_FOLDER / "lite.pt" if name == "own" else name)[0]
-    network = FusedSurround(NetworkConfiguration.from_dict(networks[place]), pretrained=False)
+    network = FusedSurround(
+        NetworkConfiguration.from_dict(current_settings(networks[stream])), pretrained=False
+    )
     network.set_temperature(network.configuration.temperature)
     return network
 
@@ -332,7 +343,7 @@ def load(path: str | Path) -> tuple[Bridged, dict[str, Any]]:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in content["options"].items()
         }
-        options = Options(**values)
+        options = BridgingGatesOptions(**values)
         model = bridged(options, content["networks"])
     except (KeyError, TypeError, ConfigurationError) as error:
         raise misfit(path, error) from None
@@ -347,6 +358,6 @@ def _read(path: str | Path) -> dict[str, Any]:
 
 def _fill(model: Bridged, path: str | Path, content: dict[str, Any]) -> None:
     try:
-        model.load_state_dict(content["state"])
+        model.load_state_dict(current_keys(content["state"]))
     except (KeyError, RuntimeError) as error:
         raise misfit(path, error) from None

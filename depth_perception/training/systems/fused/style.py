@@ -21,7 +21,7 @@ def mixed(features: torch.Tensor, share: torch.Tensor, other: torch.Tensor) -> t
     Args:
         features: Of N pictures.
         share: (N,) of the own style, 0 to 1.
-        other: (N,) place of the picture whose style comes in.
+        other: (N,) index of the picture whose style comes in.
     """
     mean = features.mean((2, 3), keepdim=True)
     spread = (features.var((2, 3), keepdim=True) + 1e-6).sqrt()

@@ -15,7 +15,7 @@ from depth_perception.errors import ConfigurationError
 from depth_perception.inference.model_file import STRIDE
 from depth_perception.network.checkpoint import load_checkpoint, save_checkpoint
 from depth_perception.network.configuration import NetworkConfiguration
-from depth_perception.network.fused import CLASSES, FusedSurround, Outputs
+from depth_perception.network.fused import CLASSES, FusedOutput, FusedSurround
 from depth_perception.training import losses, scoring
 from depth_perception.training.configuration import (
     LossConfiguration,
@@ -37,7 +37,7 @@ _SKY_DEPTH = 5.0
 
 
 class Training:
-    """The fused network on images of the synthetic world; see `fit.System`."""
+    """The fused network on images of the synthetic world; see `system.System`."""
 
     OPTIONS = NoOptions
 
@@ -127,13 +127,13 @@ class Training:
 
 
 def fused_loss(
-    out: Outputs, batch: dict[str, torch.Tensor], weights: LossConfiguration
+    out: FusedOutput, batch: dict[str, torch.Tensor], weights: LossConfiguration
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Sum of the parts, and each part without its weight.
 
     depth: log error of the result, farther pixels counting more; silog; bins: log error of the
-    bins alone; plane: log error of the turned plane on the road; gradient; road, sky, semantics:
-    cross entropy; confidence: Laplace's likelihood; angle: of the turned plane, in tenths of a rad.
+    bins alone; plane: log error of the tilted plane on the road; gradient; road, sky, semantics:
+    cross entropy; confidence: Laplace's likelihood; angle: of the tilted plane, in tenths of a rad.
     """
     depth, label = batch["depth"][:, None], batch["label"]
     size = depth.shape[-2:]
@@ -175,10 +175,10 @@ def fused_loss(
     return total, {name: value.detach() for name, value in parts.items()}
 
 
-def _angle_error(out: Outputs, log_truth: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
-    """How far the plane is turned wrong on flat ground, in tenths of a rad: alike near and far."""
+def _angle_error(out: FusedOutput, log_truth: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
+    """How far the plane is tilted wrong on flat ground, in tenths of a rad: alike near and far."""
     wanted = out.prior.height * torch.exp(-log_truth) - out.prior.slope
-    return losses.masked_mean(10 * (out.turn - wanted).abs().clamp(max=0.2), flat * out.prior.known)
+    return losses.masked_mean(10 * (out.tilt - wanted).abs().clamp(max=0.2), flat * out.prior.known)
 
 
 def _cross_entropy(logits: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -193,7 +193,7 @@ class Figures:
         self._sums: dict[str, float] = {}
         self._counts: dict[str, float] = {}
 
-    def add(self, out: Outputs, batch: dict[str, Any]) -> None:
+    def add(self, out: FusedOutput, batch: dict[str, Any]) -> None:
         """Take one batch."""
         depth, label = batch["depth"][:, None], batch["label"][:, None]
         wide = functional.interpolate(

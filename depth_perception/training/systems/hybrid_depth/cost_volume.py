@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from depth_perception.network.trunk import Trunk
 from depth_perception.training.losses import masked_mean
-from depth_perception.training.photometric import exact, pixels, projected
+from depth_perception.training.view_geometry import exact, pixel_rays, project
 
 STRIDE = 4
 """Of the cost volume, px."""
@@ -95,10 +95,10 @@ def cost_volume(
         it sees none; seen (N, 1, h, w), 1 where it sees all planes.
     """
     height, width = target.shape[-2:]
-    rays = torch.linalg.inv(K) @ pixels(height, width, target)
+    rays = pixel_rays(height, width, K)
     costs, masks = [], []
     for depth in planes:
-        grid, _, inside = projected(rays * depth, K, T_source_target, height, width)
+        grid, _, inside = project(rays * depth, K, T_source_target, height, width)
         found = functional.grid_sample(source, grid, padding_mode="border", align_corners=True)
         costs.append((found - target).abs().mean(1) * inside[:, 0])
         masks.append(inside[:, 0])
@@ -106,14 +106,6 @@ def cost_volume(
     highest = cost.max(1, keepdim=True).values
     seen = inside.min(1, keepdim=True).values
     return torch.where(inside > 0, cost, highest), seen
-
-
-def intrinsics_at(K: torch.Tensor, stride: int) -> torch.Tensor:
-    """K of an image that is `stride` times smaller; pixel centres are at integers."""
-    scale = torch.tensor([1 / stride, 1 / stride, 1.0], dtype=K.dtype, device=K.device)
-    half = torch.zeros_like(K)
-    half[..., :2, 2] = 0.5
-    return scale[:, None] * (K + half) - half
 
 
 def matched_depth(cost: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:

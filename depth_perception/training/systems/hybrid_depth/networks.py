@@ -1,8 +1,8 @@
 """The networks of Hybrid-depth: its options, and what they put together.
 
-In: `Options`. Out: a single-frame pipeline (depth and pose network), a multi-frame one (with a cost
-volume and a teacher), or stage 1's encoder; each is one module, so that processes can share its
-gradients. Parts are in `hybrid_encoder`, `self_supervised` and `cost_volume`.
+In: `HybridDepthOptions`. Out: a single-frame pipeline (depth and pose network), a multi-frame one
+(with a cost volume and a teacher), or stage 1's encoder; each is one module, so that processes can
+share its gradients. Parts are in `encoder`, `self_supervised` and `cost_volume`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,9 @@ from torch import nn
 from torch.nn import functional
 
 from depth_perception.errors import ConfigurationError
+from depth_perception.network.depth_coding import depth_of_disparity, disparity_of_depth
 from depth_perception.training import foundation
-from depth_perception.training.self_supervised import (
-    DisparityDecoder,
-    PoseNetwork,
-    depth_of,
-    disparity_of,
-    motions,
-)
+from depth_perception.training.self_supervised import DisparityDecoder, PoseNetwork, motions
 from depth_perception.training.systems.hybrid_depth import ranking
 from depth_perception.training.systems.hybrid_depth.cost_volume import (
     STRIDE,
@@ -32,7 +27,6 @@ from depth_perception.training.systems.hybrid_depth.cost_volume import (
     agreement,
     cost_volume,
     draw_blindness,
-    intrinsics_at,
     matched_depth,
 )
 from depth_perception.training.systems.hybrid_depth.encoder import (
@@ -43,6 +37,7 @@ from depth_perception.training.systems.hybrid_depth.encoder import (
     TrunkEncoder,
     text_matrix,
 )
+from depth_perception.training.view_geometry import resized_intrinsics
 from depth_perception.yaml_mapping import nearest
 
 _CHOICES = {
@@ -56,7 +51,7 @@ _TOKEN_SPREAD = 0.02
 
 
 @dataclass(frozen=True)
-class Options:
+class HybridDepthOptions:
     """What only Hybrid-depth has.
 
     Attributes:
@@ -80,7 +75,7 @@ class Options:
             by their feet, that the sky is far, and that nothing lies below the ground
             (`embodied_scene.anchor_error`). Depth is metric by it, without odometry, and held
             where frames show little parallax.
-        segments: Whose classes embodied depth goes by, see `described_images.Description`.
+        segments: Whose classes embodied depth goes by, see `vision_language.samples.Description`.
         step: How many frame sets lie between one frame of a triplet and the next.
         smoothness: Weight of the disparity's smoothness.
         nearest: Nearest depth, m or unit of the scale.
@@ -162,7 +157,7 @@ class Options:
         return self.posed or self.embodied > 0
 
 
-def encoder_of(o: Options) -> nn.Module:
+def encoder_of(o: HybridDepthOptions) -> nn.Module:
     """The encoder that the options name; of CLIP and DINO what the stage trains learns."""
     if o.encoder == "convolutional":
         return TrunkEncoder(o.trunk, o.pretrained)
@@ -182,7 +177,11 @@ class DepthNetwork(nn.Module):
     """
 
     def __init__(
-        self, options: Options, text: Any, tokens: tuple[torch.Tensor, int] | None, planes: int = 0
+        self,
+        options: HybridDepthOptions,
+        text: Any,
+        tokens: tuple[torch.Tensor, int] | None,
+        planes: int = 0,
     ) -> None:
         super().__init__()
         o = options
@@ -194,7 +193,9 @@ class DepthNetwork(nn.Module):
         wide = tuple(c + more for c in channels)
         start = 0.5
         if o.metric:
-            start = min(max(disparity_of(_START_DEPTH, o.nearest, o.farthest), 1e-3), 1 - 1e-3)
+            start = min(
+                max(disparity_of_depth(_START_DEPTH, o.nearest, o.farthest), 1e-3), 1 - 1e-3
+            )
         self.decoder = (
             DisparityDecoder(wide, start=start)
             if o.encoder == "convolutional"
@@ -236,7 +237,7 @@ class SingleFrame(nn.Module):
     """Monodepth2-type: a depth network of one image, and a pose network of two."""
 
     def __init__(
-        self, options: Options, text: Any, tokens: tuple[torch.Tensor, int] | None
+        self, options: HybridDepthOptions, text: Any, tokens: tuple[torch.Tensor, int] | None
     ) -> None:
         super().__init__()
         self.options = options
@@ -260,7 +261,7 @@ class MultiFrame(nn.Module):
     """ManyDepth-type: with a cost volume of the frame before, and a single-frame teacher."""
 
     def __init__(
-        self, options: Options, text: Any, tokens: tuple[torch.Tensor, int] | None
+        self, options: HybridDepthOptions, text: Any, tokens: tuple[torch.Tensor, int] | None
     ) -> None:
         super().__init__()
         self.options = options
@@ -283,7 +284,7 @@ class MultiFrame(nn.Module):
         o, images = self.options, batch["image"].float()
         frame, before = images[:, 0], images[:, 1]
         views: Views = self.single(batch)
-        teacher = depth_of(views.disparity.detach(), o.nearest, o.farthest)
+        teacher = depth_of_disparity(views.disparity.detach(), o.nearest, o.farthest)
         still = blind = torch.zeros(len(frame), dtype=torch.bool)
         if self.training:
             self.range.follow(teacher)
@@ -293,7 +294,7 @@ class MultiFrame(nn.Module):
         cost, seen = cost_volume(
             self.matching(frame),
             self.matching(torch.where(still, frame, before)),
-            intrinsics_at(batch["K"], STRIDE),
+            resized_intrinsics(batch["K"], STRIDE),
             views.T[:, 0].detach(),
             planes,
         )
@@ -309,7 +310,7 @@ class MultiFrame(nn.Module):
 class Ranking(nn.Module):
     """Stage 1: an encoder, and the vectors of depth words, which stay."""
 
-    def __init__(self, options: Options, text: Any = None, width: int = 0) -> None:
+    def __init__(self, options: HybridDepthOptions, text: Any = None, width: int = 0) -> None:
         super().__init__()
         self.options = options
         self.encoder = encoder_of(options)
@@ -335,7 +336,7 @@ PIPELINES: dict[str, type[SingleFrame] | type[MultiFrame]] = {
 }
 
 
-def first_tokens(o: Options, text: Any) -> torch.Tensor:
+def first_tokens(o: HybridDepthOptions, text: Any) -> torch.Tensor:
     """Depth tokens (M, width) to begin with: random, or between the words, from near to far."""
     if not o.token_words:
         return _TOKEN_SPREAD * torch.randn(o.tokens, text.token_width)

@@ -42,7 +42,7 @@ def lane_points(
     """Points along the road, from near to far, at equal steps of those rows that show it.
 
     Args:
-        label: (N, H, W), places in `network.fused.CLASSES`. Of an image without any label the road
+        label: (N, H, W), indices in `network.fused.CLASSES`. Of an image without any label the road
             is taken to be a short corridor ahead: cars in it are not noticed.
         rays: (N, 3, H/4, W/4), see `network.prior.prior_of`.
         camera: (N, 5), see `network.prior.CAMERA`; without calibration there are no points.
@@ -122,8 +122,8 @@ def contrast_loss(features: torch.Tensor) -> torch.Tensor:
         Mean over B and all pairs of |i - j| / (P - 1) times the cosine of points i and j.
     """
     count = features.shape[1]
-    place = torch.arange(count, device=features.device, dtype=features.dtype)
-    weight = (place[:, None] - place).abs() / max(count - 1, 1)
+    rank = torch.arange(count, device=features.device, dtype=features.dtype)
+    weight = (rank[:, None] - rank).abs() / max(count - 1, 1)
     unit = functional.normalize(features, dim=-1)
     cosines = unit @ unit.transpose(1, 2)
     return (weight * cosines).sum() / (count * count * max(len(features), 1))
@@ -143,7 +143,7 @@ def rank_figures(logits: torch.Tensor) -> dict[str, float]:
     i, j = torch.triu_indices(count, count, 1)
     own = logits.diagonal(dim1=1, dim2=2)
     ranked = (logits[:, i, j] < own[:, j]).float().mean()
-    place = torch.arange(count, device=logits.device, dtype=logits.dtype)
-    mean = (logits.softmax(2) * place).sum(2)
+    rank = torch.arange(count, device=logits.device, dtype=logits.dtype)
+    mean = (logits.softmax(2) * rank).sum(2)
     ordered = (mean[:, i] < mean[:, j]).float().mean()
     return {"ranked": float(ranked), "ordered": float(ordered)}

@@ -1,7 +1,7 @@
 """Runs of Hybrid-depth: networks made as options say, begun with other runs', stored, read, used.
 
-In: `hybrid_networks.Options`, paths of runs' weights.pt. Out: networks, depth of images. A run may
-begin with another's encoder (stage 1), with a single-frame one (its teacher), or with all of it.
+In: `networks.HybridDepthOptions`, paths of runs' weights.pt. Out: networks, depth of images. A run
+may begin with another's encoder (stage 1), with a single-frame one (its teacher), or with all.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from torch import nn
 
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.network.checkpoint import misfit, read_file, write_file
+from depth_perception.network.depth_coding import depth_of_disparity
 from depth_perception.training import foundation
-from depth_perception.training.self_supervised import depth_of
 from depth_perception.training.systems.hybrid_depth.networks import (
     PIPELINES,
     DepthNetwork,
-    Options,
+    HybridDepthOptions,
     Ranking,
     SingleFrame,
     Views,
@@ -29,10 +29,10 @@ from depth_perception.training.systems.hybrid_depth.networks import (
 
 NAME = "hybrid_depth"
 _ALIKE = ("encoder", "trunk", "clip", "dino")
-"""Options in which a run and the one that it begins with agree."""
+"""HybridDepthOptions in which a run and the one that it begins with agree."""
 
 
-def built(o: Options) -> nn.Module:
+def built(o: HybridDepthOptions) -> nn.Module:
     """Make the networks that the options name, with the weights that they begin with.
 
     Raises:
@@ -64,7 +64,7 @@ def built(o: Options) -> nn.Module:
     return made
 
 
-def begun(model: nn.Module, options: Options, path: str) -> None:
+def begun(model: nn.Module, options: HybridDepthOptions, path: str) -> None:
     """Give a whole run's weights to networks of the same options.
 
     Raises:
@@ -98,7 +98,7 @@ def begun(model: nn.Module, options: Options, path: str) -> None:
         raise misfit(path, error) from None
 
 
-_DEFAULTS = {field.name: field.default for field in dataclasses.fields(Options)}
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(HybridDepthOptions)}
 
 
 def save(path: Path, model: nn.Module, facts: dict[str, Any]) -> None:
@@ -122,7 +122,7 @@ def _limits(path: str | Path) -> tuple[float, float]:
     return float(options["nearest"]), float(options["farthest"])
 
 
-def _same_unit(name: str, path: str, content: dict[str, Any], ours: Options) -> None:
+def _same_unit(name: str, path: str, content: dict[str, Any], ours: HybridDepthOptions) -> None:
     """Refuse motions of a network in metres for one up to scale, or the other way round."""
     theirs = content["options"]
     metric = bool(theirs.get("posed", False) or theirs.get("embodied", 0.0))
@@ -139,7 +139,7 @@ def _own(key: str) -> bool:
     return key.startswith("cost.") or ".dino." in f".{key}"
 
 
-def _take(network: nn.Module, prefix: str, path: str, options: Options) -> None:
+def _take(network: nn.Module, prefix: str, path: str, options: HybridDepthOptions) -> None:
     """Load a part of another run into a network; what only it has, or only it trains, stays."""
     content = _content(path)
     wanted: Any = content["options"]
@@ -167,7 +167,7 @@ def _take(network: nn.Module, prefix: str, path: str, options: Options) -> None:
         )
 
 
-def load(path: str | Path) -> tuple[nn.Module, Options, dict[str, Any]]:
+def load(path: str | Path) -> tuple[nn.Module, HybridDepthOptions, dict[str, Any]]:
     """Read a network that a run stored: its pipeline ready to be used, its options, its facts.
 
     CLIP and DINO are made as the options name them, then get the run's weights.
@@ -177,7 +177,7 @@ def load(path: str | Path) -> tuple[nn.Module, Options, dict[str, Any]]:
     """
     content = _content(path)
     try:
-        o, state = Options(**content["options"]), content["state"]
+        o, state = HybridDepthOptions(**content["options"]), content["state"]
         bare = dataclasses.replace(o, pretrained=False)
         if o.stage == "ranking":
             model: nn.Module = Ranking(bare, width=state["vectors"].shape[1])
@@ -227,9 +227,9 @@ def predict(
             fix="train stage 2 with options.start_encoder",
         )
     network: Any = model
-    o: Options = network.options
+    o: HybridDepthOptions = network.options
     if isinstance(model, SingleFrame) or before is None:
-        return depth_of(network.depth(image.float()), o.nearest, o.farthest)
+        return depth_of_disparity(network.depth(image.float()), o.nearest, o.farthest)
     if K is None or (o.posed and T_before_image is None):
         raise ValueError("before: K is needed, and with options.posed T_before_image")
     T = torch.eye(4, device=image.device).expand(len(image), 4, 4)
@@ -242,4 +242,4 @@ def predict(
             "posed": torch.ones(len(image)),
         }
     )
-    return depth_of(views.disparity, o.nearest, o.farthest)
+    return depth_of_disparity(views.disparity, o.nearest, o.farthest)

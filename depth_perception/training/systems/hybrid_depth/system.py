@@ -3,7 +3,7 @@
 Two stages, each a run: `options.stage: ranking` teaches the encoder which of two points of a lane
 is farther, with depth words; `options.stage: depth` learns depth from video, beginning with the
 encoder of the first (`options.start_encoder`), by a Monodepth2-type or ManyDepth-type pipeline.
-Source: ICCV 2025, arXiv 2510.09320, methods.md section 1; differences stand in `hybrid_encoder`,
+Source: ICCV 2025, arXiv 2510.09320, methods.md section 1; differences stand in `encoder`,
 `self_supervised`, `cost_volume` and `ranking`. Depth is up to scale unless `options.posed`
 or `options.embodied`.
 """
@@ -18,16 +18,17 @@ import torch
 from torch import nn
 
 from depth_perception.errors import ConfigurationError
+from depth_perception.network.depth_coding import depth_of_disparity
 from depth_perception.training import scoring
 from depth_perception.training.configuration import TrainingConfiguration
 from depth_perception.training.embodied_scene import Classes, anchor_error
 from depth_perception.training.fit import batches_of, checked_folders
 from depth_perception.training.samples import TrainingImages
-from depth_perception.training.self_supervised import depth_of, score_triplets, view_loss
+from depth_perception.training.self_supervised import score_triplets, view_loss
 from depth_perception.training.systems.hybrid_depth import ranking
 from depth_perception.training.systems.hybrid_depth import runs as hybrid_runs
 from depth_perception.training.systems.hybrid_depth.cost_volume import consistency
-from depth_perception.training.systems.hybrid_depth.networks import Options, Views
+from depth_perception.training.systems.hybrid_depth.networks import HybridDepthOptions, Views
 from depth_perception.training.triplets import DRIVES, Triplets
 
 load = hybrid_runs.load
@@ -37,9 +38,9 @@ _OFFSETS = 4.0
 
 
 class Training:
-    """Hybrid-depth's two stages; see `fit.System`."""
+    """Hybrid-depth's two stages; see `system.System`."""
 
-    OPTIONS = Options
+    OPTIONS = HybridDepthOptions
 
     def build(self, configuration: TrainingConfiguration) -> nn.Module:
         """Make the networks, with the weights that the options name."""
@@ -86,7 +87,7 @@ class Training:
         self, model: nn.Module, batch: dict[str, torch.Tensor], configuration: TrainingConfiguration
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Of stage 1: ranking and contrast. Of stage 2: see `self_supervised.view_loss`."""
-        o: Options = configuration.options
+        o: HybridDepthOptions = configuration.options
         if o.stage == "depth":
             return depth_loss(model(batch), batch, o)
         offsets = (torch.rand(len(batch["image"]), o.lanes) * 2 - 1) * _OFFSETS
@@ -130,7 +131,7 @@ class Training:
 
 
 def depth_loss(
-    views: Views, batch: dict[str, torch.Tensor], o: Options
+    views: Views, batch: dict[str, torch.Tensor], o: HybridDepthOptions
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """View synthesis and nearness to embodied depth; of two frames also the teacher's."""
     total, parts = _views_loss(views, batch, o)
@@ -140,7 +141,7 @@ def depth_loss(
     if views.teacher is not None and not o.start_teacher:
         learners.append(views.teacher)
     for disparity in learners:
-        depth = depth_of(disparity, o.nearest, o.farthest)
+        depth = depth_of_disparity(disparity, o.nearest, o.farthest)
         near = anchor_error(depth, batch["embodied"], batch["rays"], batch["camera"], o.farthest)
         total = total + o.embodied * near
         parts.setdefault("embodied", near.detach())
@@ -148,12 +149,12 @@ def depth_loss(
 
 
 def _views_loss(
-    views: Views, batch: dict[str, torch.Tensor], o: Options
+    views: Views, batch: dict[str, torch.Tensor], o: HybridDepthOptions
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     images, K = batch["image"].float() / 255, batch["K"]
 
     def depth(disparity: torch.Tensor) -> torch.Tensor:
-        return depth_of(disparity, o.nearest, o.farthest)
+        return depth_of_disparity(disparity, o.nearest, o.farthest)
 
     if views.teacher is None or views.trust is None:
         return view_loss(images, views.disparity, depth(views.disparity), K, views.T, o.smoothness)
@@ -183,11 +184,11 @@ def _score(
 
     def of_triplets(batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         views: Views = model(batch)
-        return depth_of(views.disparity, o.nearest, o.farthest), views.T
+        return depth_of_disparity(views.disparity, o.nearest, o.farthest), views.T
 
     def of_images(batch: dict[str, torch.Tensor]) -> torch.Tensor:
         network: Any = model
-        return depth_of(network.depth(batch["image"].float()), o.nearest, o.farthest)
+        return depth_of_disparity(network.depth(batch["image"].float()), o.nearest, o.farthest)
 
     found = score_triplets(
         of_triplets, data, source, step=o.step, most=o.most, device=device, posed=o.posed

@@ -14,7 +14,8 @@ import torch
 from torch.nn import functional
 
 from depth_perception.training.losses import masked_mean
-from depth_perception.training.photometric import photometric_error, warped
+from depth_perception.training.photometric import photometric_error
+from depth_perception.training.view_geometry import warp
 
 _LEAST_SPREAD = 1e-6
 
@@ -30,7 +31,7 @@ def views_of(
         K: (N, 3, 3), px, of all views.
         T: (N, S, 4, 4) from the target's camera to the sources'.
     """
-    made = [warped(sources[:, i], depth, K, T[:, i]) for i in range(sources.shape[1])]
+    made = [warp(sources[:, i], depth, K, T[:, i]) for i in range(sources.shape[1])]
     return [view for view, _ in made], [seen for _, seen in made]
 
 

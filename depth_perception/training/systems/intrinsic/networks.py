@@ -18,8 +18,8 @@ from torch import nn
 from torch.nn import functional
 
 from depth_perception.network.configuration import NetworkConfiguration
+from depth_perception.network.depth_coding import depth_of_disparity, disparity_of_depth
 from depth_perception.network.trunk import Trunk
-from depth_perception.training.self_supervised import depth_of, disparity_of
 
 START = 10.0
 """Depth that an untrained decoder says, m: half of the sigmoid would be a metre."""
@@ -30,7 +30,7 @@ _START_DIFFUSE = 0.2
 
 
 @dataclass
-class Outputs:
+class IntrinsicOutput:
     """What the network says of images.
 
     Attributes:
@@ -130,7 +130,7 @@ class DisparityNetwork(nn.Module):
         widths = (fine, fine, *c.widths[:3])
         self.encoder = Encoder(c.trunk, pretrained and c.pretrained, fine)
         self.depth = Decoder(self.encoder.channels, widths, 1)
-        start = min(max(disparity_of(START, c.nearest, c.farthest), 1e-3), 1 - 1e-3)
+        start = min(max(disparity_of_depth(START, c.nearest, c.farthest), 1e-3), 1 - 1e-3)
         assert self.depth.head.bias is not None
         nn.init.constant_(self.depth.head.bias, math.log(start / (1 - start)))
         self.intrinsic: Decoder | None = None
@@ -141,7 +141,7 @@ class DisparityNetwork(nn.Module):
 
     def forward(
         self, image: torch.Tensor, focal: torch.Tensor, others: torch.Tensor | None = None
-    ) -> Outputs:
+    ) -> IntrinsicOutput:
         """Look at images; depth of `image` (N, 3, H, W) alone, intrinsic images of both.
 
         Args:
@@ -153,8 +153,10 @@ class DisparityNetwork(nn.Module):
         together = image.float() if others is None else torch.cat([image, others]).float()
         features = self.encoder(together)
         disparity = torch.sigmoid(self.depth([x[:count] for x in features]).float())
-        depth = depth_of(disparity, c.nearest, c.farthest) * (focal.view(-1, 1, 1, 1) / c.focal)
-        out = Outputs(disparity, depth)
+        depth = depth_of_disparity(disparity, c.nearest, c.farthest) * (
+            focal.view(-1, 1, 1, 1) / c.focal
+        )
+        out = IntrinsicOutput(disparity, depth)
         if self.intrinsic is not None:
             both = self.intrinsic(features).float()
             out.log_diffuse = -functional.softplus(both[:, :3])

@@ -19,13 +19,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from depth_perception.datasets.sample import DatasetError
 from depth_perception.errors import ConfigurationError, DepthPerceptionError, ModelError
-from depth_perception.network.checkpoint import misfit, read_file, write_file
+from depth_perception.network.checkpoint import current_settings, misfit, read_file, write_file
 from depth_perception.network.configuration import NetworkConfiguration
 from depth_perception.training.configuration import TrainingConfiguration
 from depth_perception.training.fit import batches_of, checked_folders
@@ -34,9 +33,10 @@ from depth_perception.training.photometric import (
     masked_reprojection,
     smoothness,
 )
+from depth_perception.training.samples import evenly_spread
 from depth_perception.training.scoring import FARTHEST, MIRROR, score_all
 from depth_perception.training.systems.intrinsic import losses as intrinsic
-from depth_perception.training.systems.intrinsic.networks import DisparityNetwork, Outputs
+from depth_perception.training.systems.intrinsic.networks import DisparityNetwork, IntrinsicOutput
 from depth_perception.training.triplets import DRIVES, Triplets
 
 NAME = "intrinsic"
@@ -111,7 +111,7 @@ class IntrinsicOptions:
 
 
 class Training:
-    """See the module's head and `fit.System`."""
+    """See the module's head and `system.System`."""
 
     OPTIONS = IntrinsicOptions
 
@@ -277,7 +277,7 @@ def load(path: str | Path) -> tuple[DisparityNetwork, dict[str, Any]]:
     content = read_file(path, "system", NAME, NAME)
     try:
         network = DisparityNetwork(
-            NetworkConfiguration.from_dict(content["options"]["network"]),
+            NetworkConfiguration.from_dict(current_settings(content["options"]["network"])),
             int(content["options"]["residual_channels"]),
             pretrained=False,
         )
@@ -288,7 +288,9 @@ def load(path: str | Path) -> tuple[DisparityNetwork, dict[str, Any]]:
     return network.eval(), facts
 
 
-def depth_loss(out: Outputs, batch: Batch, options: IntrinsicOptions) -> tuple[torch.Tensor, Batch]:
+def depth_loss(
+    out: IntrinsicOutput, batch: Batch, options: IntrinsicOptions
+) -> tuple[torch.Tensor, Batch]:
     """Photometric loss with its masks, smoothness, and the decomposition's three losses.
 
     Args:
@@ -329,7 +331,7 @@ def depth_loss(out: Outputs, batch: Batch, options: IntrinsicOptions) -> tuple[t
 
 
 @torch.no_grad()
-def mask_of(out: Outputs, batch: Batch, options: IntrinsicOptions) -> torch.Tensor:
+def mask_of(out: IntrinsicOutput, batch: Batch, options: IntrinsicOptions) -> torch.Tensor:
     """Where the target does not reflect: (N, 1, H, W), 1 to keep. No gradient passes.
 
     Raises:
@@ -365,16 +367,15 @@ def _mask_figures(
     data = configuration.data
     options: IntrinsicOptions = configuration.options
     triplets = Triplets(data, (data.validation,), change=False, step=options.neighbour)
-    places = np.arange(len(triplets))
-    if options.most and len(places) > options.most:
-        places = places[np.linspace(0, len(places) - 1, options.most).astype(int)]
     both = found = there = 0.0
-    for place in places:
-        item = triplets[(int(place), 0, 0)]
+    for index in evenly_spread(len(triplets), options.most):
+        item = triplets[(int(index), 0, 0)]
         if "mirror" not in item or not item["posed"]:
             continue
         batch = {name: value[None].to(device) for name, value in item.items()}
-        out: Outputs = model(batch["image"][:, 0], batch["camera"][:, 4], batch["image"][0, 1:])
+        out: IntrinsicOutput = model(
+            batch["image"][:, 0], batch["camera"][:, 4], batch["image"][0, 1:]
+        )
         claimed = mask_of(out, batch, replace(options, exact_mask=False))[:, 0] < 0.5
         scored = batch["depth"] < FARTHEST  # NaN and the sky are not
         mirrors = batch["mirror"] > MIRROR

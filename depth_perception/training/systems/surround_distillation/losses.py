@@ -20,6 +20,7 @@ import math
 import torch
 from torch.nn import functional
 
+from depth_perception.network.depth_coding import focal_shift
 from depth_perception.training.losses import masked_mean
 
 TEMPERATURE = 2.0
@@ -52,7 +53,7 @@ def reference_centres(
     """
     low, high = math.log(nearest), math.log(farthest)
     places = (torch.arange(bins, device=focal.device) + 0.5) / bins
-    return low + places * (high - low) + torch.log(focal[:, None] / usual_focal)
+    return low + places * (high - low) + focal_shift(focal[:, None], usual_focal)
 
 
 def probabilities_at(

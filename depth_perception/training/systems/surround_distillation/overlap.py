@@ -16,7 +16,7 @@ from depth_perception.datasets.source import open_source
 from depth_perception.geometry.sampling import sample_depth
 from depth_perception.geometry.transforms import inverse
 from depth_perception.training.configuration import DataConfiguration
-from depth_perception.training.samples import NOMINAL, arrays, changes_of
+from depth_perception.training.samples import NOMINAL, arrays, changes_of, evenly_spread
 from depth_perception.training.scoring import FARTHEST, Predict
 from depth_perception.training.systems.surround_distillation.losses import sides
 from depth_perception.training.systems.surround_distillation.samples import from_left_to_right
@@ -88,7 +88,7 @@ def overlap_error(
     Args:
         predict: The system.
         data: Of the run: sizes.
-        source: See `sources.open_source`; dense truth.
+        source: See `datasets.source.open_source`; dense truth.
         most: Largest number of frame sets, spread over the source; 0 for all.
         device: Where samples go.
 
@@ -96,12 +96,10 @@ def overlap_error(
         The median over both directions of all pairs, or None where no two cameras see the same.
     """
     reader, change = open_source(source), changes_of(data, change=False)[0]
-    places = [i for i in range(len(reader)) if len(reader.cameras(i)) > 1]
-    if most and len(places) > most:
-        places = [places[i] for i in np.linspace(0, len(places) - 1, most).astype(int)]
+    several = [i for i in range(len(reader)) if len(reader.cameras(i)) > 1]
     found: list[NDArray[np.float64]] = [np.zeros(0)]
-    for place in places:
-        whole = change(reader.read(place), np.random.default_rng(0))
+    for chosen in evenly_spread(len(several), most):
+        whole = change(reader.read(several[chosen]), np.random.default_rng(0))
         ring = from_left_to_right(whole.cameras)
         items = [arrays(camera, camera.T_base_calibrated, NOMINAL) for camera in ring]
         batch = {

@@ -14,7 +14,7 @@ from depth_perception.datasets.sample import TrueCamera
 from depth_perception.datasets.source import open_source
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.training.configuration import DataConfiguration
-from depth_perception.training.samples import NOMINAL, Request, arrays, changed, changes_of
+from depth_perception.training.samples import NOMINAL, Request, arrays, changed, changes_of, collate
 
 
 def from_left_to_right(cameras: tuple[TrueCamera, ...]) -> list[TrueCamera]:
@@ -31,22 +31,15 @@ class RigSamples(Dataset[dict[str, torch.Tensor]]):
     """Neighbouring cameras of all frame sets that have so many.
 
     Args:
-        data: Sizes, crops, errors; folders unless given.
+        data: Folders, sizes, crops, errors.
         cameras: How many at a time, side by side; a ring is closed.
-        folders: Instead of those of `data`.
         change: See `samples.TrainingImages`.
     """
 
-    def __init__(
-        self,
-        data: DataConfiguration,
-        cameras: int,
-        folders: tuple[str, ...] = (),
-        change: bool = True,
-    ) -> None:
+    def __init__(self, data: DataConfiguration, cameras: int, change: bool = True) -> None:
         self.data, self.count, self.change = data, cameras, change
-        self._sources = [open_source(folder) for folder in folders or data.folders]
-        self._places = [
+        self._sources = [open_source(folder) for folder in data.folders]
+        self._sets = [
             (s, i)
             for s, source in enumerate(self._sources)
             for i in range(len(source))
@@ -56,12 +49,12 @@ class RigSamples(Dataset[dict[str, torch.Tensor]]):
 
     def __len__(self) -> int:
         """Count the frame sets."""
-        return len(self._places)
+        return len(self._sets)
 
     def __getitem__(self, request: Request) -> dict[str, torch.Tensor]:
         """Make one sample; without changes the first cameras from the left."""
-        place, size, seed = request
-        source, number = self._places[place]
+        index, size, seed = request
+        source, number = self._sets[index]
         rng = np.random.default_rng([seed, 83])
         whole = self._changes[size](self._sources[source].read(number), rng)
         ring = from_left_to_right(whole.cameras)
@@ -75,5 +68,4 @@ class RigSamples(Dataset[dict[str, torch.Tensor]]):
                 camera, T, ground = changed(camera, self.data, rng)
             pose = camera.T_base_camera.astype(np.float32)
             items.append({**arrays(camera, T, ground), "pose": pose})
-        alike = set.intersection(*(set(item) for item in items))
-        return {name: torch.from_numpy(np.stack([x[name] for x in items])) for name in alike}
+        return collate([{k: torch.from_numpy(v) for k, v in item.items()} for item in items])

@@ -1,8 +1,8 @@
 """Surround distillation: the fused network learns from a teacher of depth, whole rigs at a time.
 
-In: neighbouring cameras of an instant (`rig_samples`), and a teacher (`surround_teachers`). Out: a
+In: neighbouring cameras of an instant (`samples`), and a teacher (`teachers`). Out: a
 checkpoint of the fused network like any other, which `depth_perception export` takes. The student
-trains as `systems.fused` says; on top come the terms of `distillation`, each with its weight.
+trains as `systems.fused` says; on top come the terms of `losses`, each with its weight.
 Source: RA-L 2026, arXiv 2512.08700; methods.md section 4.
 """
 
@@ -18,7 +18,7 @@ from torch import nn
 
 from depth_perception.errors import ConfigurationError
 from depth_perception.network.checkpoint import load_checkpoint
-from depth_perception.network.fused import FusedSurround, Outputs
+from depth_perception.network.fused import FusedOutput, FusedSurround
 from depth_perception.training import losses, scoring
 from depth_perception.training.configuration import TrainingConfiguration
 from depth_perception.training.fit import batches_of, checked_folders
@@ -28,8 +28,8 @@ from depth_perception.training.systems.surround_distillation.overlap import over
 from depth_perception.training.systems.surround_distillation.samples import RigSamples
 from depth_perception.training.systems.surround_distillation.teachers import (
     SLOTS,
-    Lesson,
     Teacher,
+    TeacherOutput,
     find,
     small_truth,
 )
@@ -39,7 +39,7 @@ RELATIONS = ("", "features", "place", "bins")
 
 
 @dataclass(frozen=True)
-class Options:
+class SurroundDistillationOptions:
     """What only surround distillation has. A weight of 0 turns its term off.
 
     Attributes:
@@ -125,16 +125,16 @@ class Student(nn.Module):
             self.project = nn.Conv2d(width, width, 1, bias=False)
             nn.init.dirac_(self.project.weight)
 
-    def forward(self, image: torch.Tensor, rays: torch.Tensor, camera: torch.Tensor) -> Outputs:
+    def forward(self, image: torch.Tensor, rays: torch.Tensor, camera: torch.Tensor) -> FusedOutput:
         """See `FusedSurround`; `features` are projected."""
-        out: Outputs = self.network(image, rays, camera)
+        out: FusedOutput = self.network(image, rays, camera)
         return out if self.project is None else replace(out, features=self.project(out.features))
 
 
 class Training(fused.Training):
-    """The fused network with a teacher; see `fit.System`."""
+    """The fused network with a teacher; see `system.System`."""
 
-    OPTIONS = Options  # type: ignore[assignment]
+    OPTIONS = SurroundDistillationOptions  # type: ignore[assignment]
 
     def __init__(self) -> None:
         self._teacher: Teacher | None = None
@@ -144,9 +144,8 @@ class Training(fused.Training):
         o = configuration.options
         network = super().build(configuration)  # first: a teacher draws random numbers, too
         if o.taught:
-            place = torch.device("cpu")  # it follows the images
             self._teacher = find(
-                o.teacher, configuration.network, o.slots, o.spread, place, o.teacher_side
+                o.teacher, configuration.network, o.slots, o.spread, o.teacher_side
             )
         assert isinstance(network, FusedSurround)
         return Student(network, o.vrkd > 0)
@@ -186,8 +185,8 @@ class Training(fused.Training):
         out = model(flat["image"], flat["rays"], flat["camera"])
         total, parts = fused.fused_loss(out, flat, configuration.loss)
         o = configuration.options
-        lesson = self._teacher(flat, cameras, out) if o.taught and self._teacher else None
-        terms = distillation_terms(out, lesson, flat, cameras, o)
+        teacher = self._teacher(flat, cameras, out) if o.taught and self._teacher else None
+        terms = distillation_terms(out, teacher, flat, cameras, o)
         for name, value in terms.items():
             total = total + getattr(o, name) * value
         return total, {**parts, **{name: value.detach() for name, value in terms.items()}}
@@ -220,39 +219,39 @@ def load(path: str | Path) -> FusedSurround:
 
 
 def distillation_terms(
-    out: Outputs,
-    lesson: Lesson | None,
+    out: FusedOutput,
+    teacher: TeacherOutput | None,
     batch: dict[str, torch.Tensor],
     cameras: int,
-    options: Options,
+    options: SurroundDistillationOptions,
 ) -> dict[str, torch.Tensor]:
     """Each term that has a weight: ckd, vrkd, mirror, chamfer.
 
     Args:
         out: Of the student, N = R * `cameras` images.
-        lesson: Of the teacher; None where no term needs it.
-        batch: Flattened samples of `rig_samples`.
+        teacher: Of the teacher; None where no term needs it.
+        batch: Flattened samples of `samples`.
         cameras: Of a rig.
         options: Weights, and how tokens relate.
     """
     log_truth, seen = small_truth(batch)
     p, centres = out.probabilities.float(), out.centres.float()
     terms: dict[str, torch.Tensor] = {}
-    if lesson is not None:
-        known = lesson.known
+    if teacher is not None:
+        known = teacher.known
         if options.ckd:
-            crossed = distillation.cross_depth(lesson.probabilities, centres)
+            crossed = distillation.cross_depth(teacher.probabilities, centres)
             terms["ckd"] = distillation.bin_divergence(
-                lesson.probabilities, p, known
+                teacher.probabilities, p, known
             ) + losses.scale_invariant_error(crossed, log_truth, seen * known)
         if options.mirror:
             terms["mirror"] = distillation.affine_invariant_error(
-                distillation.cross_depth(p, lesson.centres), lesson.log_depth, known, cameras
+                distillation.cross_depth(p, teacher.centres), teacher.log_depth, known, cameras
             )
         if options.vrkd:
             values, speaks = distillation.tokens(out.features, known, cameras)
             terms["vrkd"] = distillation.relation_error(
-                teacher_relations(lesson, batch, cameras, options.relation),
+                teacher_relations(teacher, batch, cameras, options.relation),
                 distillation.similarity(values, speaks),
                 speaks,
                 distillation.sides(batch["pose"].unflatten(0, (-1, cameras))),
@@ -263,27 +262,27 @@ def distillation_terms(
 
 
 def teacher_relations(
-    lesson: Lesson, batch: dict[str, torch.Tensor], cameras: int, relation: str
+    teacher: TeacherOutput, batch: dict[str, torch.Tensor], cameras: int, relation: str
 ) -> torch.Tensor:
-    """(R, C, C, T, T): how the teacher relates tokens, see `Options.relation`.
+    """(R, C, C, T, T): how the teacher relates tokens, see `SurroundDistillationOptions.relation`.
 
     Raises:
         ConfigurationError: Features of a teacher that has none.
     """
-    relation = relation or ("place" if lesson.features is None else "features")
-    if relation == "features" and lesson.features is None:
+    relation = relation or ("place" if teacher.features is None else "features")
+    if relation == "features" and teacher.features is None:
         raise ConfigurationError(
             "options.relation 'features': this teacher has none", expected="'place' or 'bins'"
         )
     if relation != "place":
-        features = lesson.features if relation == "features" else lesson.probabilities
+        features = teacher.features if relation == "features" else teacher.probabilities
         assert features is not None
-        return distillation.similarity(*distillation.tokens(features, lesson.known, cameras))
+        return distillation.similarity(*distillation.tokens(features, teacher.known, cameras))
     pose = batch["pose"].float()
-    points = batch["rays"].float() * torch.exp(lesson.log_depth.float()) * lesson.known
-    size = distillation.tokens(points.norm(dim=1, keepdim=True), lesson.known, cameras)[0]
+    points = batch["rays"].float() * torch.exp(teacher.log_depth.float()) * teacher.known
+    size = distillation.tokens(points.norm(dim=1, keepdim=True), teacher.known, cameras)[0]
     with torch.autocast(points.device.type, enabled=False):  # 16 bits end at 65 km squared
         points = torch.einsum("nij,njhw->nihw", pose[:, :3, :3], points)
     points = points + pose[:, :3, 3, None, None]
-    places = distillation.tokens(points, lesson.known, cameras)[0]
+    places = distillation.tokens(points, teacher.known, cameras)[0]
     return distillation.affinity(places, size[..., 0])

@@ -1,7 +1,7 @@
 """Teachers of surround distillation: exact truth, a trained network, or a foundation model.
 
-In: a batch of whole rigs, flattened to N = R * C images, as `rig_samples` makes it. Out: a
-`Lesson` at stride 4. Teachers are frozen, and are no part of what is saved.
+In: a batch of whole rigs, flattened to N = R * C images, as `samples` makes it. Out: a
+`TeacherOutput` at stride 4. Teachers are frozen, and are no part of what is saved.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from depth_perception.inference.model_file import STRIDE
 from depth_perception.inference.network_inputs import LEAST_HEIGHT
 from depth_perception.network.checkpoint import load_checkpoint
 from depth_perception.network.configuration import NetworkConfiguration
-from depth_perception.network.fused import Outputs
+from depth_perception.network.fused import FusedOutput
 from depth_perception.training.systems.fused.system import FARTHEST, NEAREST, SKY
 from depth_perception.training.systems.surround_distillation import losses as distillation
 
@@ -35,7 +35,7 @@ _SCALES = (0.1, 10.0)
 
 
 @dataclass
-class Lesson:
+class TeacherOutput:
     """What a teacher says of N images, at stride 4.
 
     Attributes:
@@ -56,7 +56,9 @@ class Lesson:
 class Teacher(Protocol):
     """Anything that says depth of whole rigs."""
 
-    def __call__(self, batch: dict[str, torch.Tensor], cameras: int, student: Outputs) -> Lesson:
+    def __call__(
+        self, batch: dict[str, torch.Tensor], cameras: int, student: FusedOutput
+    ) -> TeacherOutput:
         """Teach a batch of N = R * `cameras` images; only the student's centres are looked at."""
 
 
@@ -102,7 +104,7 @@ class _ByDepth:
         self._spread = spread * float(width)
 
     def __call__(
-        self, log_depth: torch.Tensor, batch: dict[str, torch.Tensor], student: Outputs
+        self, log_depth: torch.Tensor, batch: dict[str, torch.Tensor], student: FusedOutput
     ) -> tuple[torch.Tensor, torch.Tensor]:
         n = self._network
         centres = student.centres.detach().float()
@@ -124,11 +126,13 @@ class Oracle:
     def __init__(self, network: NetworkConfiguration, slots: str, spread: float) -> None:
         self._by_depth = _ByDepth(network, slots, spread)
 
-    def __call__(self, batch: dict[str, torch.Tensor], cameras: int, student: Outputs) -> Lesson:
+    def __call__(
+        self, batch: dict[str, torch.Tensor], cameras: int, student: FusedOutput
+    ) -> TeacherOutput:
         """See `Teacher`."""
         truth, known = small_truth(batch)
         probabilities, centres = self._by_depth(truth, batch, student)
-        return Lesson(probabilities, centres, truth, known, None)
+        return TeacherOutput(probabilities, centres, truth, known, None)
 
 
 class Network:
@@ -149,7 +153,9 @@ class Network:
         self._bins, self._slots = network.bins, slots
 
     @torch.no_grad()
-    def __call__(self, batch: dict[str, torch.Tensor], cameras: int, student: Outputs) -> Lesson:
+    def __call__(
+        self, batch: dict[str, torch.Tensor], cameras: int, student: FusedOutput
+    ) -> TeacherOutput:
         """See `Teacher`."""
         self.model.to(batch["image"].device)
         out = self.model(batch["image"], batch["rays"], true_camera(batch))
@@ -161,7 +167,7 @@ class Network:
             probabilities = distillation.by_depth(probabilities, centres, wanted)
             centres = wanted
         known = may_speak(out.log_depth, batch) * (out.sky < 0)
-        return Lesson(probabilities, centres, out.log_depth.float(), known, out.features)
+        return TeacherOutput(probabilities, centres, out.log_depth.float(), known, out.features)
 
 
 class Relative:
@@ -187,7 +193,9 @@ class Relative:
         self._by_depth = _ByDepth(network, slots, spread)
 
     @torch.no_grad()
-    def __call__(self, batch: dict[str, torch.Tensor], cameras: int, student: Outputs) -> Lesson:
+    def __call__(
+        self, batch: dict[str, torch.Tensor], cameras: int, student: FusedOutput
+    ) -> TeacherOutput:
         """See `Teacher`.
 
         Raises:
@@ -204,7 +212,7 @@ class Relative:
         fitted = (seen * given).reshape(len(seen) // cameras, -1).any(1).float()
         fitted = fitted.repeat_interleave(cameras)[:, None, None, None]
         known = may_speak(log_depth, batch) * given * fitted
-        return Lesson(probabilities, centres, log_depth, known, features)
+        return TeacherOutput(probabilities, centres, log_depth, known, features)
 
     def _said(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Inverse depth (N, 1, h, w) and features."""
@@ -260,12 +268,7 @@ def metric_log_depth(
 
 
 def find(
-    name: str,
-    network: NetworkConfiguration,
-    slots: str,
-    spread: float,
-    device: torch.device,
-    side: int = 0,
+    name: str, network: NetworkConfiguration, slots: str, spread: float, side: int = 0
 ) -> Teacher:
     """Make a teacher by its name: "oracle", "targets", a checkpoint's path, a depth model's name.
 
@@ -286,4 +289,4 @@ def find(
         return Network(name, network, slots)
     from depth_perception.training.foundation import depth_model
 
-    return Relative(depth_model(name, device), network, slots, spread, side)
+    return Relative(depth_model(name), network, slots, spread, side)

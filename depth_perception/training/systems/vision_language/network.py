@@ -21,8 +21,9 @@ from torch import nn
 from torch.nn import functional
 
 from depth_perception.network.attention import Attention, TwoWayAttention
+from depth_perception.network.depth_coding import focal_shift, log_depth_of_code
 from depth_perception.network.trunk import Trunk
-from depth_perception.training.embodied_scene import CHANNELS, FOCAL, LOG_DEPTH
+from depth_perception.training.embodied_scene import CHANNELS
 from depth_perception.training.systems.vision_language.text_latent import (
     FoundationWords,
     TextLatent,
@@ -165,7 +166,7 @@ class Decoder(nn.Module):
     def forward(self, z: torch.Tensor, focal: torch.Tensor) -> torch.Tensor:
         """(N, 1, 4 h, 4 w) of z (N, latent, h, w) and focal (N,) px."""
         n, _, h, w = z.shape
-        away = torch.log(focal / FOCAL).to(z.dtype).view(n, 1, 1, 1)
+        away = focal_shift(focal).to(z.dtype).view(n, 1, 1, 1)
         across = torch.linspace(-1, 1, w, device=z.device, dtype=z.dtype).expand(n, 1, h, w)
         down = torch.linspace(-1, 1, h, device=z.device, dtype=z.dtype).view(1, 1, h, 1)
         x = torch.cat([z, across, down.expand(n, 1, h, w), away.expand(n, 1, h, w)], 1)
@@ -182,8 +183,7 @@ class Decoder(nn.Module):
                     part, (4 * h, 4 * w), mode="bilinear", align_corners=False
                 )
             total = total + part
-        # Twice as long a lens shows the same picture of what is twice as far.
-        return self.last(functional.leaky_relu(total, 0.1)) + LOG_DEPTH + away
+        return log_depth_of_code(self.last(functional.leaky_relu(total, 0.1)), away)
 
 
 class TextDepthNetwork(nn.Module):
@@ -243,7 +243,7 @@ class TextDepthNetwork(nn.Module):
         else:
             self.image = FoundationImage(image, latent)
         self.embodied: nn.Sequential | None = None
-        self.meet: TwoWayAttention | None = None
+        self.cross_attention: TwoWayAttention | None = None
         if embodied:
             self.embodied = nn.Sequential(
                 _convolution(CHANNELS, latent // 4),
@@ -251,7 +251,7 @@ class TextDepthNetwork(nn.Module):
                 _convolution(latent // 2, latent, 2),
                 TransformerBlock(latent, heads),
             )
-            self.meet = TwoWayAttention(latent, heads) if fusion else None
+            self.cross_attention = TwoWayAttention(latent, heads) if fusion else None
         self.sampler = nn.Sequential(
             *(TransformerBlock(latent, heads) for _ in range(layers)),
             _ChannelNorm(latent),
@@ -277,7 +277,7 @@ class TextDepthNetwork(nn.Module):
         seen = self.image(image)
         if self.embodied is not None:
             felt = self.embodied(embodied)
-            seen = seen + felt if self.meet is None else self.meet(seen, felt)
+            seen = seen + felt if self.cross_attention is None else self.cross_attention(seen, felt)
         return self.sampler(seen)
 
     def forward(

@@ -108,10 +108,10 @@ class DescribedImages(TrainingImages):
 
     def __getitem__(self, request: Request) -> dict[str, torch.Tensor]:
         """Make one image."""
-        place, size, seed = request
-        number, index, k = self._places[place]
+        index, size, seed = request
+        source, number, k = self._images[index]
         rng = np.random.default_rng([seed, 83])
-        whole = self._readers[number].read(index, lambda _: [k])
+        whole = self._readers[source].read(number, lambda _: [k])
         changed_set = self._changes[size](whole, rng)
         camera = changed_set.cameras[0]
         T = camera.T_base_calibrated
@@ -122,9 +122,9 @@ class DescribedImages(TrainingImages):
         if how.captions == "scene":
             facts = whole.facts
         elif how.captions == "targets":
-            caption = _told(self._readers[number], self._names[number], index, k)
+            caption = _told(self._readers[source], self._names[source], number, k)
         elif how.captions != "none":
-            file = f"{self._names[number]}/{whole.key}.{whole.cameras[0].name}.txt"
+            file = f"{self._names[source]}/{whole.key}.{whole.cameras[0].name}.txt"
             caption = _read_caption(Path(how.captions) / file)
         if changed_set.facts.get("mirrored"):
             caption = other_side(caption)
@@ -192,10 +192,10 @@ def decoded(texts: torch.Tensor) -> list[str]:
     return [decode_text(row) for row in texts.cpu()]
 
 
-def _told(source: FrameSource, name: str, place: int, camera: int) -> str:
+def _told(source: FrameSource, name: str, number: int, camera: int) -> str:
     """The caption among a source's targets."""
     targets: Targets | None = getattr(source, "targets", None)
-    found = {} if targets is None else targets.read(place, camera)
+    found = {} if targets is None else targets.read(number, camera)
     if "caption" not in found:
         raise ConfigurationError(
             f"options.captions is 'targets', but '{name}' has no captions",

@@ -21,11 +21,12 @@ from torch.nn import functional
 
 from depth_perception.datasets.targets import PREFIX
 from depth_perception.errors import ConfigurationError
-from depth_perception.network.checkpoint import misfit, read_file, write_file
+from depth_perception.network.checkpoint import current_keys, misfit, read_file, write_file
+from depth_perception.network.depth_coding import REFERENCE_FOCAL
 from depth_perception.training import losses
 from depth_perception.training.configuration import TrainingConfiguration
-from depth_perception.training.embodied_scene import FOCAL
 from depth_perception.training.fit import batches_of, checked_folders
+from depth_perception.training.samples import collate, evenly_spread
 from depth_perception.training.scoring import Scores, held_out, name_of
 from depth_perception.training.systems.vision_language.network import (
     STRIDE,
@@ -45,7 +46,7 @@ NEAREST = 0.1
 
 
 @dataclass(frozen=True)
-class Options(Description):
+class VisionLanguageOptions(Description):
     """What only this system has, beside what a `Description` has.
 
     Attributes:
@@ -108,9 +109,9 @@ class Options(Description):
 
 
 class Training:
-    """The system; see `fit.System`. A step teaches the text's side or the image's, never both."""
+    """A step teaches the text's side or the image's, never both; see `system.System`."""
 
-    OPTIONS = Options
+    OPTIONS = VisionLanguageOptions
     PARTIAL = True
 
     def build(self, configuration: TrainingConfiguration) -> nn.Module:
@@ -291,13 +292,10 @@ def score_described(
     """
     scores, by_text, spread = Scores(), Scores(), []
     shape = images.nearest_size()
-    places = np.arange(len(images))
-    if most and len(places) > most:
-        places = places[np.linspace(0, len(places) - 1, most).astype(int)]
-    for begin in range(0, len(places), batch):
-        items = [images[(int(i), shape, 0)] for i in places[begin : begin + batch]]
-        alike = set.intersection(*(set(item) for item in items))
-        b = {name: torch.stack([item[name] for item in items]).to(device) for name in alike}
+    chosen = evenly_spread(len(images), most)
+    for begin in range(0, len(chosen), batch):
+        items = [images[(int(i), shape, 0)] for i in chosen[begin : begin + batch]]
+        b = {name: value.to(device) for name, value in collate(items).items()}
         size, texts = b["image"].shape[-2:], decoded(b["text"])
         found = model(b["image"], b["embodied"], texts, b["focal"])
         results = [(scores, found.log_depth)]
@@ -332,7 +330,7 @@ def sample_depths(
     n: int,
     *,
     size: tuple[int, int] = (288, 160),
-    focal: float = FOCAL,
+    focal: float = REFERENCE_FOCAL,
     seed: int = 0,
 ) -> torch.Tensor:
     """Draw depths from a text alone.
@@ -360,11 +358,11 @@ def sample_depths(
         raise ConfigurationError(
             f"{n} depths of {width}x{height}", expected="1 or more, multiples of 32"
         )
-    place = model.decoder.last.weight.device
+    device = model.decoder.last.weight.device
     shape = (n, model.latent, height // STRIDE, width // STRIDE)
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(place)
-    nothing = torch.zeros(0, device=place)
-    out = model(nothing, nothing, [text] * n, torch.full((n,), focal, device=place), noise)
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(device)
+    nothing = torch.zeros(0, device=device)
+    out = model(nothing, nothing, [text] * n, torch.full((n,), focal, device=device), noise)
     return torch.exp(functional.interpolate(out.log_depth, (height, width), mode="bilinear"))
 
 
@@ -377,7 +375,7 @@ def load(path: str | Path) -> tuple[TextDepthNetwork, dict[str, Any]]:
     content = read_file(path, "system", NAME, NAME)
     try:
         model = TextDepthNetwork(**content["options"], pretrained=False)
-        lacking, unknown = model.load_state_dict(content["state"], strict=False)
+        lacking, unknown = model.load_state_dict(current_keys(content["state"]), strict=False)
         lacking = [name for name in lacking if not _is_foundation(name)]
         if unknown or lacking:
             raise KeyError(", ".join([*unknown, *lacking][:3]))

@@ -1,7 +1,7 @@
 """A text as a Gaussian over latent vectors: text encoders, MLPs, divergence, reparameterisation.
 
-In: captions and sentences (`depth_sentences`). Out: mean and log variance of latent vectors, of
-which drawn or found noise makes a latent map, see `text_depth`.
+In: captions and sentences (`sentences`). Out: mean and log variance of latent vectors, of
+which drawn or found noise makes a latent map, see `network`.
 
 Sources: methods.md 3.2, after Vision-Language Embodiment (CVPR 2025, arXiv 2503.16535), which
 publishes no widths; those of the MLPs are WorDepth's (CVPR 2024, arXiv 2404.03635).
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from depth_perception.training.embodied_scene import LOG_DEPTH
+from depth_perception.network.depth_coding import USUAL_LOG_DEPTH
 from depth_perception.training.systems.vision_language.sentences import WORDS, words_of
 
 _PAD, _OTHER, _NUMBER = 0, 1, 2
@@ -49,7 +49,7 @@ def reparameterised(
 class WordEncoder(nn.Module):
     """A text encoder of our own, trained along: transformer over words, mean over places.
 
-    Words are those of `depth_sentences`; all others are one. A number is its value.
+    Words are those of `sentences.WORDS`; all others are one. A number is its value.
 
     Attributes:
         width: Of what comes out.
@@ -85,7 +85,7 @@ class WordEncoder(nn.Module):
         ids, values = ids.to(self.places.device), values.to(self.places.device)
         size = torch.log(values + 0.1)[..., None]
         waves = size * torch.tensor(_RATES, device=size.device)
-        numbers = torch.cat([size - LOG_DEPTH, torch.sin(waves), torch.cos(waves)], -1)
+        numbers = torch.cat([size - USUAL_LOG_DEPTH, torch.sin(waves), torch.cos(waves)], -1)
         x = self.words(ids) + self.number(numbers) * (ids == _NUMBER)[..., None]
         there = (ids != _PAD)[..., None].to(x.dtype)
         found = self.layers(x + self.places[:longest], src_key_padding_mask=ids == _PAD)
