@@ -1,6 +1,6 @@
 """Write a source's drives as rosbag2 bags: what is known of them, in the topics of a real rig.
 
-In: a `FrameSource` and places of one drive. Out: a bag that every verb reads, with
+In: a `FrameSource` and frame sets of one drive. Out: a bag that every verb reads, with
 
 - `/<camera>/image_raw/compressed` (image_rect where it is) with the bytes as they are stored, or
   as PNG where a source has pixels only; `/<camera>/camera_info`;
@@ -42,27 +42,27 @@ _SAME = 1e-6
 
 
 def drives_of(source: FrameSource) -> dict[str, list[int]]:
-    """Places of each drive's frame sets by the drive's name, in the order of time."""
+    """Indices of each drive's frame sets by the drive's name, in the order of time."""
     drives: dict[str, list[int]] = {}
     if isinstance(source, RecordedSource):
-        for place in sorted(range(len(source)), key=source.place):
-            drives.setdefault(source.drives[source.place(place).drive], []).append(place)
+        for index in sorted(range(len(source)), key=source.locate):
+            drives.setdefault(source.drives[source.locate(index).drive], []).append(index)
         return drives
     name = ""
-    for place in range(len(source)):
-        if source.neighbour(place, -1) is None:
+    for index in range(len(source)):
+        if source.neighbour(index, -1) is None:
             name = f"{len(drives):06d}"
-        drives.setdefault(name, []).append(place)
+        drives.setdefault(name, []).append(index)
     return drives
 
 
-def recorded_at(source: FrameSource, place: int) -> RecordedSet:
+def recorded_at(source: FrameSource, index: int) -> RecordedSet:
     """A frame set as it is stored; one of exact truth becomes pictures with that truth."""
     if isinstance(source, RecordedSource):
-        return source.recorded(place)
-    sample = source.read(place)
+        return source.recorded(index)
+    sample = source.read(index)
     facts = sample.facts
-    stamp = int(facts.get("stamp", START + round(1e9 * float(facts.get("time", place)))))
+    stamp = int(facts.get("stamp", START + round(1e9 * float(facts.get("time", index)))))
     pose = facts.get("T_odom_base")
     images = tuple(
         RecordedImage(

@@ -53,7 +53,7 @@ class TrueFrameSet:
         cameras: In the rig's order.
         ground: The true ground plane in base_link.
         facts: What else is known: rig, rig_seed, seed, setting, weather, time, speed, drive (its
-            number), index (the set's place in it), T_odom_base (4 x 4, odometry).
+            number), index (the set's number in it), T_odom_base (4 x 4, odometry).
     """
 
     key: str
@@ -63,4 +63,4 @@ class TrueFrameSet:
 
 
 Choose = Callable[[int], Iterable[int]]
-"""Which cameras to read, by their places, of a set that has so many."""
+"""Which cameras to read, by their indices, of a set that has so many."""

@@ -1,7 +1,7 @@
 """Training shards: how the frame sets of the synthetic world lie in tar files, written and read.
 
 In: rendered frame sets with their truth (`TrueFrameSet`). Out: the bytes of plain tar files in
-WebDataset's layout, and frame sets read back from them at any place. A set with key K has
+WebDataset's layout, and frame sets read back from them by index. A set with key K has
 
 - ``K.json``: rig, seeds, setting, weather, time, speed, true ground plane, and each camera's
   calibration, see `describe`;
@@ -219,7 +219,7 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
 
 
 class ShardReader:
-    """Frame sets of a folder that `write_dataset` made, at any place. Safe to hand to processes.
+    """Frame sets of a folder that `write_dataset` made, by index. Safe to hand to processes.
 
     Args:
         folder: Where `manifest.json` is.
@@ -250,68 +250,68 @@ class ShardReader:
         """Count the frame sets."""
         return int(self._ends[-1]) if len(self._ends) else 0
 
-    def __getitem__(self, place: int) -> TrueFrameSet:
+    def __getitem__(self, index: int) -> TrueFrameSet:
         """Read one frame set, see `read`."""
-        return self.read(place)
+        return self.read(index)
 
-    def cameras(self, place: int) -> list[str]:
+    def cameras(self, index: int) -> list[str]:
         """Name the cameras of a frame set, from its description alone."""
-        with self._opened(place) as members:
+        with self._opened(index) as members:
             return [camera["name"] for camera in json.loads(members["json"])["cameras"]]
 
-    def neighbour(self, place: int, offset: int) -> int | None:
-        """Place of the set so many later in the same drive; None beyond its ends."""
+    def neighbour(self, index: int, offset: int) -> int | None:
+        """Index of the set so many later in the same drive; None beyond its ends."""
         per_drive = int(self.manifest["arguments"]["sets_per_drive"])
-        other = place + offset
-        together = 0 <= other < len(self) and other // per_drive == place // per_drive
+        other = index + offset
+        together = 0 <= other < len(self) and other // per_drive == index // per_drive
         return other if together else None
 
-    def read(self, place: int, choose: Choose = range) -> TrueFrameSet:
+    def read(self, index: int, choose: Choose = range) -> TrueFrameSet:
         """Read one frame set.
 
         Args:
-            place: 0 to len - 1.
+            index: 0 to len - 1.
             choose: Which of its cameras; the others cost nothing.
 
         Raises:
             IndexError: There are not so many.
             DatasetError: The shard is damaged.
         """
-        with self._opened(place) as members:
-            where = f"'{self.folder}', set {place}"
+        with self._opened(index) as members:
+            where = f"'{self.folder}', set {index}"
             return decode_set(members, where, choose)
 
     @contextmanager
-    def _opened(self, place: int) -> Iterator[Mapping[str, bytes]]:
-        if not 0 <= place < len(self):
-            raise IndexError(f"frame set {place} of {len(self)}")
-        number = int(np.searchsorted(self._ends, place, side="right"))
+    def _opened(self, index: int) -> Iterator[Mapping[str, bytes]]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"frame set {index} of {len(self)}")
+        number = int(np.searchsorted(self._ends, index, side="right"))
         path, count = self._shards[number]
         if number not in self._index:
             self._index[number] = _members(path)
-        index = self._index[number]
-        if len(index) != count:
-            raise _damaged(path, f"holds {len(index)} sets, the manifest says {count}")
+        members = self._index[number]
+        if len(members) != count:
+            raise _damaged(path, f"holds {len(members)} sets, the manifest says {count}")
         with path.open("rb") as file:
-            yield _Members(file, index[place - int(self._ends[number]) + count])
+            yield _Members(file, members[index - int(self._ends[number]) + count])
 
 
 class _Members(Mapping[str, bytes]):
     """A set's members in an open file, read when they are asked for."""
 
-    def __init__(self, file: BinaryIO, places: Mapping[str, tuple[int, int]]) -> None:
-        self._file, self._places = file, places
+    def __init__(self, file: BinaryIO, offsets: Mapping[str, tuple[int, int]]) -> None:
+        self._file, self._offsets = file, offsets
 
     def __getitem__(self, name: str) -> bytes:
-        offset, size = self._places[name]
+        offset, size = self._offsets[name]
         self._file.seek(offset)
         return self._file.read(size)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
+        return iter(self._offsets)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._offsets)
 
 
 def _members(path: Path) -> list[dict[str, tuple[int, int]]]:

@@ -33,23 +33,23 @@ NOT_KNOWN = 254
 
 
 class FrameSource(Protocol):
-    """Frame sets at any place, in the order of their drives. Safe to hand to processes.
+    """Frame sets by index, in the order of their drives. Safe to hand to processes.
 
-    A source that a list of frames was chosen from has places beyond its length: frames that the
+    A source that a list of frames was chosen from has indices beyond its length: frames that the
     list does not name, which only `neighbour` leads to.
     """
 
     def __len__(self) -> int:
         """Count the frame sets."""
 
-    def cameras(self, place: int) -> list[str]:
+    def cameras(self, index: int) -> list[str]:
         """Name the cameras of a frame set, without reading images."""
 
-    def read(self, place: int, choose: Choose = range) -> TrueFrameSet:
+    def read(self, index: int, choose: Choose = range) -> TrueFrameSet:
         """Read the chosen cameras of a frame set."""
 
-    def neighbour(self, place: int, offset: int) -> int | None:
-        """Place of the set so many later in the same drive; None beyond its ends."""
+    def neighbour(self, index: int, offset: int) -> int | None:
+        """Index of the set so many later in the same drive; None beyond its ends."""
 
 
 def open_source(text: str) -> FrameSource:

@@ -27,9 +27,9 @@ MOST_CAMERAS = 32
 FOLDER_SIZE = 1000
 
 
-def file_of(folder: Path, place: int) -> Path:
+def file_of(folder: Path, index: int) -> Path:
     """File of a frame set's targets."""
-    return folder / f"{place // FOLDER_SIZE:05d}" / f"{place:08d}.npz"
+    return folder / f"{index // FOLDER_SIZE:05d}" / f"{index:08d}.npz"
 
 
 def read_arrays(path: Path, camera: int) -> dict[str, NDArray[Any]]:
@@ -87,10 +87,10 @@ class Targets:
             )
         self.number = zlib.crc32(str(self.folder).encode()) % 2**24  # float32 holds it
 
-    def read(self, place: int, camera: int) -> dict[str, NDArray[Any]]:
+    def read(self, index: int, camera: int) -> dict[str, NDArray[Any]]:
         """Arrays of one image, by name, as stored.
 
         Raises:
             DatasetError: Their file is absent or damaged.
         """
-        return read_arrays(file_of(self.folder, place), camera)
+        return read_arrays(file_of(self.folder, index), camera)

@@ -1,4 +1,4 @@
-"""A rosbag2 drive as frame sets at any place.
+"""A rosbag2 drive as frame sets by index.
 
     bag:PATH?params=kitti
 
@@ -11,8 +11,8 @@ PATH is a rosbag2 directory, .mcap or .db3. Options:
 
 At opening the bag is read through once: headers, calibration, transforms and odometry are taken,
 images and clouds are only passed by. What is kept is a few numbers a message. A frame set is read
-from its place in the file when it is asked for, and nothing of it is kept. Each process and thread
-opens the file once, when it reads first.
+from where it lies in the file when it is asked for, and nothing of it is kept. Each process and
+thread opens the file once, when it reads first.
 
 Depth is what `depth_perception evaluate` takes for truth: the scan nearest to each image within the
 same limits of time, moved by odometry; where the bag has exact depth of an image
@@ -49,7 +49,7 @@ from depth_perception.datasets.lidar_truth import (
 from depth_perception.datasets.sample import Choose, DatasetError
 from depth_perception.datasets.sources.address import parse, protocol_of
 from depth_perception.datasets.sources.recorded import (
-    Place,
+    DriveFrame,
     RecordedImage,
     RecordedScan,
     RecordedSet,
@@ -80,7 +80,7 @@ def open_source(text: str) -> BagSource:
     return BagSource(path, parameters, protocol_of(options))
 
 
-class Message(NamedTuple):
+class MessageReference(NamedTuple):
     """Where a message is found again: its topic, its time in the bag and its stamp, ns."""
 
     topic: str
@@ -90,9 +90,9 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True)
 class _Image:
-    """An image of the index: its message, its camera's place in `BagSource._rig`."""
+    """An image of the index: its message, its camera's index in `BagSource._rig`."""
 
-    message: Message
+    message: MessageReference
     camera: int
 
 
@@ -113,9 +113,9 @@ class BagSource(RecordedSource):
         self.path, self.parameters = path, parameters
         self._rig: list[RigCamera] = []
         self._sets: list[dict[str, _Image]] = []
-        self._scans: list[Message] = []
+        self._scans: list[MessageReference] = []
         self._scan_stamps: list[int] = []
-        self._exact: dict[str, dict[int, Message]] = {}
+        self._exact: dict[str, dict[int, MessageReference]] = {}
         self._opened: tuple[tuple[int, int], Callable[[], Any], AnyReader] | None
         self._opened = None
         with _as_dataset_error(), BagReader(path, parameters) as reader:
@@ -138,18 +138,18 @@ class BagSource(RecordedSource):
                 expected="images with their CameraInfo",
                 fix="run 'depth_perception inspect' on it",
             )
-        places = [Place(0, index) for index in range(len(self._sets))]
-        super().__init__([self._name], places, protocol)
+        drive_frames = [DriveFrame(0, index) for index in range(len(self._sets))]
+        super().__init__([self._name], drive_frames, protocol)
 
-    def cameras(self, place: int) -> list[str]:
+    def cameras(self, index: int) -> list[str]:
         """Name the cameras of a frame set: those whose image is there."""
-        return list(self._sets[self.place(place).frame])
+        return list(self._sets[self.locate(index).frame])
 
-    def recorded(self, place: int, choose: Choose = range) -> RecordedSet:
+    def recorded(self, index: int, choose: Choose = range) -> RecordedSet:
         """Read the chosen cameras of a frame set as they are stored."""
-        members = list(self._sets[self.place(place).frame].values())
+        members = list(self._sets[self.locate(index).frame].values())
         chosen = [members[i] for i in choose(len(members))]
-        scans: dict[Message, RecordedScan] = {}
+        scans: dict[MessageReference, RecordedScan] = {}
         images = []
         with _as_dataset_error():
             reader = self._reader()
@@ -159,8 +159,8 @@ class BagSource(RecordedSource):
                     scans[found] = self._scan(reader, found)
                 scan = None if found is None else scans[found]
                 images.append(self._image(reader, member, scan))
-        key = f"{self._name.replace('.', '_')}_{place:06d}"
-        return RecordedSet(key, "bag", 0, self._name, place, tuple(images))
+        key = f"{self._name.replace('.', '_')}_{index:06d}"
+        return RecordedSet(key, "bag", 0, self._name, index, tuple(images))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the open file: another process opens its own."""
@@ -197,11 +197,11 @@ class BagSource(RecordedSource):
                     size, frame = _head(item.image) or ((0, 0), "")
                     camera = self._camera_index(ingest.rig.camera(topics, item.info, size, frame))
                     time = times.pop((name, item.stamp))
-                    members[name] = _Image(Message(topics.image, time, item.stamp), camera)
+                    members[name] = _Image(MessageReference(topics.image, time, item.stamp), camera)
                 self._sets.append(members)
 
         for topic, time, message in reader.messages([*by_image, *by_info, *exact, *lidar]):
-            here = Message(topic, time, messages.stamp_of(message.header.stamp))
+            here = MessageReference(topic, time, messages.stamp_of(message.header.stamp))
             if topic in by_info:
                 keep(ingest.add_calibration(by_info[topic], message))
             elif topic in by_image:
@@ -220,7 +220,7 @@ class BagSource(RecordedSource):
         self._scan_stamps = [scan.stamp for scan in self._scans]
 
     def _camera_index(self, camera: RigCamera) -> int:
-        """Place of a camera in `_rig`, where it is added when its calibration is new."""
+        """Index of a camera in `_rig`, where it is added when its calibration is new."""
         for index, known in enumerate(self._rig):
             if known is camera or (known.name == camera.name and known.same_as(camera)):
                 return index
@@ -233,7 +233,7 @@ class BagSource(RecordedSource):
         T = pose_at(self._odometry[max(right - 1, 0) : right + 1], stamp)
         return None if T is None else T @ inverse(self._T_level_base)
 
-    def _scan_of(self, stamp: int) -> Message | None:
+    def _scan_of(self, stamp: int) -> MessageReference | None:
         """The scan nearest to an image, if it is near enough."""
         if not self._scans:
             return None
@@ -242,30 +242,30 @@ class BagSource(RecordedSource):
         limit = OFFSET_WITH_ODOMETRY if both else OFFSET_WITHOUT_ODOMETRY
         return scan if abs(scan.stamp - stamp) * 1e-9 <= limit else None
 
-    def _scan(self, reader: AnyReader, place: Message) -> RecordedScan:
-        points = messages.decode_points(self._take(reader, place), place.topic)
-        frame, T_base_lidar = self._lidars[place.topic]
+    def _scan(self, reader: AnyReader, reference: MessageReference) -> RecordedScan:
+        points = messages.decode_points(self._take(reader, reference), reference.topic)
+        frame, T_base_lidar = self._lidars[reference.topic]
         if frame == self.parameters.base_frame:  # points that somebody has moved already
             frame = "lidar"
         T = self._T_level_base @ T_base_lidar
-        return RecordedScan(place.stamp, frame, T, points, None, self._pose(place.stamp))
+        return RecordedScan(reference.stamp, frame, T, points, None, self._pose(reference.stamp))
 
     def _image(self, reader: AnyReader, member: _Image, scan: RecordedScan | None) -> RecordedImage:
-        place, camera = member.message, self._rig[member.camera]
-        message = self._take(reader, place)
+        reference, camera = member.message, self._rig[member.camera]
+        message = self._take(reader, reference)
         data: bytes | NDArray[np.uint8]
         if messages.is_compressed(message):
             data = bytes(memoryview(message.data))
         else:
-            data = messages.decode_image(message, place.topic)
+            data = messages.decode_image(message, reference.topic)
         image = RecordedImage(
             camera.name,
-            place.stamp,
+            reference.stamp,
             camera.model,
             self._T_level_base @ camera.T_base_camera,
             data,
-            f"{self.path}, {place.topic}",
-            self._pose(place.stamp),
+            f"{self.path}, {reference.topic}",
+            self._pose(reference.stamp),
             scan,
             camera.ego_mask,
         )
@@ -291,15 +291,15 @@ class BagSource(RecordedSource):
                 )
         return replace(image, depth=found, label=classes)
 
-    def _take(self, reader: AnyReader, place: Message) -> Any:
+    def _take(self, reader: AnyReader, reference: MessageReference) -> Any:
         """Read one message again."""
-        connections = [c for c in reader.connections if c.topic == place.topic]
-        for connection, _, raw in reader.messages(connections, place.time, place.time + 1):
+        connections = [c for c in reader.connections if c.topic == reference.topic]
+        for connection, _, raw in reader.messages(connections, reference.time, reference.time + 1):
             message = deserialize(reader, raw, connection.msgtype)
-            if messages.stamp_of(message.header.stamp) == place.stamp:
+            if messages.stamp_of(message.header.stamp) == reference.stamp:
                 return message
         raise DatasetError(
-            f"bag '{self.path}': the message on {place.topic} of {place.stamp} ns is gone",
+            f"bag '{self.path}': the message on {reference.topic} of {reference.stamp} ns is gone",
             expected="a bag that does not change",
             fix="open the source again",
         )

@@ -43,7 +43,7 @@ from depth_perception.datasets.sources.kitti_calibration import (
     read_oxts,
 )
 from depth_perception.datasets.sources.recorded import (
-    Place,
+    DriveFrame,
     RecordedImage,
     RecordedScan,
     RecordedSet,
@@ -180,25 +180,27 @@ class KittiSource(RecordedSource):
             for index in sorted(found)
             if (drive, index, side) not in named
         ]
-        places = [Place(number[drive], index, side) for drive, index, side in [*listed, *others]]
-        super().__init__(drives, places, protocol, len(listed))
+        drive_frames = [
+            DriveFrame(number[drive], index, side) for drive, index, side in [*listed, *others]
+        ]
+        super().__init__(drives, drive_frames, protocol, len(listed))
 
-    def cameras(self, place: int) -> list[str]:
+    def cameras(self, index: int) -> list[str]:
         """Name the cameras of a frame set."""
-        return [NAMES[side] for side in self.place(place).track]
+        return [NAMES[side] for side in self.locate(index).track]
 
-    def recorded(self, place: int, choose: Choose = range) -> RecordedSet:
+    def recorded(self, index: int, choose: Choose = range) -> RecordedSet:
         """Read the chosen cameras of a frame set as they are stored."""
-        drive, index, sides = self.place(place)
+        drive, frame, sides = self.locate(index)
         name = self.drives[drive]
         calibration = self._calibration(name)
-        T_odom_base = self._pose(name, index)
+        T_odom_base = self._pose(name, frame)
         chosen = [sides[i] for i in choose(len(sides))]
-        stamp = self._stamp(name, index)
-        scan = self._scan(name, index, stamp, T_odom_base) if chosen else None
+        stamp = self._stamp(name, frame)
+        scan = self._scan(name, frame, stamp, T_odom_base) if chosen else None
         images = []
         for side in chosen:
-            path = self._image_file(name, index, side)
+            path = self._image_file(name, frame, side)
             data = read_bytes(path, "an image", FETCH)
             model = fitting_model(calibration.models[side], data, str(path))
             images.append(
@@ -211,11 +213,11 @@ class KittiSource(RecordedSource):
                     str(path),
                     T_odom_base,
                     scan,
-                    depth=self._truth(name, index, side, model),
+                    depth=self._truth(name, frame, side, model),
                 )
             )
-        key = f"{name}_{index:010d}_{sides}"
-        return RecordedSet(key, "kitti", drive, name, index, tuple(images))
+        key = f"{name}_{frame:010d}_{sides}"
+        return RecordedSet(key, "kitti", drive, name, frame, tuple(images))
 
     def _drive(self, name: str) -> Path:
         return self.folder / name[:10] / name

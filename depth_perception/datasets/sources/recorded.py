@@ -99,7 +99,7 @@ class RecordedSet:
         rig: Kind of vehicle.
         drive: Number of its drive.
         drive_name: The drive's name.
-        index: Place in the drive.
+        index: Number in the drive.
         images: In the rig's order.
         truth: What a source of exact truth knows beside its images, see `bag_export`.
     """
@@ -113,7 +113,7 @@ class RecordedSet:
     truth: TrueFrameSet | None = None
 
 
-class Place(NamedTuple):
+class DriveFrame(NamedTuple):
     """Where a frame set stands: number of its drive, number in it, and which of its tracks.
 
     Sets of different tracks do not follow one another: KITTI's lists name one camera a set.
@@ -130,54 +130,54 @@ class RecordedSource(ABC):
     Attributes:
         protocol: Which LiDAR points count.
         drives: Names of the drives.
-        places: Of all frame sets; those from `len` on are only neighbours of the others.
+        drive_frames: Of all frame sets; those from `len` on are only neighbours of the others.
     """
 
     def __init__(
         self,
         drives: Sequence[str],
-        places: Sequence[Place],
+        drive_frames: Sequence[DriveFrame],
         protocol: TruthProtocol,
         count: int | None = None,
     ) -> None:
         self.drives, self.protocol = list(drives), protocol
-        self.places = list(places)
-        self._count = len(self.places) if count is None else count
+        self.drive_frames = list(drive_frames)
+        self._count = len(self.drive_frames) if count is None else count
         # Of a frame that is named twice, the first is its neighbours' neighbour.
-        self._at: dict[Place, int] = {}
-        for number, place in enumerate(self.places):
-            self._at.setdefault(place, number)
+        self._at: dict[DriveFrame, int] = {}
+        for index, drive_frame in enumerate(self.drive_frames):
+            self._at.setdefault(drive_frame, index)
 
     def __len__(self) -> int:
         """Count the frame sets."""
         return self._count
 
-    def neighbour(self, place: int, offset: int) -> int | None:
-        """Place of the set so many later in the same drive; None beyond its ends and in gaps."""
-        drive, frame, track = self.place(place)
-        return self._at.get(Place(drive, frame + offset, track))
+    def neighbour(self, index: int, offset: int) -> int | None:
+        """Index of the set so many later in the same drive; None beyond its ends and in gaps."""
+        drive, frame, track = self.locate(index)
+        return self._at.get(DriveFrame(drive, frame + offset, track))
 
-    def place(self, number: int) -> Place:
+    def locate(self, index: int) -> DriveFrame:
         """Where a frame set stands.
 
         Raises:
             IndexError: There are not so many.
         """
-        if not 0 <= number < len(self.places):
-            raise IndexError(f"frame set {number} of {len(self)}")
-        return self.places[number]
+        if not 0 <= index < len(self.drive_frames):
+            raise IndexError(f"frame set {index} of {len(self)}")
+        return self.drive_frames[index]
 
     @abstractmethod
-    def cameras(self, place: int) -> list[str]:
+    def cameras(self, index: int) -> list[str]:
         """Name the cameras of a frame set, without reading images."""
 
     @abstractmethod
-    def recorded(self, place: int, choose: Choose = range) -> RecordedSet:
+    def recorded(self, index: int, choose: Choose = range) -> RecordedSet:
         """Read the chosen cameras of a frame set as they are stored."""
 
-    def read(self, place: int, choose: Choose = range) -> TrueFrameSet:
+    def read(self, index: int, choose: Choose = range) -> TrueFrameSet:
         """Read the chosen cameras of a frame set, see the module's head."""
-        return true_set(self.recorded(place, choose), self.protocol)
+        return true_set(self.recorded(index, choose), self.protocol)
 
 
 def true_set(recorded: RecordedSet, protocol: TruthProtocol) -> TrueFrameSet:

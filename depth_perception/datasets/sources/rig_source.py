@@ -18,7 +18,7 @@ from depth_perception.datasets.lidar_truth import TruthProtocol
 from depth_perception.datasets.sample import Choose, DatasetError
 from depth_perception.datasets.sources.address import AddressOptions, protocol_of, read_bytes
 from depth_perception.datasets.sources.recorded import (
-    Place,
+    DriveFrame,
     RecordedImage,
     RecordedScan,
     RecordedSet,
@@ -95,25 +95,27 @@ class RigSource(RecordedSource):
                         f"cameras={lacking[0]}: drive '{name}' has none of that name",
                         expected=", ".join(sorted(sample.images)),
                     )
-        places = [Place(d, i) for d, items in enumerate(self._samples) for i in range(len(items))]
+        drive_frames = [
+            DriveFrame(d, i) for d, items in enumerate(self._samples) for i in range(len(items))
+        ]
         protocol: TruthProtocol = protocol_of(options)
-        super().__init__(drives, places, protocol)
+        super().__init__(drives, drive_frames, protocol)
 
-    def cameras(self, place: int) -> list[str]:
+    def cameras(self, index: int) -> list[str]:
         """Name the cameras of a frame set: those asked for, or the family's, or all."""
-        drive, index, _ = self.place(place)
-        images = self._samples[drive][index].images
+        drive, frame, _ = self.locate(index)
+        images = self._samples[drive][frame].images
         return self._wanted or [n for n in self._usual if n in images] or sorted(images)
 
-    def recorded(self, place: int, choose: Choose = range) -> RecordedSet:
+    def recorded(self, index: int, choose: Choose = range) -> RecordedSet:
         """Read the chosen cameras of a frame set as they are stored."""
-        drive, index, _ = self.place(place)
-        sample, names = self._samples[drive][index], self.cameras(place)
+        drive, frame, _ = self.locate(index)
+        sample, names = self._samples[drive][frame], self.cameras(index)
         chosen = [names[i] for i in choose(len(names))]
         scan = self._scan(drive, sample.scan) if sample.scan is not None and chosen else None
         images = tuple(self._image(drive, name, sample.images[name], scan) for name in chosen)
         name = self.drives[drive]
-        return RecordedSet(f"{name}_{index:06d}", self.family, drive, name, index, images)
+        return RecordedSet(f"{name}_{frame:06d}", self.family, drive, name, frame, images)
 
     def _image(
         self, drive: int, name: str, datum: Datum, scan: RecordedScan | None

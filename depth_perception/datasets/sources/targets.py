@@ -48,15 +48,15 @@ class TargetSource:
         """Count the frame sets."""
         return len(self._source)
 
-    def cameras(self, place: int) -> list[str]:
+    def cameras(self, index: int) -> list[str]:
         """Name the cameras of a frame set, without reading images."""
-        return self._source.cameras(place)
+        return self._source.cameras(index)
 
-    def neighbour(self, place: int, offset: int) -> int | None:
-        """Place of the set so many later in the same drive; None beyond its ends."""
-        return self._source.neighbour(place, offset)
+    def neighbour(self, index: int, offset: int) -> int | None:
+        """Index of the set so many later in the same drive; None beyond its ends."""
+        return self._source.neighbour(index, offset)
 
-    def read(self, place: int, choose: Choose = range) -> TrueFrameSet:
+    def read(self, index: int, choose: Choose = range) -> TrueFrameSet:
         """Read the chosen cameras of a frame set."""
         kept: list[int] = []
 
@@ -64,9 +64,9 @@ class TargetSource:
             kept[:] = choose(count)
             return kept
 
-        whole = self._source.read(place, chosen)
+        whole = self._source.read(index, chosen)
         cameras = [
-            _placed(camera, place * MOST_CAMERAS + k + 1 if place < len(self) else 0, self.targets)
+            _placed(camera, index * MOST_CAMERAS + k + 1 if index < len(self) else 0, self.targets)
             for k, camera in zip(kept, whole.cameras, strict=True)
         ]
         return replace(whole, cameras=tuple(cameras))
