@@ -52,6 +52,8 @@ def test_the_pose_network_finds_the_motion_ahead(street):
     torch.manual_seed(0)
     model, batch = Training().build(configuration), batch_of(street)
     first, last, _ = learn(model, batch, configuration, 40)
+    # Figures of three seeds: 0.24, 0.24, 0.25 of the loss is left, depth is 0.04, 0.05, 0.04 off,
+    # and the way is 0.90, 1.03, 0.96 of the true one.
     assert last < 0.4 * first
     with torch.no_grad():
         views = model.eval()(batch)
