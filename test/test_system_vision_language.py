@@ -463,7 +463,7 @@ def test_two_way_attention_swaps_the_queries():
         return attention.out(torch.stack(rows))
 
     both = torch.cat([asked(block.to_embodied, nx, ne), asked(block.to_image, ne, nx)], -1)
-    y = x + e + block.join(both)
+    y = x + e + block.merge(both)
     expected = y + block.mlp(block.norm(y))
     torch.testing.assert_close(block(image, embodied)[0, :, 0].T, expected)
 
