@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from test_lidar import SHARED
 
@@ -17,7 +16,6 @@ from depth_perception.estimators.fused import FusedEstimator
 from depth_perception.evaluation.evaluate import evaluate
 from depth_perception.evaluation.scores import Evaluation
 from depth_perception.inference.model_file import read_fused_model
-from depth_perception.inference.onnx_session import CPU
 from depth_perception.parameters import Parameters, from_flat, load
 from depth_perception.pipeline import SurroundPipeline
 from depth_perception.resources import config_file, weights_file
@@ -130,24 +128,10 @@ def test_weights_that_are_absent_or_damaged_are_named_with_what_to_do(
     SurroundPipeline(from_flat({"estimator": "embodied"})).close()
 
 
-class Session:
-    """Stands in for a session on a device."""
-
-    def __init__(self, provider: str) -> None:
-        self.provider = provider
-
-    def set(self, name: str, value: np.ndarray) -> None: ...
-
-    def run(self) -> dict[str, np.ndarray]:
-        return {}
-
-    def close(self) -> None: ...
-
-
 @pytest.mark.parametrize("asked", [0, 640, 384])
 def test_the_networks_width_is_as_asked_and_that_of_depth_is_not(asked: int) -> None:
     parameters = from_flat({"fused.width": asked})
-    made = FusedEstimator(parameters, None, lambda *sizes: Session(CPU))  # type: ignore
+    made = FusedEstimator(parameters, None)
     assert made.width == asked
     # nuScenes, DDAD, KITTI at its own width: where the nearest size is not near, the wish stands.
     assert made.grid((640, 360)) == (640, 352)
@@ -157,5 +141,5 @@ def test_the_networks_width_is_as_asked_and_that_of_depth_is_not(asked: int) -> 
 
 def test_the_sources_own_pixels_are_kept_where_they_are_asked_for() -> None:
     parameters = from_flat({"output.image_width": 0})
-    made = FusedEstimator(parameters, None, lambda *sizes: Session(CPU))  # type: ignore
+    made = FusedEstimator(parameters, None)
     assert made.grid((640, 360)) == (640, 360)
