@@ -246,7 +246,7 @@ def test_a_robot_needs_neither_training_nor_the_world_nor_torch(with_ros):
         input=json.dumps([[f"{PACKAGE}.{module}" for module in modules], refused]),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=1500,
         check=False,
     )
     assert done.returncode == 0, done.stderr

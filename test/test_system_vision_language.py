@@ -714,7 +714,7 @@ def test_two_processes_learn_by_turns(data, tmp_path):
         "cpu",
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=280)
+    done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=1500)
     assert done.returncode == 0, done.stdout + done.stderr
     assert load(tmp_path / "run/weights.pt")[1]["step"] == 4
 

@@ -100,7 +100,7 @@ def test_systems_train_in_two_processes(tmp_path):
         ]
         try:
             for process in processes:
-                said, _ = process.communicate(timeout=400)
+                said, _ = process.communicate(timeout=1500)
                 assert process.returncode == 0, said
         finally:
             for process in processes:

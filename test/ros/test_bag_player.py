@@ -181,7 +181,7 @@ def test_process_ends_with_code_1_and_one_line(
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=1500,
         check=False,
     )
     lines = (done.stdout + done.stderr).strip().splitlines()

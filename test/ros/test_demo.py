@@ -23,7 +23,7 @@ def test_nodes_and_replay_agree_bit_for_bit(
         env=ros_environment,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=1500,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
