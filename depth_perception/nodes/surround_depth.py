@@ -44,6 +44,8 @@ EXPIRE_PERIOD_S = 0.02
 REPORT_PERIOD_S = 1.0
 SILENCE_S = 5.0
 SAVE_TIMEOUT_S = 5.0
+SAVE_COMPLETE_S = 3.0
+"""A frame set to save is waited for so long before one will do that cameras are missing from."""
 
 
 class SurroundDepth:
@@ -86,7 +88,7 @@ class SurroundDepth:
         self._subscriptions: dict[str, CameraSubscriptions] = {}
         self._enabled = True
         self._to_save: Future | None = None
-        self._save_by = math.inf
+        self._save_asked = math.inf
         self._since = time.monotonic()
         self._warned = ""
         # Timers by the steady clock: they also run where simulated time stands still.
@@ -216,8 +218,8 @@ class SurroundDepth:
             return
         names = list(ingest.cameras)
         latest = processor.latest
-        whole = latest is not None and {*latest.frames, *latest.missing} >= set(names)
-        if whole or time.monotonic() > self._save_by:
+        waited = time.monotonic() - self._save_asked
+        if waited > SAVE_TIMEOUT_S or _will_do(latest, names, waited):
             self._finish_saving(latest)
         processor.demand = processor.publishers.demand(names) if self._enabled else Demand()
         wanted = processor.demand.cameras if self._to_save is None else tuple(names)
@@ -325,7 +327,7 @@ class SurroundDepth:
         ingest, latest = self._ingest, None
         if self.node.state == "active":
             self._to_save = Future()
-            self._save_by = time.monotonic() + SAVE_TIMEOUT_S
+            self._save_asked = time.monotonic()
             latest = await self._to_save
         if latest is None or ingest is None:
             response.message = "no frame set has come yet. Fix: activate the node, start cameras"
@@ -352,9 +354,21 @@ class SurroundDepth:
 
     def _finish_saving(self, latest: MessageSet | None) -> None:
         """Give the frame set to whoever waits to save one."""
-        waiting, self._to_save, self._save_by = self._to_save, None, math.inf
+        waiting, self._to_save, self._save_asked = self._to_save, None, math.inf
         if waiting is not None:
             waiting.set_result(latest)
+
+
+def _will_do(latest: MessageSet | None, names: Sequence[str], waited: float) -> bool:
+    """Tell whether a frame set is one to save, after so many seconds.
+
+    The first sets lack cameras whose subscriptions are not matched yet; the set to save is to have
+    all cameras, unless some do not come.
+    """
+    if latest is None:
+        return False
+    absent = set(names) - latest.frames.keys()
+    return not absent or (waited > SAVE_COMPLETE_S and absent <= latest.missing.keys())
 
 
 def main(args: Sequence[str] | None = None) -> int:
