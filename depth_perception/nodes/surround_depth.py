@@ -251,6 +251,8 @@ class SurroundDepth:
         else:
             quiet = min(processor.latencies.silence, time.monotonic() - self._since)
             problem = "" if quiet < SILENCE_S or processor.busy else self._missing_thing()
+        if pause:
+            self._since = time.monotonic()  # no output is due before it ends
         simulated = getattr(self.node.get_clock(), "ros_time_is_active", False)
         estimator = processor.pipeline.estimator
         self._diagnostics.publish(

@@ -24,6 +24,7 @@ from vehicle import CAMERAS, Vehicle, road_depth, sent_until  # noqa: E402
 from depth_perception.datasets.bag import BagReader  # noqa: E402
 from depth_perception.errors import ConfigurationError  # noqa: E402
 from depth_perception.messages.images import decode_depth  # noqa: E402
+from depth_perception.nodes import surround_depth  # noqa: E402
 from depth_perception.parameters import from_flat  # noqa: E402
 
 STATUS = ("/surround_depth/status", "depth_perception/msg/SurroundDepthStatus")
@@ -239,6 +240,30 @@ def test_a_saved_frame_set_replays(
     failed = call_while_driving(vehicle, client, "save_frame_set")
     assert not failed.success
     assert str(blocked) in failed.message and "Fix: " in failed.message
+
+
+def test_no_output_is_due_while_frame_sets_are_left_out(
+    start: Any,
+    vehicle: Vehicle,
+    listener: Listener,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(surround_depth, "SILENCE_S", 3.0)
+    depth, arrays = listener.listen(*FRONT_DEPTH), listener.listen(*DIAGNOSTICS)
+    start()
+    sent_until(vehicle, lambda: depth)
+    assert client.call(SetBool, "set_enabled", data=False).success
+
+    def outputs(disabled: bool) -> list[str]:
+        said = [values_of(array, "output")[""] for array in list(arrays)]
+        return [text for text in said if ("disabled" in text) == disabled]
+
+    wait_for(lambda: len(outputs(disabled=True)) > 4, what="a rest of four seconds")
+    count = len(outputs(disabled=False))
+    assert client.call(SetBool, "set_enabled", data=True).success
+    wait_for(lambda: len(outputs(disabled=False)) > count)
+    assert outputs(disabled=False)[count].endswith(" Hz"), "an image has a moment to come"
 
 
 @pytest.mark.parametrize(("alone", "saved_cameras"), [(8, CAMERAS), (1000, ("front",))])
