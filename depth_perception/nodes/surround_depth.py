@@ -145,7 +145,7 @@ class SurroundDepth:
         for subscriptions in self._subscriptions.values():
             subscriptions.close()
         self._subscriptions.clear()
-        self._saver.offer(None)
+        self._saver.give_up()
         if self._ingest is not None:
             self._ingest.set_cameras([])
         if self._processor is not None:
@@ -204,10 +204,7 @@ class SurroundDepth:
         if processor is None or ingest is None:
             return
         names = list(ingest.cameras)
-        latest = processor.latest
-        whole = latest is not None and {*latest.frames, *latest.missing} >= set(names)
-        if whole or self._saver.overdue:
-            self._saver.offer(latest)
+        self._saver.offer(processor.latest, names)
         processor.demand = processor.publishers.demand(names) if self._enabled else Demand()
         wanted = tuple(names) if self._saver.waiting else processor.demand.cameras
         if not wanted:
@@ -238,6 +235,8 @@ class SurroundDepth:
         else:
             quiet = min(processor.latencies.silence, time.monotonic() - self._since)
             problem = "" if quiet < SILENCE_S or processor.busy else self._why_no_output()
+        if pause:
+            self._since = time.monotonic()  # no output is due before it ends
         simulated = getattr(self.node.get_clock(), "ros_time_is_active", False)
         estimator = processor.pipeline.estimator
         self._diagnostics.publish(

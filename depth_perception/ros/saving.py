@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,9 @@ from depth_perception.messages.transforms import transform_message
 from depth_perception.rig.camera_topics import CAMERA_INFO_TYPE, IMAGE_TYPES, CameraTopics
 from depth_perception.rig.tracker import RigTracker
 
-PATIENCE_S = 5.0
-"""How long a frame set of all cameras is waited for; then the latest one has to do."""
+COMPLETE_S, PATIENCE_S = 3.0, 5.0
+"""A frame set to save is waited for so long before one will do that cameras are missing from, and
+before the latest one has to do, whatever it is."""
 _ROOM = 64 * 2**20
 
 
@@ -52,7 +53,7 @@ class FrameSetSaver:
         """
         self._context = context
         self._found: Future | None = None
-        self._until = math.inf
+        self._since = math.inf
         # It waits for a frame set, which the callbacks of the node's own group bring.
         alone = MutuallyExclusiveCallbackGroup()
         node.create_service(Trigger, "~/save_frame_set", self._save, callback_group=alone)
@@ -62,21 +63,37 @@ class FrameSetSaver:
         """True while a frame set of all cameras is wanted."""
         return self._found is not None
 
-    @property
-    def overdue(self) -> bool:
-        """True when it has been wanted for too long."""
-        return time.monotonic() > self._until
+    def offer(self, latest: MessageSet | None, names: Sequence[str]) -> None:
+        """Give the latest frame set to whoever waits to save one, if it will do.
 
-    def offer(self, closed: MessageSet | None) -> None:
-        """Give a frame set to whoever waits to save one; None when there will be none."""
-        found, self._found, self._until = self._found, None, math.inf
+        The first sets lack cameras whose subscriptions are not matched yet: it is to have all
+        cameras, unless some do not come.
+
+        Args:
+            latest: The set; None before the first.
+            names: All cameras there are.
+        """
+        waited = time.monotonic() - self._since
+        if latest is not None:
+            absent = set(names) - latest.frames.keys()
+            if not absent or (waited > COMPLETE_S and absent <= latest.missing.keys()):
+                self._answer(latest)
+        if waited > PATIENCE_S:
+            self._answer(latest)
+
+    def give_up(self) -> None:
+        """Say that there will be none."""
+        self._answer(None)
+
+    def _answer(self, closed: MessageSet | None) -> None:
+        found, self._found, self._since = self._found, None, math.inf
         if found is not None:
             found.set_result(closed)
 
     async def _save(self, request: Any, response: Any) -> Any:
         context, closed = self._context(), None
         if context is not None:
-            self._found, self._until = Future(), time.monotonic() + PATIENCE_S
+            self._found, self._since = Future(), time.monotonic()
             closed = await self._found
         if context is None or closed is None:
             response.message = "no frame set has come yet. Fix: activate the node, start cameras"

@@ -24,6 +24,7 @@ from vehicle import CAMERAS, Vehicle, road_depth, sent_until  # noqa: E402
 from depth_perception.datasets.bag import BagReader  # noqa: E402
 from depth_perception.errors import ConfigurationError  # noqa: E402
 from depth_perception.messages.sensors import decode_depth  # noqa: E402
+from depth_perception.nodes import surround_depth  # noqa: E402
 from depth_perception.parameters import from_flat  # noqa: E402
 
 STATUS = ("/surround_depth/status", "depth_perception/msg/SurroundDepthStatus")
@@ -187,13 +188,25 @@ def test_frame_sets_are_left_out_while_disabled(
     sent_until(vehicle, lambda: depth)
 
 
-def call_while_driving(vehicle: Vehicle, client: Client, name: str) -> Any:
-    """Call a service without arguments while the cameras go on."""
+def call_while_driving(
+    vehicle: Vehicle, client: Client, name: str, *first: str, alone: int = 0
+) -> Any:
+    """Call a service without arguments while the cameras go on; some may be ``alone`` at first.
+
+    Args:
+        vehicle: Whose cameras they are.
+        client: Calls.
+        name: Of the service.
+        first: Cameras that send from the beginning.
+        alone: How many images they send before the others do.
+    """
     answered = threading.Event()
 
     def drive() -> None:
+        sent = 0
         while not answered.wait(0.1):
-            vehicle.send()
+            vehicle.send(*first if sent < alone else ())
+            sent += bool(vehicle.watched)
 
     cameras = threading.Thread(target=drive)
     cameras.start()
@@ -227,6 +240,47 @@ def test_a_saved_frame_set_replays(
     failed = call_while_driving(vehicle, client, "save_frame_set")
     assert not failed.success
     assert str(blocked) in failed.message and "Fix: " in failed.message
+
+
+def test_no_output_is_due_while_frame_sets_are_left_out(
+    start: Any,
+    vehicle: Vehicle,
+    listener: Listener,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(surround_depth, "SILENCE_S", 3.0)
+    depth, arrays = listener.listen(*FRONT_DEPTH), listener.listen(*DIAGNOSTICS)
+    start()
+    sent_until(vehicle, lambda: depth)
+    assert client.call(SetBool, "set_enabled", data=False).success
+
+    def outputs(disabled: bool) -> list[str]:
+        said = [values_of(array, "output")[""] for array in list(arrays)]
+        return [text for text in said if ("disabled" in text) == disabled]
+
+    wait_for(lambda: len(outputs(disabled=True)) > 4, what="a rest of four seconds")
+    count = len(outputs(disabled=False))
+    assert client.call(SetBool, "set_enabled", data=True).success
+    wait_for(lambda: len(outputs(disabled=False)) > count)
+    assert outputs(disabled=False)[count].endswith(" Hz"), "an image has a moment to come"
+
+
+@pytest.mark.parametrize(("alone", "saved_cameras"), [(8, CAMERAS), (1000, ("front",))])
+def test_a_set_to_save_is_complete_unless_a_camera_stays_away(
+    start: Any,
+    vehicle: Vehicle,
+    client: Client,
+    tmp_path: Path,
+    alone: int,
+    saved_cameras: tuple[str, ...],
+) -> None:
+    start(monitor__save_folder=str(tmp_path))
+    saved = call_while_driving(vehicle, client, "save_frame_set", "front", alone=alone)
+    assert saved.success, saved.message
+    with BagReader(saved.message, from_flat({})) as reader:
+        (frame_set,) = reader.frame_sets()
+        assert set(frame_set.frames) == set(saved_cameras)
 
 
 @pytest.mark.parametrize("end", ["input", "output"])
