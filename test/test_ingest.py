@@ -229,6 +229,24 @@ def test_an_image_keeps_the_calibration_that_it_came_with() -> None:
     assert (first.frames["a"].info, second.frames["a"].info) == ("info", "another")
 
 
+def test_a_set_that_is_open_when_the_clock_follows_the_stamps_back_stays_whole() -> None:
+    made = collector()
+    for name in "ab":
+        made.image(name, 5000 * MS, "old", at(5000))
+    made.ingest.expire(at(5000))
+    steady = 5100 * MS
+    closed = []
+    for stamp in (1000 * MS, 1100 * MS):  # the second camera that goes back makes it a jump
+        for name in "ab":
+            closed += made.image(name, stamp, "new", Now(5100 * MS, steady))
+    closed += made.image("a", 1200 * MS, "new", Now(5200 * MS, steady + 100 * MS))
+    closed += made.ingest.expire(Now(1200 * MS, steady + 110 * MS))
+    closed += made.image("b", 1200 * MS, "new", Now(1210 * MS, steady + 120 * MS))
+    assert made.ingest.jumps == 1
+    assert [item.stamp // MS for item in closed] == [1000, 1100, 1200]
+    assert all(item.complete for item in closed)
+
+
 # Arrays.
 
 

@@ -300,11 +300,10 @@ class Ingest:
             # Deadlines of the time before the jump would lie in the future.
             self._waiting.clear()
             self._labels.clear()
+            # Where the stamps have jumped just before, the assembler has begun anew already.
             if now.steady - self._jumped > _SAME_JUMP_NS:
                 self._jumps += 1
                 closed += self._assembler.restart()
-            else:
-                closed += self._assembler.flush()
         self._latest_time = now.ros
         for name, waiting in self._waiting.items():
             feed = self.cameras.get(name)

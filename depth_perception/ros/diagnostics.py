@@ -96,7 +96,8 @@ class Diagnostics:
         lost, self._gaps[name] = camera.gaps - self._gaps.get(name, camera.gaps), camera.gaps
         level, text = DiagnosticStatus.OK, f"{camera.rate:.1f} Hz"
         if not camera.asked_for:
-            text = f"not subscribed to images: {NOT_ASKED_FOR}"
+            disabled = state.pause if state.pause.startswith("disabled") else ""
+            text = f"not subscribed to images: {disabled or NOT_ASKED_FOR}"
         elif camera.received == 0 or camera.silence > _STALE_S:
             level, text = DiagnosticStatus.STALE, camera.absence()
             if camera.mismatch:

@@ -359,7 +359,7 @@ def test_only_cameras_that_somebody_listens_to_are_computed(
         computed.append(set(frames.frames)) or process(frames, rig, **k)
     )
     sent_until(vehicle, lambda: depth)
-    assert computed and all(names == {"front"} for names in computed)
+    assert computed and all(names <= {"front"} for names in computed)
     status = listener.listen(*STATUS)
     sent_until(vehicle, lambda: computed[-1] == {"front", "rear"})
     assert [s for s in status if s.stage_names]

@@ -32,11 +32,22 @@ def test_every_output_is_exact_and_carries_stamp_and_frame_of_its_source(
         listener.listen(f"/{topic}", kind)
     listener.listen("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray")
     start(embodied__level="road")
-    sent_until(vehicle, lambda: all(listener.messages.values()))
+
+    def pair(name: str) -> tuple[Any, Any] | None:
+        """An image and the calibration of its stamp: the two topics match at different times."""
+        infos = listener.messages[f"/surround_depth/{name}/depth/camera_info"]
+        by_stamp = {stamp_of(info.header.stamp): info for info in infos}
+        for image in listener.messages[f"/surround_depth/{name}/depth/image_rect"]:
+            if (stamp := stamp_of(image.header.stamp)) in by_stamp:
+                return image, by_stamp[stamp]
+        return None
+
+    sent_until(
+        vehicle, lambda: all(listener.messages.values()) and all(pair(name) for name in CAMERAS)
+    )
 
     for name in CAMERAS:
-        image = listener.messages[f"/surround_depth/{name}/depth/image_rect"][0]
-        info = listener.messages[f"/surround_depth/{name}/depth/camera_info"][0]
+        image, info = pair(name)
         assert image.encoding == "32FC1" and (image.width, image.height) == (320, 200)
         assert image.header.frame_id == info.header.frame_id == name
         assert image.header.stamp == info.header.stamp
