@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import pytest
 # process that tests start. It must be said before torch is imported.
 os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
 
-PATIENCE_S = 240.0
+PATIENCE_S = 120.0
 """How long a test waits for what must come, s. On a busy machine it comes late: no fault of it."""
 
 HAS_ROS = importlib.util.find_spec("rclpy") is not None
@@ -82,6 +83,7 @@ class RosSession:
 
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self.executor = SingleThreadedExecutor()
+        self.errors: list[str] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
@@ -97,6 +99,8 @@ class RosSession:
                 return
             except InvalidHandle:
                 continue  # the test's thread destroyed what this one was about to wait for
+            except Exception:  # the tests that follow need this thread, too
+                self.errors.append(traceback.format_exc())
 
     def add(self, node: Any) -> None:
         """Spin a node from now on."""
@@ -227,6 +231,8 @@ def start(ros: RosSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
         node = started.pop()
         node.close()
         ros.remove(node.node)
+    errors, ros.errors[:] = list(ros.errors), []
+    assert not errors, "a callback raised:\n" + "\n".join(errors)
     # A lifecycle node's state machine keeps it in the graph until the collector finds the two.
     node = None
     gc.collect()

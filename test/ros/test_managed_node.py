@@ -317,7 +317,7 @@ def test_diagnostics_count_by_reason_and_time_by_stage(
 ) -> None:
     status, arrays = listener.listen(*STATUS), listener.listen(*DIAGNOSTICS)
     start(monitor__latency_budget=1e-6, ground__pitch=0.01)
-    sent_until(vehicle, lambda: [s for s in status if s.stage_names])
+    sent_until(vehicle, lambda: [s for s in status if all(c.present for c in s.cameras)])
     for _ in range(3):
         vehicle.send("rear", stamp=0)
     vehicle.send("front", stamp=vehicle.stamp)

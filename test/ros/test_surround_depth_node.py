@@ -90,7 +90,7 @@ def test_messages_are_made_only_for_topics_that_somebody_listens_to(
 
 
 def test_images_are_subscribed_to_only_while_somebody_needs_them(
-    start: Any, vehicle: Vehicle, listener: Listener
+    ros: RosSession, start: Any, vehicle: Vehicle, listener: Listener
 ) -> None:
     node = start()
     reports = listener.listen("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray")
@@ -107,18 +107,20 @@ def test_images_are_subscribed_to_only_while_somebody_needs_them(
     assert vehicle.watched == [], "six raw cameras that nobody looks at cost nothing"
     assert all(feed.received == 0 for feed in node._ingest.cameras.values())
 
-    of_front = listener.node.create_subscription(
-        message_class(FRONT_DEPTH[1]), FRONT_DEPTH[0], lambda message: None, 10
-    )
+    def viewer(topic: str, kind: str) -> Any:
+        node = rclpy.create_node("viewer")
+        node.create_subscription(message_class(kind), topic, lambda message: None, 10)
+        ros.add(node)
+        return node
+
+    of_front = viewer(*FRONT_DEPTH)
     wait_for(lambda: vehicle.watched == ["front"], what="the front camera alone")
     wait_for(lambda: said("input rear: not subscribed to images"))
-    of_all = listener.node.create_subscription(
-        message_class("sensor_msgs/msg/PointCloud2"), "/surround_depth/points", lambda m: None, 10
-    )
+    of_all = viewer("/surround_depth/points", "sensor_msgs/msg/PointCloud2")
     wait_for(lambda: vehicle.watched == ["front", "rear"], what="a cloud of all cameras")
-    listener.node.destroy_subscription(of_all)
+    ros.remove(of_all)
     wait_for(lambda: vehicle.watched == ["front"], what="the rear camera to be let go")
-    listener.node.destroy_subscription(of_front)
+    ros.remove(of_front)
     wait_for(lambda: vehicle.watched == [], what="both cameras to be let go")
 
 
