@@ -212,6 +212,18 @@ def test_a_set_does_not_wait_for_a_camera_that_nobody_asks_for() -> None:
     assert made.ingest.cameras["a"].received == 3, "what has arrived is kept"
 
 
+def test_images_that_nobody_asked_for_were_not_lost_on_the_way() -> None:
+    made = collector(False, "a")
+    for index in range(5):
+        made.image("a", (1000 + 100 * index) * MS, index, at(100 * index))
+    made.ingest.set_cameras([topics("a")], asked_for=[])
+    made.ingest.set_cameras([topics("a")])
+    made.image("a", 5000 * MS, "later", at(4000))
+    assert made.ingest.cameras["a"].gaps == 0
+    made.image("a", 5500 * MS, "after a real gap", at(4500))
+    assert made.ingest.cameras["a"].gaps == 1
+
+
 def test_images_of_a_recording_wait_for_calibration_without_end() -> None:
     made = Feeder(recorded=True)
     made.cameras("a", calibrated=False)

@@ -201,6 +201,8 @@ class Ingest:
         wanted = set(feeds if asked_for is None else asked_for)
         before = [name for name, feed in self.cameras.items() if feed.asked_for]
         for name, feed in feeds.items():
+            if name in wanted and not feed.asked_for:
+                feed.stamp = 0  # what came meanwhile was not lost on the way
             feed.asked_for = name in wanted
         self.cameras, self.absent = feeds, dict(absent)
         for name in self._waiting.keys() - wanted:

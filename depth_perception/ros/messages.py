@@ -1,6 +1,6 @@
 """Message classes of rclpy for the builders in `depth_perception.messages`.
 
-Images are decoded by `depth_perception.messages.decode_image` here as everywhere, and not by
+Images are decoded by `messages.sensors.decode_image` here as everywhere, and not by
 cv_bridge where there is one: replay and node then see the same bits, while cv_bridge scales 16-bit
 and converts YUV and Bayer images differently between its releases, and its binaries fail with the
 NumPy that a virtual environment brings.
