@@ -42,8 +42,14 @@ def test_every_output_is_exact_and_carries_stamp_and_frame_of_its_source(
                 return image, by_stamp[stamp]
         return None
 
+    def whole() -> list[Any]:
+        """Statuses of sets of all cameras; the first may lack some: topics match one by one."""
+        done = [s for s in listener.messages["/surround_depth/status"] if s.stage_names]
+        return [s for s in done if all(c.present for c in s.cameras)]
+
     sent_until(
-        vehicle, lambda: all(listener.messages.values()) and all(pair(name) for name in CAMERAS)
+        vehicle,
+        lambda: all(listener.messages.values()) and whole() and all(pair(name) for name in CAMERAS),
     )
 
     for name in CAMERAS:
@@ -67,9 +73,9 @@ def test_every_output_is_exact_and_carries_stamp_and_frame_of_its_source(
     cloud = listener.messages["/surround_depth/points"][0]
     assert [f.name for f in cloud.fields] == ["x", "y", "z", "rgb", "confidence"]
     assert cloud.width > 100 and len(cloud.data) == cloud.width * cloud.point_step
-    done = [s for s in listener.messages["/surround_depth/status"] if s.stage_names]
+    done = whole()
     assert [c.name for c in done[0].cameras] == ["front", "rear"]
-    assert all(c.present and not c.reason for c in done[0].cameras)
+    assert not any(c.reason for c in done[0].cameras)
     assert done[0].latency > 0 and done[0].frame_sets_processed >= 1
 
 
