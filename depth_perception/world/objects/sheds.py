@@ -38,7 +38,7 @@ _CLADDING: tuple[Colour, ...] = (
 def industrial(rng: np.random.Generator, width: float, depth: float) -> Mesh:
     """A shed clad in folded steel on a plinth, with roller doors, 5 to 9 m high."""
     height = rng.uniform(5, 9)
-    plinth = rng.choice([0.3, 1.0, 2.2])
+    plinth = float(rng.choice([0.3, 1.0, 2.2]))
     tint = pick(rng, _CLADDING)
     cladding = surface("plain", tint)
     base = surface("brick") if rng.random() < 0.4 else surface("concrete")

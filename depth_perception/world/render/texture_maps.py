@@ -64,11 +64,11 @@ def with_contrast(textures: NDArray[np.uint8], powers: Sequence[float]) -> NDArr
     """
     albedo = textures[..., :3].astype(np.float32)
     mean = albedo.mean(axis=(1, 2), keepdims=True)
-    albedo = (
+    contrasted = (
         mean
         * (albedo / np.maximum(mean, 1.0)) ** np.asarray(powers, np.float32)[:, None, None, None]
     )
-    colours = np.clip(np.rint(albedo), 0, 255).astype(np.uint8)
+    colours = np.clip(np.rint(contrasted), 0, 255).astype(np.uint8)
     return np.concatenate([colours, textures[..., 3:]], axis=-1)
 
 

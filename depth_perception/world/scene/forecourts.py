@@ -90,14 +90,14 @@ def _furnish_forecourt(site: Site, area: PavedArea) -> None:
                 s = area.middle + (k - 2) * 5.6
                 t = _t_beyond_edge(site, area, across + rng.choice([-1, 1]) * (size[1] / 2 - 0.3))
                 if area.first + 3 < s < area.last - 3:
-                    _park(site, s, t, rng.choice([0.0, np.pi]), 5.3)
+                    _park(site, s, t, float(rng.choice([0.0, np.pi])), 5.3)
         sign = site.draw_object("billboard", rng)
         site.put(sign, area.first + 1.5, _t_beyond_edge(site, area, front + 1.0), np.pi / 2)
         return
     occupied = rng.uniform(0.15, 0.95)
     for s in np.arange(area.first + 1.8, area.last - 1.0, 2.6):
         if rng.uniform() < occupied:
-            way = rng.choice([-1, 1]) * np.pi / 2
+            way = float(rng.choice([-1, 1])) * np.pi / 2
             _park(site, float(s), _t_beyond_edge(site, area, area.far - 2.6), way, 5.0)
     if deep > 14.0 and rng.uniform() < 0.5:
         for s in np.arange(area.first + 3.2, area.last - 3.0, 6.2):
@@ -106,7 +106,7 @@ def _furnish_forecourt(site: Site, area: PavedArea) -> None:
                     site,
                     float(s),
                     _t_beyond_edge(site, area, front + 1.6),
-                    rng.choice([0.0, np.pi]),
+                    float(rng.choice([0.0, np.pi])),
                     5.4,
                 )
     if rng.uniform() < 0.4 and site.plan.pavement[i] > 0 and area.near > 0:

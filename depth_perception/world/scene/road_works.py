@@ -59,7 +59,7 @@ def _close(site: Site, lane: Lane) -> None:
                 site.put_object(name, mesh, s, lane.t + side * 0.25, 0.0)
                 s += 4.0
         elif inside and kind != "none":
-            heading = rng.choice([0.0, np.pi])
+            heading = float(rng.choice([0.0, np.pi]))
             site.put(_narrow(site.draw_object(kind, rng), lane.width - 1.0), s, middle, heading)
         s += 5.0 + rng.exponential(6.0)
 
@@ -110,4 +110,4 @@ def _cones(site: Site) -> None:
         if all(
             abs(t - k.t) > k.width / 2 + half - 0.3 for k in site.plan.lanes if k.kind != "park"
         ):
-            site.put(mesh, s, t, rng.choice([0.0, np.pi]))
+            site.put(mesh, s, t, float(rng.choice([0.0, np.pi])))

@@ -79,8 +79,9 @@ def add_buildings(site: Site) -> None:
                 line = plan.building_line + (0.0 if plan.setting == "city" else rng.uniform(0, 2.5))
                 t = side * (site.base_edge(side) + line)
                 site.put(mesh, middle, t, 0.0 if side > 0 else np.pi, sink=0.25)
-            gap = {"city": rng.choice([0.0, 0.0, 0.0, 2.0, 6.0]), "suburb": rng.uniform(1.5, 9.0)}
-            s += width + float(gap.get(plan.setting, rng.uniform(4, 30)))
+            city_gap = float(rng.choice([0.0, 0.0, 0.0, 2.0, 6.0]))
+            gap = {"city": city_gap, "suburb": rng.uniform(1.5, 9.0)}
+            s += width + gap.get(plan.setting, rng.uniform(4, 30))
 
 
 def add_boundary(site: Site, side: int) -> None:

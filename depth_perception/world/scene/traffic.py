@@ -122,8 +122,8 @@ def add_people(site: Site) -> None:
     """People on the pavements, on crossings and, now and then, in the road."""
     plan, rng = site.plan, site.rng
     mean = {
-        "city": rng.choice([3.0, 6.0, 14.0]),
-        "suburb": rng.choice([8.0, 25.0]),
+        "city": float(rng.choice([3.0, 6.0, 14.0])),
+        "suburb": float(rng.choice([8.0, 25.0])),
         "car_park": 12.0,
         "industrial": 35.0,
         "country": 120.0,
@@ -131,7 +131,7 @@ def add_people(site: Site) -> None:
     if mean is None:
         return
     for side in (1, -1):
-        _add_walkers(site, side, float(mean))
+        _add_walkers(site, side, mean)
     for crossing in plan.crossings:
         for _ in range(rng.poisson(2.0)):
             way = int(rng.choice([-1, 1]))

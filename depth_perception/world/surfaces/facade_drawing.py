@@ -35,6 +35,10 @@ BRICKS: tuple[Colour, ...] = (
 _GLASS = np.array([0.065, 0.10, 0.145])
 _PANE_MIRROR = 0.13
 
+# Rows and columns of stones or plates on one canvas.
+_ASHLARS = ((32, 16), (24, 10), (20, 12))
+_PANELS = ((4, 4), (4, 8), (8, 8), (8, 4))
+
 
 def fill(
     canvas: FloatImage,
@@ -88,7 +92,7 @@ def wall_ground(rng: np.random.Generator, size: int, kind: str) -> FloatImage:
         mortar = np.full(3, rng.choice([0.25, 0.5, 0.62]))
         colour = brick + 0.8 * joint[..., None] * (mortar - brick)
     elif kind == "ashlar":
-        rows, columns = (int(n) for n in rng.choice([(32, 16), (24, 10), (20, 12)]))
+        rows, columns = _ASHLARS[int(rng.integers(len(_ASHLARS)))]
         joint, stone, _, _ = courses(size, rows, columns, joint=(0.02 / TILE, 0.02 / TILE))
         colour = (
             colour
@@ -100,7 +104,7 @@ def wall_ground(rng: np.random.Generator, size: int, kind: str) -> FloatImage:
         _, _, _, height = courses(size, rows, 2, joint=(0, 0))
         colour = colour * (1.03 - 0.3 * (height < 0.18) + 0.05 * (height > 0.8))[..., None]
     elif kind == "panels":
-        rows, columns = (int(n) for n in rng.choice([(4, 4), (4, 8), (8, 8), (8, 4)]))
+        rows, columns = _PANELS[int(rng.integers(len(_PANELS)))]
         joint, stone, _, _ = courses(size, rows, columns, joint=(0.05 / TILE, 0.05 / TILE), shift=0)
         colour = (
             colour * rng.normal(1, 0.04, rows * columns)[stone, None] * (1 - 0.4 * joint)[..., None]

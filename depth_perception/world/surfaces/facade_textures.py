@@ -183,7 +183,7 @@ def _air_conditioner(canvas: FloatImage, x: float, y: float) -> None:
 def _office(rng: np.random.Generator, size: int, *, strips: bool) -> FloatImage:
     """Draw strips of glass all along, or a grid of large panes between fins."""
     canvas = wall_ground(rng, size, "panels" if rng.random() < 0.7 else "plaster")
-    metal = rng.choice([0.12, 0.35, 0.9])
+    metal = float(rng.choice([0.12, 0.35, 0.9]))
     spacing = float(rng.choice([1.0, 1.5])) if strips else float(rng.choice([1.5, 3.0]))
     low, high = (rng.uniform(0.8, 1.1), 2.6) if strips else (rng.uniform(0.15, 0.6), 2.75)
     fin = 0.0 if strips else rng.uniform(0.15, 0.3)

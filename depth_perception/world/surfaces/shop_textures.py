@@ -18,6 +18,9 @@ LOBBY_ROW = 3
 
 _PANE_MIRROR = 0.12
 
+# Width and height of a stroke of spray paint, metres.
+_SPRAYED = np.array([(0.5, 0.1), (0.1, 0.5), (0.25, 0.2)])
+
 
 def shops(rng: np.random.Generator, size: int) -> FloatImage:
     """Draw one picture of ground floors as linear albedo and mirror share: (size, size, 4)."""
@@ -31,7 +34,7 @@ def shops(rng: np.random.Generator, size: int) -> FloatImage:
             continue
         x = 0.0
         while x < TILE:
-            width = float(min(rng.choice([3.0, 6.0], p=[0.4, 0.6]), TILE - x))
+            width = min(float(rng.choice([3.0, 6.0], p=[0.4, 0.6])), TILE - x)
             _shop(canvas, rng, x, y, width)
             x += width
     return canvas
@@ -86,9 +89,16 @@ def _display(
     for _ in range(int(rng.integers(2, 10))):
         a = x[0] + rng.uniform(0, 0.9) * width
         wide, tall = rng.uniform(0.1, 0.6), rng.uniform(0.1, 0.9)
-        b, low = min(a + wide, x[1]), y[0] + rng.choice([0.0, 0.0, 0.3, 0.6])
+        b, bottom = min(a + wide, x[1]), y[0] + rng.choice([0.0, 0.0, 0.3, 0.6])
         goods = _paint_colour(rng) * rng.uniform(0.2, 0.8)
-        fill(canvas, (a, b), (low, min(low + tall, y[1])), goods, mirror=_PANE_MIRROR, opacity=0.8)
+        fill(
+            canvas,
+            (a, b),
+            (bottom, min(bottom + tall, y[1])),
+            goods,
+            mirror=_PANE_MIRROR,
+            opacity=0.8,
+        )
     if rng.random() < 0.5:
         for lamp in np.arange(x[0] + 0.2, x[1] - 0.1, rng.uniform(0.4, 0.9)):
             fill(canvas, (lamp, lamp + 0.12), (y[1] - 0.2, y[1] - 0.13), (1.0, 0.9, 0.7))
@@ -176,7 +186,7 @@ def _roller_shutter(
         spray = _paint_colour(rng)
         for _ in range(14):
             a, b = rng.uniform(*x), rng.uniform(y[0] + 0.3, y[1] - 0.5)
-            long, tall = rng.choice([(0.5, 0.1), (0.1, 0.5), (0.25, 0.2)])
+            long, tall = _SPRAYED[rng.integers(len(_SPRAYED))]
             fill(canvas, (a, min(a + long, x[1])), (b, b + tall), spray, opacity=0.7)
 
 
@@ -191,7 +201,7 @@ def _lobby(
     fill(canvas, (0, TILE), (y + 2.74, y + 2.8), wall * 0.4)
     fill(canvas, (0, TILE), (y, y + 0.4), wall * 0.6)
     entrance = int(rng.integers(4))
-    frame = rng.choice([0.05, 0.3, 0.75])
+    frame = float(rng.choice([0.05, 0.3, 0.75]))
     for bay in range(4):
         middle = 3.0 * bay + 1.5
         if bay == entrance:
