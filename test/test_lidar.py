@@ -13,9 +13,9 @@ from depth_perception.datasets.lidar_truth import (
     base_motion,
     fit_road,
     in_corridor,
+    index_of_nearest,
     lidar_truth,
     moved_plane,
-    nearest,
     plane_depth_at,
     pose_at,
     road_points,
@@ -149,7 +149,7 @@ def test_the_road_is_found_between_kerbs_and_cars():
 
 
 def test_the_nearest_scan_of_a_stream():
-    assert [nearest([10, 20, 30], t) for t in (0, 14, 15, 16, 99)] == [0, 0, 0, 1, 2]
+    assert [index_of_nearest([10, 20, 30], t) for t in (0, 14, 15, 16, 99)] == [0, 0, 0, 1, 2]
     read = []
 
     class Scan:

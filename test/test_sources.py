@@ -47,11 +47,11 @@ from depth_perception.datasets.sample import DatasetError, TrueFrameSet
 from depth_perception.datasets.source import NOT_KNOWN, open_source
 from depth_perception.datasets.sources.bag import levelled
 from depth_perception.datasets.sources.kitti import read_split
-from depth_perception.datasets.sources.kitti_calibration import imu_pose, nanoseconds, rotation
+from depth_perception.datasets.sources.kitti_calibration import imu_pose, nanoseconds
 from depth_perception.datasets.sources.recorded import RecordedSet, true_set
 from depth_perception.errors import ConfigurationError
 from depth_perception.geometry.ground_plane import GroundPlane, camera_height
-from depth_perception.geometry.transforms import inverse, transform_points
+from depth_perception.geometry.transforms import inverse, rotation_of_angles, transform_points
 from depth_perception.parameters import load
 
 KITTI = {"camera_color_left": mounted(0.0, 0.0, 0.06, HEIGHT)}
@@ -214,8 +214,12 @@ def test_mercator_poses_by_hand():
     np.testing.assert_allclose(T[:3, 3], [2 * arc * np.cos(np.radians(49)), arc, 2.5], atol=1e-5)
     np.testing.assert_allclose(T[:3, :3], [[0, -1, 0], [1, 0, 0], [0, 0, 1]], atol=1e-12)
     # Roll 90 degrees puts y up, then pitch 90 degrees turns x down.
-    np.testing.assert_allclose(rotation(np.pi / 2, 0, 0) @ [0, 1, 0], [0, 0, 1], atol=1e-12)
-    np.testing.assert_allclose(rotation(0, np.pi / 2, 0) @ [1, 0, 0], [0, 0, -1], atol=1e-12)
+    np.testing.assert_allclose(
+        rotation_of_angles(np.pi / 2, 0, 0) @ [0, 1, 0], [0, 0, 1], atol=1e-12
+    )
+    np.testing.assert_allclose(
+        rotation_of_angles(0, np.pi / 2, 0) @ [1, 0, 0], [0, 0, -1], atol=1e-12
+    )
 
 
 def test_times_of_kitti_have_nanoseconds():

@@ -128,7 +128,7 @@ def test_targets_are_cut_and_mirrored_with_the_images(stored):
     turned = set()
     for seed in range(12):
         item = images[(seed, 0, seed)]
-        assert item["teacher"].shape == (64, 96) and targets.PLACE not in item
+        assert item["teacher"].shape == (64, 96) and targets.SOURCE_PIXEL not in item
         _check(item)
         assert decode_text(item["caption"]) == f"image {seed}"
         turned.add(bool(item["teacher"][0, -1] > item["teacher"][0, 0]))
@@ -196,7 +196,7 @@ def test_samples_with_targets_make_a_batch(stored, tmp_path):
 def test_all_folders_have_targets_or_none(stored, tmp_path):
     plain = _source(tmp_path / "data", cameras=1, size=2)
     item = WithTargets(TrainingImages(_data(plain)), (plain,))[(0, 0, 0)]
-    assert "teacher" not in item and targets.PLACE not in item
+    assert "teacher" not in item and targets.SOURCE_PIXEL not in item
     with pytest.raises(ConfigurationError, match="1 of 2 with targets"):
         WithTargets(TrainingImages(_data(plain, stored)), (plain, stored))
 

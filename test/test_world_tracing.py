@@ -39,14 +39,14 @@ def vectors(values: Any) -> Any:
     return wp.array(np.asarray(values, np.float32), dtype=wp.vec3, device="cpu")
 
 
-def nearest(tracer: Tracer, origins: Any, directions: Any) -> tuple[Any, Any, Any]:
+def nearest_hits(tracer: Tracer, origins: Any, directions: Any) -> tuple[Any, Any, Any]:
     n = len(directions)
     out = (
         wp.empty(n, dtype=wp.float32, device="cpu"),
         wp.empty(n, dtype=wp.int32, device="cpu"),
         wp.zeros(n, dtype=wp.vec2, device="cpu"),
     )
-    tracer.nearest(vectors(origins), vectors(directions), *out)
+    tracer.nearest_hits(vectors(origins), vectors(directions), *out)
     return out[0].numpy(), out[1].numpy(), out[2].numpy()
 
 
@@ -73,7 +73,7 @@ def test_rays_meet_what_stands_and_what_moves_where_geometry_says(name: str) -> 
     directions = [np.asarray(d) / np.linalg.norm(d) for d in directions]
     # Nine rays are two packets of eight, the second all but empty.
     directions += [directions[0]] * 3
-    distance, face, weights = nearest(tracer, [[0, 0, 0]], directions)
+    distance, face, weights = nearest_hits(tracer, [[0, 0, 0]], directions)
     assert distance[0] == pytest.approx(6.0 * np.sqrt(1 + 0.01 + 0.0025), rel=1e-5)
     assert (face[0] >= 2) and (face[[1, 2, 3, 4]] == -1).all()
     assert (distance[[1, 2, 3, 4]] == FAR).all()
@@ -83,7 +83,7 @@ def test_rays_meet_what_stands_and_what_moves_where_geometry_says(name: str) -> 
     np.testing.assert_allclose(w @ corners, directions[0] * distance[0], atol=1e-5)
     # Without it, the same ray goes on to the wall behind.
     tracer.load(triangles, anew=triangles.move(None))
-    distance, face, _ = nearest(tracer, [[0, 0, 0]], directions)
+    distance, face, _ = nearest_hits(tracer, [[0, 0, 0]], directions)
     assert distance[0] == pytest.approx(10.0 * np.sqrt(1 + 0.01 + 0.0025), rel=1e-5)
     assert face[0] in (0, 1)
 
@@ -111,7 +111,7 @@ def test_what_moves_may_grow_from_one_instant_to_the_next(name: str) -> None:
     grown = triangles.move(many)
     assert grown
     tracer.load(triangles, anew=grown)
-    distance, face, _ = nearest(tracer, [[0, 0, 0.1]], [[1, 0, 0], [0, 0, -1]])
+    distance, face, _ = nearest_hits(tracer, [[0, 0, 0.1]], [[1, 0, 0], [0, 0, -1]])
     np.testing.assert_allclose(distance, [10.0, 4.1], atol=1e-3)
     assert face[0] < 2 <= face[1]
 

@@ -136,8 +136,8 @@ class BaseScan:
     plane: GroundPlane | None
 
 
-def nearest(stamps: Sequence[int], stamp: int) -> int:
-    """Return the place of the value nearest to ``stamp`` in sorted ``stamps`` (not empty)."""
+def index_of_nearest(stamps: Sequence[int], stamp: int) -> int:
+    """Return the index of the value nearest to ``stamp`` in sorted ``stamps`` (not empty)."""
     right = bisect_left(stamps, stamp)
     if right == 0:
         return 0
@@ -342,7 +342,7 @@ class ScanWindow:
             self._held.pop(0)
         if not self._held:
             return None
-        chosen = self._held[nearest([scan.stamp for scan in self._held], stamp)]
+        chosen = self._held[index_of_nearest([scan.stamp for scan in self._held], stamp)]
         # All cameras of a frame set ask for the same one.
         if self._last is None or self._last.stamp != chosen.stamp:
             self._last = self._in_base(chosen)

@@ -18,7 +18,7 @@ from depth_perception.datasets.sample import DatasetError
 
 FORMAT = "depth_perception targets"
 VERSION = 1
-PLACE = "place"
+SOURCE_PIXEL = "source_pixel"
 """Layer (H, W, 4) float32: column and row in the whole image, from -1 at its first edge to 1 at its
 last, the image's number from 1 on, 0 for none, and a number of the folder of targets."""
 PREFIX = "targets:"
@@ -74,7 +74,7 @@ class Targets:
 
     Attributes:
         manifest: What they are.
-        number: Of the folder, as `PLACE` has it.
+        number: Of the folder, as `SOURCE_PIXEL` has it.
     """
 
     def __init__(self, folder: str | Path) -> None:

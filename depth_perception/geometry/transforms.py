@@ -47,6 +47,15 @@ def quaternion_of(T: Matrix) -> NDArray[np.float64]:
     return np.array([x, y, z, w])
 
 
+def rotation_of_angles(roll: float, pitch: float, yaw: float) -> Matrix:
+    """Build a rotation (3, 3) about x, then y, then z of the fixed frame, rad (REP 103)."""
+    (cr, sr), (cp, sp), (cy, sy) = ((np.cos(a), np.sin(a)) for a in (roll, pitch, yaw))
+    about_x = np.array([[1.0, 0.0, 0.0], [0.0, cr, -sr], [0.0, sr, cr]])
+    about_y = np.array([[cp, 0.0, sp], [0.0, 1.0, 0.0], [-sp, 0.0, cp]])
+    about_z = np.array([[cy, -sy, 0.0], [sy, cy, 0.0], [0.0, 0.0, 1.0]])
+    return np.asarray(about_z @ about_y @ about_x)
+
+
 def inverse(T: Matrix) -> Matrix:
     """Invert a rigid transform without a matrix inversion."""
     out = np.eye(4)

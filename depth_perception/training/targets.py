@@ -8,8 +8,9 @@ folder with
 
 Targets are of the whole image of each camera, as the source gives it. What a sample needs of them
 is cut out when it is made: the source ``targets:FOLDER`` is the source that the targets are of,
-with a layer `PLACE` that says of each pixel where it lies in the whole image. Cropping, mirroring,
-resizing and undistorting carry that layer along, as they do truth; `WithTargets` reads it and adds
+with a layer `SOURCE_PIXEL` that says of each pixel where it lies in the whole image. Cropping,
+mirroring, resizing and undistorting carry that layer along, as they do truth; `WithTargets` reads
+it and adds
 
 - (h, w) arrays, such as ``teacher``: at each pixel of the sample, (H, W) float32;
 - (C, h, w) arrays, such as ``features``: at the middle of each block of `stride` pixels,
@@ -40,8 +41,8 @@ from depth_perception.datasets.source import FrameSource, open_source
 from depth_perception.datasets.targets import (
     FORMAT,
     MOST_CAMERAS,
-    PLACE,
     PREFIX,
+    SOURCE_PIXEL,
     VERSION,
     Targets,
     file_of,
@@ -200,7 +201,7 @@ def cut(targets: Targets, position: torch.Tensor, stride: int = 1) -> dict[str, 
 
     Args:
         targets: What to cut from.
-        position: (H, W, 4), see `PLACE`.
+        position: (H, W, 4), see `SOURCE_PIXEL`.
         stride: Of (C, h, w) arrays.
     """
     number = int(position[..., 2].max())
@@ -223,7 +224,7 @@ def cut(targets: Targets, position: torch.Tensor, stride: int = 1) -> dict[str, 
 
 
 def _blocks(position: torch.Tensor, stride: int) -> torch.Tensor:
-    """`PLACE` of the middle of each block of pixels; none where one of them comes from nowhere."""
+    """`SOURCE_PIXEL` of the middle of each block of pixels; none where one comes from nowhere."""
     planes = position.permute(2, 0, 1)[None]
     where = functional.avg_pool2d(planes[:, :2], stride)
     known = -functional.max_pool2d(-planes[:, 2:], stride)
@@ -276,7 +277,7 @@ class WithTargets(Dataset[dict[str, torch.Tensor]]):
     def __getitem__(self, request: Any) -> dict[str, torch.Tensor]:
         """Make one sample."""
         item = dict(self.dataset[request])
-        position = item.pop(PLACE, None)
+        position = item.pop(SOURCE_PIXEL, None)
         if position is None or not self._targets:
             return item
         several = position.ndim > 3

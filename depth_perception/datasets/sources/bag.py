@@ -43,7 +43,7 @@ from depth_perception.datasets.lidar_truth import (
     OFFSET_WITH_ODOMETRY,
     OFFSET_WITHOUT_ODOMETRY,
     TruthProtocol,
-    nearest,
+    index_of_nearest,
     pose_at,
 )
 from depth_perception.datasets.sample import Choose, DatasetError
@@ -237,7 +237,7 @@ class BagSource(RecordedSource):
         """The scan nearest to an image, if it is near enough."""
         if not self._scans:
             return None
-        scan = self._scans[nearest(self._scan_stamps, stamp)]
+        scan = self._scans[index_of_nearest(self._scan_stamps, stamp)]
         both = self._pose(stamp) is not None and self._pose(scan.stamp) is not None
         limit = OFFSET_WITH_ODOMETRY if both else OFFSET_WITHOUT_ODOMETRY
         return scan if abs(scan.stamp - stamp) * 1e-9 <= limit else None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from depth_perception.datasets.sample import DatasetError
 from depth_perception.datasets.sources.address import read_text
 from depth_perception.datasets.sources.recorded import pinhole
-from depth_perception.geometry.transforms import OPTICAL_AXES, Matrix
+from depth_perception.geometry.transforms import OPTICAL_AXES, Matrix, rotation_of_angles
 
 HEIGHT = 1.65
 """Of the cameras above the road, m (sensor setup, Geiger et al., IJRR 2013)."""
@@ -132,18 +132,9 @@ def imu_pose(packet: Oxts, origin: Oxts) -> Matrix:
         for lat, lon, alt, *_ in (packet, origin)
     ]
     T = np.eye(4)
-    T[:3, :3] = rotation(*packet[3:])
+    T[:3, :3] = rotation_of_angles(*packet[3:])
     T[:3, 3] = places[0] - places[1]
     return T
-
-
-def rotation(roll: float, pitch: float, yaw: float) -> NDArray[np.float64]:
-    """Rotation about x, then y, then z of the fixed frame, rad."""
-    (cr, sr), (cp, sp), (cy, sy) = ((np.cos(a), np.sin(a)) for a in (roll, pitch, yaw))
-    x = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
-    y = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
-    z = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
-    return np.asarray(z @ y @ x)
 
 
 def nanoseconds(text: str, where: str) -> int:

@@ -1,7 +1,7 @@
 """Frame sets of another source that know where their pixels lie in the whole images.
 
 In: a folder that `training.targets.compute` filled. Out: the frame sets that its targets are of,
-with a layer `training.targets.PLACE`, by which targets are cut out like the images.
+with a layer `training.targets.SOURCE_PIXEL`, by which targets are cut out like the images.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from depth_perception.datasets.sample import Choose, DatasetError, TrueCamera, TrueFrameSet
 from depth_perception.datasets.source import FrameSource
 from depth_perception.datasets.source import open_source as open_any
-from depth_perception.datasets.targets import MOST_CAMERAS, PLACE, Targets
+from depth_perception.datasets.targets import MOST_CAMERAS, SOURCE_PIXEL, Targets
 
 
 def open_source(folder: str) -> FrameSource:
@@ -23,7 +23,7 @@ def open_source(folder: str) -> FrameSource:
 
 
 class TargetSource:
-    """The frame sets that targets were computed of, with the layer `PLACE`; see `sources`.
+    """The frame sets that targets were computed of, with the layer `SOURCE_PIXEL`; see `sources`.
 
     Args:
         folder: Of the targets.
@@ -66,16 +66,18 @@ class TargetSource:
 
         whole = self._source.read(index, chosen)
         cameras = [
-            _placed(camera, index * MOST_CAMERAS + k + 1 if index < len(self) else 0, self.targets)
+            _with_source_pixel(
+                camera, index * MOST_CAMERAS + k + 1 if index < len(self) else 0, self.targets
+            )
             for k, camera in zip(kept, whole.cameras, strict=True)
         ]
         return replace(whole, cameras=tuple(cameras))
 
 
-def _placed(camera: TrueCamera, number: int, targets: Targets) -> TrueCamera:
+def _with_source_pixel(camera: TrueCamera, number: int, targets: Targets) -> TrueCamera:
     height, width = camera.image.shape[:2]
-    place = np.empty((height, width, 4), np.float32)
-    place[..., 0] = (2 * np.arange(width) + 1) / width - 1
-    place[..., 1] = ((2 * np.arange(height) + 1) / height - 1)[:, None]
-    place[..., 2:] = number, targets.number
-    return replace(camera, layers={**camera.layers, PLACE: place})
+    source = np.empty((height, width, 4), np.float32)
+    source[..., 0] = (2 * np.arange(width) + 1) / width - 1
+    source[..., 1] = ((2 * np.arange(height) + 1) / height - 1)[:, None]
+    source[..., 2:] = number, targets.number
+    return replace(camera, layers={**camera.layers, SOURCE_PIXEL: source})

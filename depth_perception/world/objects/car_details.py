@@ -14,7 +14,7 @@ from depth_perception.world.objects.vehicle_parts import (
     RED_LAMP,
     SILVER,
     WHITE_LAMP,
-    Form,
+    BodyShape,
 )
 from depth_perception.world.surfaces.materials import INDEX, Colour
 
@@ -50,7 +50,7 @@ def car_surface(material: str, tint: Colour) -> SurfaceProperties:
     return SurfaceProperties(INDEX[material], tint, CAR)
 
 
-def windows(form: Form, body: Mesh, panes: tuple[float, ...]) -> list[Mesh]:
+def windows(body_shape: BodyShape, body: Mesh, panes: tuple[float, ...]) -> list[Mesh]:
     """Windscreen, rear window and side windows.
 
     `panes` are the pillars' positions from 0 at the first side window's front edge to 1 at the last
@@ -58,8 +58,8 @@ def windows(form: Form, body: Mesh, panes: tuple[float, ...]) -> list[Mesh]:
     """
     glass = car_surface("glass", GLASS)
     black = car_surface("plain", BLACK)
-    lower = form.width / 2 - form.shoulder
-    upper = form.width / 2 * form.roof_width
+    lower = body_shape.width / 2 - body_shape.shoulder
+    upper = body_shape.width / 2 * body_shape.roof_width
     low, high = 0.06, 0.86
     parts = []
 
@@ -69,18 +69,18 @@ def windows(form: Form, body: Mesh, panes: tuple[float, ...]) -> list[Mesh]:
     def screen(facing: str, low: float, high: float, s: float, pillar: float) -> Mesh:
         a, b = across(low, pillar), across(high, pillar)
         # Above the vault of the bonnet or the boot lid, which would hide it.
-        bottom = max(form.window_z(low, s), max(form.belt, form.tail) + 0.055)
-        top = form.window_z(high, s)
+        bottom = max(body_shape.window_z(low, s), max(body_shape.belt, body_shape.tail) + 0.055)
+        top = body_shape.window_z(high, s)
         corners = [(-a, bottom), (a, bottom), (b, top), (-b, top)]
         return decal(glass, body, corners, facing, cells=(6, 3))
 
-    parts.append(screen("front", 0.10, 0.85, form.roof_front, 0.09))
-    low_rear = 0.10 if form.base < 0.9 * form.length else 0.14
-    parts.append(screen("rear", low_rear, 0.84, form.roof_rear, 0.15))
-    front_low = form.screen(low) + form.curve + 0.10
-    front_high = form.screen(high) + form.curve + 0.12
-    back = 0.75 * form.curve + (0.16 if form.base < 0.9 * form.length else 0.22)
-    rear_low, rear_high = form.rear_screen(low) - back, form.rear_screen(high) - back
+    parts.append(screen("front", 0.10, 0.85, body_shape.roof_front, 0.09))
+    low_rear = 0.10 if body_shape.base < 0.9 * body_shape.length else 0.14
+    parts.append(screen("rear", low_rear, 0.84, body_shape.roof_rear, 0.15))
+    front_low = body_shape.screen(low) + body_shape.curve + 0.10
+    front_high = body_shape.screen(high) + body_shape.curve + 0.12
+    back = 0.75 * body_shape.curve + (0.16 if body_shape.base < 0.9 * body_shape.length else 0.22)
+    rear_low, rear_high = body_shape.rear_screen(low) - back, body_shape.rear_screen(high) - back
     gap = 0.028 / (rear_low - front_low)
     sides = []
     for number, (first, last) in enumerate(zip([0.0, *panes[:-1]], panes, strict=True)):
@@ -88,26 +88,28 @@ def windows(form: Form, body: Mesh, panes: tuple[float, ...]) -> list[Mesh]:
         s = [front_low + (rear_low - front_low) * w for w in (u, v)]
         s += [front_high + (rear_high - front_high) * w for w in (v, u)]
         edge = (low + 0.07 * u, low + 0.07 * v, high, high)
-        z = [form.window_z(t, x) for t, x in zip(edge, s, strict=True)]
+        z = [body_shape.window_z(t, x) for t, x in zip(edge, s, strict=True)]
         corners = np.stack([s, z], 1)
         sides.append(decal(glass, body, corners, "left", cells=(2, 3), proud=0.008))
         if number:  # the pillar between two windows is black
             left = [front_low + (rear_low - front_low) * first] * 2
             left += [front_high + (rear_high - front_high) * first] * 2
             shift = np.array([-1, 1, 1, -1]) * 0.03
-            z = [form.window_z(t, x) for t, x in zip((low, low, high, high), left, strict=True)]
+            z = [
+                body_shape.window_z(t, x) for t, x in zip((low, low, high, high), left, strict=True)
+            ]
             strip = np.stack([left + shift, z], 1)
             sides.append(decal(black, body, strip, "left", cells=(1, 3), proud=0.005))
     return parts + on_both_sides(sides)
 
 
-def face(rng: np.random.Generator, form: Form, body: Mesh) -> list[Mesh]:
+def face(rng: np.random.Generator, body_shape: BodyShape, body: Mesh) -> list[Mesh]:
     """Grille, bumper, headlamps and number plate."""
-    half, nose = form.width / 2, form.nose
+    half, nose = body_shape.width / 2, body_shape.nose
     dark = car_surface("plain", DARK)
     on = rng.random() < 0.3
     lamp = car_surface("lamp" if on else "glass", (1.0, 0.98, 0.92) if on else WHITE_LAMP)
-    top, low = 0.90 * nose, form.clearance + 0.11
+    top, low = 0.90 * nose, body_shape.clearance + 0.11
     lamp_low = top - float(rng.uniform(0.10, 0.17))
     inner = float(rng.uniform(0.50, 0.62)) * half
     outline = [
@@ -154,18 +156,18 @@ def face(rng: np.random.Generator, form: Form, body: Mesh) -> list[Mesh]:
     return parts
 
 
-def tail(rng: np.random.Generator, form: Form, body: Mesh, upright: bool) -> list[Mesh]:
+def tail(rng: np.random.Generator, body_shape: BodyShape, body: Mesh, upright: bool) -> list[Mesh]:
     """Rear lamps, bumper and number plate."""
-    half = form.width / 2
+    half = body_shape.width / 2
     on = rng.random() < 0.15
     red = car_surface("lamp" if on else "paint", (0.9, 0.03, 0.02) if on else RED_LAMP)
     dark = car_surface("plain", DARK)
-    low = form.clearance + 0.14
-    top = 0.93 * min(form.belt, form.tail)
+    low = body_shape.clearance + 0.14
+    top = 0.93 * min(body_shape.belt, body_shape.tail)
     inner = (0.76 if upright else float(rng.uniform(0.48, 0.66))) * half
     foot = top - (0.30 if upright else 0.16)
     lamp = [(inner, foot + 0.02), (0.92 * half, foot), (0.92 * half, top), (inner, top - 0.01)]
-    length = form.length
+    length = body_shape.length
     corner = [
         (length - 0.035, foot),
         (length - 0.11, foot + 0.01),
@@ -198,20 +200,20 @@ def tail(rng: np.random.Generator, form: Form, body: Mesh, upright: bool) -> lis
 
 def sides(
     rng: np.random.Generator,
-    form: Form,
+    body_shape: BodyShape,
     body: Mesh,
     doors: tuple[float, ...],
     paint: SurfaceProperties,
 ) -> list[Mesh]:
     """Seams of the doors, which are where `doors` says behind the nose, handles and mirrors."""
     seam = car_surface("plain", BLACK)
-    low, high = form.clearance + 0.10, form.belt - 0.05
+    low, high = body_shape.clearance + 0.10, body_shape.belt - 0.05
     parts = []
     for s in doors:
-        gap = min(abs(s - axle) for axle in form.axles)
+        gap = min(abs(s - axle) for axle in body_shape.axles)
         foot = low
-        if gap < form.arch:  # the seam ends on the wheel arch
-            foot = form.wheel + float(np.sqrt(form.arch**2 - gap**2)) + 0.02
+        if gap < body_shape.arch:  # the seam ends on the wheel arch
+            foot = body_shape.wheel + float(np.sqrt(body_shape.arch**2 - gap**2)) + 0.02
         line = [(s - 0.007, foot), (s + 0.007, foot), (s + 0.007, high), (s - 0.007, high)]
         parts.append(decal(seam, body, line, "left", cells=(1, 3), proud=0.006))
     sill = [
@@ -223,14 +225,14 @@ def sides(
     parts.append(decal(seam, body, sill, "left", cells=(3, 1), proud=0.006))
     handle = paint if rng.random() < 0.6 else car_surface("plain", DARK)
     for s in doors[1:3]:
-        grip = rectangle(s - 0.16, form.belt - 0.14, 0.19, 0.035)
+        grip = rectangle(s - 0.16, body_shape.belt - 0.14, 0.19, 0.035)
         parts.append(decal(handle, body, grip, "left", cells=(1, 1), proud=0.03))
-        shade = rectangle(s - 0.16, form.belt - 0.15, 0.21, 0.06)
+        shade = rectangle(s - 0.16, body_shape.belt - 0.15, 0.21, 0.06)
         parts.append(decal(seam, body, shade, "left", cells=(1, 1), proud=0.004))
     shell = paint if rng.random() < 0.7 else car_surface("plain", DARK)
-    s = form.screen(0.12) + form.curve + 0.18
-    y, z = form.width / 2 + 0.05, form.belt + 0.09
-    tall = 0.075 if form.height < 1.85 else 0.14
+    s = body_shape.screen(0.12) + body_shape.curve + 0.18
+    y, z = body_shape.width / 2 + 0.05, body_shape.belt + 0.09
+    tall = 0.075 if body_shape.height < 1.85 else 0.14
     parts.append(shell.ellipsoid((-s, y, z), (0.06, 0.09, tall), around=7, down=4))
     glass = car_surface("glass", SILVER)
     a, b = 0.05, 0.6 * tall

@@ -21,7 +21,7 @@ from depth_perception.world.objects.vehicle_parts import (
     RED_LAMP,
     SILVER,
     WHITE_LAMP,
-    Form,
+    BodyShape,
     cabin,
     lower_body,
     wheel,
@@ -55,7 +55,7 @@ def bus(rng: np.random.Generator) -> Mesh:
     coach = not double and rng.random() < 0.25
     height = 4.3 if double else float(rng.uniform(3.3, 3.7) if coach else rng.uniform(2.95, 3.25))
     belt = 1.45 if coach else 1.12
-    form = Form(
+    body_shape = BodyShape(
         length=length,
         width=2.52,
         height=height,
@@ -81,8 +81,10 @@ def bus(rng: np.random.Generator) -> Mesh:
     colour = _livery(rng)
     two_tone = rng.random() < 0.35
     lower_colour = (LIVERIES[0], (0.13, 0.135, 0.14))[int(rng.integers(2))] if two_tone else colour
-    low = lower_body(form, SurfaceProperties(INDEX["paint"], lower_colour, BUS))
-    body = join([low, cabin(form, SurfaceProperties(INDEX["paint"], colour, BUS), flat_roof=0.85)])
+    low = lower_body(body_shape, SurfaceProperties(INDEX["paint"], lower_colour, BUS))
+    body = join(
+        [low, cabin(body_shape, SurfaceProperties(INDEX["paint"], colour, BUS), flat_roof=0.85)]
+    )
     glass = SurfaceProperties(INDEX["glass"], GLASS, BUS)
     dark = SurfaceProperties(INDEX["plain"], BLACK, BUS)
     decks = [(belt + 0.02, (2.25 if double else height - 0.50))]
@@ -108,7 +110,7 @@ def bus(rng: np.random.Generator) -> Mesh:
             for k in (-1, 1):
                 leaf = rectangle(s + 0.55 + 0.29 * k, 1.32, 0.5, 1.8)
                 parts.append(decal(glass, body, leaf, door_side, cells=(1, 4), proud=0.02))
-    parts += _bus_ends(rng, form, body, decks)
+    parts += _bus_ends(rng, body_shape, body, decks)
     rear = [
         (-0.95, decks[-1][0] + 0.25),
         (0.95, decks[-1][0] + 0.25),
@@ -116,8 +118,8 @@ def bus(rng: np.random.Generator) -> Mesh:
         (-0.92, decks[-1][1] - 0.05),
     ]
     parts.append(decal(glass, body, rear, "rear", cells=(6, 3), proud=0.012))
-    parts += _skirt_seams(form, body)
-    parts.append(wheels(form, BUS, rim=0.58, spokes=0, twin=True))
+    parts += _skirt_seams(body_shape, body)
+    parts.append(wheels(body_shape, BUS, rim=0.58, spokes=0, twin=True))
     if not double and rng.random() < 0.7:  # the cooler of the air conditioning
         box = SurfaceProperties(INDEX["paint"], colour, BUS)
         parts.append(box.box((-length * 0.42, 0, height + 0.09), (2.4, 1.7, 0.22)))
@@ -125,7 +127,7 @@ def bus(rng: np.random.Generator) -> Mesh:
 
 
 def _bus_ends(
-    rng: np.random.Generator, form: Form, body: Mesh, decks: list[tuple[float, float]]
+    rng: np.random.Generator, body_shape: BodyShape, body: Mesh, decks: list[tuple[float, float]]
 ) -> list[Mesh]:
     """Windscreens, destination display, lamps, bumpers, mirrors."""
     glass = SurfaceProperties(INDEX["glass"], GLASS, BUS)
@@ -146,18 +148,21 @@ def _bus_ends(
         INDEX["lamp" if on else "glass"], (1, 0.98, 0.92) if on else WHITE_LAMP, BUS
     )
     parts += on_both_sides([decal(lamp, body, rectangle(0.92, 0.66, 0.36, 0.17), "front")])
-    bumper = rectangle(0, form.clearance + 0.16, 2.2, 0.2)
+    bumper = rectangle(0, body_shape.clearance + 0.16, 2.2, 0.2)
     parts += [decal(dark, body, bumper, end, cells=(4, 1)) for end in ("front", "rear")]
     plate = SurfaceProperties(INDEX["plain"], (0.75, 0.75, 0.72), BUS)
     parts.append(decal(plate, body, rectangle(0, 0.58, 0.52, 0.11), "front", proud=0.012))
     parts.append(decal(plate, body, rectangle(0.3, 0.80, 0.52, 0.11), "rear", proud=0.012))
     red = SurfaceProperties(INDEX["paint"], RED_LAMP, BUS)
-    for shape in (rectangle(1.03, 0.98, 0.16, 0.5), rectangle(1.0, form.height - 0.3, 0.18, 0.08)):
+    for shape in (
+        rectangle(1.03, 0.98, 0.16, 0.5),
+        rectangle(1.0, body_shape.height - 0.3, 0.18, 0.08),
+    ):
         parts += on_both_sides([decal(red, body, shape, "rear", cells=(2, 2))])
     if rng.random() < 0.7:
         grille = rectangle(-0.2, 0.78, 1.3, 0.3)
         parts.append(decal(dark, body, grille, "rear", cells=(3, 1)))
-    top = min(decks[0][1], form.height - 0.3)
+    top = min(decks[0][1], body_shape.height - 0.3)
     arm = tube(
         dark,
         [(-0.1, 1.05, top + 0.25), (0.25, 1.28, top + 0.2), (0.3, 1.33, top - 0.1)],
@@ -168,13 +173,16 @@ def _bus_ends(
     return parts + on_both_sides([arm, mirror])
 
 
-def _skirt_seams(form: Form, body: Mesh) -> list[Mesh]:
+def _skirt_seams(body_shape: BodyShape, body: Mesh) -> list[Mesh]:
     line = SurfaceProperties(INDEX["plain"], BLACK, BUS)
     parts = []
-    for s in np.arange(1.0, form.length - 0.5, 1.3):
-        if min(abs(s - axle) for axle in form.axles) > form.arch + 0.05:
+    for s in np.arange(1.0, body_shape.length - 0.5, 1.3):
+        if min(abs(s - axle) for axle in body_shape.axles) > body_shape.arch + 0.05:
             strip = rectangle(
-                float(s), (form.clearance + form.belt) / 2, 0.014, form.belt - form.clearance - 0.1
+                float(s),
+                (body_shape.clearance + body_shape.belt) / 2,
+                0.014,
+                body_shape.belt - body_shape.clearance - 0.1,
             )
             parts.append(decal(line, body, strip, "left", cells=(1, 1), proud=0.003))
     return on_both_sides(parts)
@@ -188,7 +196,7 @@ def _lorry_cab(rng: np.random.Generator, width: float, height: float, wheel_radi
     """A cab over the engine, its nose at x = 0, with its front wheels."""
     depth = float(rng.uniform(1.75, 2.2))
     belt = 0.56 * height + 0.08
-    form = Form(
+    body_shape = BodyShape(
         length=depth,
         width=width,
         height=height,
@@ -212,9 +220,9 @@ def _lorry_cab(rng: np.random.Generator, width: float, height: float, wheel_radi
         curve=0.20,
     )
     paint = _truck("paint", _livery(rng))
-    body = join([lower_body(form, paint), cabin(form, paint, flat_roof=0.6)])
+    body = join([lower_body(body_shape, paint), cabin(body_shape, paint, flat_roof=0.6)])
     glass, dark = _truck("glass", GLASS), _truck("plain", DARK)
-    half, low, high = width / 2, belt + 0.03, form.window_z(0.72, 0)
+    half, low, high = width / 2, belt + 0.03, body_shape.window_z(0.72, 0)
     parts = [body]
     screen = [(-0.90 * half, low), (0.90 * half, low), (0.86 * half, high), (-0.86 * half, high)]
     parts.append(decal(glass, body, screen, "front", cells=(6, 3)))
@@ -251,9 +259,9 @@ def _lorry_cab(rng: np.random.Generator, width: float, height: float, wheel_radi
     )
     mirror = dark.box((-0.14, half + 0.12, high - 0.24), (0.10, 0.18, 0.5))
     parts += on_both_sides([*door, lamps, arm, mirror])
-    parts.append(wheels(form, TRUCK, rim=0.56, spokes=0))
+    parts.append(wheels(body_shape, TRUCK, rim=0.56, spokes=0))
     if rng.random() < 0.4:  # an air deflector on the roof
-        top, rise = form.height - 0.02, float(rng.uniform(0.3, 0.6))
+        top, rise = body_shape.height - 0.02, float(rng.uniform(0.3, 0.6))
         rings = [
             [(-0.55, y, top + 0.03) for y in (0.8, -0.8)],
             [(-depth + 0.1, y, top + rise) for y in (0.95, -0.95)],

@@ -25,7 +25,7 @@ _WHEEL_SIDES = 14  # corners around a tyre
 
 
 @dataclass(frozen=True)
-class Form:
+class BodyShape:
     """Proportions of a body; lengths in metres.
 
     Attributes:
@@ -138,42 +138,44 @@ class Form:
         return self.base + (self.roof_rear - self.base) * t
 
 
-def lower_body(form: Form, paint: SurfaceProperties, *, clad: bool = False) -> Mesh:
+def lower_body(body_shape: BodyShape, paint: SurfaceProperties, *, clad: bool = False) -> Mesh:
     """The body below the windows, with bonnet and boot, wheel arches cut out, and a dark floor.
 
     Args:
-        form: Its proportions.
+        body_shape: Its proportions.
         paint: What it is made of.
         clad: The lower edge is of dark plastic.
     """
-    length = form.length
+    length = body_shape.length
     ends = np.array([0.0, 0.03, 0.12, 0.3])
-    plain = np.concatenate([ends, [form.cowl, form.base], length - ends, [length * 0.5]])
+    plain = np.concatenate(
+        [ends, [body_shape.cowl, body_shape.base], length - ends, [length * 0.5]]
+    )
     plain = np.unique(np.clip(plain, 0, length).round(3))
-    in_arch = [np.abs(plain - axle) < form.arch + 0.03 for axle in form.axles]
+    in_arch = [np.abs(plain - axle) < body_shape.arch + 0.03 for axle in body_shape.axles]
     plain = plain[~np.any(in_arch, axis=0)]
-    stations = [(s, float(form.bottom(s)), False) for s in plain]
-    for axle in form.axles:
+    stations = [(s, float(body_shape.bottom(s)), False) for s in plain]
+    for axle in body_shape.axles:
         for way in (-1, 1):
-            s = axle + way * (form.arch + 0.006)
-            stations.append((s, float(form.bottom(s)), False))
+            s = axle + way * (body_shape.arch + 0.006)
+            stations.append((s, float(body_shape.bottom(s)), False))
         for angle in np.linspace(0, np.pi, 7):
-            s = axle - form.arch * np.cos(angle)
-            stations.append((s, form.wheel + form.arch * np.sin(angle), False))
-    if form.bed is not None:
-        first, last = form.bed, length - 0.07
+            s = axle - body_shape.arch * np.cos(angle)
+            stations.append((s, body_shape.wheel + body_shape.arch * np.sin(angle), False))
+    if body_shape.bed is not None:
+        first, last = body_shape.bed, length - 0.07
         stations = [(s, low, first < s < last) for s, low, _ in stations]
         for s, inside in ((first - 0.01, 0), (first, 1), (last, 1), (last + 0.01, 0)):
-            stations.append((s, float(form.bottom(s)), bool(inside)))
+            stations.append((s, float(body_shape.bottom(s)), bool(inside)))
     stations.sort(key=lambda station: -station[0])
-    rings = [_section(form, *station) for station in stations]
+    rings = [_section(body_shape, *station) for station in stations]
     skin = paint.loft(rings, closed=False)
     if clad:
         cell = np.arange(len(skin.triangles)) // 2 % (len(rings[0]) - 1)
         lowest = (cell == 0) | (cell == len(rings[0]) - 2)
         skin.tint[lowest], skin.material[lowest] = DARK, INDEX["plain"]
     caps = [_cap(paint, rings[-1]), _cap(paint, rings[0][::-1])]
-    return join([skin, *caps, _underside(form, paint.label)])
+    return join([skin, *caps, _underside(body_shape, paint.label)])
 
 
 def _cap(paint: SurfaceProperties, ring: FloatArray) -> Mesh:
@@ -183,21 +185,21 @@ def _cap(paint: SurfaceProperties, ring: FloatArray) -> Mesh:
     return paint.mesh(np.concatenate([[ring.mean(0)], ring]), triangles)
 
 
-def _section(form: Form, s: float, low: float, in_bed: bool) -> FloatArray:
+def _section(body_shape: BodyShape, s: float, low: float, in_bed: bool) -> FloatArray:
     """One cross-section of the lower body, from the lower left edge over the top to the right."""
-    deck, width = float(form.deck(s)), float(form.half_width(s))
-    top = deck - form.blend(0.075, 0.01, form.slab)
+    deck, width = float(body_shape.deck(s)), float(body_shape.half_width(s))
+    top = deck - body_shape.blend(0.075, 0.01, body_shape.slab)
     low = min(low, top - 0.04)
     z = low + (top - low) * np.array([0, 0.22, 0.65, 1])
-    share = (z - form.clearance) / (form.belt - form.clearance)
+    share = (z - body_shape.clearance) / (body_shape.belt - body_shape.clearance)
     bulge = np.interp(share, [0, 0.15, 0.45, 0.8, 1], [0.945, 0.975, 1, 0.99, 0.975])
-    y = width * (bulge + (1 - bulge) * form.slab)
-    crown = 0.04 * (1 - form.slab)
-    edge = width * form.blend(0.94, 0.99, form.slab)
-    half = [*zip(y, z, strict=True), (edge, deck - 0.01 * (1 - form.slab))]
-    if form.bed is not None:
+    y = width * (bulge + (1 - bulge) * body_shape.slab)
+    crown = 0.04 * (1 - body_shape.slab)
+    edge = width * body_shape.blend(0.94, 0.99, body_shape.slab)
+    half = [*zip(y, z, strict=True), (edge, deck - 0.01 * (1 - body_shape.slab))]
+    if body_shape.bed is not None:
         # An open bed: the inner wall goes down from the rail.
-        floor = form.wheel + form.arch + 0.02 if in_bed else deck
+        floor = body_shape.wheel + body_shape.arch + 0.02 if in_bed else deck
         half += [(edge - 0.06, deck), (edge - 0.08, floor), (0.0, floor)]
     else:
         half += [(0.0, deck + crown)]
@@ -205,34 +207,41 @@ def _section(form: Form, s: float, low: float, in_bed: bool) -> FloatArray:
     return np.concatenate([left, (left * (1, -1, 1))[-2::-1]])
 
 
-def _underside(form: Form, label: int) -> Mesh:
+def _underside(body_shape: BodyShape, label: int) -> Mesh:
     """What is dark beneath: the floor, and the liners of the wheel arches."""
     dark = SurfaceProperties(INDEX["plain"], BLACK, label)
     parts = []
-    deep = form.tyre + 0.14
-    top = form.wheel + form.arch
-    edges = [0.06, *(a + w * form.arch for a in form.axles for w in (-1, 1)), form.length - 0.1]
+    deep = body_shape.tyre + 0.14
+    top = body_shape.wheel + body_shape.arch
+    edges = [
+        0.06,
+        *(a + w * body_shape.arch for a in body_shape.axles for w in (-1, 1)),
+        body_shape.length - 0.1,
+    ]
     for first, last in zip(edges[::2], edges[1::2], strict=True):
-        low = float(np.max(form.bottom(np.array([first, last])))) + 0.015
-        width = 1.86 * float(np.min(form.half_width(np.array([first, last]))))
+        low = float(np.max(body_shape.bottom(np.array([first, last])))) + 0.015
+        width = 1.86 * float(np.min(body_shape.half_width(np.array([first, last]))))
         parts.append(dark.box((-(first + last) / 2, 0, low + 0.05), (last - first, width, 0.1)))
-    low = form.clearance + 0.03
+    low = body_shape.clearance + 0.03
     first, last = edges[1], edges[-2]
-    size = (last - first, form.width - 2 * deep, top - low)
+    size = (last - first, body_shape.width - 2 * deep, top - low)
     parts.append(dark.box((-(first + last) / 2, 0, (top + low) / 2), size))
     angle = np.linspace(0, np.pi, 7)
-    for axle in form.axles:
-        s, z = axle - form.arch * np.cos(angle), form.wheel + form.arch * np.sin(angle)
-        outside = form.half_width(s) * 0.97
+    for axle in body_shape.axles:
+        s, z = (
+            axle - body_shape.arch * np.cos(angle),
+            body_shape.wheel + body_shape.arch * np.sin(angle),
+        )
+        outside = body_shape.half_width(s) * 0.97
         liner = [np.stack([-s, outside - d, z], 1) for d in (deep, 0.0)]
         half = dark.loft(liner, closed=False)
         parts += [half, mirrored(half)]
     return join(parts)
 
 
-def cabin(form: Form, paint: SurfaceProperties, *, flat_roof: float = 0.0) -> Mesh:
+def cabin(body_shape: BodyShape, paint: SurfaceProperties, *, flat_roof: float = 0.0) -> Mesh:
     """What stands on the lower body: pillars, roof and window faces, all in one paint."""
-    roof = form.roof_rear - form.roof_front - 2.2 * form.curve
+    roof = body_shape.roof_rear - body_shape.roof_front - 2.2 * body_shape.curve
     tight = (1 - 0.6 * flat_roof) * min(1.0, roof / 1.3)
     levels = [
         (-0.02 if flat_roof else -0.12, 0.0, 0.0),
@@ -244,22 +253,24 @@ def cabin(form: Form, paint: SurfaceProperties, *, flat_roof: float = 0.0) -> Me
         levels[-1] = (0.93, 0.0, 0.0)
     levels += [(0.96, 0.05 * tight, 0.028 * tight), (0.99, 0.22 * tight, 0.13 * tight)]
     levels += [(1.0, 0.45 * tight, 0.33 * tight)]
-    lower = form.width / 2 - form.shoulder
-    upper = form.width / 2 * form.roof_width
+    lower = body_shape.width / 2 - body_shape.shoulder
+    upper = body_shape.width / 2 * body_shape.roof_width
     across = np.array([-0.93, -0.6, 0.0, 0.6, 0.93])
     rings = []
     for t, inwards, inset in levels:
-        half = lower + (upper - lower) * t + 0.02 * (1 - form.slab) * np.sin(np.pi * max(t, 0))
+        half = (
+            lower + (upper - lower) * t + 0.02 * (1 - body_shape.slab) * np.sin(np.pi * max(t, 0))
+        )
         half -= inset
-        first, last = form.screen(t) + inwards, form.rear_screen(t) - inwards
-        bend = form.curve * (across**2)
+        first, last = body_shape.screen(t) + inwards, body_shape.rear_screen(t) - inwards
+        bend = body_shape.curve * (across**2)
         back = 0.75 * bend
-        run = np.linspace(first + 1.25 * form.curve, last - 0.95 * form.curve, 4)
-        belly = half * (1 - 0.03 * (1 - form.slab) * np.linspace(-1, 1, 4) ** 2)
+        run = np.linspace(first + 1.25 * body_shape.curve, last - 0.95 * body_shape.curve, 4)
+        belly = half * (1 - 0.03 * (1 - body_shape.slab) * np.linspace(-1, 1, 4) ** 2)
         s = np.concatenate([first + bend, run, last - back, run[::-1]])
         y = np.concatenate([across * half, belly, -across * half, -belly])
-        z = form.belt - 0.01 + t * (form.height - form.belt + 0.01)
-        drop = form.roof_drop * max(t, 0) * form._off_middle(s)
+        z = body_shape.belt - 0.01 + t * (body_shape.height - body_shape.belt + 0.01)
+        drop = body_shape.roof_drop * max(t, 0) * body_shape._off_middle(s)
         rings.append(np.stack([-s, y, z - drop], 1))
     return join([paint.loft(rings), paint.fan(rings[-1])])
 
@@ -303,12 +314,14 @@ def wheel(radius: float, width: float, label: int, *, rim: float, spokes: int) -
     return join(parts)
 
 
-def wheels(form: Form, label: int, *, rim: float, spokes: int, twin: bool = False) -> Mesh:
+def wheels(
+    body_shape: BodyShape, label: int, *, rim: float, spokes: int, twin: bool = False
+) -> Mesh:
     """All wheels of a body; twin tyres behind the first axle if wanted."""
     parts = []
-    for number, axle in enumerate(form.axles):
-        wide = form.tyre * (1.9 if twin and number else 1.0)
-        one = wheel(form.wheel, wide, label, rim=rim, spokes=spokes)
-        outside = 0.985 * float(form.half_width(axle))
-        parts.append(moved(one, -axle, outside - wide / 2 - 0.01, form.wheel))
+    for number, axle in enumerate(body_shape.axles):
+        wide = body_shape.tyre * (1.9 if twin and number else 1.0)
+        one = wheel(body_shape.wheel, wide, label, rim=rim, spokes=spokes)
+        outside = 0.985 * float(body_shape.half_width(axle))
+        parts.append(moved(one, -axle, outside - wide / 2 - 0.01, body_shape.wheel))
     return join(on_both_sides(parts))

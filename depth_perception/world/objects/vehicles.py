@@ -35,20 +35,20 @@ from depth_perception.world.objects.vehicle_parts import (
     DARK,
     GLASS,
     SILVER,
-    Form,
+    BodyShape,
     cabin,
     lower_body,
     wheels,
 )
 
 
-def _finish(parts: list[Mesh], form: Form) -> Mesh:
-    return moved(join(parts), form.length / 2, 0, 0)
+def _finish(parts: list[Mesh], body_shape: BodyShape) -> Mesh:
+    return moved(join(parts), body_shape.length / 2, 0, 0)
 
 
 def _car(
     rng: np.random.Generator,
-    form: Form,
+    body_shape: BodyShape,
     panes: tuple[float, ...],
     doors: tuple[float, ...],
     *,
@@ -58,19 +58,19 @@ def _car(
 ) -> Mesh:
     """Put a car together from its proportions."""
     paint = car_surface("paint", paint_colour(rng))
-    low = lower_body(form, paint, clad=bool(rng.random() < clad))
-    body = join([low, cabin(form, paint)])
-    parts = [body, *windows(form, body, panes), *face(rng, form, body)]
-    parts += tail(rng, form, body, upright)
-    parts += sides(rng, form, body, doors, paint)
+    low = lower_body(body_shape, paint, clad=bool(rng.random() < clad))
+    body = join([low, cabin(body_shape, paint)])
+    parts = [body, *windows(body_shape, body, panes), *face(rng, body_shape, body)]
+    parts += tail(rng, body_shape, body, upright)
+    parts += sides(rng, body_shape, body, doors, paint)
     spokes = 0 if rng.random() < steel else int(rng.choice([5, 5, 6, 7, 8]))
-    parts.append(wheels(form, CAR, rim=float(rng.uniform(0.64, 0.76)), spokes=spokes))
-    return _finish(parts, form)
+    parts.append(wheels(body_shape, CAR, rim=float(rng.uniform(0.64, 0.76)), spokes=spokes))
+    return _finish(parts, body_shape)
 
 
-def _doors(form: Form, b_pillar: float, last: float) -> tuple[float, float, float]:
+def _doors(body_shape: BodyShape, b_pillar: float, last: float) -> tuple[float, float, float]:
     """Front edge of the front door, middle pillar, rear edge of the rear door."""
-    front = form.axles[0] + form.arch + 0.10
+    front = body_shape.axles[0] + body_shape.arch + 0.10
     return front, b_pillar, last
 
 
@@ -80,7 +80,7 @@ def hatchback(rng: np.random.Generator) -> Mesh:
     height = float(rng.uniform(1.43, 1.54))
     belt = height * float(rng.uniform(0.635, 0.67))
     wheel = float(rng.uniform(0.30, 0.335))
-    form = Form(
+    body_shape = BodyShape(
         length=length,
         width=float(rng.uniform(1.66, 1.83)),
         height=height,
@@ -102,9 +102,9 @@ def hatchback(rng: np.random.Generator) -> Mesh:
     panes: tuple[float, ...] = (0.50, 0.93) if rng.random() < 0.6 else (0.48, 0.86, 1.0)
     return _car(
         rng,
-        form,
+        body_shape,
         panes,
-        _doors(form, length * 0.565, length * 0.76),
+        _doors(body_shape, length * 0.565, length * 0.76),
         upright=bool(rng.random() < 0.4),
         clad=0.15,
     )
@@ -115,7 +115,7 @@ def saloon(rng: np.random.Generator) -> Mesh:
     length = float(rng.uniform(4.40, 5.05))
     height = float(rng.uniform(1.40, 1.48))
     belt = height * float(rng.uniform(0.64, 0.675))
-    form = Form(
+    body_shape = BodyShape(
         length=length,
         width=float(rng.uniform(1.76, 1.90)),
         height=height,
@@ -134,7 +134,7 @@ def saloon(rng: np.random.Generator) -> Mesh:
         roof_drop=0.06,
         curve=0.20,
     )
-    return _car(rng, form, (0.46, 0.93), _doors(form, length * 0.54, length * 0.735))
+    return _car(rng, body_shape, (0.46, 0.93), _doors(body_shape, length * 0.54, length * 0.735))
 
 
 def estate(rng: np.random.Generator) -> Mesh:
@@ -142,7 +142,7 @@ def estate(rng: np.random.Generator) -> Mesh:
     length = float(rng.uniform(4.45, 4.95))
     height = float(rng.uniform(1.44, 1.53))
     belt = height * float(rng.uniform(0.635, 0.665))
-    form = Form(
+    body_shape = BodyShape(
         length=length,
         width=float(rng.uniform(1.76, 1.88)),
         height=height,
@@ -161,22 +161,24 @@ def estate(rng: np.random.Generator) -> Mesh:
         roof_drop=0.06,
         curve=0.20,
     )
-    car = _car(rng, form, (0.38, 0.70, 0.98), _doors(form, length * 0.535, length * 0.72))
-    return _with_rails(rng, car, form) if rng.random() < 0.6 else car
+    car = _car(
+        rng, body_shape, (0.38, 0.70, 0.98), _doors(body_shape, length * 0.535, length * 0.72)
+    )
+    return _with_rails(rng, car, body_shape) if rng.random() < 0.6 else car
 
 
-def _with_rails(rng: np.random.Generator, car: Mesh, form: Form) -> Mesh:
+def _with_rails(rng: np.random.Generator, car: Mesh, body_shape: BodyShape) -> Mesh:
     """Add a roof's rails, and sometimes a box on them."""
     tint = SILVER if rng.random() < 0.5 else DARK
     rail = car_surface("metal", tint)
-    s = np.linspace(form.roof_front + 0.35, form.roof_rear - 0.25, 3)
-    z = [form.window_z(1.0, float(x)) + 0.035 for x in s]
-    y = np.full(3, form.width / 2 * form.roof_width - 0.07)
-    line = tube(rail, np.stack([form.length / 2 - s, y, z], 1), 0.018, sides=5)
+    s = np.linspace(body_shape.roof_front + 0.35, body_shape.roof_rear - 0.25, 3)
+    z = [body_shape.window_z(1.0, float(x)) + 0.035 for x in s]
+    y = np.full(3, body_shape.width / 2 * body_shape.roof_width - 0.07)
+    line = tube(rail, np.stack([body_shape.length / 2 - s, y, z], 1), 0.018, sides=5)
     parts = [car, *on_both_sides([line])]
     if rng.random() < 0.2:
         box = car_surface("plain", DARK if rng.random() < 0.7 else SILVER)
-        middle = (form.length / 2 - float(s[1]), 0.1, float(z[1]) + 0.20)
+        middle = (body_shape.length / 2 - float(s[1]), 0.1, float(z[1]) + 0.20)
         parts.append(box.ellipsoid(middle, (1.05, 0.42, 0.19), around=10, down=6))
     return join(parts)
 
@@ -186,7 +188,7 @@ def suv(rng: np.random.Generator) -> Mesh:
     length = float(rng.uniform(4.15, 4.90))
     height = float(rng.uniform(1.58, 1.80))
     belt = height * float(rng.uniform(0.64, 0.675))
-    form = Form(
+    body_shape = BodyShape(
         length=length,
         width=float(rng.uniform(1.79, 1.97)),
         height=height,
@@ -210,14 +212,14 @@ def suv(rng: np.random.Generator) -> Mesh:
     )
     car = _car(
         rng,
-        form,
+        body_shape,
         (0.42, 0.76, 0.98),
-        _doors(form, length * 0.55, length * 0.745),
+        _doors(body_shape, length * 0.55, length * 0.745),
         upright=bool(rng.random() < 0.4),
         clad=0.75,
         steel=0.05,
     )
-    return _with_rails(rng, car, form) if rng.random() < 0.6 else car
+    return _with_rails(rng, car, body_shape) if rng.random() < 0.6 else car
 
 
 def people_carrier(rng: np.random.Generator) -> Mesh:
@@ -225,7 +227,7 @@ def people_carrier(rng: np.random.Generator) -> Mesh:
     length = float(rng.uniform(4.25, 5.15))
     height = float(rng.uniform(1.66, 1.96))
     belt = height * 0.60
-    form = Form(
+    body_shape = BodyShape(
         length=length,
         width=float(rng.uniform(1.80, 1.98)),
         height=height,
@@ -249,9 +251,9 @@ def people_carrier(rng: np.random.Generator) -> Mesh:
     )
     return _car(
         rng,
-        form,
+        body_shape,
         (0.32, 0.64, 1.0),
-        _doors(form, length * 0.50, length * 0.72),
+        _doors(body_shape, length * 0.50, length * 0.72),
         upright=True,
         steel=0.4,
     )
@@ -264,7 +266,7 @@ def pickup(rng: np.random.Generator) -> Mesh:
     belt = height * 0.63
     double = rng.random() < 0.7
     base = length * (0.665 if double else 0.54)
-    form = Form(
+    body_shape = BodyShape(
         length=length,
         width=float(rng.uniform(1.80, 1.95)),
         height=height,
@@ -288,13 +290,13 @@ def pickup(rng: np.random.Generator) -> Mesh:
         bed=base + 0.02,
     )
     panes = (0.5, 0.96) if double else (0.9,)
-    doors = _doors(form, length * 0.50, base - 0.12)
-    car = _car(rng, form, panes, doors, upright=True, clad=0.5)
+    doors = _doors(body_shape, length * 0.50, base - 0.12)
+    car = _car(rng, body_shape, panes, doors, upright=True, clad=0.5)
     if rng.random() < 0.35:
         cover = car_surface("plain", DARK)
         run = length - base - 0.12
         middle = (length / 2 - base - 0.06 - run / 2, 0, belt + 0.005)
-        car = join([car, cover.box(middle, (run, form.width * 0.88, 0.03))])
+        car = join([car, cover.box(middle, (run, body_shape.width * 0.88, 0.03))])
     return car
 
 
@@ -307,7 +309,7 @@ def van(rng: np.random.Generator) -> Mesh:
     belt = 1.08 if small else float(rng.uniform(1.14, 1.24))
     front = 0.88 if small else 0.95
     wheel = 0.31 if small else 0.345
-    form = Form(
+    body_shape = BodyShape(
         length=length,
         width=width,
         height=height,
@@ -332,21 +334,21 @@ def van(rng: np.random.Generator) -> Mesh:
     )
     # A van's side windows end behind the front doors, and stop below a high roof.
     short = replace(
-        form,
-        roof_rear=form.roof_front + 1.35,
-        base=form.roof_front + 1.25,
+        body_shape,
+        roof_rear=body_shape.roof_front + 1.35,
+        base=body_shape.roof_front + 1.25,
         height=min(height, belt + 0.80),
     )
     white = rng.random() < 0.6
     paint = car_surface("paint", (0.70, 0.70, 0.69) if white else paint_colour(rng))
-    low = lower_body(form, paint, clad=bool(rng.random() < 0.6))
-    body = join([low, cabin(form, paint, flat_roof=0.7)])
-    parts = [body, *_van_windows(rng, form, short, body)]
-    parts += face(rng, form, body) + tail(rng, form, body, True)
-    first = form.axles[0] + form.arch + 0.06
+    low = lower_body(body_shape, paint, clad=bool(rng.random() < 0.6))
+    body = join([low, cabin(body_shape, paint, flat_roof=0.7)])
+    parts = [body, *_van_windows(rng, body_shape, short, body)]
+    parts += face(rng, body_shape, body) + tail(rng, body_shape, body, True)
+    first = body_shape.axles[0] + body_shape.arch + 0.06
     last = first + (1.15 if small else 1.30)
-    parts += sides(rng, form, body, (first, first + 0.85, last), paint)
-    parts.append(wheels(form, CAR, rim=0.62, spokes=0 if rng.random() < 0.7 else 6))
+    parts += sides(rng, body_shape, body, (first, first + 0.85, last), paint)
+    parts.append(wheels(body_shape, CAR, rim=0.62, spokes=0 if rng.random() < 0.7 else 6))
     if rng.random() < 0.35:  # a firm's name along the side
         tint = paint_colour(rng)
         z, run = belt + 0.30 * (height - belt), float(rng.uniform(0.8, 1.6))
@@ -360,16 +362,18 @@ def van(rng: np.random.Generator) -> Mesh:
             proud=0.009,
         )
         parts += on_both_sides([sign])
-    return _finish(parts, form)
+    return _finish(parts, body_shape)
 
 
-def _van_windows(rng: np.random.Generator, form: Form, front: Form, body: Mesh) -> list[Mesh]:
+def _van_windows(
+    rng: np.random.Generator, body_shape: BodyShape, front: BodyShape, body: Mesh
+) -> list[Mesh]:
     """Windscreen, front doors' windows, and now and then small windows in the rear doors."""
     parts = []
     glass = car_surface("glass", GLASS)
-    top = (front.height - form.belt) / (form.height - form.belt)
-    half = form.width / 2 * 0.86
-    bottom, high = form.belt + 0.02, form.window_z(min(0.84, top * 0.92), 0)
+    top = (front.height - body_shape.belt) / (body_shape.height - body_shape.belt)
+    half = body_shape.width / 2 * 0.86
+    bottom, high = body_shape.belt + 0.02, body_shape.window_z(min(0.84, top * 0.92), 0)
     parts.append(
         decal(
             glass,
@@ -379,22 +383,27 @@ def _van_windows(rng: np.random.Generator, form: Form, front: Form, body: Mesh) 
             cells=(6, 3),
         )
     )
-    t = (high - form.belt) / (form.height - form.belt)
-    s = [form.screen(0.05) + form.curve + 0.14, 0.0, 0.0, form.screen(t) + form.curve + 0.16]
-    s[1] = s[2] = form.axles[0] + form.arch + 0.06 + 0.78
+    t = (high - body_shape.belt) / (body_shape.height - body_shape.belt)
+    s = [
+        body_shape.screen(0.05) + body_shape.curve + 0.14,
+        0.0,
+        0.0,
+        body_shape.screen(t) + body_shape.curve + 0.16,
+    ]
+    s[1] = s[2] = body_shape.axles[0] + body_shape.arch + 0.06 + 0.78
     s[0] = min(s[0], s[1] - 0.6)
-    side = np.stack([s, [form.belt + 0.04] * 2 + [high - 0.04] * 2], 1)
+    side = np.stack([s, [body_shape.belt + 0.04] * 2 + [high - 0.04] * 2], 1)
     parts += on_both_sides([decal(glass, body, side, "left", cells=(2, 3), proud=0.008)])
     line = car_surface("plain", BLACK)
     edge = [
         (-0.006, 0.45),
         (0.006, 0.45),
-        (0.006, form.height - 0.12),
-        (-0.006, form.height - 0.12),
+        (0.006, body_shape.height - 0.12),
+        (-0.006, body_shape.height - 0.12),
     ]
     parts.append(decal(line, body, edge, "rear", cells=(1, 4), proud=0.004))
     if rng.random() < 0.5:
-        pane = rectangle(form.width * 0.21, form.belt + 0.36, 0.42, 0.46)
+        pane = rectangle(body_shape.width * 0.21, body_shape.belt + 0.36, 0.42, 0.46)
         parts += on_both_sides([decal(glass, body, pane, "rear", cells=(2, 2), proud=0.009)])
     return parts
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from depth_perception.datasets import labels
 from depth_perception.geometry.camera import CameraModel
-from depth_perception.geometry.transforms import OPTICAL_AXES
+from depth_perception.geometry.transforms import OPTICAL_AXES, rotation_of_angles
 from depth_perception.world.objects import car_details, vehicles
 from depth_perception.world.objects.mesh import FloatArray, Mesh, SurfaceProperties, join
 from depth_perception.world.surfaces.materials import INDEX, Colour
@@ -82,22 +82,12 @@ class WorldRig:
     rate: float
 
 
-def rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
-    """Turn about z, then y (positive: nose down), then x; rad: (3, 3)."""
-    cz, sz, cy, sy = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
-    cx, sx = np.cos(roll), np.sin(roll)
-    about_z = np.array([[cz, -sz, 0.0], [sz, cz, 0.0], [0.0, 0.0, 1.0]])
-    about_y = np.array([[cy, 0.0, sy], [0.0, 1.0, 0.0], [-sy, 0.0, cy]])
-    about_x = np.array([[1.0, 0.0, 0.0], [0.0, cx, -sx], [0.0, sx, cx]])
-    return about_z @ about_y @ about_x
-
-
 def mounting(
     x: float, y: float, z: float, yaw: float, pitch: float, roll: float
 ) -> NDArray[np.float64]:
     """Pose (4, 4) of an optical frame: metres; degrees, pitch positive when it looks down."""
     T = np.eye(4)
-    T[:3, :3] = rotation(*np.radians([yaw, pitch, roll])) @ OPTICAL_AXES
+    T[:3, :3] = rotation_of_angles(*np.radians([roll, pitch, yaw])) @ OPTICAL_AXES
     T[:3, 3] = x, y, z
     return T
 
@@ -269,14 +259,14 @@ def make_rig(
         model = _camera_model(width, height, field * (1 / zoom), lens, family.fisheye)
         wrong = np.eye(4)
         angles = rng.normal(0, miscalibration, 3) if miscalibration else np.zeros(3)
-        wrong[:3, :3] = rotation(*np.radians(angles))
+        wrong[:3, :3] = rotation_of_angles(*np.radians(angles[::-1]))
         wrong[:3, 3] = rng.normal(0, 0.02 * miscalibration, 3) if miscalibration else 0.0
         cameras.append(MountedCamera(label, model, T, T @ wrong, delay))
     x, z, low, high, beams, columns, reach = family.lidar
     T_lidar = np.eye(4)
     T_lidar[:3, 3] = x, 0.0, max(z, max(c.T_base_camera[2, 3] for c in cameras) + 0.2)
     if name == "nuscenes":
-        T_lidar[:3, :3] = rotation(-np.pi / 2, 0.0, 0.0)
+        T_lidar[:3, :3] = rotation_of_angles(0.0, 0.0, -np.pi / 2)
     lidar_name = {"nuscenes": "LIDAR_TOP", "kitti": "velo_link"}.get(name, "lidar")
     lidar = LidarModel(
         lidar_name, T_lidar, np.radians(np.linspace(high, low, beams)), columns, reach

@@ -116,7 +116,7 @@ def occluded_of(
 
 
 @wp.kernel(enable_backward=False)
-def nearest(
+def nearest_hits(
     follow: wp.uint64,
     still: wp.uint64,
     moving: wp.uint64,
@@ -129,7 +129,7 @@ def nearest(
     face: wp.array(dtype=wp.int32),
     weights: wp.array(dtype=wp.vec2),
 ):
-    """As `kernel_tracing.nearest`, for `WIDTH` rays a thread."""
+    """As `kernel_tracing.nearest_hits`, for `WIDTH` rays a thread."""
     nearest_of(
         follow,
         still,

@@ -12,7 +12,7 @@ FAR = wp.constant(1.0e6)
 
 
 @wp.kernel(enable_backward=False)
-def nearest(
+def nearest_hits(
     mesh: wp.uint64,
     origins: wp.array(dtype=wp.vec3),
     directions: wp.array(dtype=wp.vec3),

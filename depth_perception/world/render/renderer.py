@@ -174,7 +174,7 @@ class Renderer:
         wp, n = self._wp, len(directions)
         rays = self._array(directions, wp.vec3)
         hits = self._hits(n)
-        self._tracer.nearest(self._array(np.reshape(origin, (1, 3)), wp.vec3), rays, *hits)
+        self._tracer.nearest_hits(self._array(np.reshape(origin, (1, 3)), wp.vec3), rays, *hits)
         label = wp.empty(n, dtype=wp.uint8, device=self.device)
         strength = wp.empty(n, dtype=wp.float32, device=self.device)
         self._launch(
@@ -228,7 +228,7 @@ class Renderer:
         }
         flat = {name: array.flatten() for name, array in out.items()}
         self._launch("generate_rays", n, rays, pose, s.directions)
-        self._tracer.nearest(origin, s.directions, *s.hits)
+        self._tracer.nearest_hits(origin, s.directions, *s.hits)
         self._launch(
             "shade_hits",
             n,
@@ -255,7 +255,7 @@ class Renderer:
         )
         self._tracer.occluded(s.positions, s.to_sun, SUN_REACH, s.sun_hidden)
         self._tracer.occluded(s.sky_positions, s.to_sky, HIDDEN_REACH, s.sky_hidden, coherent=False)
-        self._tracer.nearest(s.positions, s.to_mirror, *s.mirror_hits)
+        self._tracer.nearest_hits(s.positions, s.to_mirror, *s.mirror_hits)
         self._launch(
             "shade_reflections",
             n,
@@ -358,7 +358,7 @@ class Renderer:
 
 
 def _hits(wp: Any, device: str, n: int) -> tuple[Any, Any, Any]:
-    """Memory for what `Tracer.nearest` writes about n rays."""
+    """Memory for what `Tracer.nearest_hits` writes about n rays."""
     return (
         wp.empty(n, dtype=wp.float32, device=device),
         wp.empty(n, dtype=wp.int32, device=device),

@@ -34,7 +34,7 @@ class Tracer(Protocol):
     def load(self, triangles: Triangles, *, anew: bool) -> None:
         """Take what moves; with `anew`, also what stands."""
 
-    def nearest(
+    def nearest_hits(
         self,
         origins: Any,
         directions: Any,
@@ -115,7 +115,7 @@ class WarpTracer:
             bvh_constructor="sah" if self._device == "cpu" else "lbvh",
         )
 
-    def nearest(
+    def nearest_hits(
         self,
         origins: Any,
         directions: Any,
@@ -127,7 +127,7 @@ class WarpTracer:
     ) -> None:
         """See `Tracer`."""
         self._wp.launch(
-            self._kernels.nearest,
+            self._kernels.nearest_hits,
             dim=len(directions),
             device=self._device,
             inputs=[self._mesh.id, origins, directions, distance, face, weights],
@@ -174,7 +174,7 @@ class EmbreeTracer:
         )
         self._first = still
 
-    def nearest(
+    def nearest_hits(
         self,
         origins: Any,
         directions: Any,
@@ -186,7 +186,7 @@ class EmbreeTracer:
     ) -> None:
         """See `Tracer`."""
         self._wp.launch(
-            self._kernels.nearest,
+            self._kernels.nearest_hits,
             dim=self._packets(directions),
             device="cpu",
             inputs=[
