@@ -106,6 +106,14 @@ class RosSession:
         """Spin a node from now on."""
         self.executor.add_node(node)
 
+    def call(self, function: Callable[[], Any]) -> None:
+        """Call a function between two callbacks, as a node's own process ends it after the last."""
+        task = self.executor.create_task(function)
+        wait_for(task.done, what=f"the executor to call {function}")
+        error = task.exception()
+        if error is not None:
+            raise error
+
     def remove(self, node: Any) -> None:
         """Stop spinning a node and destroy it."""
         self.executor.remove_node(node)
@@ -229,7 +237,7 @@ def start(ros: RosSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     yield make
     while started:
         node = started.pop()
-        node.close()
+        ros.call(node.close)
         ros.remove(node.node)
     errors, ros.errors[:] = list(ros.errors), []
     assert not errors, "a callback raised:\n" + "\n".join(errors)
