@@ -329,8 +329,8 @@ class QosParameters:
     )
     output: str = _parameter(
         "reliable",
-        "Of results: reliable (pairs with every subscriber) or sensor_data (best"
-        " effort; subscribers must ask for no more).",
+        "Of results: reliable (pairs with every subscriber that does not ask for latched ones;"
+        " the map is latched) or sensor_data (best effort; subscribers must ask for no more).",
         choices=("reliable", "sensor_data"),
     )
     output_depth: int = _parameter(
