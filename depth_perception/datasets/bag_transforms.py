@@ -132,12 +132,11 @@ class BagTransforms:
         nearest = [key for key in poses if ranks[key] == min(ranks.values())]
         chosen = max(nearest, key=lambda key: len(poses[key]))
         if len(nearest) > 1:
-            named = ", ".join(
-                f"'{parent}' -> '{child}' ({topic})" for topic, parent, child in poses
-            )
+            named = ", ".join(f"'{p}' -> '{child}' ({topic})" for topic, p, child in nearest)
             self._problem(
                 f"{self._rig.base_frame} moves by {named}; for odometry '{chosen[1]}' ->"
-                f" '{chosen[2]}' is taken, of which there are most"
+                f" '{chosen[2]}' is taken, of which there are most. Fix: record nav_msgs/Odometry,"
+                " which goes before them, or one of them"
             )
         return sorted(poses[chosen], key=lambda item: item[0])
 

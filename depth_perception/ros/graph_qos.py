@@ -146,7 +146,7 @@ def unmatched(node: Node, topic: str, we_publish: bool) -> list[tuple[str, tuple
     own = next((info for info in ours if _name(info) == node.get_fully_qualified_name()), None)
     if own is None:
         return []
-    found = {}
+    found: dict[tuple[str, tuple[str, ...]], None] = {}
     for info in others:
         ends = (own, info) if we_publish else (info, own)
         policies = mismatched_policies(*(end.qos_profile for end in ends))

@@ -23,6 +23,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy
 from rclpy.subscription import Subscription
 from rclpy.time import Time
+from rclpy.timer import Timer
 
 from depth_perception.errors import ContradictionError, TransformError
 from depth_perception.geometry.transforms import Matrix
@@ -143,12 +144,14 @@ class TransformSubscriptions:
         for name in ("/tf_static", "/tf"):
             self._subscribe(node.resolve_topic_name(name), "", is_static(name))
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = node.create_timer(LOOK_PERIOD_S, self.look, clock=steady)
+        self._timer: Timer | None = node.create_timer(LOOK_PERIOD_S, self.look, clock=steady)
 
     def close(self) -> None:
         """Listen no more."""
-        self._node.destroy_timer(self._timer)
-        for topic in self._topics.values():
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+            self._timer = None
+        for topic in list(self._topics.values()):
             for subscription in (topic.subscription, topic.volatile):
                 if subscription is not None:
                     self._node.destroy_subscription(subscription)
@@ -165,8 +168,10 @@ class TransformSubscriptions:
 
     def look(self) -> None:
         """Compare what is listened to with what is on the graph."""
+        if self._timer is None:
+            return
         self._find_topics()
-        for topic in self._topics.values():
+        for topic in list(self._topics.values()):
             self._find_publishers(topic)
         self._mend()
 
@@ -218,7 +223,7 @@ class TransformSubscriptions:
             self.extrinsics.listen_anew()
         if self._answers_at:
             return
-        for topic in self._topics.values():
+        for topic in list(self._topics.values()):
             if not topic.static:
                 continue
             told = self.rig.contradictions(topic.name)
