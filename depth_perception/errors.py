@@ -37,6 +37,21 @@ class TransformError(DepthPerceptionError):
     """A transform between two frames is absent or not a rigid motion."""
 
 
+class ContradictionError(TransformError):
+    """Transforms contradict each other, and nobody knows which is right.
+
+    Attributes:
+        topics: Where they were told.
+    """
+
+    def __init__(
+        self, problem: str, *, expected: str = "", fix: str = "", topics: tuple[str, ...] = ()
+    ) -> None:
+        """Compose the message; see the base class."""
+        super().__init__(problem, expected=expected, fix=fix)
+        self.topics = topics
+
+
 class MessageError(DepthPerceptionError):
     """A message's content is malformed: wrong encoding, size, step, fields or values."""
 

@@ -45,6 +45,25 @@ def _parameter(
 
 
 @dataclass(frozen=True)
+class TfParameters:
+    """Which transforms place the cameras."""
+
+    namespace: str = _parameter(
+        "",
+        "Namespace whose tf and tf_static topics place all cameras, e.g. /robot1; empty: of each"
+        " camera the longest beginning of its image topic that has such topics, else the node's"
+        " own namespace, else /tf and /tf_static.",
+    )
+    conflicts: str = _parameter(
+        "refuse",
+        "Of a frame that is told two ways (two parents, or two values that both should hold):"
+        " refuse the cameras that depend on it, or take what was told first or last, which is"
+        " meant for recordings.",
+        choices=("refuse", "first", "last"),
+    )
+
+
+@dataclass(frozen=True)
 class SyncParameters:
     """How images become frame sets."""
 
@@ -310,8 +329,8 @@ class QosParameters:
     )
     output: str = _parameter(
         "reliable",
-        "Of results: reliable (pairs with every subscriber) or sensor_data (best"
-        " effort; subscribers must ask for no more).",
+        "Of results: reliable (pairs with every subscriber that does not ask for latched ones;"
+        " the map is latched) or sensor_data (best effort; subscribers must ask for no more).",
         choices=("reliable", "sensor_data"),
     )
     output_depth: int = _parameter(
@@ -367,6 +386,7 @@ class Parameters:
     ego_masks: str = _parameter(
         "", "YAML file with each camera's own-body polygons or mask images (see config/)."
     )
+    tf: TfParameters = field(default_factory=TfParameters)
     sync: SyncParameters = field(default_factory=SyncParameters)
     ground: GroundParameters = field(default_factory=GroundParameters)
     embodied: EmbodiedParameters = field(default_factory=EmbodiedParameters)

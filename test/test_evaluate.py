@@ -27,7 +27,7 @@ from depth_perception.geometry.camera_view import camera_view
 from depth_perception.geometry.cloud import POINT_DTYPE
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import Rig, RigCamera
-from depth_perception.geometry.transforms import TransformTree
+from depth_perception.geometry.transform_tree import TransformTree
 from depth_perception.parameters import Parameters, from_flat
 
 HEIGHT = 1.5

@@ -30,7 +30,7 @@ from depth_perception.datasets.bag_writer import package_typestore
 from depth_perception.errors import DepthPerceptionError
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.rig import Rig
-from depth_perception.geometry.transforms import TransformTree
+from depth_perception.geometry.transform_tree import TransformTree
 from depth_perception.messages.encodings import ENCODINGS
 from depth_perception.parameters import Parameters, from_flat
 from depth_perception.pipeline import SurroundPipeline

@@ -13,10 +13,10 @@ from tiny_drive import CAMERA, mounting, transform
 
 from depth_perception import messages
 from depth_perception.datasets.bag_writer import BagTypes, package_typestore
-from depth_perception.errors import ConfigurationError
+from depth_perception.errors import ConfigurationError, ContradictionError, TransformError
 from depth_perception.frames.assembler import Now
 from depth_perception.frames.ingest import NOT_ASKED_FOR, Ingest
-from depth_perception.parameters import Parameters, SyncParameters
+from depth_perception.parameters import Parameters, SyncParameters, TfParameters
 from depth_perception.rig.camera_topics import CameraTopics
 from depth_perception.rig.tracker import RigTracker
 
@@ -304,21 +304,123 @@ def test_decoding_gives_images_and_the_rig(vehicle: Feeder) -> None:
     assert again["rear"] is rig["rear"], "nothing has changed, so nothing is built anew"
 
 
-def test_the_rig_follows_calibration_and_transforms(vehicle: Feeder) -> None:
+def mounted(name: str, parent: str = "base_link", x: float | None = None) -> Any:
+    """Return a TFMessage that says where a camera is; x moves it along."""
+    T = mounting(name)
+    T[0, 3] = T[0, 3] if x is None else x
+    return TYPES.new("tf2_msgs/msg/TFMessage", transforms=[transform(TYPES, parent, name, T)])
+
+
+def test_the_rig_follows_calibration(vehicle: Feeder) -> None:
     _, before = vehicle.ingest.decode(drive(vehicle, 1000 * MS))
-    moved = mounting("rear")
-    moved[0, 3] = -2.5
-    tf = TYPES.new(
-        "tf2_msgs/msg/TFMessage", transforms=[transform(TYPES, "base_link", "rear", moved)]
-    )
-    vehicle.ingest.rig.add_transforms(tf, "/tf_static")
-    _, after = vehicle.ingest.decode(drive(vehicle, 1100 * MS))
-    assert after["rear"].T_base_camera[0, 3] == -2.5 and after["front"] is before["front"]
     info = messages.camera_info_message(TYPES, 10, "front", CAMERA)
     info.k[0] = info.p[0] = 250.0
     vehicle.ingest.add_calibration("front", info)
     _, last = vehicle.ingest.decode(drive(vehicle, 1200 * MS))
-    assert last["front"].model.K[0, 0] == 250.0 and last["rear"] is after["rear"]
+    assert last["front"].model.K[0, 0] == 250.0 and last["rear"] is before["rear"]
+
+
+def test_the_rig_follows_what_moves_on_tf() -> None:
+    rig = RigTracker(PARAMETERS)
+    rig.add_transforms(mounted("front"), "/tf_static")
+    for x in (1.0, 1.25, 1.5):
+        rig.add_transforms(mounted("rear", "front", x), "/tf")
+        expected = mounting("front") @ mounting("rear")
+        expected[:3, 3] = mounting("front")[:3, :3] @ [x, 0, 1.5] + mounting("front")[:3, 3]
+        np.testing.assert_allclose(rig.mounting("rear"), expected, atol=1e-12)
+
+
+def test_a_mounting_told_two_ways_is_nobodys_until_one_is_gone(vehicle: Feeder) -> None:
+    vehicle.ingest.decode(drive(vehicle, 1000 * MS))
+    rig = vehicle.ingest.rig
+    rig.add_transforms(mounted("rear", x=-2.5), "/tf_static")
+    frame_set, _ = vehicle.ingest.decode(drive(vehicle, 1100 * MS))
+    assert list(frame_set.frames) == ["front"]
+    reason = frame_set.missing["rear"]
+    assert "frame 'rear' has two values" in reason and "Fix: let only one node" in reason
+    assert reason.count("'base_link' (/tf_static: x ") == 2
+    assert "x 1.5000, y 0.0000, z 1.5000 m" in reason and "x -2.5000" in reason
+    assert vehicle.problems == [("rear", reason)]  # type: ignore[attr-defined]
+    # The publisher tells what it has latched, and of its two values that is the second.
+    assert rig.doubt("/tf_static")
+    rig.add_transforms(mounted("rear", x=-2.5), "/tf_static")
+    rig.drop_doubted()
+    frame_set, after = vehicle.ingest.decode(drive(vehicle, 1200 * MS))
+    assert after["rear"].T_base_camera[0, 3] == -2.5 and not frame_set.missing.get("rear")
+    assert vehicle.recovered == ["rear"]  # type: ignore[attr-defined]
+
+
+def test_what_is_latched_and_not_told_again_is_kept_when_nothing_is(vehicle: Feeder) -> None:
+    rig = vehicle.ingest.rig
+    rig.add_transforms(mounted("rear", "trailer"), "/tf_static")
+    assert rig.doubt("/tf_static")
+    rig.drop_doubted()  # nobody answered: the two are as good as before
+    with pytest.raises(ContradictionError, match=r"has two parents: 'base_link' .* 'trailer'"):
+        rig.mounting("rear")
+    assert not rig.doubt("/somewhere/tf_static")
+
+
+def test_what_tf_no_longer_says_ends_a_contradiction() -> None:
+    rig = RigTracker(PARAMETERS)
+    rig.add_transforms(mounted("rear"), "/tf_static", at=1.0)
+    rig.add_transforms(mounted("rear", "trailer"), "/tf", at=20.0)
+    rig.drop_silent(10.0)
+    with pytest.raises(ContradictionError, match="on /tf_static and /tf: frame 'rear'"):
+        rig.mounting("rear")
+    rig.drop_silent(25.0)
+    np.testing.assert_allclose(rig.mounting("rear"), mounting("rear"), atol=1e-12)
+
+
+def test_the_same_value_again_or_rounded_is_no_contradiction() -> None:
+    rig = RigTracker(PARAMETERS)
+    for x in (1.5, 1.5, 1.500001, np.float32(1.5000001)):
+        rig.add_transforms(mounted("rear", x=float(x)), "/tf_static")
+        rig.add_transforms(mounted("rear", x=float(x)), "/tf")
+    assert rig.mounting("rear")[0, 3] == pytest.approx(1.5, abs=1e-5)
+    assert not rig.contradictions()
+
+
+@pytest.mark.parametrize(("choice", "x"), [("first", 1.5), ("last", -2.5)])
+def test_one_of_two_is_taken_when_the_parameters_say_so_and_it_is_said(
+    choice: str, x: float
+) -> None:
+    problems: list[str] = []
+    rig = RigTracker(
+        Parameters(tf=TfParameters(conflicts=choice)),
+        problem=lambda camera, reason: problems.append(reason),
+    )
+    rig.add_transforms(mounted("rear"), "/tf_static")
+    rig.add_transforms(mounted("rear", x=-2.5), "/tf_static")
+    assert rig.mounting("rear")[0, 3] == x
+    (problem,) = problems
+    assert "has two values" in problem and f"taken is the {choice} (tf.conflicts)" in problem
+
+
+def test_each_namespace_has_its_transforms_and_shares_the_global_ones() -> None:
+    problems: list[str] = []
+    rig = RigTracker(PARAMETERS, problem=lambda camera, reason: problems.append(reason))
+    for index, topic in enumerate(("/tf_static", "/robot1/tf_static", "/robot2/tf_static")):
+        rig.add_transforms(mounted("front", x=float(index)), topic)
+    rig.add_transforms(mounted("rear", x=7.0), "/tf_static")
+    for index, topic in enumerate(("/front/image", "/robot1/front/image", "/robot2/x/image")):
+        assert rig.mounting("front", topic)[0, 3] == index
+        assert rig.mounting("rear", topic)[0, 3] == 7.0
+    assert any("they count as one vehicle" in problem for problem in problems)
+    own = RigTracker(PARAMETERS, namespace="/robot2")
+    own.add_transforms(mounted("front", x=2.0), "/robot2/tf_static")
+    own.add_transforms(mounted("front", x=0.0), "/tf_static")
+    assert own.mounting("front", "/cameras/front/image")[0, 3] == 2.0
+    named = RigTracker(Parameters(tf=TfParameters(namespace="robot1")))
+    named.add_transforms(mounted("front", x=1.0), "/robot1/tf_static")
+    named.add_transforms(mounted("front", x=2.0), "/robot2/tf_static")
+    assert named.mounting("front", "/robot2/front/image")[0, 3] == 1.0
+
+
+def test_transforms_that_nobody_reads_do_not_pile_up() -> None:
+    rig = RigTracker(PARAMETERS)
+    for index in range(25_000):
+        rig.add_transforms(mounted("rear", x=index * 0.001), "/tf_static")
+    assert len(rig._arrived) <= 10_000 and len(rig.tree.told("rear")) <= 8
 
 
 def test_a_broken_image_is_its_own_cameras_and_is_said_until_it_is_well(vehicle: Feeder) -> None:
@@ -331,15 +433,32 @@ def test_a_broken_image_is_its_own_cameras_and_is_said_until_it_is_well(vehicle:
     assert vehicle.recovered == ["rear"]  # type: ignore[attr-defined]
 
 
-def test_a_transform_that_cannot_be_names_itself(vehicle: Feeder) -> None:
-    bad = transform(TYPES, "base_link", "rear", mounting("rear"))
-    bad.transform.rotation.w = float("nan")
-    tf = TYPES.new("tf2_msgs/msg/TFMessage", transforms=[bad])
-    vehicle.ingest.rig.add_transforms(tf, "/tf_static")
-    vehicle.ingest.decode(drive(vehicle, 1000 * MS))
-    first, second = vehicle.problems  # type: ignore[attr-defined]
-    assert second[0] == "rear" and "(transform base_link -> rear" in second[1]
-    assert first[1].startswith("/tf_static: transform base_link -> rear")
+@pytest.mark.parametrize("only", [True, False])
+def test_a_transform_that_cannot_be_names_itself(only: bool) -> None:
+    problems: list[str] = []
+    rig = RigTracker(PARAMETERS, problem=lambda camera, reason: problems.append(reason))
+    bad = mounted("rear")
+    bad.transforms[0].transform.rotation.w = float("nan")
+    rig.add_transforms(bad, "/tf_static")
+    if not only:  # as tf2 does: what is no transform takes nothing's place
+        rig.add_transforms(mounted("rear"), "/tf_static")
+        assert rig.mounting("rear")[0, 3] == 1.5
+    else:
+        with pytest.raises(TransformError, match=r"'rear' is not in TF .*transform base_link -> r"):
+            rig.mounting("rear")
+    assert [problem[:43] for problem in problems] == ["/tf_static: transform base_link -> rear: tr"]
+
+
+@pytest.mark.parametrize(("parent", "child"), [("", "rear"), ("/", "rear"), ("rear", "/rear")])
+def test_a_transform_that_leads_nowhere_is_refused(parent: str, child: str) -> None:
+    problems: list[str] = []
+    rig = RigTracker(PARAMETERS, problem=lambda camera, reason: problems.append(reason))
+    message = mounted("rear", parent)
+    message.transforms[0].child_frame_id = child
+    rig.add_transforms(message, "/tf_static")
+    with pytest.raises(TransformError, match="expected two different frames"):
+        rig.mounting("rear")
+    assert "Fix: set header.frame_id and child_frame_id" in problems[0]
 
 
 def test_only_the_cameras_that_are_needed_are_decoded(vehicle: Feeder) -> None:

@@ -26,7 +26,8 @@ from depth_perception.errors import ConfigurationError
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import RigCamera
-from depth_perception.geometry.transforms import TransformTree, matrix_from
+from depth_perception.geometry.transform_tree import TransformTree
+from depth_perception.geometry.transforms import matrix_from
 
 SHARED = Path(
     os.environ.get("DEPTH_PERCEPTION_SHARED", Path(__file__).resolve().parents[2] / "shared")

@@ -22,17 +22,18 @@ from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
 from depth_perception import messages
+from depth_perception.datasets.bag_transforms import BagTransforms
 from depth_perception.errors import BagError, DepthPerceptionError, MessageError, TransformError
 from depth_perception.frames.assembler import DROP_REASONS, Now
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.frames.ingest import Ingest, MessageSet
 from depth_perception.geometry.rig import Rig, RigCamera
-from depth_perception.geometry.transforms import Matrix, TransformTree, inverse
+from depth_perception.geometry.transform_tree import TransformTree, TransformView
+from depth_perception.geometry.transforms import Matrix, inverse
 from depth_perception.parameters import Parameters
 from depth_perception.rig.camera_topics import CameraTopics, find_cameras, why_no_camera
 from depth_perception.rig.tracker import RigTracker
 
-TRANSFORM_TYPE = "tf2_msgs/msg/TFMessage"
 CLOUD_TYPE = "sensor_msgs/msg/PointCloud2"
 ODOMETRY_TYPE = "nav_msgs/msg/Odometry"
 
@@ -136,6 +137,7 @@ class BagReader:
         counts: Number of messages by topic name.
         cameras: Topics of each usable camera, by name.
         odometry: (stamp ns, T_odom_base) in the order of time; may be empty.
+        transforms: What the bag's transforms are, by their topics.
         lidar_topics: Topics of point clouds; the one with most points in its first scan is first.
         problems: What was wrong and left out, each once.
     """
@@ -154,7 +156,11 @@ class BagReader:
         self.lidar_topics: list[str] = []
         self.problems: list[str] = []
         self._log = log or (lambda text: None)
-        self._tracker = RigTracker(parameters, problem=lambda camera, reason: self._problem(reason))
+        self._tracker = RigTracker(
+            parameters,
+            problem=lambda camera, reason: self._problem(reason),
+            explain=lambda topic, error: self.transforms.explain(topic, error),
+        )
         self._rig: Rig | None = None
         self._missing: dict[str, str] = {}
 
@@ -167,9 +173,12 @@ class BagReader:
                 self.topics[connection.topic] = connection.msgtype
                 count = self.counts.get(connection.topic, 0)
                 self.counts[connection.topic] = count + connection.msgcount
-            self._read_transforms()
-            self._read_odometry()
             self.cameras = find_cameras(self.topics, self.parameters)
+            self.transforms = BagTransforms(self.topics, self._tracker, self._problem)
+            self.odometry = self.transforms.read(
+                self.messages(self.transforms.topics), [c.image for c in self.cameras.values()]
+            )
+            self._read_odometry()
             self.lidar_topics = self._clouds_by_size()
         except BaseException:
             self._context.__exit__(None, None, None)
@@ -205,6 +214,10 @@ class BagReader:
     def tree(self) -> TransformTree:
         """Static transforms, and those that only /tf has, as they were first."""
         return self._tracker.tree
+
+    def view(self, topic: str) -> TransformView:
+        """Return the transforms that place what a topic shows: those of its namespace first."""
+        return self._tracker.view(topic)
 
     @property
     def rig(self) -> Rig:
@@ -405,45 +418,6 @@ class BagReader:
             )
         return Rig(ordered, self.parameters.base_frame)
 
-    def _read_transforms(self) -> None:
-        """Collect static transforms; edges that only /tf has count as static when first seen."""
-        static: set[str] = set()
-        topics = [topic for topic, kind in self.topics.items() if kind == TRANSFORM_TYPE]
-        moving: list[tuple[int, str, str, Matrix]] = []
-        for topic, time, message in self.messages(topics):
-            if topic.endswith("tf_static"):
-                static.update(item.child_frame_id.lstrip("/") for item in message.transforms)
-                self._tracker.add_transforms(message, topic)
-                continue
-            for item in message.transforms:
-                try:
-                    parent, child, T = messages.decode_transform(item)
-                except TransformError as error:
-                    self._problem(f"{topic}: {error}")
-                    self.tree.refuse(item.child_frame_id, str(error))
-                    continue
-                moving.append((messages.stamp_of(item.header.stamp) or time, parent, child, T))
-        self._tracker.settle()
-        base = self.parameters.base_frame
-        # What moves is the base frame, or a frame that it is fixed to, such as base_footprint.
-        T_carrier_base: dict[str, Matrix | None] = {base: np.eye(4)}
-        for child in {child for _, _, child, _ in moving} - static - {base}:
-            try:
-                T_carrier_base[child] = self.tree.lookup(child, base)
-            except TransformError:
-                T_carrier_base[child] = None
-        seen: set[str] = set()
-        for stamp, parent, child, T in moving:
-            if child in static:
-                continue
-            fixed = T_carrier_base[child]
-            if fixed is not None:
-                self.odometry.append((stamp, T @ fixed))
-            if child not in seen:
-                seen.add(child)
-                self.tree.set(parent, child, T)
-        self.odometry.sort(key=lambda item: item[0])
-
     def _read_odometry(self) -> None:
         """Read poses of the base frame; an Odometry topic goes before /tf."""
         topics = [topic for topic, kind in self.topics.items() if kind == ODOMETRY_TYPE]
@@ -454,7 +428,7 @@ class BagReader:
                 child = message.child_frame_id.lstrip("/") or self.parameters.base_frame
                 if child != self.parameters.base_frame:
                     T_odom_child = T_odom_child @ inverse(
-                        self.tree.lookup(self.parameters.base_frame, child)
+                        self.view(topic).lookup(self.parameters.base_frame, child)
                     )
             except TransformError as error:
                 self._problem(str(error))

@@ -17,6 +17,7 @@ from rosbags.interfaces import QosDurability as Durability
 
 from depth_perception.datasets.bag import deserialize, open_bag, standard_types
 from depth_perception.errors import BagError, ConfigurationError
+from depth_perception.messages.transforms import transform_bits
 
 TRANSFORM_TYPE = "tf2_msgs/msg/TFMessage"
 ABSOLUTE_TOPICS = ("/tf", "/tf_static", "/clock", "/rosout", "/parameter_events")
@@ -134,18 +135,21 @@ class Playback:
     def static_transforms(self) -> dict[str, bytes]:
         """Merge all static transforms of the whole bag, by topic: one message each.
 
-        A child frame that was published several times has its latest transform. In a bag they came
-        from several latched publishers; a player that repeated them one by one would leave late
-        joiners with the last one only.
+        What was published several times is in it once, at its latest place; what contradicts itself
+        is in it as it was. In a bag they came from several latched publishers; a player that
+        repeated them one by one would leave late joiners with the last one only.
 
         Raises:
             BagError: The file breaks off, or a message does not deserialize.
         """
-        merged: dict[str, dict[str, Any]] = {}
+        merged: dict[str, dict[tuple[Any, ...], Any]] = {}
         for message in self._raw(moving=False):
             transforms = self._decode(message).transforms
             latest = merged.setdefault(message.topic, {})
-            latest.update({item.child_frame_id: item for item in transforms})
+            for item in transforms:
+                key = (item.header.frame_id, item.child_frame_id, transform_bits(item.transform))
+                latest.pop(key, None)
+                latest[key] = item
         types = standard_types()
         out = {}
         for topic, latest in merged.items():

@@ -74,6 +74,7 @@ def inspect_bag(reader: BagReader) -> dict[str, Any]:
         problems += [text for text in missing if text not in problems]
         notes += [text for text in reader.problems if text not in missing]
     problems += _scan_problems(reader)
+    notes += _transform_notes(reader, problems + notes)
     lidars = [
         {"topic": topic, "messages": reader.counts[topic], **_timing(stamps[topic])}
         for topic in reader.lidar_topics
@@ -99,7 +100,7 @@ def inspect_bag(reader: BagReader) -> dict[str, Any]:
             for topic, kind in sorted(reader.topics.items())
         },
         "cameras": cameras,
-        "transforms": [list(edge) for edge in reader.tree.edges],
+        "transforms": [list(edge) for edge in reader.transforms.edges],
         "base_frame": reader.parameters.base_frame,
         "lidars": lidars,
         "odometry_poses": len(reader.odometry),
@@ -130,6 +131,19 @@ def _timing(stamps: list[int]) -> dict[str, Any]:
     }
 
 
+def _transform_notes(reader: BagReader, said: list[str]) -> list[str]:
+    """Say which transforms place nothing, and what they contradict each other on elsewhere."""
+    cameras = [camera.image for camera in reader.cameras.values()]
+    unused = reader.transforms.unused([*cameras, *reader.lidar_topics])
+    notes = [f"transforms that place no camera: {', '.join(unused)}"] if unused else []
+    everything = "\n".join(said)
+    return notes + [
+        f"{text} (nothing depends on it)"
+        for text in reader.transforms.contradictions
+        if text not in everything
+    ]
+
+
 def _scan_problems(reader: BagReader) -> list[str]:
     """Say why the first scan of a LiDAR could not be scored against."""
     out = []
@@ -137,7 +151,7 @@ def _scan_problems(reader: BagReader) -> list[str]:
         for _, _, message in reader.messages([topic]):
             try:
                 points = messages.decode_points(message, topic)
-                reader.tree.lookup(reader.parameters.base_frame, message.header.frame_id)
+                reader.view(topic).lookup(reader.parameters.base_frame, message.header.frame_id)
                 if len(points) == 0:
                     out.append(f"{topic}: its first scan has no finite point")
             except DepthPerceptionError as error:

@@ -37,13 +37,8 @@ from numpy.typing import NDArray
 from depth_perception.errors import ConfigurationError
 from depth_perception.geometry.ground_plane import GroundPlane, fit_ground_plane, plane_depth
 from depth_perception.geometry.rig import RigCamera
-from depth_perception.geometry.transforms import (
-    Matrix,
-    TransformTree,
-    interpolate,
-    inverse,
-    transform_points,
-)
+from depth_perception.geometry.transform_tree import TransformTree, TransformView
+from depth_perception.geometry.transforms import Matrix, interpolate, inverse, transform_points
 
 if TYPE_CHECKING:
     from depth_perception.datasets.bag import LidarScan
@@ -314,7 +309,7 @@ class ScanWindow:
     def __init__(
         self,
         scans: Iterable[LidarScan],
-        tree: TransformTree,
+        tree: TransformTree | TransformView,
         base_frame: str,
         protocol: TruthProtocol,
     ) -> None:

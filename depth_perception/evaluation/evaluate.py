@@ -110,7 +110,8 @@ def evaluate(
             run.lidar = lidar or next(iter(reader.lidar_topics), "")
         if exact is not None and topics:
             run.exact = ExactScorer(ExactWindow(exact, reader.topics), run.protocol)
-        window = ScanWindow(scans or (), reader.tree, reader.rig.base_frame, run.protocol)
+        placed = reader.view(lidar or next(iter(reader.lidar_topics), ""))
+        window = ScanWindow(scans or (), placed, reader.rig.base_frame, run.protocol)
         sets = itertools.islice(reader.frame_sets(), frames or None)
         for number, frame_set in enumerate(progress(sets)):
             if not frame_set.frames:

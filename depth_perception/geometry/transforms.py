@@ -1,4 +1,4 @@
-"""Rigid transforms as 4x4 matrices, and a tree of them.
+"""Rigid transforms as 4x4 matrices; a tree of them is in `transform_tree`.
 
 ``T_a_b`` maps points of frame b into frame a. Quaternions are (x, y, z, w), as ROS writes them.
 The arithmetic is transforms3d's, which tf_transformations wraps: both give the same bits.
@@ -78,76 +78,3 @@ def interpolate(T0: Matrix, T1: Matrix, fraction: float) -> Matrix:
     out[:3, :3] = T0[:3, :3] @ turn
     out[:3, 3] = (1 - fraction) * T0[:3, 3] + fraction * T1[:3, 3]
     return out
-
-
-class TransformTree:
-    """Static transforms by parent and child, looked up between any two connected frames."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._parent: dict[str, tuple[str, Matrix]] = {}
-        self._refused: dict[str, str] = {}
-
-    def refuse(self, child: str, reason: str) -> None:
-        """Remember why a transform was not set, for the error of a look-up that lacks it."""
-        self._refused[child.lstrip("/")] = reason
-
-    def set(self, parent: str, child: str, T_parent_child: Matrix) -> None:
-        """Add or replace the transform of ``child``; leading slashes of tf1 names are dropped."""
-        self._parent[child.lstrip("/")] = (parent.lstrip("/"), np.asarray(T_parent_child))
-
-    @property
-    def frames(self) -> list[str]:
-        """Every frame that was named, sorted."""
-        return sorted({*self._parent, *(parent for parent, _ in self._parent.values())})
-
-    @property
-    def edges(self) -> list[tuple[str, str]]:
-        """Every (parent, child), sorted."""
-        return sorted((parent, child) for child, (parent, _) in self._parent.items())
-
-    def lookup(self, target: str, source: str) -> Matrix:
-        """Return T_target_source.
-
-        Raises:
-            TransformError: A frame is unknown, or the two are not connected.
-        """
-        target, source = target.lstrip("/"), source.lstrip("/")
-        up_target, up_source = self._ancestors(target), self._ancestors(source)
-        for frame, T_frame_source in up_source.items():
-            if frame in up_target:
-                return inverse(up_target[frame]) @ T_frame_source
-        known = self.frames
-        missing = [frame for frame in (source, target) if frame not in known]
-        problem = (
-            f"frame '{missing[0]}' is not in TF"
-            if missing
-            else f"TF does not connect '{target}' and '{source}'"
-        )
-        refused = [self._refused[f] for f in (source, target, *missing) if f in self._refused]
-        if refused:
-            problem += f" ({refused[0]})"
-        raise TransformError(
-            problem,
-            expected=f"a transform from '{target}' to '{source}'; known frames: "
-            + (", ".join(known) or "none"),
-            fix="publish it on /tf_static (robot_state_publisher or static_transform_publisher),"
-            " or name the right base frame with base_frame",
-        )
-
-    def _ancestors(self, frame: str) -> dict[str, Matrix]:
-        """Map each frame from ``frame`` up to the root to T_ancestor_frame."""
-        chain = {frame: np.eye(4)}
-        T = np.eye(4)
-        while frame in self._parent:
-            parent, T_parent_frame = self._parent[frame]
-            if parent in chain:
-                raise TransformError(
-                    f"TF has a loop through '{parent}'",
-                    expected="a tree",
-                    fix="stop the node that publishes the second parent",
-                )
-            T = T_parent_frame @ T
-            chain[parent] = T
-            frame = parent
-        return chain

@@ -22,13 +22,19 @@ from depth_perception.messages.sensors import (
     stamp_of,
     zero_stamp,
 )
-from depth_perception.messages.transforms import decode_pose, decode_transform, transform_message
+from depth_perception.messages.transforms import (
+    decode_edge,
+    decode_pose,
+    decode_transform,
+    transform_message,
+)
 
 __all__ = [
     "MessageTypes",
     "camera_info_message",
     "cloud_message",
     "decode_depth",
+    "decode_edge",
     "decode_image",
     "decode_labels",
     "decode_points",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
+from depth_perception.errors import TransformError
 from depth_perception.geometry.transforms import Matrix, matrix_from, quaternion_of
 from depth_perception.messages.sensors import MessageTypes, header
 
@@ -14,6 +16,28 @@ def decode_transform(message: Any) -> tuple[str, str, Matrix]:
     t, q = message.transform.translation, message.transform.rotation
     name = f"transform {parent} -> {child}"
     return parent, child, matrix_from((t.x, t.y, t.z), (q.x, q.y, q.z, q.w), name)
+
+
+def decode_edge(message: Any) -> tuple[str, str, Matrix]:
+    """Read a TransformStamped as part of a tree: (parent, child, T_parent_child).
+
+    Raises:
+        TransformError: It is no rigid motion, or does not lead from one frame to another.
+    """
+    parent, child, T = decode_transform(message)
+    if not parent or not child or parent == child:
+        raise TransformError(
+            f"transform '{parent}' -> '{child}'",
+            expected="two different frames, each with a name",
+            fix="set header.frame_id and child_frame_id in the publisher of this transform",
+        )
+    return parent, child, T
+
+
+def transform_bits(transform: Any) -> bytes:
+    """Return the value of a ``geometry_msgs/Transform`` as bytes, in which NaN is like NaN."""
+    t, q = transform.translation, transform.rotation
+    return struct.pack("7d", t.x, t.y, t.z, q.x, q.y, q.z, q.w)
 
 
 def decode_pose(pose: Any, name: str = "pose") -> Matrix:

@@ -20,7 +20,6 @@ from depth_perception.errors import ConfigurationError
 from depth_perception.frames.ingest import Ingest
 from depth_perception.frames.publication import Demand
 from depth_perception.parameters import Parameters
-from depth_perception.rig.tracker import RigTracker
 from depth_perception.ros import process
 from depth_perception.ros.approximate_time import approximate_time_assembler
 from depth_perception.ros.dds_profile import transport_warning
@@ -32,7 +31,7 @@ from depth_perception.ros.parameters import NodeParameters
 from depth_perception.ros.processing import Processor
 from depth_perception.ros.saving import FrameSetSaver
 from depth_perception.ros.throttled_log import ThrottledLog
-from depth_perception.ros.transforms import Tf2Extrinsics, TransformSubscriptions, tf2_extrinsics
+from depth_perception.ros.transforms import TransformSubscriptions
 
 DISCOVERY_PERIOD_S = 1.0
 DEMAND_PERIOD_S = 0.1
@@ -75,7 +74,7 @@ class SurroundDepth:
         self._parameters = Parameters()
         self._throttled = ThrottledLog(self._log.warning)
         self._diagnostics = Diagnostics(self.node)
-        self._transforms: Tf2Extrinsics | TransformSubscriptions | None = None
+        self._transforms: TransformSubscriptions | None = None
         self._ingest: Ingest | None = None
         self._processor: Processor | None = None
         self._subscriptions: dict[str, CameraSubscriptions] = {}
@@ -121,12 +120,10 @@ class SurroundDepth:
         by_message_filters = parameters.sync.policy == "approximate_time"
         if by_message_filters:
             approximate_time_assembler(["any"], parameters.sync)  # is it there at all?
-        extrinsics = tf2_extrinsics(self.node)
-        rig = RigTracker(parameters, extrinsics, self._throttled.add)
-        self._transforms = extrinsics or TransformSubscriptions(self.node, rig)
+        self._transforms = TransformSubscriptions(self.node, parameters, self._throttled.add)
         return Ingest(
             parameters,
-            rig,
+            self._transforms.rig,
             assembler=approximate_time_assembler if by_message_filters else None,
             problem=self._throttled.add,
             recovered=self._throttled.clear,
@@ -190,6 +187,8 @@ class SurroundDepth:
         topics = [(added | known)[name] for name in order if name in (added | known)]
         awake = [name for name, feed in ingest.cameras.items() if feed.asked_for]
         processor.put(ingest.set_cameras(topics, absent, awake))
+        if self._transforms is not None:
+            self._transforms.follow(feed.topics.image for feed in ingest.cameras.values())
         processor.publishers.set_cameras(list(ingest.cameras))
         for name, item in added.items():
             self._subscriptions[name] = CameraSubscriptions(

@@ -14,22 +14,19 @@ from rclpy.signals import SignalHandlerOptions
 
 from depth_perception.errors import ConfigurationError
 from depth_perception.rig.camera_topics import CAMERA_INFO_TYPE, IMAGE_TYPES
+from depth_perception.ros.qos import mismatch_fix
 
+TRANSFORM_TYPE = "tf2_msgs/msg/TFMessage"
 RCLError = rclpy_implementation.RCLError
 
 _POLICIES = {
     "durability": ("transient local", "durability"),
     "deadline": ("deadline",),
-    "liveliness lease duration": ("lease",),
+    "liveliness_lease_duration": ("lease",),
     "liveliness": ("liveliness", "manual"),
     "reliability": ("reliable", "best effort"),
 }
 """Words by which the middleware's explanation tells the policy, in the order to look for them."""
-_FIXES = {
-    "reliability": "let the subscriber ask for best effort, or the publisher be reliable"
-    " (surround_depth: qos.input, qos.output)",
-    "durability": "let the subscriber ask for volatile, or the publisher latch (transient local)",
-}
 
 
 @dataclass(frozen=True)
@@ -49,10 +46,15 @@ class Mismatch:
 
     def __str__(self) -> str:
         """Make one line of it, with the fix."""
-        fix = _FIXES.get(self.policies[0], "let the subscriber ask for no more than is offered")
+        ours = ""
+        if "surround_depth" in self.topic.split("/"):
+            ours = "publisher"
+        elif self.subscriber.endswith("/surround_depth"):
+            ours = "subscriber"
         return (
             f"{self.topic}: {self.subscriber} asks for more than {self.publisher} offers (QoS"
-            f" policy {', '.join(self.policies)}), and gets nothing of it. Fix: {fix}"
+            f" policy {', '.join(self.policies)}), and gets nothing of it. Fix:"
+            f" {mismatch_fix(self.policies, ours)}"
         )
 
 
@@ -61,7 +63,7 @@ class GraphReport:
     """What was looked at on the graph.
 
     Attributes:
-        topics: Image, camera_info and surround_depth topics with a publisher or a subscriber.
+        topics: Image, camera_info, TF and surround_depth topics with a publisher or a subscriber.
         mismatches: Of those topics.
     """
 
@@ -101,7 +103,7 @@ def compare_ends(node: Node) -> GraphReport:
     topics, found = [], []
     for topic, types in sorted(node.get_topic_names_and_types()):
         ours = "surround_depth" in topic.split("/")
-        if not ours and not set(types) & {CAMERA_INFO_TYPE, *IMAGE_TYPES}:
+        if not ours and not set(types) & {CAMERA_INFO_TYPE, TRANSFORM_TYPE, *IMAGE_TYPES}:
             continue
         topics.append(topic)
         for publisher in node.get_publishers_info_by_topic(topic):
@@ -123,6 +125,34 @@ def mismatched_policies(publisher: Any, subscriber: Any) -> tuple[str, ...]:
         for part in errors
     ]
     return tuple(dict.fromkeys(named)) or (reason.strip(),)
+
+
+def unmatched(node: Node, topic: str, we_publish: bool) -> list[tuple[str, tuple[str, ...]]]:
+    """Name those with whom a node exchanges nothing on a topic, and the QoS policies.
+
+    Args:
+        node: One of the two ends.
+        topic: Full name.
+        we_publish: True when the node publishes and the others subscribe.
+
+    Returns:
+        Full name and policies of each; empty while the graph does not show both ends.
+    """
+    publishers = node.get_publishers_info_by_topic(topic)
+    subscribers = node.get_subscriptions_info_by_topic(topic)
+    ours, others = (publishers, subscribers) if we_publish else (subscribers, publishers)
+    # By what the graph says of both: in a profile of our own, what is left to the middleware
+    # reads differently.
+    own = next((info for info in ours if _name(info) == node.get_fully_qualified_name()), None)
+    if own is None:
+        return []
+    found: dict[tuple[str, tuple[str, ...]], None] = {}
+    for info in others:
+        ends = (own, info) if we_publish else (info, own)
+        policies = mismatched_policies(*(end.qos_profile for end in ends))
+        if policies:
+            found[_name(info), policies] = None
+    return list(found)
 
 
 def _name(endpoint: Any) -> str:

@@ -18,8 +18,9 @@ from depth_perception.frames.ingest import CameraFeed, Ingest, MessageSet
 from depth_perception.parameters import QosParameters
 from depth_perception.rig.camera_topics import CAMERA_INFO_TYPE, IMAGE_TYPES
 from depth_perception.ros.events import SubscriptionEventCallbacks
+from depth_perception.ros.graph_qos import unmatched
 from depth_perception.ros.messages import message_class
-from depth_perception.ros.qos import calibration_input, image_input, mismatch
+from depth_perception.ros.qos import calibration_input, image_input, mismatch, policy_name
 
 
 def now_of(node: Node) -> Now:
@@ -139,5 +140,7 @@ class CameraSubscriptions:
 
     def _on_incompatible(self, event: Any) -> None:
         topic = self.feed.topics.image
-        self.feed.mismatch = mismatch(event.last_policy_kind, topic, we_publish=False)
+        found = unmatched(self._node, topic, we_publish=False)
+        found = found or [("", (policy_name(event.last_policy_kind),))]
+        self.feed.mismatch = mismatch(found[0][1], topic, False, found[0][0])
         self._problem(self.name, self.feed.mismatch)

@@ -13,6 +13,7 @@ from rclpy.publisher import Publisher
 
 from depth_perception.frames.ingest import CameraFeed
 from depth_perception.frames.publication import (
+    OCCUPANCY,
     Counters,
     Demand,
     camera_topics,
@@ -24,8 +25,9 @@ from depth_perception.frames.publication import (
 from depth_perception.frames.surround_result import SurroundResult
 from depth_perception.parameters import Parameters
 from depth_perception.ros.events import PublisherEventCallbacks
+from depth_perception.ros.graph_qos import unmatched
 from depth_perception.ros.messages import RclpyTypes, message_class
-from depth_perception.ros.qos import mismatch, result_output
+from depth_perception.ros.qos import map_output, mismatch, policy_name, result_output
 
 
 class ResultPublishers:
@@ -46,6 +48,7 @@ class ResultPublishers:
         self._parameters = parameters
         self._problem = problem
         self._profile = result_output(parameters.qos)
+        self._map_profile = map_output(parameters.qos)
         self._publishers: dict[str, Publisher] = {}
         self._vehicle = vehicle_topics()
         self._advertise(self._vehicle)
@@ -53,10 +56,11 @@ class ResultPublishers:
     def _advertise(self, topics: Mapping[str, tuple[str, str]]) -> None:
         for topic, type_name in topics.values():
             if topic not in self._publishers:
+                profile = self._map_profile if type_name == OCCUPANCY else self._profile
                 self._publishers[topic] = self._node.create_publisher(
                     message_class(type_name),
                     topic,
-                    self._profile,
+                    profile,
                     event_callbacks=PublisherEventCallbacks(
                         incompatible_qos=partial(self._mismatch, topic)
                     ),
@@ -64,7 +68,12 @@ class ResultPublishers:
 
     def _mismatch(self, topic: str, event: Any) -> None:
         name = self._node.resolve_topic_name(topic)
-        self._problem("", mismatch(event.last_policy_kind, name, we_publish=True))
+        # The graph may not show yet whom the event is about.
+        found = unmatched(self._node, name, we_publish=True) or [
+            ("", (policy_name(event.last_policy_kind),))
+        ]
+        for other, policies in found or [("", (policy_name(event.last_policy_kind),))]:
+            self._problem("", mismatch(policies, name, True, other))
 
     def close(self) -> None:
         """Withdraw every topic."""

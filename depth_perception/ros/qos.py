@@ -1,11 +1,13 @@
 """Quality of service of every topic, in one place.
 
 By default inputs are best effort and volatile, which pairs with every publisher, and outputs are
-reliable with a short queue, which pairs with every subscriber. Depths are small: an old image is
-worth nothing.
+reliable with a short queue, which pairs with every subscriber that does not ask for latched ones;
+the map is latched. Depths are small: an old image is worth nothing.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from rclpy.node import Node
 from rclpy.qos import (
@@ -32,6 +34,15 @@ def result_output(qos: QosParameters) -> QoSProfile:
     return _profile(qos.output == "reliable", qos.output_depth)
 
 
+def map_output(qos: QosParameters) -> QoSProfile:
+    """Profile of the occupancy map: latched, as maps are by convention, unless best effort is set.
+
+    nav2 and RViz ask for a latched map by default, and get none from who offers less; who asks for
+    less gets it all the same. Who comes late gets the last map, with its stamp, and then new ones.
+    """
+    return LATCHED_MAP if qos.output == "reliable" else result_output(qos)
+
+
 def _profile(reliable: bool, depth: int) -> QoSProfile:
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
@@ -49,6 +60,14 @@ LATCHED = QoSProfile(
 )
 """``/tf_static``: late joiners get what was said before they came."""
 
+LATCHED_MAP = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+"""A map, as map_server and the costmaps of nav2 publish it."""
+
 TRANSFORMS = QoSProfile(
     history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE
 )
@@ -65,25 +84,71 @@ PLAYED = QoSProfile(
 """A played topic: reliable pairs with every subscriber, whatever the recorded driver offered."""
 
 
-def mismatch(kind: object, topic: str, we_publish: bool) -> str:
+_LESS_ASKED = {
+    "reliability": "let the subscriber ask for best effort",
+    "durability": "let the subscriber ask for volatile, not transient_local (nav2:"
+    " map_subscribe_transient_local: false; RViz: Durability Policy: Volatile)",
+    "deadline": "let the subscriber ask for no deadline",
+    "liveliness": "let the subscriber ask for automatic liveliness",
+    "liveliness_lease_duration": "let the subscriber ask for no lease duration",
+}
+_MORE_OFFERED = {
+    "reliability": "let the publisher be reliable",
+    "durability": "let the publisher latch (transient_local)",
+    "deadline": "let the publisher offer a deadline as short",
+    "liveliness": "let the publisher offer liveliness by topic",
+    "liveliness_lease_duration": "let the publisher offer a lease as short",
+}
+_OUR_INPUT = {"reliability": "set qos.input: sensor_data"}
+_OUR_OUTPUT = {"reliability": "set qos.output: reliable"}
+
+
+def policy_name(kind: object) -> str:
+    """Name a QoS policy as `mismatch_fix` knows it, from a ``QoSPolicyKind`` of any binding."""
+    return str(getattr(kind, "name", kind)).lower().removeprefix("rmw_qos_policy_")
+
+
+def mismatch_fix(policies: Sequence[str], ours: str = "") -> str:
+    """Say what to change so that two ends of a topic match.
+
+    Args:
+        policies: Of which the subscriber asks for more than the publisher offers.
+        ours: ``publisher`` or ``subscriber`` when that end is this package's node.
+
+    Returns:
+        What to change for each policy, at the one end or the other.
+    """
+    fixes = []
+    for policy in policies:
+        if ours == "publisher":
+            ends = (_OUR_OUTPUT, _LESS_ASKED)
+        elif ours == "subscriber":
+            ends = (_OUR_INPUT, _MORE_OFFERED)
+        else:
+            ends = (_LESS_ASKED, _MORE_OFFERED)
+        fixes.append(", or ".join(end[policy] for end in ends if policy in end))
+    found = "; and ".join(fix for fix in fixes if fix)
+    return found or f"let the subscriber ask for no more {' and '.join(policies)} than is offered"
+
+
+def mismatch(policies: Sequence[str], topic: str, we_publish: bool, other: str = "") -> str:
     """Say in one line that two ends of a topic do not match, and what to do.
 
     Args:
-        kind: ``QoSPolicyKind`` of the policy that does not match.
+        policies: Names of the QoS policies that do not match.
         topic: Its name.
         we_publish: True when this node publishes and another subscribes.
+        other: Full name of the other node, where it is known.
     """
-    policy = str(getattr(kind, "name", kind)).lower().removeprefix("rmw_qos_policy_")
+    named = f"QoS policy {', '.join(policies)}"
     if we_publish:
         return (
-            f"{topic}: a subscriber asks for more than this node offers (QoS policy {policy}), and"
-            " gets nothing. Fix: set qos.output: reliable, or let the subscriber ask for"
-            " best-effort, volatile messages"
+            f"{topic}: {other or 'a subscriber'} asks for more than this node offers ({named}), and"
+            f" gets nothing. Fix: {mismatch_fix(policies, 'publisher')}"
         )
     return (
-        f"{topic}: a publisher offers less than this node asks for (QoS policy {policy}), and none"
-        " of its messages arrives. Fix: set qos.input: sensor_data, or let the publisher be"
-        " reliable"
+        f"{topic}: {other or 'a publisher'} offers less than this node asks for ({named}), and none"
+        f" of its messages arrives. Fix: {mismatch_fix(policies, 'subscriber')}"
     )
 
 

@@ -161,10 +161,10 @@ def _write(
 ) -> None:
     types = writer.types
     transforms = []
-    for item in closed.frames.values():
+    for name, item in closed.frames.items():
         frame = item.image.header.frame_id.lstrip("/")
         try:
-            T = rig.mounting(frame)
+            T = rig.mounting(frame, cameras[name].image)
         except TransformError:
             continue  # that it is missing may be what the report is about
         transforms.append(transform_message(types, closed.stamp, rig.base_frame, frame, T))

@@ -299,10 +299,13 @@ def test_qos_that_does_not_match_is_named_with_the_fix(
         demanding = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         wait_for(lambda: listener.node.count_publishers(STATUS[0]))
         listener.listen(*STATUS, demanding)
-        topic, fix = STATUS[0], "qos.output: reliable"
+        topic, fix = (
+            STATUS[0],
+            "listener asks for more than this node offers (QoS policy durability)",
+        )
     arrays = listener.listen(*DIAGNOSTICS)
     try:
-        assert wait_for(lambda: listener.line(topic, "QoS policy", fix))
+        assert wait_for(lambda: listener.line(topic, "QoS policy", fix, "Fix: "))
         if end == "input":
             inputs = wait_for(
                 lambda: [a for a in list(arrays) if "QoS" in values_of(a, "input front")["QoS"]]
@@ -310,6 +313,38 @@ def test_qos_that_does_not_match_is_named_with_the_fix(
             assert "QoS policy reliability" in values_of(inputs[-1], "input front")["QoS"]
     finally:
         vehicle.close()
+
+
+def test_the_map_is_there_for_who_wants_it_latched_and_who_does_not(
+    ros: RosSession, start: Any, vehicle: Vehicle, listener: Listener
+) -> None:
+    topic = ("/surround_depth/occupancy", "nav_msgs/msg/OccupancyGrid")
+    demanding = QoSProfile(
+        depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE
+    )
+    volatile = listener.listen(*topic)
+    start()
+    sent_until(vehicle, lambda: volatile)
+    wait_for(lambda: volatile[-1].header.stamp.sec)
+    vehicle.close = lambda: None  # type: ignore[method-assign]
+    ros.remove(vehicle.node)
+    late = Listener(ros, listener._capture)
+    try:
+        latched = late.listen(*topic, demanding)
+        (last,) = wait_for(lambda: latched, what="the last map, for who comes when no more come")
+        assert last.header.stamp == volatile[-1].header.stamp
+        assert not listener.line("surround_depth/occupancy", "QoS policy")
+    finally:
+        late.close()
+
+
+def test_a_map_of_best_effort_is_not_latched(start: Any, listener: Listener) -> None:
+    start(qos__output="sensor_data")
+    (info,) = wait_for(
+        lambda: listener.node.get_publishers_info_by_topic("/surround_depth/occupancy")
+    )
+    assert info.qos_profile.durability == DurabilityPolicy.VOLATILE
+    assert info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
 
 
 def test_diagnostics_count_by_reason_and_time_by_stage(

@@ -27,7 +27,12 @@ class Vehicle:
     """Publishes images, calibration and mountings; every field of a message can be spoilt."""
 
     def __init__(
-        self, ros: Any, namespace: str = "", transforms: bool = True, profile: Any = PLAYED
+        self,
+        ros: Any,
+        namespace: str = "",
+        transforms: bool = True,
+        profile: Any = PLAYED,
+        tf_topic: str = "/tf_static",
     ) -> None:
         from rclpy.node import Node
 
@@ -51,7 +56,7 @@ class Vehicle:
                 message_class("sensor_msgs/msg/Image"), f"{namespace}/{name}/labels", PLAYED
             )
         self._tf = self.node.create_publisher(
-            message_class("tf2_msgs/msg/TFMessage"), "/tf_static", LATCHED
+            message_class("tf2_msgs/msg/TFMessage"), tf_topic, LATCHED
         )
         if transforms:
             self.publish_transforms()

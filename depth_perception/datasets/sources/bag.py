@@ -128,7 +128,7 @@ class BagSource(RecordedSource):
                 if first is None:  # no scan has a finite point
                     self._scans, self._scan_stamps = [], []
                     continue
-                T_base_lidar = reader.tree.lookup(parameters.base_frame, first.frame_id)
+                T_base_lidar = reader.view(topic).lookup(parameters.base_frame, first.frame_id)
                 self._lidars[topic] = (first.frame_id, T_base_lidar)
             self.problems = list(reader.problems)
         self._T_level_base = levelled(nominal_ground(parameters.ground))
