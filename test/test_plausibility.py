@@ -8,10 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from tiny_drive import mounting
+from tiny_drive import mounting, write_drive
 
+from depth_perception.datasets.bag import BagReader
 from depth_perception.datasets.bag_writer import BagTypes, package_typestore
-from depth_perception.errors import CalibrationError
+from depth_perception.errors import BagError, CalibrationError
 from depth_perception.geometry.camera_info import calibration_doubts, from_camera_info
 from depth_perception.messages import camera_info_message
 from depth_perception.parameters import Parameters
@@ -206,3 +207,23 @@ def test_do_rectify_gives_a_rectified_image_a_window_of_its_own() -> None:
     # Raw images are cut at roi whatever do_rectify says.
     model = from_camera_info(message, rectified=False, image_size=raw[2:])
     assert model.K[:2, 2].tolist() == [319.5 - 60, 239.5 - 40]
+
+
+def test_a_bag_says_both(tmp_path: Any) -> None:
+    def change(topic: str, index: int, message: Any) -> Any:
+        if topic == "/front/camera_info":
+            message.k = np.array(matrix(100, 79.5, 49.5))
+        if topic == "/rear/camera_info":
+            message.k = np.array(matrix(200, 0.5, 0.5))
+        return message
+
+    with BagReader(write_drive(tmp_path / "bag", change=change), Parameters()) as reader:
+        assert reader.rig.names == ["front"]
+        list(reader.frame_sets())
+    said = "\n".join(reader.problems)
+    assert said.count("0.5 times as large") == 1 and said.count("shares of the image") == 1
+    with (
+        BagReader(tmp_path / "bag", Parameters(cameras=["rear"])) as alone,
+        pytest.raises(BagError, match=r"/rear/camera_info: the principal point of K is \(0.5"),
+    ):
+        alone.rig  # noqa: B018
