@@ -19,6 +19,7 @@ from depth_perception.errors import ConfigurationError
 from depth_perception.yaml_mapping import read_yaml_mapping
 
 ESTIMATORS = ("fused", "embodied", "relative")
+IMAGE_KINDS = ("rectified", "raw", "auto")
 LEVELS = ("road", "ground", "extended", "scene")
 
 
@@ -370,6 +371,12 @@ class Parameters:
     camera_info_topics: list[str] = _parameter(
         [], "CameraInfo topic of each camera; empty: every CameraInfo topic there is."
     )
+    image_kinds: list[str] = _parameter(
+        [],
+        "Whether images are rectified (P of CameraInfo holds) or raw (K and D do): rectified, raw,"
+        " or auto, which asks the topic's name (rect, rectified, undistorted, raw) and CameraInfo;"
+        " one word for each of cameras, in their order, or one for all; empty: auto.",
+    )
     autostart: bool = _parameter(
         True, "Configure and activate the node at once; false leaves that to lifecycle transitions."
     )
@@ -409,6 +416,13 @@ class Parameters:
                     expected="one topic for each camera, in the same order, or none",
                     fix=f"complete {name} or leave it empty",
                 )
+        kinds = self.image_kinds
+        if not set(kinds) <= set(IMAGE_KINDS) or len(kinds) not in (0, 1, len(self.cameras)):
+            raise ConfigurationError(
+                f"image_kinds: {kinds}, for {len(self.cameras)} cameras that are named",
+                expected="'rectified', 'raw' or 'auto': one for each of cameras, or one for all",
+                fix="e.g. image_kinds: [rectified]",
+            )
         if self.sync.anchor and self.cameras and self.sync.anchor not in self.cameras:
             raise ConfigurationError(
                 f"sync.anchor: '{self.sync.anchor}'",

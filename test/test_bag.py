@@ -351,10 +351,41 @@ def test_cameras_that_deliver_no_pictures_are_not_cameras(image, info, names):
         ("/a/image_rect_compressed", True),
         ("/a/image_raw", False),
         ("/rect/image_raw", False),
+        ("/rectified/left/image", True),
+        ("/left_rect/image", True),
+        ("/left_rect/image/compressed", True),
+        ("/left/imageRect", True),
+        ("/stereo/undistorted/image_color", True),
+        ("/rectified/left/image_raw", False),
+        ("/rectified/left_raw/image", False),
+        ("/left/image_unrectified", False),
+        ("/left/image_not_rectified", False),
+        ("/direct/left/image", False),
+        ("/rectangle/image", False),
     ],
 )
-def test_rectified_images_are_told_by_the_topics_last_name(topic, rectified):
+def test_rectified_images_are_told_by_the_nearest_word_of_the_topic(topic, rectified):
     assert is_rectified_topic(topic) == rectified
+
+
+def test_a_parameter_says_which_images_are_rectified():
+    topics = {
+        "/a/image_rect": IMAGE_TYPES[0],
+        "/a/camera_info": CAMERA_INFO_TYPE,
+        "/b/image_raw": IMAGE_TYPES[0],
+        "/b/camera_info": CAMERA_INFO_TYPE,
+    }
+
+    def kinds(**changes):
+        found = find_cameras(topics, Parameters(**changes))
+        return [found[name].rectified for name in ("a", "b")]
+
+    assert kinds() == [True, False]
+    assert kinds(image_kinds=["rectified"]) == [True, True]
+    assert kinds(image_kinds=["raw"]) == [False, False]
+    both = {"cameras": ["b", "a"]}
+    assert kinds(**both, image_kinds=["rectified", "raw"]) == [False, True]
+    assert kinds(**both, image_kinds=["rectified", "auto"]) == [True, True]
 
 
 def test_a_topic_of_another_type_is_named_with_its_type(tmp_path):

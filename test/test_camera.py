@@ -7,12 +7,8 @@ import numpy as np
 import pytest
 
 from depth_perception.errors import CalibrationError
-from depth_perception.geometry.camera import (
-    CameraModel,
-    from_camera_info,
-    rectification_maps,
-    rectified_view,
-)
+from depth_perception.geometry.camera import CameraModel, rectification_maps
+from depth_perception.geometry.camera_info import from_camera_info, rectified_view
 
 K = np.array([[520.0, 0, 318.5], [0, 515.0, 242.25], [0, 0, 1]])
 PLUMB_BOB = np.array([-0.32, 0.11, 0.0012, -0.0007, -0.015])

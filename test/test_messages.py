@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from depth_perception import messages
 from depth_perception.datasets.bag_writer import BagTypes, package_typestore
 from depth_perception.errors import DepthPerceptionError, MessageError, TransformError
-from depth_perception.geometry.camera import CameraModel, from_camera_info
+from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.camera_info import from_camera_info
 from depth_perception.geometry.cloud import POINT_DTYPE
 
 TYPES = BagTypes(package_typestore())

@@ -35,6 +35,8 @@ def test_dotted_names_reach_their_group_and_leave_the_rest():
         ({"estimator": "magic"}, "embodied"),
         ({"cameras": ["a", "a"]}, "names one twice"),
         ({"cameras": ["a"], "image_topics": ["/a", "/b"]}, "one topic for each camera"),
+        ({"image_kinds": ["yes"]}, "'rectified', 'raw' or 'auto'"),
+        ({"image_kinds": ["raw", "rectified"]}, "0 cameras that are named"),
         ({"cloud.obstacle_max_height": 0.1}, "obstacle_min_height"),
         ({"sync.tolerance": float("nan")}, "nan"),
     ],

@@ -8,7 +8,7 @@ from depth_perception import messages
 from depth_perception.cli.main import main
 from depth_perception.datasets.bag import BagReader, open_bag
 from depth_perception.evaluation.replay import results
-from depth_perception.geometry.camera import from_camera_info
+from depth_perception.geometry.camera_info import from_camera_info
 from depth_perception.geometry.embodied_depth import Level
 from depth_perception.parameters import from_flat
 from depth_perception.pipeline import SurroundPipeline

@@ -54,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
             cameras=[name],
             image_topics=[camera.image],
             camera_info_topics=[camera.info],
+            image_kinds=["rectified" if camera.rectified else "raw"],
             ego_masks="",
         )
         with BagReader(options.bag, alone) as reader:

@@ -381,11 +381,14 @@ class BagReader:
             if name in cameras or name not in images or name not in infos:
                 continue
             try:
-                image = messages.decode_image(images[name], self.cameras[name].image)
+                decoder = messages.ImageDecoder(self.cameras[name].image)
+                image = decoder.decode(images[name])
                 frame = images[name].header.frame_id
                 size = (image.shape[1], image.shape[0])
                 cameras[name] = self._tracker.camera(self.cameras[name], infos[name], size, frame)
                 reasons.pop(name, None)
+                for text in (*cameras[name].doubts, *decoder.news()):
+                    self._problem(text)
             except DepthPerceptionError as error:
                 reasons[name] = str(error)
             if len(cameras) == len(self.cameras):

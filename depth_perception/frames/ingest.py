@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from depth_perception.errors import DepthPerceptionError
 from depth_perception.frames.assembler import Assembler, FrameSetAssembler, Now
 from depth_perception.frames.frame_set import CameraFrame, CameraMessages, FrameSet
-from depth_perception.geometry.rig import Rig
-from depth_perception.messages.sensors import decode_image, decode_labels, stamp_of, zero_stamp
+from depth_perception.geometry.rig import Rig, RigCamera
+from depth_perception.messages.image_decoder import ImageDecoder
+from depth_perception.messages.sensors import decode_labels, stamp_of, zero_stamp
 from depth_perception.parameters import Parameters, SyncParameters
 from depth_perception.rig.camera_topics import CameraTopics
 from depth_perception.rig.tracker import RigTracker
@@ -59,6 +60,8 @@ class CameraFeed:
         received: Images so far.
         refused: Images refused so far, at arrival or while decoding.
         gaps: Times that images were lost between two that came, by their stamps.
+        decoder: Makes arrays of its images, and remembers what they have shown.
+        camera: It in the rig, as of the latest image; None before the first.
     """
 
     def __init__(self, topics: CameraTopics, recorded: bool = False) -> None:
@@ -72,6 +75,8 @@ class CameraFeed:
         self.received = 0
         self.refused = 0
         self.gaps = 0
+        self.decoder = ImageDecoder(topics.image)
+        self.camera: RigCamera | None = None
         self._recorded = recorded
         self._intervals: deque[int] = deque(maxlen=15)
         self._arrivals: deque[float] = deque(maxlen=200)
@@ -93,6 +98,11 @@ class CameraFeed:
         """Note that the latest image could not be used."""
         self.refused += 1
         self.reason = reason
+
+    @property
+    def doubts(self) -> list[str]:
+        """What looks wrong with calibration and pixels that are used all the same."""
+        return [*(self.camera.doubts if self.camera else ()), *self.decoder.doubts]
 
     @property
     def rate(self) -> float:
@@ -355,13 +365,17 @@ class Ingest:
                     raise arrays
                 height, width = arrays.image.shape[:2]
                 frame_id = item.image.header.frame_id
-                self.rig.camera(feed.topics, item.info, (width, height), frame_id)
+                camera = self.rig.camera(feed.topics, item.info, (width, height), frame_id)
             except DepthPerceptionError as error:
                 faults[name] = str(error)
                 feed.refuse(faults[name])
                 self._problem(name, faults[name])
                 continue
             frames[name] = arrays
+            doubts = camera.doubts if camera is not feed.camera else ()
+            feed.camera = camera
+            for text in (*doubts, *feed.decoder.news()):
+                self._problem(name, text)
             if feed.reason:
                 feed.reason = ""
                 self._recovered(name)
@@ -434,7 +448,7 @@ def _decoded(feed: CameraFeed, item: CameraMessages) -> CameraFrame | DepthPerce
     """Decode image and labels of one camera; hand back what is wrong with them."""
     labels: NDArray[np.integer] | None = None
     try:
-        image = decode_image(item.image, feed.topics.image)
+        image = feed.decoder.decode(item.image)
         if item.labels is not None:
             labels = decode_labels(item.labels, feed.topics.labels)
     except DepthPerceptionError as error:

@@ -1,8 +1,8 @@
-"""Camera models of ``sensor_msgs/CameraInfo``: project, lift, per-pixel rays, rectification.
+"""Camera models of ``sensor_msgs/CameraInfo``: project, lift, per-pixel rays, rectification maps.
 
-In: the calibration of one camera as CameraInfo defines it (REP 104). Out: `CameraModel`, which maps
-between points in the camera's optical frame (z forward, x right, y down; metres) and pixels. Pixel
-centres are at integers: the image covers u in [-0.5, width - 0.5].
+`CameraModel` maps between points in the camera's optical frame (z forward, x right, y down; metres)
+and pixels. Pixel centres are at integers: the image covers u in [-0.5, width - 0.5]. How one is
+made of a message: `geometry.camera_info`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +22,6 @@ DISTORTION_MODELS = {"plumb_bob": (0, 4, 5), "rational_polynomial": (0, 8), "equ
 
 _LARGEST = 1e9
 """No number of K or D is larger. Their squares and products must still be numbers."""
-
-_ASPECT_TOLERANCE = 0.02
-"""How far a resized image's two scale factors may differ; rounding of small images gives 1 %."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,143 +199,6 @@ def check_calibration(camera: CameraModel, topic: str = "camera") -> None:
             expected="an orthonormal 3x3 matrix, identity for a monocular camera",
             fix="calibrate the camera again, or set R to identity",
         )
-
-
-def from_camera_info(
-    info: Any,
-    *,
-    rectified: bool,
-    image_size: tuple[int, int] | None = None,
-    topic: str = "camera_info",
-) -> CameraModel:
-    """Build the model of the image that really arrives from a ``sensor_msgs/CameraInfo``.
-
-    Args:
-        info: The message, of rclpy or of `rosbags`: anything with CameraInfo's fields.
-        rectified: True when the image is rectified: then P and R hold, else K and D (REP 104).
-            Only P's first three columns do: the fourth tells a stereo matcher where the other
-            camera is, and this camera is where TF says.
-        image_size: (width, height) of the image; None when it is as CameraInfo says. An image
-            that was resized after calibration is honoured, one of another shape is refused.
-        topic: Name of the camera_info topic, for errors.
-
-    Returns:
-        The model after binning, region of interest and resizing.
-
-    Raises:
-        CalibrationError: K or P of zeros, unknown distortion model, R that is no rotation, or an
-            image whose shape contradicts the calibration.
-    """
-    K = np.array(getattr(info, "k", ()), dtype=np.float64)
-    D = np.array(getattr(info, "d", ()), dtype=np.float64)
-    R = np.array(getattr(info, "r", ()), dtype=np.float64)
-    P = np.array(getattr(info, "p", ()), dtype=np.float64)
-    width, height = int(info.width), int(info.height)
-    if width == 0 and height == 0 and image_size is not None:
-        # Some drivers leave the size out; then the image is what was calibrated.
-        width, height = image_size
-    if R.size != 9 or not np.any(R):
-        R = np.eye(9)[:3, :3]
-    name = str(getattr(info, "distortion_model", ""))
-    if rectified:
-        if P.size == 12 and P[0] > 0:
-            K = P.reshape(3, 4)[:, :3].copy()
-        D, name = np.zeros(0), "plumb_bob"
-    else:
-        R = np.eye(3)
-    if not name:
-        if np.any(D):
-            raise CalibrationError(
-                f"{topic}: distortion_model is empty, yet D is {D.tolist()}",
-                expected="one of " + ", ".join(DISTORTION_MODELS),
-                fix="set distortion_model in the camera driver's calibration file",
-            )
-        name = "plumb_bob"
-    if K.size != 9:
-        raise CalibrationError(
-            f"{topic}: K has {K.size} numbers", expected="9", fix="publish a valid CameraInfo"
-        )
-    try:
-        camera = CameraModel(width, height, K, D, name, R)
-        return _as_delivered(camera, info, image_size, topic)
-    except CalibrationError as error:
-        if error.problem.startswith("camera:"):
-            raise CalibrationError(
-                topic + error.problem[len("camera") :], expected=error.expected, fix=error.fix
-            ) from None
-        raise
-
-
-def _as_delivered(
-    camera: CameraModel, info: Any, image_size: tuple[int, int] | None, topic: str
-) -> CameraModel:
-    """Apply region of interest, binning and later resizing, in the order in which they happen."""
-    roi = getattr(info, "roi", None)
-    if roi is not None and roi.width > 0 and roi.height > 0:
-        right, lower = int(roi.x_offset) + int(roi.width), int(roi.y_offset) + int(roi.height)
-        if right > camera.width or lower > camera.height:
-            raise CalibrationError(
-                f"{topic}: roi ends at {right}x{lower}, the calibrated image at"
-                f" {camera.width}x{camera.height}",
-                expected="a region inside of the calibrated image (REP 104: before binning)",
-                fix="correct roi, or width and height, in the camera driver",
-            )
-        camera = camera.cropped(
-            int(roi.x_offset), int(roi.y_offset), int(roi.width), int(roi.height)
-        )
-    bx, by = max(int(info.binning_x), 1), max(int(info.binning_y), 1)
-    if bx > 1 or by > 1:
-        # A sensor bins whole blocks: what is left over at the right and lower edge is not read.
-        whole = camera.cropped(0, 0, camera.width // bx * bx, camera.height // by * by)
-        camera = whole.resized(camera.width // bx, camera.height // by)
-    if image_size is None or image_size == (camera.width, camera.height):
-        return camera
-    sx, sy = image_size[0] / camera.width, image_size[1] / camera.height
-    if abs(sx / sy - 1) > _ASPECT_TOLERANCE:
-        raise CalibrationError(
-            f"{topic}: describes images of {camera.width}x{camera.height}, the image is"
-            f" {image_size[0]}x{image_size[1]}",
-            expected="the same size, or one resized evenly",
-            fix="publish the CameraInfo that belongs to this image (set roi when it is cropped)",
-        )
-    return camera.resized(*image_size)
-
-
-def rectified_view(
-    camera: CameraModel, info: Any = None, max_field_of_view: float = np.deg2rad(120.0)
-) -> CameraModel:
-    """Choose the pinhole camera into which the raw images of ``camera`` are rectified.
-
-    Args:
-        camera: The raw camera.
-        info: Its CameraInfo: when P is set, the rectified view is the one that P and R describe,
-            as everywhere in ROS. None chooses a view from the distortion alone.
-        max_field_of_view: Widest horizontal and vertical field, radians, of a view chosen here; a
-            fisheye lens sees more than any flat image can hold.
-
-    Returns:
-        A pinhole of the same image size.
-    """
-    if info is not None:
-        P = np.array(getattr(info, "p", ()), dtype=np.float64)
-        if P.size == 12 and P[0] > 0 and P[5] > 0:
-            return from_camera_info(info, rectified=True, image_size=(camera.width, camera.height))
-    if camera.is_pinhole:
-        return camera
-    # The rectangle that the middles of the four image edges reach, cut at the widest field.
-    w, h = camera.width - 1.0, camera.height - 1.0
-    edges = np.array([[0, h / 2], [w, h / 2], [w / 2, 0], [w / 2, h]])
-    left, right, top, bottom = camera.lift(edges)
-    limit = np.tan(max_field_of_view / 2)
-
-    def reach(value: float, sign: float) -> float:
-        return sign * limit if not np.isfinite(value) or abs(value) > limit else float(value)
-
-    x0, x1 = reach(left[0], -1), reach(right[0], 1)
-    y0, y1 = reach(top[1], -1), reach(bottom[1], 1)
-    f = max(w / (x1 - x0), h / (y1 - y0))
-    K = np.array([[f, 0, w / 2 - f * (x0 + x1) / 2], [0, f, h / 2 - f * (y0 + y1) / 2], [0, 0, 1]])
-    return CameraModel(camera.width, camera.height, K)
 
 
 def rectification_maps(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+_NEGLIGIBLE = 1e-60
+
 
 def _coefficients(D: NDArray[np.float64]) -> tuple[float, ...]:
     """k1 k2 p1 p2 k3 k4 k5 k6, zero where absent."""
@@ -60,9 +62,19 @@ def _turning_radius(D: NDArray[np.float64]) -> float:
     Q = np.polynomial.Polynomial([1.0, k4, k5, k6])
     s = np.polynomial.Polynomial([0.0, 1.0])
     growth = N * Q + 2 * s * (N.deriv() * Q - N * Q.deriv())
-    roots = [*growth.roots(), *Q.roots()] if growth.degree() > 0 else []
-    real = [z.real for z in map(complex, roots) if abs(z.imag) < 1e-9 * (1 + abs(z)) and z.real > 0]
-    return float(np.sqrt(min(real))) if real else np.inf
+    return float(np.sqrt(min(_first_root(growth), _first_root(Q))))
+
+
+def _first_root(polynomial: np.polynomial.Polynomial) -> float:
+    """Return the smallest real root above zero; infinity when there is none."""
+    coefficients = polynomial.coef
+    # One of 1e-300 matters nowhere that light comes from, and is nothing to divide by.
+    used = np.flatnonzero(np.abs(coefficients) > _NEGLIGIBLE * np.abs(coefficients).max())
+    if used.size == 0 or used[-1] == 0:
+        return np.inf
+    roots = map(complex, np.polynomial.Polynomial(coefficients[: used[-1] + 1]).roots())
+    real = [z.real for z in roots if abs(z.imag) < 1e-9 * (1 + abs(z)) and z.real > 0]
+    return min(real) if real else np.inf
 
 
 def undistort_polynomial(xy: NDArray[np.float64], D: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -135,6 +147,4 @@ def _turning_angle(D: NDArray[np.float64]) -> float:
     k = np.zeros(4)
     k[: D.size] = D
     growth = np.polynomial.Polynomial([1, 3 * k[0], 5 * k[1], 7 * k[2], 9 * k[3]])
-    roots = growth.roots() if np.any(k) else np.zeros(0)
-    real = [z.real for z in map(complex, roots) if abs(z.imag) < 1e-9 * (1 + abs(z)) and z.real > 0]
-    return float(np.sqrt(min(real))) if real else np.inf
+    return float(np.sqrt(_first_root(growth)))

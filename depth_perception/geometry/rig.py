@@ -24,6 +24,7 @@ class RigCamera:
             images arrive rectified or rectification is off.
         ego_mask: (height, width) bool of the arriving image, true on the vehicle's own body; None
             when the camera sees none of it.
+        doubts: What is unlikely about the calibration, though it is used; a sentence each.
     """
 
     name: str
@@ -32,6 +33,7 @@ class RigCamera:
     frame_id: str
     view: CameraModel
     ego_mask: NDArray[np.bool_] | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def position(self) -> NDArray[np.float64]:

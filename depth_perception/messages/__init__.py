@@ -6,7 +6,10 @@ same messages for a bag. Encodings and validity follow REP 118 and REP 117: dept
 NaN unknown, +Inf beyond range; 16UC1 is millimetres, 0 unknown.
 """
 
+from depth_perception.messages.bit_depth import BitDepth
+from depth_perception.messages.compressed import is_plain
 from depth_perception.messages.ground import ground_message, occupancy_message
+from depth_perception.messages.image_decoder import ImageDecoder
 from depth_perception.messages.sensors import (
     MessageTypes,
     camera_info_message,
@@ -30,6 +33,8 @@ from depth_perception.messages.transforms import (
 )
 
 __all__ = [
+    "BitDepth",
+    "ImageDecoder",
     "MessageTypes",
     "camera_info_message",
     "cloud_message",
@@ -45,6 +50,7 @@ __all__ = [
     "header",
     "image_message",
     "is_compressed",
+    "is_plain",
     "occupancy_message",
     "stamp_of",
     "transform_message",

@@ -1,4 +1,6 @@
-"""JPEG and PNG bytes to pixels, with a look at the header before anything is allocated.
+"""JPEG and PNG bytes, and the `CompressedImage` around them, to pixels.
+
+The header is looked at before anything is allocated.
 
 What a damaged or hostile header promises would otherwise be believed: a PNG of 3 MB may hold 3 GB,
 and one chunk of a wrong length costs OpenCV a minute. OpenCV before 4.11 turns the missing half of
@@ -8,10 +10,16 @@ a cut JPEG into grey without a word.
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from depth_perception.errors import MessageError
+from depth_perception.messages.bit_depth import BitDepth
+from depth_perception.messages.encodings import ENCODINGS, advice, to_bgr
 
 MAX_PIXELS = 2**26
 """The most that is decoded, 8192 x 8192: far beyond any vehicle's camera."""
@@ -20,6 +28,155 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _FRAME_STARTS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _HEADER_BYTES = 2**20
 _START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
+
+
+@dataclass(frozen=True)
+class CompressedFormat:
+    """What ``CompressedImage.format`` says: ``SOURCE; CODEC compressed [PAYLOAD]``, or a codec.
+
+    Attributes:
+        source: Encoding of the image before compression, e.g. ``bayer_rggb8``; empty when not said.
+        codec: E.g. ``jpeg``, in lower case; empty when not said.
+        payload: The pixels that the codec was given, e.g. ``bgr8``; empty when not said.
+    """
+
+    source: str
+    codec: str
+    payload: str
+
+    @property
+    def is_mosaic(self) -> bool:
+        """True for a Bayer image that was compressed as it came from the sensor.
+
+        compressed_image_transport does so for PNG and, in ROS 1, for JPEG; in ROS 2 it makes a grey
+        image for JPEG and says ``mono8``.
+        """
+        return self.source.startswith("bayer_") and self.payload in ("", self.source)
+
+    @property
+    def is_swapped(self) -> bool:
+        """True when red stands where the codec expects blue, and the other way round.
+
+        compressed_image_transport's own subscriber takes ``compressed rgb8`` so.
+        """
+        coloured = self.source.startswith(("rgb", "bgr", "yuv", "uyvy", "yuyv", "nv"))
+        return coloured and self.payload.startswith("rgb")
+
+
+def read_format(text: str) -> CompressedFormat:
+    """Take ``CompressedImage.format`` apart (sensor_msgs/CompressedImage says how it is made)."""
+    source, semicolon, rest = text.strip().partition(";")
+    if not semicolon:
+        return CompressedFormat("", source.strip().lower(), "")
+    words = rest.lower().split()
+    payload = words[2] if len(words) > 2 and words[1] == "compressed" else ""
+    return CompressedFormat(source.strip().lower(), words[0] if words else "", payload)
+
+
+def decode_compressed_image(
+    message: Any, topic: str, bits: BitDepth | None = None
+) -> NDArray[np.uint8]:
+    """Decode a ``CompressedImage`` to (height, width, 3) uint8 BGR.
+
+    Args:
+        message: A JPEG or PNG; its ``format`` tells Bayer mosaics and swapped colours.
+        topic: For errors.
+        bits: How many of 16 bits this camera uses; None where this image alone shows it.
+
+    Raises:
+        MessageError: The bytes are no whole JPEG or PNG, or the format is none of a picture.
+    """
+    data, form = bytes(memoryview(message.data)), read_format(message.format)
+    if form.codec.startswith("compresseddepth"):
+        raise _refusal(message, topic, "a depth image", "name the camera's image topic, not depth")
+    kind, mosaic = _png_kind(data), form.is_mosaic
+    flags = cv2.IMREAD_COLOR
+    if mosaic or kind == (16, _PNG_GREY):
+        flags = cv2.IMREAD_UNCHANGED
+    elif kind is not None and kind[0] == 16:
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    pixels, reason = decompress(data, flags)
+    if pixels is None:
+        fix = _other_codec(data, form)
+        raise _refusal(message, topic, reason, fix)
+    depth = "16" if pixels.dtype == np.uint16 else "8"
+    if pixels.ndim == 2:
+        name = form.source.rstrip("0123456789") if mosaic else "mono"
+    else:
+        name = "bgra" if pixels.shape[2] == 4 else "bgr"
+    encoding = ENCODINGS[name + depth]
+    if encoding is None:
+        raise _refusal(message, topic, f"source '{form.source}' is unknown", advice(form.source))
+    try:
+        image = to_bgr(pixels, encoding, bits)  # type: ignore[arg-type]
+    except cv2.error as error:
+        size = f"{pixels.shape[1]}x{pixels.shape[0]}"
+        fix = "correct the camera driver; a Bayer image has at least 2x2 pixels"
+        raise _refusal(message, topic, f"{size} pixels, {error.err}", fix) from None
+    return np.ascontiguousarray(image[..., ::-1]) if form.is_swapped else image
+
+
+def is_plain(message: Any) -> bool:
+    """Tell whether a ``CompressedImage`` is what any JPEG or PNG reader takes it for."""
+    form, kind = read_format(message.format), _png_kind(bytes(memoryview(message.data)[:32]))
+    return not (form.is_mosaic or form.is_swapped or (kind is not None and kind[0] == 16))
+
+
+def _refusal(message: Any, topic: str, reason: str, fix: str) -> MessageError:
+    return MessageError(
+        f"{topic}: {len(message.data)} bytes of format '{message.format}' do not decode ({reason})",
+        expected="a whole JPEG or PNG",
+        fix=fix,
+    )
+
+
+_PNG_GREY = 0
+
+
+def _png_kind(data: bytes) -> tuple[int, int] | None:
+    """Return bits to the number, and PNG's colour type; None when it is no PNG."""
+    return (data[24], data[25]) if data[:8] == _PNG and len(data) > 25 else None
+
+
+_SIGNATURES = (
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"RIFF", "webp"),
+    (b"BM", "bmp"),
+    (b"GIF8", "gif"),
+    (b"qoif", "qoi"),
+    (b"\0\0\0\x0cJXL ", "jxl"),
+    (b"\xff\x0a", "jxl"),
+    (b"\0\0\0\x0cjP", "jpeg2000"),
+    (b"\0\0\0\x01", "h264"),
+    (b"\0\0\x01", "h264"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+)
+_VIDEO = ("h264", "h265", "hevc", "av1", "vp8", "vp9", "ffmpeg", "theora", "mp4", "zstd")
+_DAMAGED = "check the camera driver and lost packets; a bag may be cut"
+
+
+def _other_codec(data: bytes, form: CompressedFormat) -> str:
+    """Say what to do about bytes that are no whole JPEG or PNG, by what they are instead."""
+    if not data:
+        return "check the camera driver: it sends messages without data"
+    if declared_size(data) is not None:
+        return _DAMAGED
+    found = next((name for start, name in _SIGNATURES if data.startswith(start)), "")
+    codec = next((c for c in (found, form.codec) if c), "")
+    if any(codec.startswith(name) for name in _VIDEO):
+        return (
+            f"this is {codec}: decode it with the image_transport plugin that made it"
+            " (image_transport republish), or let the camera driver send jpeg or png"
+        )
+    if form.codec.startswith("rvl"):
+        return "this is a depth image: name the camera's image topic"
+    if found or codec not in ("", "jpeg", "jpg", "png"):
+        return (
+            f"this is {codec}: let the camera driver send jpeg or png (with"
+            " compressed_image_transport: parameter <image topic>.compressed.format)"
+        )
+    return _DAMAGED
 
 
 def decompress(data: bytes, flags: int) -> tuple[NDArray[np.generic] | None, str]:

@@ -7,12 +7,15 @@ node must be the same to the last bit.
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from depth_perception.messages.bit_depth import BitDepth
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ _NAMED = {
     "8UC3": Encoding(_BYTE, 3, -1),
     "8UC4": Encoding(_BYTE, 4, cv2.COLOR_BGRA2BGR),
     "16UC1": Encoding(np.dtype(np.uint16), 1, cv2.COLOR_GRAY2BGR),
+    "16UC3": Encoding(np.dtype(np.uint16), 3, -1),
+    "16UC4": Encoding(np.dtype(np.uint16), 4, cv2.COLOR_BGRA2BGR),
 }
 
 _GENERIC = re.compile(r"(8U|8S|16U|16S|32S|32F|64F)(?:C([1-9]\d{0,2}))?")
@@ -83,15 +88,81 @@ ENCODINGS = _Encodings(_NAMED)
 """What each encoding says, by name; None when there is no such encoding."""
 
 
-def to_bgr(pixels: NDArray[np.integer], encoding: Encoding) -> NDArray[np.uint8]:
+def to_bgr(
+    pixels: NDArray[np.integer], encoding: Encoding, bits: BitDepth | None = None
+) -> NDArray[np.uint8]:
     """Convert the pixels of a colour encoding to (height, width, 3) uint8 BGR.
 
-    Of 16 bits the upper 8 are kept.
+    Args:
+        pixels: As `Encoding` describes them.
+        encoding: Of a colour or grey image.
+        bits: How many of 16 bits this camera uses, as far as its images have shown; None where
+            this image alone shows it. Of those bits the upper 8 are kept.
     """
     assert encoding.to_bgr is not None
     if encoding.dtype.itemsize == 2:
-        pixels = pixels >> 8
-    image = pixels.astype(np.uint8, copy=False)
+        bits = bits or BitDepth()
+        bits.observe(pixels)
+        image = bits.upper_8(pixels)
+    else:
+        image = pixels.astype(np.uint8, copy=False)
     if encoding.to_bgr >= 0:
         image = np.asarray(cv2.cvtColor(image, encoding.to_bgr), dtype=np.uint8)
     return np.ascontiguousarray(image)
+
+
+_FAMILIES = (
+    (
+        r"(h\.?26[45]|hevc|av1|vp[89]|mp4|ffmpeg|theora)",
+        "video: decode it with the image_transport plugin that made it (image_transport republish)"
+        " and name the topic of the decoded images",
+    ),
+    (
+        r"(m?jpe?g|png|tiff?|webp|jxl|jpegxl|qoi)",
+        "compressed bytes: publish them as sensor_msgs/CompressedImage, of format jpeg or png",
+    ),
+    (
+        r"(nv24|nv42|i4\d\d|yv12|yuv4\d\d\w*|yuv\d*|y4\d\d\w*|p010)",
+        "a YUV layout that is not converted here: set the camera driver's pixel format to bgr8,"
+        " rgb8, nv12 or yuv422_yuy2",
+    ),
+    (
+        r"(bayer_)?(rggb|bggr|gbrg|grbg|mono|y)_?(10|12|14)_?(p|packed)?",
+        "10 to 14 bits to the pixel: let the camera driver unpack them to 16 (mono16,"
+        " bayer_rggb16 and the like) or reduce them to 8",
+    ),
+    (
+        r"(rgb|bgr)a?_?(565|555|444|10|12|32f?|f)|rgba?|bgra?|mono|gr[ae]y|y8|y16|l8",
+        "no encoding of sensor_msgs/image_encodings.hpp: name the one it is, with its bits, e.g."
+        " bgr8, rgb8, mono8 or mono16",
+    ),
+    (
+        r"(z16|disparity\w*|depth\w*|rvl|32FC1|64FC1|16SC1)",
+        "depth or disparity: name the camera's colour or grey image topic",
+    ),
+    (
+        r"8UC2",
+        "two numbers to the pixel, as YUV 4:2:2 has: if it is that, name it yuv422 (uyvy) or"
+        " yuv422_yuy2 (yuyv)",
+    ),
+    (
+        r"(8S|16U|16S|32S|32F|64F)(C\d+)?|8UC\d+",
+        "numbers without a meaning as colour: convert the image to bgr8 or mono8 in the driver; if"
+        " the topic holds depth or labels, name the camera's image topic",
+    ),
+)
+"""What encodings that are known but not supported are, and what can be done; the first that fits.
+"""
+
+
+def advice(name: str) -> str:
+    """Say what to do about an image of an encoding that is no supported colour or grey image."""
+    close = difflib.get_close_matches(name.strip().lower(), [n.lower() for n in _NAMED], n=1)
+    named = {n.lower(): n for n in _NAMED}
+    if name.strip().lower() in named:
+        return f"write it '{named[name.strip().lower()]}' in the camera driver"
+    for pattern, text in _FAMILIES:
+        if re.fullmatch(pattern, name.strip(), re.IGNORECASE):
+            return f"this is {text}"
+    guess = f", perhaps '{named[close[0]]}'" if close else ""
+    return f"set the camera driver to a standard encoding{guess}"

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from depth_perception.errors import MessageError
 from depth_perception.geometry.depth_values import is_measured
-from depth_perception.messages.compressed import decompress
-from depth_perception.messages.encodings import COLOURS, ENCODINGS, to_bgr
+from depth_perception.messages.bit_depth import BitDepth
+from depth_perception.messages.compressed import decode_compressed_image, decompress
+from depth_perception.messages.encodings import COLOURS, ENCODINGS, advice, to_bgr
 
 
 class MessageTypes(Protocol):
@@ -55,36 +56,36 @@ def is_compressed(message: Any) -> bool:
     return not hasattr(message, "encoding")
 
 
-def decode_image(message: Any, topic: str = "image") -> NDArray[np.uint8]:
+def decode_image(
+    message: Any, topic: str = "image", bits: BitDepth | None = None
+) -> NDArray[np.uint8]:
     """Decode an ``Image`` or ``CompressedImage`` to (height, width, 3) uint8 BGR.
+
+    Args:
+        message: The message.
+        topic: For errors.
+        bits: How many of 16 bits this camera uses, as far as its images have shown, brought up to
+            date; None where this image alone shows it. See `image_decoder` for a camera's images.
 
     Raises:
         MessageError: Unknown encoding, a ``step`` or ``data`` that does not fit the size, or bytes
             that are no image.
     """
     if is_compressed(message):
-        image, reason = decompress(bytes(memoryview(message.data)), cv2.IMREAD_COLOR)
-        if image is None:
-            raise MessageError(
-                f"{topic}: {len(message.data)} bytes of format '{message.format}' do not decode"
-                f" ({reason})",
-                expected="a whole JPEG or PNG",
-                fix="check the camera driver and lost packets; a bag may be cut",
-            )
-        return np.asarray(image, dtype=np.uint8)
+        return decode_compressed_image(message, topic, bits)
     encoding = ENCODINGS[message.encoding]
     if encoding is not None and encoding.to_bgr is None:
         raise MessageError(
             f"{topic}: encoding '{message.encoding}' is not a colour or grey image",
             expected=COLOURS,
-            fix="subscribe to the camera's image, not to a depth or label topic",
+            fix=advice(message.encoding),
         )
     array = _pixels(message, topic)
     if message.encoding == "bgr8":
         return array  # as most drivers send it
     assert encoding is not None  # `_pixels` refuses unknown ones
     try:
-        return to_bgr(array, encoding)
+        return to_bgr(array, encoding, bits)
     except cv2.error as error:
         raise MessageError(
             f"{topic}: {message.width}x{message.height} {message.encoding} cannot be turned into"
@@ -138,8 +139,8 @@ def _pixels(message: Any, topic: str) -> NDArray[Any]:
     if encoding is None:
         raise MessageError(
             f"{topic}: encoding '{message.encoding}' is unknown",
-            expected="one of sensor_msgs/image_encodings.hpp, e.g. bgr8",
-            fix="set the camera driver to a standard encoding",
+            expected=COLOURS,
+            fix=advice(message.encoding),
         )
     height, width, step = int(message.height), int(message.width), int(message.step)
     height = height * encoding.rows[0] // encoding.rows[1]

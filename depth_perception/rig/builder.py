@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_perception.geometry.camera import from_camera_info, rectified_view
+from depth_perception.geometry.camera_info import (
+    calibration_doubts,
+    from_camera_info,
+    rectified_view,
+)
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import RigCamera
 from depth_perception.parameters import GroundParameters, Parameters
@@ -64,6 +68,9 @@ def build_rig_camera(
     if parameters.rectify and not rectified:
         chosen = rectified_view(model, info)
         view = model if chosen.same_as(model) else chosen
+    doubts = calibration_doubts(
+        info, rectified=rectified, rectify=parameters.rectify, image_size=image_size, topic=topic
+    )
     mask = ego_masks.get(name)
     return RigCamera(
         name=name,
@@ -72,4 +79,5 @@ def build_rig_camera(
         frame_id=frame_id,
         view=view,
         ego_mask=None if mask is None else rasterize(mask, *image_size),
+        doubts=doubts,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,6 +25,11 @@ _NOT_IMAGES = (
 )
 
 
+_TRANSPORTS = ("compressed", "theora", "zstd", "ffmpeg")
+"""Last names of topics that carry the images of the topic before them."""
+_RECTIFIED_WORDS = ("rect", "rectified", "undistorted", "undistort")
+_RAW_WORDS = ("raw", "unrectified", "distorted", "unrect")
+
 _NOT_CAMERAS = ("depth", "disparity", "confidence", "segmentation", "labels")
 
 
@@ -35,7 +41,7 @@ class CameraTopics:
         name: The camera's name.
         image: Topic of its images.
         compressed: True when they are ``CompressedImage``.
-        rectified: True when the topic's name says that they are rectified.
+        rectified: True when they are rectified, as ``image_kinds`` or the topic's name says.
         info: Topic of its calibration.
         labels: Topic of its label images, or empty.
     """
@@ -55,12 +61,29 @@ def camera_name(info_topic: str) -> str:
 
 
 def is_rectified_topic(topic: str) -> bool:
-    """Tell from its name whether a topic carries rectified images, e.g. ``image_rect_color``."""
+    """Tell from its name whether a topic carries rectified images, e.g. ``image_rect_color``.
+
+    What its last name says counts (``rect``, ``raw``), else the nearest folder that says anything:
+    ``/rectified/left/image``, ``/left_rect/image``.
+    """
     parts = [part for part in topic.split("/") if part]
-    if parts and parts[-1] in ("compressed", "theora", "zstd", "ffmpeg"):
-        parts.pop()  # a transport of the topic before it
-    words = parts[-1].split("_") if parts else []
-    return any(word in ("rect", "rectified", "undistorted") for word in words)
+    if parts and parts[-1] in _TRANSPORTS:
+        parts.pop()
+    for part in reversed(parts):
+        words = re.findall("[a-z]+", re.sub("([a-z])([A-Z])", r"\1_\2", part).lower())
+        for before, word in zip(["", *words], words, strict=False):
+            if word in _RECTIFIED_WORDS:
+                return before not in ("not", "non", "un", "no")
+        if any(word in _RAW_WORDS for word in words):
+            return False
+    return False
+
+
+def _is_rectified(parameters: Parameters, index: int, topic: str) -> bool:
+    """Tell whether a camera's images are rectified: as ``image_kinds`` says, else its topic."""
+    kinds = parameters.image_kinds
+    kind = "auto" if not kinds else kinds[0] if len(kinds) == 1 else kinds[index]
+    return is_rectified_topic(topic) if kind == "auto" else kind == "rectified"
 
 
 def is_depth_camera(info_topic: str) -> bool:
@@ -99,7 +122,7 @@ def find_cameras(topics: Mapping[str, str], parameters: Parameters) -> dict[str,
 
     Args:
         topics: Type by topic name: ``{"/CAM_FRONT/camera_info": "sensor_msgs/msg/CameraInfo"}``.
-        parameters: ``cameras``, ``image_topics``, ``camera_info_topics`` and
+        parameters: ``cameras``, ``image_topics``, ``image_kinds``, ``camera_info_topics`` and
             ``segmentation.labels_topic`` hold; what they leave empty is found.
 
     Returns:
@@ -144,7 +167,7 @@ def find_cameras(topics: Mapping[str, str], parameters: Parameters) -> dict[str,
             name=name,
             image=image,
             compressed=topics[image] == IMAGE_TYPES[1],
-            rectified=is_rectified_topic(image),
+            rectified=_is_rectified(parameters, index, image),
             info=info,
             labels=labels,
         )

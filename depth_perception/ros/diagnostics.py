@@ -116,6 +116,8 @@ class Diagnostics:
                 f"stamps are {abs(age):.0f} s {side} this computer's clock: synchronize the clocks,"
                 " or set use_sim_time when a bag is played"
             )
+        elif camera.doubts:
+            level, text = DiagnosticStatus.WARN, camera.doubts[0]
         elif lost > 0:
             level, text = DiagnosticStatus.WARN, f"{camera.rate:.1f} Hz, images are lost on the way"
         values = {

@@ -25,7 +25,8 @@ from torch.utils.data import Dataset
 from depth_perception.datasets.augmentation import is_sparse
 from depth_perception.datasets.sample import DatasetError, TrueCamera, TrueFrameSet
 from depth_perception.datasets.source import FrameSource, open_source
-from depth_perception.geometry.camera import CameraModel, rectification_maps, rectified_view
+from depth_perception.geometry.camera import CameraModel, rectification_maps
+from depth_perception.geometry.camera_info import rectified_view
 from depth_perception.geometry.embodied_depth import Level
 from depth_perception.geometry.transforms import inverse
 from depth_perception.training.configuration import DataConfiguration

@@ -22,12 +22,13 @@ elsewhere than at z = 0 of the base frame, the base frame is moved onto it.
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,6 +81,10 @@ def open_source(text: str) -> BagSource:
     return BagSource(path, parameters, protocol_of(options))
 
 
+_LOOKED_AT = 50
+"""So many images of a camera tell how many of 16 bits it uses."""
+
+
 class MessageReference(NamedTuple):
     """Where a message is found again: its topic, its time in the bag and its stamp, ns."""
 
@@ -116,6 +121,8 @@ class BagSource(RecordedSource):
         self._scans: list[MessageReference] = []
         self._scan_stamps: list[int] = []
         self._exact: dict[str, dict[int, MessageReference]] = {}
+        self._bits: dict[str, messages.BitDepth] = {}
+        self._looked: dict[str, int] = {}
         self._opened: tuple[tuple[int, int], Callable[[], Any], AnyReader] | None
         self._opened = None
         with _as_dataset_error(), BagReader(path, parameters) as reader:
@@ -207,6 +214,7 @@ class BagSource(RecordedSource):
             elif topic in by_image:
                 # What promises no pixels is left out of frame sets, as in replay.
                 if _head(message) is not None and here.stamp > 0:
+                    self._observe_bits(message, topic)
                     times[by_image[topic], here.stamp] = time
                     keep(ingest.add_image(by_image[topic], message, Now(time, time)))
             elif topic in lidar:
@@ -218,6 +226,18 @@ class BagSource(RecordedSource):
         ingest.close()
         self._scans.sort(key=lambda scan: scan.stamp)
         self._scan_stamps = [scan.stamp for scan in self._scans]
+
+    def _observe_bits(self, message: Any, topic: str) -> None:
+        """Find how many of 16 bits a camera uses: an image that is read alone may be a dark one."""
+        deep = "16" in (
+            message.format if messages.is_compressed(message) else message.encoding
+        ) or (messages.is_compressed(message) and not messages.is_plain(message))
+        if not deep or self._looked.get(topic, 0) >= _LOOKED_AT:
+            return
+        self._looked[topic] = self._looked.get(topic, 0) + 1
+        with suppress(DepthPerceptionError):  # whoever reads the image says so
+            bits = self._bits.setdefault(topic, messages.BitDepth())
+            messages.decode_image(message, topic, bits)
 
     def _camera_index(self, camera: RigCamera) -> int:
         """Index of a camera in `_rig`, where it is added when its calibration is new."""
@@ -254,10 +274,11 @@ class BagSource(RecordedSource):
         reference, camera = member.message, self._rig[member.camera]
         message = self._take(reader, reference)
         data: bytes | NDArray[np.uint8]
-        if messages.is_compressed(message):
+        if messages.is_compressed(message) and messages.is_plain(message):
             data = bytes(memoryview(message.data))
         else:
-            data = messages.decode_image(message, reference.topic)
+            bits = copy.copy(self._bits.get(reference.topic))
+            data = messages.decode_image(message, reference.topic, bits)
         image = RecordedImage(
             camera.name,
             reference.stamp,
