@@ -7,7 +7,8 @@ import pytest
 from tiny_drive import CAMERA, PERIOD, START, mounting, picture, transform, write_drive
 
 from depth_perception import messages
-from depth_perception.datasets.bag import BagReader, open_bag
+from depth_perception.datasets.bag import BagReader
+from depth_perception.datasets.bag_file import open_bag
 from depth_perception.datasets.bag_playback import Playback
 from depth_perception.datasets.bag_writer import BagTypes, BagWriter, package_typestore
 from depth_perception.datasets.inspection import inspect_bag
@@ -85,9 +86,11 @@ def cut(path, share=0.6):
     return path
 
 
-@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
-@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
-def test_a_cut_bag_is_refused_by_name_with_the_fix(tmp_path, storage, share):
+@pytest.mark.parametrize(
+    ("storage", "share"),
+    [*(("sqlite3", share) for share in (0.0, 0.001, 0.5, 0.99)), ("mcap", 0.0), ("mcap", 0.001)],
+)
+def test_a_bag_cut_before_its_first_message_is_refused_with_the_fix(tmp_path, storage, share):
     path = cut(write_drive(tmp_path / "bag", storage=storage), share)
     with pytest.raises(BagError) as caught:
         read(path)
@@ -101,10 +104,9 @@ def test_what_is_no_bag_is_refused(tmp_path):
         pass
     with pytest.raises(BagError, match=r"no metadata\.yaml and 0 bag files"), open_bag(tmp_path):
         pass
-    for name, words in (("a.bag", "rosbags-convert"), ("a.txt", "is no bag")):
-        (tmp_path / name).write_bytes(b"x")
-        with pytest.raises(BagError, match=words), open_bag(tmp_path / name):
-            pass
+    (tmp_path / "a.txt").write_bytes(b"x")
+    with pytest.raises(BagError, match="is no bag"), open_bag(tmp_path / "a.txt"):
+        pass
 
 
 @pytest.mark.parametrize(
