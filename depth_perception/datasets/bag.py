@@ -26,7 +26,12 @@ from depth_perception.frames.ingest import Ingest, MessageSet
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.geometry.transforms import Matrix, TransformTree, inverse
 from depth_perception.parameters import Parameters
-from depth_perception.rig.camera_topics import CameraTopics, find_cameras, why_no_camera
+from depth_perception.rig.camera_topics import (
+    CameraTopics,
+    find_cameras,
+    unclear_cameras,
+    why_no_camera,
+)
 from depth_perception.rig.tracker import RigTracker
 
 TRANSFORM_TYPE = "tf2_msgs/msg/TFMessage"
@@ -88,6 +93,9 @@ class BagReader:
             self._read_transforms()
             self._read_odometry()
             self.cameras = find_cameras(self.topics, self.parameters)
+            for name, camera in self.cameras.items():
+                if camera.note:
+                    self._problem(f"camera {name}: {camera.note}")
             self.lidar_topics = self._clouds_by_size()
         except BaseException:
             self._context.__exit__(None, None, None)
@@ -262,7 +270,8 @@ class BagReader:
 
     def _first_rig(self) -> Rig:
         """Read until every camera has shown calibration and a whole image, then build the rig."""
-        wanted = self.parameters.cameras or list(self.cameras)
+        unclear = unclear_cameras(self.topics, self.parameters)
+        wanted = self.parameters.cameras or [*self.cameras, *unclear]
         reasons = {
             name: why_no_camera(name, self.topics, self.parameters)
             for name in wanted
