@@ -15,10 +15,11 @@ from tiny_drive import PERIOD, START, write_drive
 from depth_perception.datasets.bag import BagReader
 from depth_perception.datasets.bag_file import open_bag
 from depth_perception.datasets.bag_playback import Playback
-from depth_perception.datasets.bag_writer import package_typestore
+from depth_perception.datasets.bag_writer import BagWriter, package_typestore
 from depth_perception.datasets.inspection import inspect_bag
 from depth_perception.datasets.sources.bag import open_source
 from depth_perception.errors import BagError
+from depth_perception.evaluation.replay import write_mounting
 from depth_perception.parameters import Parameters
 
 ENDINGS = {"mcap": "mcap", "sqlite3": "db3"}
@@ -436,3 +437,32 @@ def test_topics_that_are_not_of_ros_2_are_named_and_left_out(bag, drive):
     found, counts, _, said = contents(file)
     assert "/lidar/points" not in counts and len(found) == 13
     assert "/lidar/points is serialized as 'pb1'" in said[0] and "Fix:" in said[0]
+
+
+@pytest.mark.parametrize("other", [0, 12 * 10**9, 2**63 - 1])
+def test_messages_of_another_clock_do_not_stretch_the_bag(bag, other, tmp_path):
+    file = only_file(bag)
+    heads, stored = take_apart(file.read_bytes())
+    moved = [(c, other if i in (3, 4) else time, data) for i, (c, time, data) in enumerate(stored)]
+    file.write_bytes(put_together(heads, moved))
+    _, _, (start, end), said = contents(file)
+    assert (start, end) == (START - PERIOD, START + 2 * PERIOD + 20_000_001)
+    assert "2 of 16 messages were recorded by another clock" in said[0] and "Fix:" in said[0]
+    with Playback(file) as playback:
+        assert (playback.start, playback.end) == (START, end)
+        assert len(list(playback.messages(playback.start, playback.end))) == 13
+    with BagReader(file, Parameters()) as reader:
+        assert inspect_bag(reader)["duration_s"] == 0.32
+        assert len(list(reader.frame_sets())) == 3
+
+
+def test_a_bag_of_2262_replays_and_is_not_played(bag, tmp_path):
+    file = only_file(bag)
+    heads, stored = take_apart(file.read_bytes())
+    far = 2**63 - 10**9 - START
+    file.write_bytes(put_together(heads, [(c, time + far, data) for c, time, data in stored]))
+    with BagReader(file, Parameters()) as reader, BagWriter(tmp_path / "out") as writer:
+        write_mounting(reader, writer)
+    assert contents(tmp_path / "out")[1] == {"/tf_static": 1}
+    with pytest.raises(BagError, match="after the year 2038"), Playback(file):
+        pass

@@ -36,6 +36,9 @@ from depth_perception.datasets.decompression import zstd
 from depth_perception.datasets.mcap_file import McapFile
 from depth_perception.errors import BagError
 
+_PAUSE_NS = 30 * 86_400_000_000_000
+"""Nobody drives on after a pause of a month; the clock was another one."""
+
 
 @contextmanager
 def open_bag(path: str | Path, say: Callable[[str], None] | None = None) -> Iterator[BagFile]:
@@ -71,8 +74,9 @@ class BagFile:
         path: Where it lies.
         connections: Its topics, one for each name and type.
         message_count: Number of messages.
-        start_time: Time of the first message, ns; 0 without any.
-        end_time: Time just after the last message, ns; 0 without any.
+        start_time: Time of the first message, ns; 0 without any. Messages that were recorded with
+            another clock, months from most others, do not count here.
+        end_time: Time just after the last message, ns, as above.
         losses: What could not be read, so that messages are left out; grows while reading.
     """
 
@@ -91,10 +95,8 @@ class BagFile:
             self._lost(text)
         self._storages = [stack.enter_context(_closing(s)) for s in self._open(parts, stack)]
         self._merge_topics()
-        filled = [storage for storage in self._storages if storage.end]
-        self.start_time = min((storage.start for storage in filled), default=0)
-        self.end_time = max((storage.end for storage in filled), default=0)
         self.message_count = sum(topic.msgcount for topic in self.connections)
+        self.start_time, self.end_time = self._span()
         wrong = disagreement(
             parts.metadata, self.connections, self.start_time, self.end_time, self._kinds
         )
@@ -266,6 +268,34 @@ class BagFile:
         if chosen:
             for number, time, data in storage.messages(chosen, start, stop):
                 yield numbers[number], time, data
+
+    def _span(self) -> tuple[int, int]:
+        """Time of the first message, and just after the last, without those of another clock.
+
+        A computer that sets its clock while it records, or whose time is a simulation's that has
+        not come yet, leaves messages of 1970 beside those of today.
+        """
+        filled = [storage for storage in self._storages if storage.end]
+        start = min((storage.start for storage in filled), default=0)
+        end = max((storage.end for storage in filled), default=0)
+        if end - start < _PAUSE_NS or not self.connections:
+            return start, end
+        times = sorted(time for _, time, _ in self.messages())
+        groups: list[list[int]] = [[]]
+        for time in times:
+            if groups[-1] and time - groups[-1][-1] >= _PAUSE_NS:
+                groups.append([])
+            groups[-1].append(time)
+        group = max(groups, key=len)
+        if len(groups) == 1 or not group:
+            return start, end
+        other = next(one for one in groups if one is not group)
+        self._say(
+            f"bag '{self.path}': {len(times) - len(group)} of {len(times)} messages were recorded"
+            f" by another clock, at {other[0]} ns where most are at {group[0]} ns; the bag's begin"
+            " and end are those of most. Fix: set the clock before recording"
+        )
+        return group[0], group[-1] + 1
 
     def _own_types(self, type_name: str) -> Typestore:
         """Types of a definition in the bag.

@@ -19,6 +19,9 @@ TRANSFORM_TYPE = "tf2_msgs/msg/TFMessage"
 ABSOLUTE_TOPICS = ("/tf", "/tf_static", "/clock", "/rosout", "/parameter_events")
 """Topics that are one for all vehicles; a prefix leaves them alone."""
 
+LATEST_NS = 2**31 * 1_000_000_000
+"""No stamp is of this time or later: its seconds are an int32."""
+
 
 @dataclass(frozen=True)
 class PlayedTopic:
@@ -118,9 +121,15 @@ class Playback:
                 count=connection.msgcount + (before.count if before else 0),
             )
         # Static transforms are often stamped long before the drive; waiting for it serves nobody.
-        first = next(iter(self._raw(moving=True)), None)
-        self.start = int(self._reader.start_time) if first is None else first.time
-        self.end = int(self._reader.end_time)
+        self.start, self.end = self._reader.start_time, self._reader.end_time
+        first = next(self._raw(moving=True, start=self.start, end=self.end), None)
+        self.start = self.start if first is None else first.time
+        if self.end > LATEST_NS:
+            raise BagError(
+                f"bag '{self.path}' was recorded at {self.end} ns, after the year 2038",
+                expected="a time that a message's header can hold",
+                fix="set the clock, and record it again",
+            )
 
     def messages(self, start: int, end: int) -> Iterator[PlayedMessage]:
         """Yield what is not a static transform, from ``start`` to before ``end`` (ns), in order.

@@ -180,6 +180,7 @@ class SurroundDepth:
             return
         found, absent = discover(self.node, self._parameters)
         known = {name: feed.topics for name, feed in ingest.cameras.items()}
+        absent = {name: reason for name, reason in absent.items() if name not in known}
         added = {name: topics for name, topics in found.items() if name not in known}
         order = self._parameters.cameras or sorted({*known, *added})
         topics = [(added | known)[name] for name in order if name in (added | known)]
