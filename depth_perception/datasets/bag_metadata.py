@@ -20,6 +20,7 @@ METADATA = "metadata.yaml"
 
 _SLACK_NS = 1_000_000_000
 """Times in metadata.yaml may be off by so much without a word."""
+_BRIEF = 60
 
 
 def read_metadata(path: Path, notes: list[str]) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def listed_names(metadata: dict[str, Any]) -> list[str]:
     if not isinstance(listed, list):
         return []
     names = [PurePath(item).name for item in listed if isinstance(item, str)]
-    return [name for name in dict.fromkeys(names) if name]
+    return [name for name in dict.fromkeys(names) if name not in ("", METADATA)]
 
 
 def how_to_mend(folder: Path, files: Iterable[Path], kinds: Iterable[str]) -> str:
@@ -75,7 +76,7 @@ def disagreement(
     found = []
     storage, kinds = metadata.get("storage_identifier"), sorted(set(kinds))
     if kinds and kinds != [storage]:
-        found.append(f"storage_identifier '{storage}', the file is {' and '.join(kinds)}")
+        found.append(f"storage_identifier '{_brief(storage)}', the file is {' and '.join(kinds)}")
     counts: dict[str, int] = {}
     for topic in topics:
         counts[topic.topic] = counts.get(topic.topic, 0) + topic.msgcount
@@ -83,19 +84,30 @@ def disagreement(
     if total:
         said, truth = _nested(metadata, "starting_time", "nanoseconds_since_epoch"), start
         if not _near(said, truth):
-            found.append(f"starting_time {said}, they begin at {truth} ns")
+            found.append(f"starting_time {_brief(said)}, they begin at {truth} ns")
         said, truth = _nested(metadata, "duration", "nanoseconds"), end - start - 1
         if not _near(said, truth):
-            found.append(f"duration {said}, they last {truth} ns")
+            found.append(f"duration {_brief(said)}, they last {truth} ns")
     if metadata.get("message_count") != total:
-        found.append(f"message_count {metadata.get('message_count')}, there are {total}")
+        said = _brief(metadata.get("message_count"))
+        found.append(f"message_count {said}, there are {total}")
     listed = _listed_counts(metadata)
     names = sorted({*listed, *counts})
     wrong = [name for name in names if listed.get(name, 0) != counts.get(name, 0)]
     if wrong:
         name, more = wrong[0], f", and {len(wrong) - 1} more topics" if wrong[1:] else ""
-        found.append(f"{listed.get(name, 'no')} of {name}, there are {counts.get(name, 0)}{more}")
+        said = _brief(listed.get(name, "no messages"))
+        found.append(f"{said} of {_brief(name)}, there are {counts.get(name, 0)}{more}")
     return "; ".join(found)
+
+
+def _brief(value: Any) -> str:
+    """Write a value that may be anything in a few characters of one line."""
+    try:
+        text = " ".join(str(value).split())
+    except ValueError:  # a number of thousands of digits
+        text = type(value).__name__
+    return text if len(text) <= _BRIEF else text[:_BRIEF] + "..."
 
 
 def _nested(metadata: dict[str, Any], name: str, key: str) -> Any:

@@ -179,8 +179,11 @@ def _present(folder: Path, name: str) -> Path | None:
     """Find a listed file, also compressed or decompressed since; one that is no bag counts."""
     plain = name.removesuffix(".zstd").removesuffix(".zst")
     for candidate in (name, plain, f"{plain}.zstd", f"{plain}.zst"):
-        if (folder / candidate).is_file():
-            return folder / candidate
+        try:
+            if (folder / candidate).is_file():
+                return folder / candidate
+        except OSError:  # no file can have such a name
+            continue
     return None
 
 
@@ -220,6 +223,6 @@ def _order(file: Path) -> tuple[str, int, str]:
 
 def _listing(names: Iterable[str]) -> str:
     """Name some, and say how many more there are."""
-    every = list(names)
+    every = [" ".join(name.split()) for name in names]
     more = f" and {len(every) - _SOME} more" if len(every) > _SOME else ""
     return ", ".join(every[:_SOME]) + more

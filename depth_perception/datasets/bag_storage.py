@@ -86,7 +86,12 @@ class SqliteFile:
         self._reader: Any = Reader.STORAGE_PLUGINS[".db3"](Path(quote(str(path))))
         try:
             self._reader.open()
-            self.topics = [_topic(connection) for connection in self._reader.connections]
+            self.topics = [
+                _topic(connection)
+                for connection in self._reader.connections
+                # A damaged database may have anything in the place of a text.
+                if isinstance(connection.topic, str) and isinstance(connection.msgtype, str)
+            ]
             empty = self._reader.metadata.message_count == 0
             self.start = 0 if empty else int(self._reader.metadata.start_time)
             self.end = 0 if empty else int(self._reader.metadata.end_time)
