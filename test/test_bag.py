@@ -7,7 +7,8 @@ import pytest
 from tiny_drive import CAMERA, PERIOD, START, mounting, picture, transform, write_drive
 
 from depth_perception import messages
-from depth_perception.datasets.bag import BagReader, open_bag
+from depth_perception.datasets.bag import BagReader
+from depth_perception.datasets.bag_file import open_bag
 from depth_perception.datasets.bag_playback import Playback
 from depth_perception.datasets.bag_writer import BagTypes, BagWriter, package_typestore
 from depth_perception.datasets.inspection import inspect_bag
@@ -19,6 +20,8 @@ from depth_perception.rig.camera_topics import (
     IMAGE_TYPES,
     find_cameras,
     is_rectified_topic,
+    unclear_cameras,
+    why_no_camera,
 )
 
 STORE = BagTypes(package_typestore())
@@ -85,9 +88,11 @@ def cut(path, share=0.6):
     return path
 
 
-@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
-@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
-def test_a_cut_bag_is_refused_by_name_with_the_fix(tmp_path, storage, share):
+@pytest.mark.parametrize(
+    ("storage", "share"),
+    [*(("sqlite3", share) for share in (0.0, 0.001, 0.5, 0.99)), ("mcap", 0.0), ("mcap", 0.001)],
+)
+def test_a_bag_cut_before_its_first_message_is_refused_with_the_fix(tmp_path, storage, share):
     path = cut(write_drive(tmp_path / "bag", storage=storage), share)
     with pytest.raises(BagError) as caught:
         read(path)
@@ -101,10 +106,9 @@ def test_what_is_no_bag_is_refused(tmp_path):
         pass
     with pytest.raises(BagError, match=r"no metadata\.yaml and 0 bag files"), open_bag(tmp_path):
         pass
-    for name, words in (("a.bag", "rosbags-convert"), ("a.txt", "is no bag")):
-        (tmp_path / name).write_bytes(b"x")
-        with pytest.raises(BagError, match=words), open_bag(tmp_path / name):
-            pass
+    (tmp_path / "a.txt").write_bytes(b"x")
+    with pytest.raises(BagError, match="is no bag"), open_bag(tmp_path / "a.txt"):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -391,3 +395,142 @@ def test_a_parameter_says_which_images_are_rectified():
 def test_a_topic_of_another_type_is_named_with_its_type(tmp_path):
     with pytest.raises(BagError, match=r"/lidar/points is a sensor_msgs/msg/PointCloud2"):
         read(write_drive(tmp_path / "bag"), cameras=["front"], image_topics=["/lidar/points"])
+
+
+def graph(infos, images):
+    return dict.fromkeys(infos, CAMERA_INFO_TYPE) | dict.fromkeys(images, IMAGE_TYPES[0])
+
+
+@pytest.mark.parametrize(
+    ("infos", "images", "chosen"),
+    [
+        # What image_pipeline, zed and isaac drivers publish.
+        (["/l/camera_info", "/l/camera_info_rect"], ["/l/image_raw"], ("/l/camera_info", "raw")),
+        (
+            ["/l/camera_info", "/l/camera_info_rect"],
+            ["/l/image_raw", "/l/image_rect"],
+            ("/l/camera_info", "rect"),
+        ),
+        (["/l/camera_info", "/l/camera_info_raw"], ["/l/image_raw"], ("/l/camera_info", "raw")),
+        # Alone it describes rectified images, and no others.
+        (["/l/camera_info_rect"], ["/l/image_rect"], ("/l/camera_info_rect", "rect")),
+        (
+            ["/l/camera_info_rect"],
+            ["/l/image_raw", "/l/image_rect"],
+            ("/l/camera_info_rect", "rect"),
+        ),
+        (["/l/camera_info_rect"], ["/l/image_raw"], None),
+        # Of two namespaces, the one with images.
+        (["/a/l/camera_info", "/b/l/camera_info"], ["/b/l/image_raw"], ("/b/l/camera_info", "raw")),
+        (["/a/l/camera_info", "/b/l/camera_info"], ["/a/l/image_raw", "/b/l/image_raw"], None),
+        (["/l/camera_info_one", "/l/camera_info_two"], ["/l/image_raw"], None),
+    ],
+)
+def test_of_several_calibrations_the_one_called_camera_info_counts(infos, images, chosen):
+    topics = graph([*infos, "/r/camera_info"], [*images, "/r/image_raw"])
+    found = find_cameras(topics, Parameters())
+    assert "r" in found, "one camera that is unclear does not cost another"
+    if chosen is None:
+        assert "l" not in found
+        reason = why_no_camera("l", topics, Parameters())
+        assert all(info in reason for info in infos)
+        unclear = unclear_cameras(topics, Parameters())
+        assert unclear == (["l"] if len(infos) > 1 else [])
+        assert ("Fix:" in reason) == bool(unclear)
+        return
+    info, kind = chosen
+    assert (found["l"].info, found["l"].image) == (info, f"{info.rsplit('/', 1)[0]}/image_{kind}")
+    beside = [other for other in infos if other != info and other.startswith("/l/")]
+    assert all(other in found["l"].note for other in beside)
+    assert bool(found["l"].note) == bool(beside)
+    named = from_flat(
+        {"cameras": ["l"], "camera_info_topics": [infos[-1]], "image_topics": images[-1:]}
+    )
+    camera = find_cameras(topics, named)["l"]
+    assert camera.info == infos[-1] and not camera.note
+
+
+def add_topics(path, rename):
+    """Repeat messages of a bag under further names: {topic: [new topic, ...]}."""
+    out = path.with_name(path.name + "_more")
+    with open_bag(path) as reader, BagWriter(out) as writer:
+        for connection, time, raw in reader.messages():
+            for topic in (connection.topic, *rename.get(connection.topic, ())):
+                writer.write_serialized(topic, connection.msgtype, raw, time)
+    return out
+
+
+def test_a_second_calibration_is_a_note_in_a_bag(tmp_path):
+    path = add_topics(
+        write_drive(tmp_path / "bag"), {"/front/camera_info": ["/front/camera_info_rect"]}
+    )
+    rig, sets, problems = read(path)
+    assert rig.names == ["front", "rear"] and len(sets) == 3
+    (note,) = problems
+    assert "camera front: /front/camera_info is used and /front/camera_info_rect is not" in note
+    with BagReader(path, Parameters()) as reader:
+        inspection = inspect_bag(reader)
+        assert note in inspection["notes"] and inspection["problems"] == []
+
+
+def test_two_vehicles_in_a_bag_cost_the_cameras_that_share_a_name(tmp_path):
+    names = ("camera_info", "image_raw")
+    path = add_topics(
+        write_drive(tmp_path / "bag"),
+        {f"/front/{name}": [f"/other/front/{name}"] for name in names},
+    )
+    rig, sets, problems = read(path)
+    assert rig.names == ["rear"] and all("front" in s.missing for s in sets)
+    (text,) = problems
+    assert "/front/camera_info, /other/front/camera_info" in text and "Fix: set cameras" in text
+
+
+def with_stamps(stamps):
+    """Replace stamps (ns) of the front camera's images, by index."""
+
+    def change(topic, index, message):
+        if topic == "/front/image_raw" and index in stamps:
+            stamp = message.header.stamp
+            stamp.sec, stamp.nanosec = divmod(stamps[index], 1_000_000_000)
+        return message
+
+    return change
+
+
+def test_zero_stamps_are_counted_and_are_no_gap(tmp_path):
+    path = write_drive(tmp_path / "bag", frames=6, change=with_stamps({1: 0, 4: 0}))
+    with BagReader(path, Parameters()) as reader:
+        inspection = inspect_bag(reader)
+    front = inspection["cameras"][0]
+    assert (front["messages"], front["gaps"], front["rate_hz"]) == (6, 0, 10.0)
+    assert front["zero_stamps"] == 2 and "not_rising" not in front
+    (note,) = [note for note in inspection["notes"] if note.startswith("/front/image_raw")]
+    assert "2 images have a stamp of zero" in note and "Fix:" in note
+    one = write_drive(tmp_path / "one", change=with_stamps({1: -(10**9)}))
+    with BagReader(one, Parameters()) as reader:
+        assert any("1 image has a stamp of zero" in note for note in inspect_bag(reader)["notes"])
+
+
+@pytest.mark.parametrize(
+    ("stamp", "word"),
+    [(12_300_000_000, "12.3 s (time since boot"), (2**31 * 10**9 - 1, "2038-01-19")],
+)
+def test_stamps_of_another_clock_are_named_and_the_others_are_used(tmp_path, stamp, word):
+    path = write_drive(tmp_path / "bag", frames=9, change=with_stamps({2: stamp, 5: stamp}))
+    with BagReader(path, Parameters()) as reader:
+        inspection = inspect_bag(reader)
+        sets = list(reader.frame_sets())
+    front = inspection["cameras"][0]
+    assert (front["gaps"], front["rate_hz"], front["other_clock"]) == (0, 10.0, 2)
+    (note,) = [note for note in inspection["notes"] if note.startswith("/front/image_raw")]
+    assert "2 images have a stamp of another clock" in note and "Fix:" in note
+    assert word in note and "2023-11-14" in note
+    both = [s.stamp for s in sets if len(s.frames) == 2]
+    assert both == [START + i * PERIOD for i in (0, 1, 3, 4, 6, 7, 8)]
+
+
+def test_a_camera_of_another_clock_is_a_problem(tmp_path):
+    change = with_stamps({index: 5 * 10**9 + index * PERIOD for index in range(3)})
+    with BagReader(write_drive(tmp_path / "bag", change=change), Parameters()) as reader:
+        problems = inspect_bag(reader)["problems"]
+    assert len(problems) == 1 and "another clock" in problems[0] and "Fix:" in problems[0]

@@ -25,7 +25,8 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from tiny_drive import CAMERA, mounting, write_drive
 
 from depth_perception import messages
-from depth_perception.datasets.bag import BagReader, open_bag
+from depth_perception.datasets.bag import BagReader
+from depth_perception.datasets.bag_file import open_bag
 from depth_perception.datasets.bag_writer import package_typestore
 from depth_perception.errors import DepthPerceptionError
 from depth_perception.frames.frame_set import CameraFrame, FrameSet

@@ -6,7 +6,8 @@ from tiny_drive import CAMERA, HEIGHT, PERIOD, START, mounting, write_drive
 
 from depth_perception import messages
 from depth_perception.cli.main import main
-from depth_perception.datasets.bag import BagReader, open_bag
+from depth_perception.datasets.bag import BagReader
+from depth_perception.datasets.bag_file import open_bag
 from depth_perception.evaluation.replay import results
 from depth_perception.geometry.camera_info import from_camera_info
 from depth_perception.geometry.embodied_depth import Level

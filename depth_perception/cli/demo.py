@@ -134,7 +134,7 @@ def _write_parameters(options: argparse.Namespace, bag: Path, path: Path) -> Pat
 
 def _guess(bag: Path) -> dict[str, Any]:
     """Find where the road is: label topics in the bag, or label images in a folder beside it."""
-    from depth_perception.datasets.bag import open_bag
+    from depth_perception.datasets.bag_file import open_bag
     from depth_perception.resources import config_file
 
     folder = (bag if bag.is_dir() else bag.parent) / "road_masks"
@@ -155,7 +155,7 @@ def _guess(bag: Path) -> dict[str, Any]:
 
 def _through_nodes(bag: Path, params: Path, replayed: Path, recorded: Path, rate: float) -> None:
     """Start player and node as a user would, and record what comes out."""
-    from depth_perception.datasets.bag import open_bag
+    from depth_perception.datasets.bag_file import open_bag
     from depth_perception.ros.dds_profile import transport_environment
 
     os.environ.update(transport_environment())
@@ -195,7 +195,7 @@ def _depth_images(bag: Path) -> dict[tuple[str, int], bytes]:
     """Digest of each depth image by topic and stamp."""
     import hashlib
 
-    from depth_perception.datasets.bag import open_bag
+    from depth_perception.datasets.bag_file import open_bag
     from depth_perception.messages.sensors import stamp_of
 
     images = {}

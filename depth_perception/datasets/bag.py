@@ -1,7 +1,7 @@
 """Bags of real drives: cameras, calibration, transforms, frame sets, LiDAR and odometry, no ROS.
 
-In: a rosbag2 directory or a single .mcap or .db3 file. Out: an iterator of `FrameSet`, the `Rig`,
-LiDAR scans and odometry. Reading is PyPI ``rosbags``'.
+In: a rosbag2 directory or a single .mcap or .db3 file, opened by `bag_file`. Out: an iterator of
+`FrameSet`, the `Rig`, LiDAR scans and odometry.
 """
 
 from __future__ import annotations
@@ -11,17 +11,14 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.typesys import Stores, get_typestore
-from rosbags.typesys.store import Typestore
 
 from depth_perception import messages
+from depth_perception.datasets.bag_file import open_bag
 from depth_perception.datasets.bag_transforms import BagTransforms
 from depth_perception.errors import BagError, DepthPerceptionError, MessageError, TransformError
 from depth_perception.frames.assembler import DROP_REASONS, Now
@@ -31,7 +28,12 @@ from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.geometry.transform_tree import TransformTree, TransformView
 from depth_perception.geometry.transforms import Matrix, inverse
 from depth_perception.parameters import Parameters
-from depth_perception.rig.camera_topics import CameraTopics, find_cameras, why_no_camera
+from depth_perception.rig.camera_topics import (
+    CameraTopics,
+    find_cameras,
+    unclear_cameras,
+    why_no_camera,
+)
 from depth_perception.rig.tracker import RigTracker
 
 CLOUD_TYPE = "sensor_msgs/msg/PointCloud2"
@@ -45,85 +47,6 @@ class LidarScan:
     stamp: int
     frame_id: str
     points: NDArray[np.float32]
-
-
-@contextmanager
-def open_bag(path: str | Path) -> Iterator[AnyReader]:
-    """Open a rosbag2 directory or file.
-
-    Raises:
-        BagError: It is absent, cut, of an unknown storage, or a ROS 1 bag; names path and fix.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise BagError(f"bag '{path}' does not exist", fix="correct the path")
-    if path.suffix == ".bag":
-        raise BagError(
-            f"bag '{path}' is of ROS 1",
-            expected="a rosbag2 directory, .mcap or .db3",
-            fix=f"convert it: rosbags-convert --src {path} --dst {path.stem}",
-        )
-    if path.is_dir() and not (path / "metadata.yaml").exists():
-        files = sorted([*path.glob("*.mcap"), *path.glob("*.db3")])
-        if len(files) != 1:
-            raise BagError(
-                f"'{path}' has no metadata.yaml and {len(files)} bag files",
-                expected="a rosbag2 directory, or one .mcap or .db3 file",
-                fix="name the file itself, or run 'ros2 bag reindex' on the directory",
-            )
-        path = files[0]
-    if path.is_file() and path.suffix not in (".mcap", ".db3"):
-        raise BagError(
-            f"'{path}' is no bag", expected="a rosbag2 directory, .mcap or .db3", fix="name a bag"
-        )
-    try:
-        reader = AnyReader([path], default_typestore=standard_types())
-        reader.open()
-    except AnyReaderError as error:
-        raise unreadable(path, error) from None
-    except Exception as error:  # damaged files raise anything, from struct.error to KeyError
-        raise unreadable(path, error) from error
-    try:
-        yield reader
-    finally:
-        reader.close()
-
-
-@lru_cache(maxsize=1)
-def standard_types() -> Typestore:
-    """Return the messages of ROS 2 as `rosbags` knows them."""
-    return get_typestore(Stores.ROS2_JAZZY)
-
-
-def deserialize(reader: AnyReader, data: bytes, type_name: str) -> Any:
-    """Read a message by the definition that ROS gives its type, by the bag's where ROS has none.
-
-    What is read here has not changed in any ROS 2, and a damaged bag may define it with other names
-    or without fields.
-
-    Raises:
-        Exception: Anything: the bytes are damaged, or the type is unknown.
-    """
-    types = standard_types()
-    if type_name in types.fielddefs:
-        return types.deserialize_cdr(data, type_name)
-    return reader.deserialize(data, type_name)
-
-
-def unreadable(path: Path, error: Exception) -> BagError:
-    """Build the error of a bag that does not open or breaks off."""
-    fix = (
-        "run 'ros2 bag reindex', or name the .mcap or .db3 file itself"
-        if "metadata" in str(error).lower() or not any(path.parent.glob(path.name))
-        else "recover it with 'mcap recover', or record it again"
-        if path.suffix == ".mcap" or any(path.glob("*.mcap"))
-        else "run 'ros2 bag reindex', or 'sqlite3 .recover', or record it again"
-    )
-    return BagError(
-        f"bag '{path}' cannot be read: {' '.join(str(error).split()) or type(error).__name__}",
-        expected="a whole rosbag2 bag (this one is cut, damaged or of an unknown kind)",
-        fix=fix,
-    )
 
 
 class BagReader:
@@ -166,7 +89,7 @@ class BagReader:
 
     def __enter__(self) -> BagReader:
         """Open the bag and read everything but images and clouds."""
-        self._context = open_bag(self.path)
+        self._context = open_bag(self.path, self._problem)
         self._reader = self._context.__enter__()
         try:
             for connection in self._reader.connections:
@@ -179,6 +102,9 @@ class BagReader:
                 self.messages(self.transforms.topics), [c.image for c in self.cameras.values()]
             )
             self._read_odometry()
+            for name, camera in self.cameras.items():
+                if camera.note:
+                    self._problem(f"camera {name}: {camera.note}")
             self.lidar_topics = self._clouds_by_size()
         except BaseException:
             self._context.__exit__(None, None, None)
@@ -195,7 +121,7 @@ class BagReader:
 
         What is known of the bag is not read anew; problems of both end up in one list.
         """
-        with open_bag(self.path) as again:
+        with open_bag(self.path, self._problem) as again:
             other = copy.copy(self)
             other._reader = again
             yield other
@@ -207,8 +133,13 @@ class BagReader:
 
     @property
     def end_time(self) -> int:
-        """Time of the last message, ns."""
+        """Time just after the last message, ns."""
         return int(self._reader.end_time)
+
+    @property
+    def losses(self) -> list[str]:
+        """What of the file could not be read, of `problems`."""
+        return self._reader.losses
 
     @property
     def tree(self) -> TransformTree:
@@ -239,22 +170,15 @@ class BagReader:
         """Yield (topic, bag time ns, message) in the bag's order; broken ones are left out.
 
         Raises:
-            BagError: The file itself breaks off.
+            BagError: An SQLite file is damaged from here on.
         """
         wanted = set(topics)
         connections = [c for c in self._reader.connections if c.topic in wanted]
         if not connections:
             return
-        stream = self._reader.messages(connections)
-        while True:
+        for connection, time, raw in self._reader.messages(connections):
             try:
-                connection, time, raw = next(stream)
-            except StopIteration:
-                return
-            except Exception as error:  # a damaged chunk raises anything
-                raise unreadable(self.path, error) from error
-            try:
-                message = deserialize(self._reader, raw, connection.msgtype)
+                message = self._reader.deserialize(raw, connection.msgtype)
             except Exception as error:
                 self._problem(
                     f"{connection.topic}: a message does not deserialize ({error});"
@@ -359,7 +283,8 @@ class BagReader:
 
     def _first_rig(self) -> Rig:
         """Read until every camera has shown calibration and a whole image, then build the rig."""
-        wanted = self.parameters.cameras or list(self.cameras)
+        unclear = unclear_cameras(self.topics, self.parameters)
+        wanted = self.parameters.cameras or [*self.cameras, *unclear]
         reasons = {
             name: why_no_camera(name, self.topics, self.parameters)
             for name in wanted

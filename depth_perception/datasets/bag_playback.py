@@ -6,22 +6,22 @@ as they were recorded; nothing is decoded but static transforms. No ROS is impor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rosbags.interfaces import Qos
-from rosbags.interfaces import QosDurability as Durability
-
-from depth_perception.datasets.bag import deserialize, open_bag, standard_types
+from depth_perception.datasets.bag_file import open_bag, standard_types
 from depth_perception.errors import BagError, ConfigurationError
 from depth_perception.messages.transforms import transform_bits
 
 TRANSFORM_TYPE = "tf2_msgs/msg/TFMessage"
 ABSOLUTE_TOPICS = ("/tf", "/tf_static", "/clock", "/rosout", "/parameter_events")
 """Topics that are one for all vehicles; a prefix leaves them alone."""
+
+LATEST_NS = 2**31 * 1_000_000_000
+"""No stamp is of this time or later: its seconds are an int32."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,16 @@ class Playback:
         end: Time of the last message, ns.
     """
 
-    def __init__(self, path: str | Path, topics: Iterable[str] = ()) -> None:
+    def __init__(
+        self, path: str | Path, topics: Iterable[str] = (), say: Callable[[str], None] | None = None
+    ) -> None:
         """Name the bag and the topics to play; all of them when there are none.
 
-        Static transforms always belong to it: without them nothing else has a place.
+        Static transforms always belong to it: without them nothing else has a place. ``say`` is
+        called with what is odd about the bag and with what cannot be read of it, in a line each.
         """
         self.path = Path(path)
+        self._say = say
         self.topics: dict[str, PlayedTopic] = {}
         self.start = self.end = 0
         self._wanted = set(topics)
@@ -76,7 +80,7 @@ class Playback:
         Raises:
             BagError: It cannot be read, is empty, or lacks a wanted topic.
         """
-        self._context = open_bag(self.path)
+        self._context = open_bag(self.path, self._say)
         self._reader = self._context.__enter__()
         try:
             self._read_topics()
@@ -111,24 +115,28 @@ class Playback:
             if self._wanted and name not in self._wanted and not is_static_transforms(name, kind):
                 continue
             before = self.topics.get(name)
-            profiles: list[Qos] = getattr(connection.ext, "offered_qos_profiles", None) or []
-            latched = any(q.durability == Durability.TRANSIENT_LOCAL for q in profiles)
             self.topics[name] = PlayedTopic(
                 name=name,
                 type_name=kind,
-                latched=latched or is_static_transforms(name, kind),
+                latched=connection.latched or is_static_transforms(name, kind),
                 count=connection.msgcount + (before.count if before else 0),
             )
         # Static transforms are often stamped long before the drive; waiting for it serves nobody.
-        first = next(iter(self._raw(moving=True)), None)
-        self.start = int(self._reader.start_time) if first is None else first.time
-        self.end = int(self._reader.end_time)
+        self.start, self.end = self._reader.start_time, self._reader.end_time
+        first = next(self._raw(moving=True, start=self.start, end=self.end), None)
+        self.start = self.start if first is None else first.time
+        if self.end > LATEST_NS:
+            raise BagError(
+                f"bag '{self.path}' was recorded at {self.end} ns, after the year 2038",
+                expected="a time that a message's header can hold",
+                fix="set the clock, and record it again",
+            )
 
     def messages(self, start: int, end: int) -> Iterator[PlayedMessage]:
         """Yield what is not a static transform, from ``start`` to before ``end`` (ns), in order.
 
         Raises:
-            BagError: The file breaks off.
+            BagError: An SQLite file is damaged from here on.
         """
         yield from self._raw(moving=True, start=start, end=end)
 
@@ -140,7 +148,7 @@ class Playback:
         repeated them one by one would leave late joiners with the last one only.
 
         Raises:
-            BagError: The file breaks off, or a message does not deserialize.
+            BagError: An SQLite file is damaged, or a message does not deserialize.
         """
         merged: dict[str, dict[tuple[Any, ...], Any]] = {}
         for message in self._raw(moving=False):
@@ -159,7 +167,7 @@ class Playback:
 
     def _decode(self, message: PlayedMessage) -> Any:
         try:
-            return deserialize(self._reader, message.data, self.topics[message.topic].type_name)
+            return self._reader.deserialize(message.data, self.topics[message.topic].type_name)
         except Exception as error:  # a damaged message raises anything
             raise BagError(
                 f"bag '{self.path}': a message of {message.topic} does not deserialize ({error})",
@@ -177,19 +185,8 @@ class Playback:
         ]
         if not connections:
             return
-        stream = self._reader.messages(connections, start=start, stop=end)
-        while True:
-            try:
-                connection, time, data = next(stream)
-            except StopIteration:
-                return
-            except Exception as error:  # a damaged chunk raises anything
-                raise BagError(
-                    f"bag '{self.path}' breaks off: {error or type(error).__name__}",
-                    expected="a whole bag",
-                    fix="recover it with 'mcap recover' or 'sqlite3 .recover', or record it again",
-                ) from None
-            yield PlayedMessage(connection.topic, time, bytes(data))
+        for connection, time, data in self._reader.messages(connections, start, end):
+            yield PlayedMessage(connection.topic, time, data)
 
 
 def is_static_transforms(topic: str, type_name: str) -> bool:

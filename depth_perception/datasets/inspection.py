@@ -12,14 +12,12 @@ from rich.table import Table
 
 from depth_perception import messages
 from depth_perception.datasets.bag import BagReader
+from depth_perception.datasets.timing import clock_problems, timing, timing_notes
 from depth_perception.errors import DepthPerceptionError
 from depth_perception.geometry.camera_view import camera_view
 from depth_perception.geometry.ground_plane import GroundPlane, camera_height, horizon_row
 from depth_perception.rig.builder import nominal_ground
 from depth_perception.rig.camera_topics import IMAGE_TYPES
-
-GAP = 2.5
-"""A pause of more than this many median periods is a gap."""
 
 
 def inspect_bag(reader: BagReader) -> dict[str, Any]:
@@ -57,28 +55,28 @@ def inspect_bag(reader: BagReader) -> dict[str, Any]:
                 "yaw_deg": round(float(np.rad2deg(np.arctan2(forward[1], forward[0]))), 1),
                 "pitch_deg": round(float(np.rad2deg(np.arcsin(-forward[2]))), 2),
                 "height_m": round(float(camera.position[2]), 3),
-                **_timing(stamps[topics.image]),
+                **timing(stamps[topics.image]),
             }
             cameras.append(entry)
             _check_mounting(camera, ground, entry, problems, notes)
-            if entry["gaps"]:
-                notes.append(
-                    f"{topics.image}: {entry['gaps']} gaps, longest {entry['longest_s']} s"
-                )
-            if "not_rising" in entry:
-                notes.append(
-                    f"{topics.image}: {entry['not_rising']} stamps repeat or go back; such images"
-                    " may be left out of frame sets"
-                )
-        missing = [text for text in reader.problems if "is left out" in text]
+            notes += timing_notes(topics.image, entry, "image")
+        of_images = {
+            reader.cameras[name].image: stamps[reader.cameras[name].image] for name in rig.names
+        }
+        problems += clock_problems(of_images, "no frame set holds both")
+    missing = [text for text in reader.problems if "is left out" in text]
+    if rig is not None:  # else the error says why each camera is left out
         problems += [text for text in missing if text not in problems]
-        notes += [text for text in reader.problems if text not in missing]
+    problems += [text for text in reader.losses if text not in problems]
+    notes += [text for text in reader.problems if text not in [*missing, *reader.losses]]
     problems += _scan_problems(reader)
     notes += _transform_notes(reader, problems + notes)
     lidars = [
-        {"topic": topic, "messages": reader.counts[topic], **_timing(stamps[topic])}
+        {"topic": topic, "messages": reader.counts[topic], **timing(stamps[topic])}
         for topic in reader.lidar_topics
     ]
+    for lidar in lidars:
+        notes += timing_notes(lidar["topic"], lidar, "scan")
     lonely = [
         topic
         for topic, kind in sorted(reader.topics.items())
@@ -115,20 +113,6 @@ def _stamps(reader: BagReader) -> dict[str, list[int]]:
     for topic, _, message in reader.messages(topics):
         stamps[topic].append(messages.stamp_of(message.header.stamp))
     return stamps
-
-
-def _timing(stamps: list[int]) -> dict[str, Any]:
-    periods = np.diff(np.array(stamps, dtype=np.int64)).astype(np.float64) * 1e-9
-    if len(periods) == 0:
-        return {"messages": len(stamps), "rate_hz": None, "gaps": 0, "longest_s": None}
-    median = float(np.median(periods))
-    return {
-        "messages": len(stamps),
-        "rate_hz": round(1 / median, 2) if median > 0 else None,
-        "gaps": int((periods > GAP * median).sum()) if median > 0 else 0,
-        "longest_s": round(float(periods.max()), 3),
-        **({"not_rising": int((periods <= 0).sum())} if (periods <= 0).any() else {}),
-    }
 
 
 def _transform_notes(reader: BagReader, said: list[str]) -> list[str]:

@@ -71,7 +71,8 @@ def replay(
 def write_mounting(reader: BagReader, writer: BagWriter) -> None:
     """Write ``/tf_static`` with every camera's mounting, so that the new bag shows in RViz."""
     types = writer.types
-    time = reader.start_time
+    # Seconds of a stamp are an int32; a clock that was never set gives any time.
+    time = min(reader.start_time, 2**31 * 1_000_000_000 - 1)
     base_frame = reader.rig.base_frame
     transforms = [
         transform_message(types, time, base_frame, camera.frame_id, camera.T_base_camera)

@@ -54,7 +54,7 @@ class BagPlayer:
         self.options = options_of(self.node, given)
         rules = remapping(self.options.remap)
         self._stop = threading.Event()
-        self._playback = Playback(self.options.bag, self.options.topics)
+        self._playback = Playback(self.options.bag, self.options.topics, self._log.warning)
         self._playback.__enter__()
         self._start = self._playback.start + round(self.options.start * 1e9)
         self._end = self._playback.end

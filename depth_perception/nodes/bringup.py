@@ -252,7 +252,7 @@ def _rviz_file(bag: str, cameras: list[str], params_file: str) -> Path:
 
 
 def _bag_topics(bag: str) -> dict[str, str]:
-    from depth_perception.datasets.bag import open_bag
+    from depth_perception.datasets.bag_file import open_bag
 
     with open_bag(Path(bag).expanduser()) as reader:
         return {connection.topic: connection.msgtype for connection in reader.connections}

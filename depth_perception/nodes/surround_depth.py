@@ -16,7 +16,6 @@ from typing import Any
 from rclpy.clock import Clock, ClockType
 from std_srvs.srv import SetBool
 
-from depth_perception.errors import ConfigurationError
 from depth_perception.frames.ingest import Ingest
 from depth_perception.frames.publication import Demand
 from depth_perception.parameters import Parameters
@@ -176,12 +175,9 @@ class SurroundDepth:
             return
         if self._parameters.cameras and len(ingest.cameras) == len(self._parameters.cameras):
             return
-        try:
-            found, absent = discover(self.node, self._parameters)
-        except ConfigurationError as error:
-            self._throttled.add("", str(error))
-            return
+        found, absent = discover(self.node, self._parameters)
         known = {name: feed.topics for name, feed in ingest.cameras.items()}
+        absent = {name: reason for name, reason in absent.items() if name not in known}
         added = {name: topics for name, topics in found.items() if name not in known}
         order = self._parameters.cameras or sorted({*known, *added})
         topics = [(added | known)[name] for name in order if name in (added | known)]
@@ -195,6 +191,8 @@ class SurroundDepth:
                 self.node, ingest, name, self._parameters.qos, processor.put, self._throttled.add
             )
             self._log.info(f"camera {name}: {item.image}, {item.info}")
+            if item.note:
+                self._log.warning(f"camera {name}: {item.note}")
         self._follow_demand()
 
     def _follow_demand(self) -> None:

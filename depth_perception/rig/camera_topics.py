@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from depth_perception.errors import ConfigurationError
 from depth_perception.parameters import Parameters
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
@@ -44,6 +43,7 @@ class CameraTopics:
         rectified: True when they are rectified, as ``image_kinds`` or the topic's name says.
         info: Topic of its calibration.
         labels: Topic of its label images, or empty.
+        note: What is worth knowing about how they were chosen, or empty.
     """
 
     name: str
@@ -52,6 +52,7 @@ class CameraTopics:
     rectified: bool
     info: str
     labels: str = ""
+    note: str = field(default="", compare=False)
 
 
 def camera_name(info_topic: str) -> str:
@@ -101,7 +102,8 @@ def match_image_topic(info_topic: str, topics: Mapping[str, str]) -> str | None:
 
     Returns:
         The best of the image topics in the same namespace: rectified before raw, raw transport
-        before compressed; None without any.
+        before compressed; None without any. Beside a ``camera_info_rect`` only rectified ones: it
+        has no distortion, and the focal length of those.
     """
     prefix = info_topic.rsplit("/", 1)[0] + "/"
     candidates = []
@@ -110,6 +112,8 @@ def match_image_topic(info_topic: str, topics: Mapping[str, str]) -> str | None:
         if rest == topic or type_name not in IMAGE_TYPES or rest.count("/") > 1:
             continue
         if any(word in rest.lower() for word in _NOT_IMAGES):
+            continue
+        if _only_rectified(info_topic) and not is_rectified_topic(topic):
             continue
         base = rest.split("/")[0].removesuffix("_compressed")
         rank = _IMAGE_NAMES.index(base) if base in _IMAGE_NAMES else len(_IMAGE_NAMES)
@@ -127,29 +131,15 @@ def find_cameras(topics: Mapping[str, str], parameters: Parameters) -> dict[str,
 
     Returns:
         By name, in the order of ``parameters.cameras``, else by topic name. A camera whose topics
-        are not there (yet) is left out; see `why_no_cameras`.
+        are not there (yet), or not clear, is left out; see `why_no_camera`.
     """
-    infos = {
-        topic: camera_name(topic)
-        for topic, type_name in topics.items()
-        if type_name == CAMERA_INFO_TYPE and not _is_our_output(topic)
-    }
-    if not parameters.cameras:
-        infos = {topic: name for topic, name in infos.items() if not is_depth_camera(topic)}
+    infos = _infos_by_camera(topics, parameters)
     found: dict[str, CameraTopics] = {}
-    wanted = parameters.cameras or [infos[topic] for topic in sorted(infos)]
-    for index, name in enumerate(wanted):
+    for index, name in enumerate(parameters.cameras or infos):
         if parameters.camera_info_topics:
             info: str | None = parameters.camera_info_topics[index]
         else:
-            same = [topic for topic in sorted(infos) if infos[topic] == name]
-            if len(same) > 1 and not parameters.image_topics:
-                raise ConfigurationError(
-                    f"camera '{name}' has {len(same)} camera_info topics: {', '.join(same)}",
-                    expected="one",
-                    fix="set cameras, image_topics and camera_info_topics",
-                )
-            info = same[0] if same else None
+            info = _choose_info(infos.get(name, []), topics, parameters)
         if info is None:
             continue
         if parameters.image_topics:
@@ -170,8 +160,69 @@ def find_cameras(topics: Mapping[str, str], parameters: Parameters) -> dict[str,
             rectified=_is_rectified(parameters, index, image),
             info=info,
             labels=labels,
+            note="" if parameters.camera_info_topics else _note(info, infos.get(name, [])),
         )
     return found
+
+
+def unclear_cameras(topics: Mapping[str, str], parameters: Parameters) -> list[str]:
+    """Name the cameras that are left out because several CameraInfo topics are of their name."""
+    if parameters.camera_info_topics:
+        return []
+    infos = _infos_by_camera(topics, parameters)
+    return [
+        name
+        for name, same in infos.items()
+        if len(same) > 1
+        and (not parameters.cameras or name in parameters.cameras)
+        and _choose_info(same, topics, parameters) is None
+    ]
+
+
+def _infos_by_camera(topics: Mapping[str, str], parameters: Parameters) -> dict[str, list[str]]:
+    """CameraInfo topics by the camera that they are named after, in the order of their names."""
+    infos: dict[str, list[str]] = {}
+    for topic in sorted(topics):
+        if topics[topic] != CAMERA_INFO_TYPE or _is_our_output(topic):
+            continue
+        if parameters.cameras or not is_depth_camera(topic):
+            infos.setdefault(camera_name(topic), []).append(topic)
+    return infos
+
+
+def _choose_info(infos: list[str], topics: Mapping[str, str], parameters: Parameters) -> str | None:
+    """Choose among the CameraInfo topics of one camera; None when there is no reason to.
+
+    The one called ``camera_info`` goes before others beside it, such as ``camera_info_rect``: by
+    definition (sensor_msgs/CameraInfo) its K and D are of the raw images and its P of the rectified
+    ones. In several namespaces, the one with images counts.
+    """
+    if len(infos) < 2 or parameters.image_topics:
+        return infos[0] if infos else None
+    for rule in (
+        lambda info: match_image_topic(info, topics) is not None,
+        lambda info: info.rsplit("/", 1)[-1] == "camera_info",
+    ):
+        infos = [info for info in infos if rule(info)] or infos
+    return infos[0] if len(infos) == 1 else None
+
+
+def _note(info: str, infos: list[str]) -> str:
+    """Say which CameraInfo was taken where there are several in its namespace."""
+    folder = info.rsplit("/", 1)[0]
+    others = [other for other in infos if other != info and other.rsplit("/", 1)[0] == folder]
+    if not others:
+        return ""
+    return (
+        f"{info} is used and {', '.join(others)} is not: K and D of camera_info are of the raw"
+        " images, and its P of the rectified ones. To use another, set cameras, image_topics and"
+        " camera_info_topics"
+    )
+
+
+def _only_rectified(info_topic: str) -> bool:
+    """Tell whether a CameraInfo is one of the rectified images alone, e.g. ``camera_info_rect``."""
+    return is_rectified_topic("/" + info_topic.rsplit("/", 1)[-1])
 
 
 def why_no_camera(name: str, topics: Mapping[str, str], parameters: Parameters) -> str:
@@ -191,7 +242,18 @@ def why_no_camera(name: str, topics: Mapping[str, str], parameters: Parameters) 
         return f"no image topic beside {parameters.camera_info_topics[index]}"
     if not infos:
         return f"no CameraInfo topic named .../{name}/camera_info"
-    return f"no image topic beside {infos[0]}"
+    if name in unclear_cameras(topics, parameters):
+        return (
+            f"{len(infos)} CameraInfo topics are of that name: {', '.join(sorted(infos))}; expected"
+            " one. Fix: set cameras, image_topics and camera_info_topics"
+        )
+    return no_image_beside(sorted(infos)[0])
+
+
+def no_image_beside(info_topic: str) -> str:
+    """Say that a camera has no images of the kind that its CameraInfo is of."""
+    kind = "rectified image" if _only_rectified(info_topic) else "image"
+    return f"no {kind} topic beside {info_topic}"
 
 
 def _not_of(topics: Mapping[str, str], topic: str, kinds: tuple[str, ...]) -> str:

@@ -204,7 +204,8 @@ def why_no_output(
     if not ingest.cameras:
         if ingest.absent:
             name, reason = next(iter(ingest.absent.items()))
-            return f"camera {name}: {reason}. Fix: start it, or correct the parameter"
+            fix = "" if "Fix:" in reason else ". Fix: start it, or correct the parameter"
+            return f"camera {name}: {reason}{fix}"
         return why_no_cameras(node, parameters)
     clock = node.get_clock()
     if getattr(clock, "ros_time_is_active", False) and clock.now().nanoseconds == 0:

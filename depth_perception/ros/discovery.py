@@ -12,6 +12,10 @@ from depth_perception.rig.camera_topics import (
     IMAGE_TYPES,
     CameraTopics,
     find_cameras,
+    is_depth_camera,
+    match_image_topic,
+    no_image_beside,
+    unclear_cameras,
     why_no_camera,
 )
 
@@ -49,16 +53,14 @@ def discover(node: Node, parameters: Parameters) -> tuple[dict[str, CameraTopics
     """Find the cameras that the parameters name, or all there are.
 
     Returns:
-        Topics by camera name, and why each camera that was named is not among them.
-
-    Raises:
-        ConfigurationError: Two cameras share a name, and the parameters do not tell them apart.
+        Topics by camera name, and why each camera that was named, or whose topics are not clear,
+        is not among them.
     """
     topics = camera_topics(node, parameters)
     found = find_cameras(topics, parameters)
     absent = {
         name: why_no_camera(name, topics, parameters)
-        for name in parameters.cameras
+        for name in parameters.cameras or unclear_cameras(topics, parameters)
         if name not in found
     }
     return found, absent
@@ -70,11 +72,17 @@ def why_no_cameras(node: Node, parameters: Parameters) -> str:
     infos = [topic for topic, kind in topics.items() if kind == CAMERA_INFO_TYPE]
     images = [topic for topic, kind in topics.items() if kind in IMAGE_TYPES]
     where = "" if node.get_namespace() == "/" else f" in namespace {node.get_namespace()}"
-    if infos:
+    reasons = [
+        f"{info} is of depth, labels or the like"
+        if is_depth_camera(info)
+        else no_image_beside(info)
+        for info in sorted(infos)
+        if is_depth_camera(info) or match_image_topic(info, topics) is None
+    ]
+    if reasons:
         return (
-            f"no image topic beside {', '.join(sorted(infos))}; image topics{where}:"
-            f" {', '.join(sorted(images)) or 'none'}. Fix: set cameras, image_topics and"
-            " camera_info_topics"
+            f"{', '.join(reasons)}; image topics{where}: {', '.join(sorted(images)) or 'none'}."
+            " Fix: set cameras, image_topics and camera_info_topics"
         )
     if images:
         return (

@@ -21,6 +21,7 @@ from vehicle import CAMERAS, Vehicle, sent_until  # noqa: E402
 
 from depth_perception import messages  # noqa: E402
 from depth_perception.messages.sensors import stamp_of  # noqa: E402
+from depth_perception.ros.messages import message_class  # noqa: E402
 
 STATUS = ("/surround_depth/status", "depth_perception/msg/SurroundDepthStatus")
 FRONT_DEPTH = ("/surround_depth/front/depth/image_rect", "sensor_msgs/msg/Image")
@@ -128,3 +129,45 @@ def test_wall_clock_that_is_set_does_not_matter(
         wait_for(lambda first=first: any(stamp_of(d.header.stamp) == first for d in list(depth)))
     full = [s for s in status if s.stage_names]
     assert all(c.present for s in full[-2:] for c in s.cameras)
+
+
+def test_a_camera_info_rect_beside_camera_info_blocks_no_camera(
+    start: Any, vehicle: Vehicle, listener: Listener
+) -> None:
+    """As drivers of stereo cameras publish them (zed-ros-wrapper 343)."""
+    kind = message_class("sensor_msgs/msg/CameraInfo")
+    for name in CAMERAS:
+        vehicle.node.create_publisher(kind, f"/{name}/camera_info_rect", RELIABLE)
+    depth, status = listener.listen(*FRONT_DEPTH, RELIABLE), listener.listen(*STATUS, RELIABLE)
+    node = start()
+    sent_until(vehicle, lambda: depth and status)
+    feeds = node._ingest.cameras
+    assert {name: feed.topics.info for name, feed in feeds.items()} == {
+        name: f"/{name}/camera_info" for name in CAMERAS
+    }
+    assert all("camera_info_rect is not" in feed.topics.note for feed in feeds.values())
+    assert not node._ingest.absent
+
+
+def test_only_the_camera_that_is_unclear_is_left_out(
+    start: Any, vehicle: Vehicle, listener: Listener
+) -> None:
+    """Two vehicles on one network that share the name of a camera."""
+    info, image = (message_class(f"sensor_msgs/msg/{name}") for name in ("CameraInfo", "Image"))
+    vehicle.node.create_publisher(info, "/other/front/camera_info", RELIABLE)
+    vehicle.node.create_publisher(image, "/other/front/image_raw", RELIABLE)
+    rear = listener.listen("/surround_depth/rear/depth/image_rect", FRONT_DEPTH[1], RELIABLE)
+    status = listener.listen(*STATUS, RELIABLE)
+    start()
+    wait_for(lambda: vehicle.watched == ["rear"], what="the node to subscribe")
+
+    def answered() -> Any:
+        vehicle.send()
+        time.sleep(0.1)
+        return rear and [s for s in list(status) if s.stage_names]
+
+    latest = wait_for(answered)[-1]
+    reasons = {camera.name: camera.reason for camera in latest.cameras}
+    assert reasons["rear"] == ""
+    for word in ("/front/camera_info, /other/front/camera_info", "Fix: set cameras"):
+        assert word in reasons["front"]

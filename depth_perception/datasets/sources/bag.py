@@ -35,10 +35,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.highlevel import AnyReader
 
 from depth_perception import messages
-from depth_perception.datasets.bag import BagReader, deserialize, open_bag
+from depth_perception.datasets.bag import BagReader
+from depth_perception.datasets.bag_file import BagFile, open_bag
 from depth_perception.datasets.exact_truth import exact_topics
 from depth_perception.datasets.lidar_truth import (
     OFFSET_WITH_ODOMETRY,
@@ -123,7 +123,7 @@ class BagSource(RecordedSource):
         self._exact: dict[str, dict[int, MessageReference]] = {}
         self._bits: dict[str, messages.BitDepth] = {}
         self._looked: dict[str, int] = {}
-        self._opened: tuple[tuple[int, int], Callable[[], Any], AnyReader] | None
+        self._opened: tuple[tuple[int, int], Callable[[], Any], BagFile] | None
         self._opened = None
         with _as_dataset_error(), BagReader(path, parameters) as reader:
             self._index(reader)
@@ -173,7 +173,7 @@ class BagSource(RecordedSource):
         """Leave out the open file: another process opens its own."""
         return {**self.__dict__, "_opened": None}
 
-    def _reader(self) -> AnyReader:
+    def _reader(self) -> BagFile:
         """The file, open in this process and thread."""
         here = (os.getpid(), threading.get_ident())
         if self._opened is None or self._opened[0] != here:
@@ -262,7 +262,7 @@ class BagSource(RecordedSource):
         limit = OFFSET_WITH_ODOMETRY if both else OFFSET_WITHOUT_ODOMETRY
         return scan if abs(scan.stamp - stamp) * 1e-9 <= limit else None
 
-    def _scan(self, reader: AnyReader, reference: MessageReference) -> RecordedScan:
+    def _scan(self, reader: BagFile, reference: MessageReference) -> RecordedScan:
         points = messages.decode_points(self._take(reader, reference), reference.topic)
         frame, T_base_lidar = self._lidars[reference.topic]
         if frame == self.parameters.base_frame:  # points that somebody has moved already
@@ -270,7 +270,7 @@ class BagSource(RecordedSource):
         T = self._T_level_base @ T_base_lidar
         return RecordedScan(reference.stamp, frame, T, points, None, self._pose(reference.stamp))
 
-    def _image(self, reader: AnyReader, member: _Image, scan: RecordedScan | None) -> RecordedImage:
+    def _image(self, reader: BagFile, member: _Image, scan: RecordedScan | None) -> RecordedImage:
         reference, camera = member.message, self._rig[member.camera]
         message = self._take(reader, reference)
         data: bytes | NDArray[np.uint8]
@@ -292,7 +292,7 @@ class BagSource(RecordedSource):
         )
         return self._with_exact(reader, image)
 
-    def _with_exact(self, reader: AnyReader, image: RecordedImage) -> RecordedImage:
+    def _with_exact(self, reader: BagFile, image: RecordedImage) -> RecordedImage:
         """Add exact depth and labels where the bag has them for this image."""
         depth = self._exact.get(f"/truth/{image.name}/depth", {}).get(image.stamp)
         label = self._exact.get(f"/{image.name}/labels", {}).get(image.stamp)
@@ -312,11 +312,11 @@ class BagSource(RecordedSource):
                 )
         return replace(image, depth=found, label=classes)
 
-    def _take(self, reader: AnyReader, reference: MessageReference) -> Any:
+    def _take(self, reader: BagFile, reference: MessageReference) -> Any:
         """Read one message again."""
         connections = [c for c in reader.connections if c.topic == reference.topic]
         for connection, _, raw in reader.messages(connections, reference.time, reference.time + 1):
-            message = deserialize(reader, raw, connection.msgtype)
+            message = reader.deserialize(raw, connection.msgtype)
             if messages.stamp_of(message.header.stamp) == reference.stamp:
                 return message
         raise DatasetError(
