@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import argparse
 
+from depth_perception.cli.arguments import assignments
+from depth_perception.cli.destinations import check_folder
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
@@ -28,21 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb."""
-    import yaml
-
     from depth_perception.cli.extras import load_extras
-    from depth_perception.errors import ConfigurationError
+    from depth_perception.yaml_mapping import read_yaml_mapping
 
+    overrides = assignments(options.set, "schedule.steps=100")
+    # Before PyTorch is loaded, which takes its time.
+    read_yaml_mapping(options.config, "training configuration", "see config/training")
+    check_folder("--output", options.output)
     load_extras("training", "torch", "depth_perception.training")
     from depth_perception.training import recipe, systems
     from depth_perception.training.fit import train
 
-    overrides = {}
-    for item in options.set:
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise ConfigurationError(f"--set {item}", expected="NAME=VALUE")
-        overrides[name] = yaml.safe_load(value)
     chosen = recipe.read(options.config, overrides)
     figures = train(
         systems.find(chosen.system),

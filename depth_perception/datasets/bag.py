@@ -31,6 +31,7 @@ from depth_perception.geometry.transforms import Matrix, TransformTree, inverse
 from depth_perception.parameters import Parameters
 from depth_perception.rig.camera_topics import CameraTopics, find_cameras, why_no_camera
 from depth_perception.rig.tracker import RigTracker
+from depth_perception.yaml_mapping import near_path
 
 TRANSFORM_TYPE = "tf2_msgs/msg/TFMessage"
 CLOUD_TYPE = "sensor_msgs/msg/PointCloud2"
@@ -55,7 +56,7 @@ def open_bag(path: str | Path) -> Iterator[AnyReader]:
     """
     path = Path(path)
     if not path.exists():
-        raise BagError(f"bag '{path}' does not exist", fix="correct the path")
+        raise BagError(f"bag '{path}' does not exist", fix="correct the path" + near_path(path))
     if path.suffix == ".bag":
         raise BagError(
             f"bag '{path}' is of ROS 1",

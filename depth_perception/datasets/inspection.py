@@ -13,10 +13,10 @@ from rich.table import Table
 from depth_perception import messages
 from depth_perception.datasets.bag import BagReader
 from depth_perception.errors import DepthPerceptionError
-from depth_perception.geometry.camera_view import camera_view
-from depth_perception.geometry.ground_plane import GroundPlane, camera_height, horizon_row
+from depth_perception.geometry.ground_plane import GroundPlane, horizon_row
 from depth_perception.rig.builder import nominal_ground
 from depth_perception.rig.camera_topics import IMAGE_TYPES
+from depth_perception.rig.mounting import height_error, view_error
 
 GAP = 2.5
 """A pause of more than this many median periods is a gap."""
@@ -60,7 +60,7 @@ def inspect_bag(reader: BagReader) -> dict[str, Any]:
                 **_timing(stamps[topics.image]),
             }
             cameras.append(entry)
-            _check_mounting(camera, ground, entry, problems, notes)
+            _check_mounting(camera, ground, rig.base_frame, entry, problems, notes)
             if entry["gaps"]:
                 notes.append(
                     f"{topics.image}: {entry['gaps']} gaps, longest {entry['longest_s']} s"
@@ -160,25 +160,18 @@ def _field_of_view(camera: Any) -> tuple[float, float]:
 
 
 def _check_mounting(
-    camera: Any, ground: GroundPlane, entry: dict[str, Any], problems: list[str], notes: list[str]
+    camera: Any,
+    ground: GroundPlane,
+    base_frame: str,
+    entry: dict[str, Any],
+    problems: list[str],
+    notes: list[str],
 ) -> None:
     """Add what is impossible or odd about how a camera is mounted."""
     name = camera.name
-    height = camera_height(ground, camera.T_base_camera)
-    if height <= 0.05:
-        problems.append(
-            f"camera {name} is {height:.2f} m above the ground (ground.height is"
-            f" {ground.height:g} m); expected the road below it."
-            " Fix: set ground.height to the road's z in base_frame, or correct TF"
-        )
-        return
-    if not np.isfinite(camera_view(camera, ground, 64).plane).any():
-        problems.append(
-            f"camera {name} sees no ground: by TF it looks along"
-            f" {camera.T_base_camera[:3, 2].round(2).tolist()} of the base frame; expected an"
-            " optical frame (z forward, x right, y down). Fix: put the optical frame into"
-            " header.frame_id, or correct TF"
-        )
+    error = height_error(camera, ground, base_frame) or view_error(camera, ground)
+    if error is not None:
+        problems.append(str(error))
         return
     up = -camera.T_base_camera[2, 1]
     if up < 0.5:

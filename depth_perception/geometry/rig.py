@@ -24,6 +24,7 @@ class RigCamera:
             images arrive rectified or rectification is off.
         ego_mask: (height, width) bool of the arriving image, true on the vehicle's own body; None
             when the camera sees none of it.
+        heights: Its height over other frames that may be the vehicle's, m, by frame; for advice.
     """
 
     name: str
@@ -32,6 +33,7 @@ class RigCamera:
     frame_id: str
     view: CameraModel
     ego_mask: NDArray[np.bool_] | None = None
+    heights: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def position(self) -> NDArray[np.float64]:

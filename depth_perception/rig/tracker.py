@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from depth_perception.messages.transforms import decode_transform
 from depth_perception.parameters import Parameters
 from depth_perception.rig.builder import build_rig_camera, ego_masks_of
 from depth_perception.rig.camera_topics import CameraTopics
+from depth_perception.rig.mounting import heights_over_base_frames
 
 
 class Extrinsics(Protocol):
@@ -109,7 +111,9 @@ class RigTracker:
                 self._ego_masks,
                 topics.info,
             )
-            self._cameras[topics.name] = (key, camera)
+            lookup = (self._extrinsics or self.tree).lookup
+            heights = heights_over_base_frames(lookup, frame, self._parameters.base_frame)
+            self._cameras[topics.name] = (key, dataclasses.replace(camera, heights=heights))
         return self._cameras[topics.name][1]
 
     def mounting(self, frame: str) -> Matrix:
