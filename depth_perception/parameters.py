@@ -391,7 +391,7 @@ class Parameters:
         if self.sync.anchor and self.cameras and self.sync.anchor not in self.cameras:
             raise ConfigurationError(
                 f"sync.anchor: '{self.sync.anchor}'",
-                expected="of cameras, " + nearest(self.sync.anchor, self.cameras),
+                expected=nearest(self.sync.anchor, self.cameras),
                 fix="correct the name",
             )
         if len(set(self.cameras)) != len(self.cameras):

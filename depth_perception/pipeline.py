@@ -13,7 +13,11 @@ import numpy as np
 from depth_perception.errors import DepthPerceptionError
 from depth_perception.estimators.estimator import Estimator
 from depth_perception.estimators.factory import make_estimator
-from depth_perception.estimators.named_files import named_file_errors, provider_note
+from depth_perception.estimators.named_files import (
+    named_file_errors,
+    provider_note,
+    unused_file_notes,
+)
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.frames.surround_result import CameraResult, SurroundResult
 from depth_perception.geometry.camera_view import CameraView, camera_view, working_size
@@ -37,8 +41,8 @@ def look_at_named_files(parameters: Parameters) -> tuple[list[str], list[str]]:
     Returns:
         What keeps the pipeline from being made, and what is worth knowing.
     """
-    note = provider_note(parameters)
-    return [str(error) for error in named_file_errors(parameters)], [note] if note else []
+    problems = [str(error) for error in named_file_errors(parameters)]
+    return problems, [*filter(None, [provider_note(parameters)]), *unused_file_notes(parameters)]
 
 
 def check_named_files(parameters: Parameters) -> None:

@@ -47,7 +47,8 @@ def run(options: argparse.Namespace) -> int:
     parameters = parameters_from(options)
     options.bag = bag_from(options)
     if options.output is not None:
-        _keep_apart(options.bag, Path(options.output))
+        if options.output.strip():  # else it is the folder that we are in
+            _keep_apart(options.bag, Path(options.output))
         options.output = check_bag("--output", options.output, options.overwrite)
     if options.images is not None:
         options.images = check_folder("--images", options.images)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from depth_perception.errors import ConfigurationError, DepthPerceptionError, ModelError
-from depth_perception.parameters import Parameters, SegmentationParameters
+from depth_perception.parameters import PATH_PARAMETERS, Parameters, SegmentationParameters
 
 _CHECKPOINT = ".pt"
 
@@ -33,6 +34,31 @@ def named_file_errors(parameters: Parameters) -> list[DepthPerceptionError]:
         except DepthPerceptionError as error:
             errors.append(error)
     return errors
+
+
+def unused_file_notes(parameters: Parameters) -> list[str]:
+    """Say which named files do not exist, of those that the chosen estimator does not read."""
+    from depth_perception.segmentation.classes import class_map
+
+    errors = " ".join(map(str, named_file_errors(parameters)))
+    notes = []
+    for name in PATH_PARAMETERS:
+        value: Any = parameters
+        for part in name.split("."):
+            value = getattr(value, part)
+        if not value or f"'{value}'" in errors or Path(os.path.expanduser(value)).exists():
+            continue
+        if name == "segmentation.classes":
+            try:
+                class_map(value)
+                continue
+            except DepthPerceptionError:
+                pass
+        notes.append(
+            f"{name} '{value}' does not exist; with estimator {parameters.estimator} and"
+            f" segmentation.source {parameters.segmentation.source} it is not read"
+        )
+    return notes
 
 
 def provider_note(parameters: Parameters) -> str:

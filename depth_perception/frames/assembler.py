@@ -165,7 +165,7 @@ class FrameSetAssembler(Generic[Payload]):
         if anchor and anchor not in cameras:
             raise ConfigurationError(
                 f"sync.anchor: '{anchor}'",
-                expected="of the cameras, " + nearest(anchor, cameras),
+                expected=nearest(anchor, cameras),
                 fix="correct the name",
             )
         self.cameras = list(cameras)
