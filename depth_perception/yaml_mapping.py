@@ -31,10 +31,15 @@ def parse_yaml(text: str) -> Any:
     Raises:
         yaml.YAMLError: It is none.
     """
+    loader = None
     try:
-        return yaml.load(text, _Loader)
+        loader = _Loader(text)  # of its kind, `yaml.safe_load` would take PyYAML's own
+        return loader.get_single_data()
     except (ValueError, RecursionError) as error:  # a date such as 2026-13-01; a thousand brackets
         raise yaml.YAMLError(str(error)) from None
+    finally:
+        if loader is not None:
+            loader.dispose()
 
 
 def as_float(number: int) -> float:

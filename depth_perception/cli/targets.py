@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--blocks",
-        type=_numbers,
+        type=whole_numbers,
         default=(-1,),
         metavar="N,N",
         help="blocks whose features are kept, from 0 on (default: the last)",
@@ -41,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="", help="cpu or cuda (default: a GPU if there is one)")
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """Read ``N,N``; the name is what argparse calls it where it is none."""
     return tuple(int(part) for part in text.split(","))
 
 

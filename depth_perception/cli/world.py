@@ -15,6 +15,9 @@ from pathlib import Path
 
 from depth_perception.cli.destinations import check_bag, check_folder
 
+DEVICES = ("cpu", "cuda")
+"""What the world is computed on; cuda with the number of a GPU."""
+
 TRUTH = ("depth", "instance", "normal", "albedo", "shading", "mirror")
 """Truth images that can be asked for."""
 
@@ -91,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_names(options: argparse.Namespace) -> None:
-    """Refuse a rig, setting, weather or truth that there is not.
+    """Refuse a rig, setting, weather, device or truth that there is not.
 
     Raises:
         ConfigurationError: Lists those there are, and names the nearest.
@@ -108,6 +111,13 @@ def _check_names(options: argparse.Namespace) -> None:
             raise ConfigurationError(
                 f"--{name} {value}", expected=nearest(value, known), fix="correct the name"
             )
+    device = options.device.partition(":")[0]
+    if device not in ("", *DEVICES):
+        raise ConfigurationError(
+            f"--device {options.device}",
+            expected=f"{nearest(device, DEVICES)}, or cuda:0, cuda:1, ...",
+            fix="correct the name",
+        )
     for layer in filter(None, options.truth.split(",")):
         if layer not in TRUTH:
             raise ConfigurationError(
@@ -124,7 +134,7 @@ def _check_numbers(options: argparse.Namespace) -> None:
     from depth_perception.errors import ConfigurationError
 
     for name, low, high in (
-        ("seed", 0, 2**63 - 1),
+        ("seed", 0, 10**30),
         ("width", 32, 16384),
         ("height", 0, 16384),
         ("miscalibration", 0.0, 45.0),
