@@ -30,7 +30,8 @@ from depth_perception.geometry.cloud import (
 )
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.parameters import Parameters
-from depth_perception.rig.builder import nominal_ground
+from depth_perception.rig.builder import ego_masks_of, nominal_ground
+from depth_perception.rig.ego_mask import masks_without_camera
 from depth_perception.rig.mounting import height_error, mounting_errors, no_road, view_error
 from depth_perception.segmentation.sources import SurfaceSource
 
@@ -117,7 +118,7 @@ class SurroundPipeline:
             self._log(text)
 
     def check_rig(self, rig: Rig) -> None:
-        """Warn of each camera that sees no road where TF and parameters put it.
+        """Warn of each camera that sees no road where TF and parameters put it, or lacks its mask.
 
         For whoever has the whole rig before the first frame set, as of a bag: a mounting that
         cannot work is then known before the work.
@@ -130,6 +131,8 @@ class SurroundPipeline:
             raise no_road(errors)
         for name, error in errors.items():
             self.warn(str(error), name)
+        for text in masks_without_camera(ego_masks_of(self.parameters), rig.names):
+            self.warn(text)
 
     def warn_of_lost(self, frame_set: FrameSet[CameraFrame], result: SurroundResult) -> None:
         """Warn of each camera whose image is there and gave no depth, with the reason."""

@@ -277,6 +277,14 @@ def test_a_disk_that_fills_up_ends_replay_with_the_bags_name(
     assert "No space" in last or "is full" in last
 
 
+def test_evaluate_gives_its_numbers_to_standard_output_too(bag, place, capsys):
+    assert main(["evaluate", bag, *EMBODIED, "--json", "-", "--report", "report"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["frame_sets"] == 3
+    assert "report: report/index.html" in captured.err
+    assert {item.name for item in place.iterdir()} == {"file", "report"}
+
+
 def test_evaluate_writes_what_can_be_written(bag, place, capsys):
     outputs = ["--json", "/dev/full", "--report", "report"]
     assert main(["evaluate", bag, *EMBODIED, *outputs]) == 1

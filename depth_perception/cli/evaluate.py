@@ -45,7 +45,7 @@ FARTHEST = 1e6
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("bag", help="rosbag2 directory, .mcap or .db3")
-    parser.add_argument("--json", metavar="FILE", help="write every number there")
+    parser.add_argument("--json", metavar="FILE", help="write every number there ('-' for stdout)")
     parser.add_argument(
         "--report", metavar="DIR", help="write a page with pictures, DIR/index.html"
     )
@@ -77,7 +77,8 @@ def run(options: argparse.Namespace) -> int:
     parameters = parameters_from(options)
     bag = bag_from(options)
     # Refused before the work: an hour of it is not to end with a path that cannot be written.
-    numbers = None if options.json is None else check_file("--json", options.json)
+    shown = options.json == "-"
+    numbers = None if options.json is None or shown else check_file("--json", options.json)
     folder = None if options.report is None else check_folder("--report", options.report)
 
     from depth_perception.datasets.bag import BagReader
@@ -109,18 +110,21 @@ def run(options: argparse.Namespace) -> int:
             progress=lambda sets: tqdm(sets, total=total, unit="set", disable=None),
             observer=pictures if folder else None,
         )
-    print_tables(evaluation, said=pipeline.warnings)
+    text = json.dumps(evaluation.to_dict(), indent=2, allow_nan=False)
+    if shown:
+        print(text)
+    else:
+        print_tables(evaluation, said=pipeline.warnings)
     failed: list[DepthPerceptionError] = []
     # What fails is said at the end; it does not keep the others from being written.
     if numbers is not None:
         with _collected(failed):
-            text = json.dumps(evaluation.to_dict(), indent=2, allow_nan=False)
             write_text("--json", numbers, text + "\n")
             print(f"numbers: {numbers}")
     if folder is not None:
         with _collected(failed):
             page = write_report(folder, evaluation, pictures.panels, options.date)
-            print(f"report: {page}")
+            print(f"report: {page}", file=sys.stderr if shown else sys.stdout)
     for error in failed:
         print(f"error: {error}", file=sys.stderr)
     if evaluation.broken:

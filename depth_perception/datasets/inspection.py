@@ -14,8 +14,9 @@ from depth_perception import messages
 from depth_perception.datasets.bag import BagReader
 from depth_perception.errors import DepthPerceptionError
 from depth_perception.geometry.ground_plane import GroundPlane, horizon_row
-from depth_perception.rig.builder import nominal_ground
+from depth_perception.rig.builder import ego_masks_of, nominal_ground
 from depth_perception.rig.camera_topics import IMAGE_TYPES
+from depth_perception.rig.ego_mask import masks_without_camera
 from depth_perception.rig.mounting import height_error, view_error
 
 GAP = 2.5
@@ -70,6 +71,7 @@ def inspect_bag(reader: BagReader) -> dict[str, Any]:
                     f"{topics.image}: {entry['not_rising']} stamps repeat or go back; such images"
                     " may be left out of frame sets"
                 )
+        notes += masks_without_camera(ego_masks_of(reader.parameters), rig.names)
         missing = [text for text in reader.problems if "is left out" in text]
         problems += [text for text in missing if text not in problems]
         notes += [text for text in reader.problems if text not in missing]
