@@ -32,7 +32,13 @@ from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.parameters import Parameters
 from depth_perception.rig.builder import ego_masks_of, nominal_ground
 from depth_perception.rig.ego_mask import masks_without_camera
-from depth_perception.rig.mounting import height_error, mounting_errors, no_road, view_error
+from depth_perception.rig.mounting import (
+    height_doubt,
+    height_error,
+    mounting_errors,
+    no_road,
+    view_error,
+)
 from depth_perception.segmentation.sources import SurfaceSource
 
 
@@ -237,6 +243,8 @@ class SurroundPipeline:
             view = camera_view(camera, self.ground, 0, self.estimator.grid(size))
             if not np.isfinite(view.plane).any() and (error := view_error(camera, self.ground)):
                 self.warn(str(error), camera.name)
+            if doubt := height_doubt(camera, self.ground, self.parameters.base_frame):
+                self.warn(doubt, camera.name)
             self._views[camera.name] = view
         return view
 

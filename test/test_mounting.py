@@ -16,6 +16,7 @@ from depth_perception.geometry.transforms import OPTICAL_AXES, TransformTree
 from depth_perception.parameters import from_flat
 from depth_perception.pipeline import SurroundPipeline
 from depth_perception.rig.mounting import (
+    height_doubt,
     height_error,
     heights_over_base_frames,
     mounting_errors,
@@ -78,6 +79,26 @@ def test_the_height_and_the_value_to_set_are_named(z, ground, heights, problem, 
     assert str(error).startswith("camera front ")
     assert problem in error.problem
     assert fix in error.fix
+
+
+def test_a_height_that_is_unlikely_is_doubted():
+    for z in (0.1, 0.3, 1.5, 4.5, 10.0, -1.0):
+        assert height_doubt(camera(z), GroundPlane(), "base_link") == ""
+    said = height_doubt(camera(120.0, heights={"base_link": 1.4}), GroundPlane(), "map")
+    assert said.startswith("camera front is 120.00 m above the ground (ground.height is 0 m in ba")
+    assert "0.2 to 5 m are usual" in said and "set base_frame to 'base_link'" in said
+    assert "about 118.50 if" in height_doubt(camera(120.0), GroundPlane(), "map")
+
+
+@pytest.mark.parametrize("verb", ["inspect", "replay"])
+def test_a_camera_far_above_the_road_is_doubted_and_goes_on(verb, tmp_path, capsys):
+    bag = write_drive(tmp_path / "bag", frames=2)
+    output = ["-o", str(tmp_path / "out")] if verb == "replay" else []
+    assert main([verb, str(bag), *output, *QUICK, "--set", "ground.height=-60"]) == 0
+    captured = capsys.readouterr()
+    said = " ".join((captured.out + captured.err).split())
+    assert said.count("camera front is 61.50 m above the ground") == 1
+    assert said.count("set ground.height to 0 if base_frame 'base_link' lies on the road") == 2
 
 
 def test_an_optical_frame_as_base_frame_is_recognised():

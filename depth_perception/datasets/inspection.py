@@ -17,7 +17,7 @@ from depth_perception.geometry.ground_plane import GroundPlane, horizon_row
 from depth_perception.rig.builder import ego_masks_of, nominal_ground
 from depth_perception.rig.camera_topics import IMAGE_TYPES
 from depth_perception.rig.ego_mask import masks_without_camera
-from depth_perception.rig.mounting import height_error, view_error
+from depth_perception.rig.mounting import height_doubt, height_error, view_error
 
 GAP = 2.5
 """A pause of more than this many median periods is a gap."""
@@ -175,6 +175,8 @@ def _check_mounting(
     if error is not None:
         problems.append(str(error))
         return
+    if doubt := height_doubt(camera, ground, base_frame):
+        notes.append(doubt)
     up = -camera.T_base_camera[2, 1]
     if up < 0.5:
         notes.append(

@@ -24,6 +24,9 @@ LOWEST = 0.05
 USUAL = (0.2, 5.0)
 """Between these heights above the road, m, cameras of vehicles are mounted."""
 
+DOUBTED = (0.1, 10.0)
+"""Outside of these heights above the road, m, a mounting is possible and unlikely."""
+
 TYPICAL = 1.5
 """What an example of a right ``ground.height`` takes for the height of a camera, m."""
 
@@ -91,6 +94,19 @@ def height_error(
         f" {ground.height:g} m in base_frame '{base_frame}')",
         expected="the road below it",
         fix=_fix(camera, ground, base_frame, height),
+    )
+
+
+def height_doubt(camera: RigCamera, ground: GroundPlane, base_frame: str) -> str:
+    """Doubt a height above the ground that is possible and unlikely; empty for others."""
+    height = camera_height(ground, camera.T_base_camera)
+    if height <= LOWEST or DOUBTED[0] <= height <= DOUBTED[1]:
+        return ""
+    return (
+        f"camera {camera.name} is {_metres(height)} m above the ground (ground.height is"
+        f" {ground.height:g} m in base_frame '{base_frame}'), and depth on the road grows with that"
+        f" height; {USUAL[0]:g} to {USUAL[1]:g} m are usual on vehicles. Fix: if it is not so high,"
+        f" {_fix(camera, ground, base_frame, height)}"
     )
 
 
