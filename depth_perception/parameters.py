@@ -8,7 +8,6 @@ names: ``Parameters.sync.tolerance`` is ``sync.tolerance``.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.yaml_mapping import read_yaml_mapping
+from depth_perception.yaml_mapping import as_float, near_name, nearest, read_yaml_mapping
 
 ESTIMATORS = ("fused", "embodied", "relative")
 IMAGE_KINDS = ("rectified", "raw", "auto")
@@ -426,7 +425,7 @@ class Parameters:
         if self.sync.anchor and self.cameras and self.sync.anchor not in self.cameras:
             raise ConfigurationError(
                 f"sync.anchor: '{self.sync.anchor}'",
-                expected="one of cameras: " + ", ".join(self.cameras),
+                expected=nearest(self.sync.anchor, self.cameras),
                 fix="correct the name",
             )
         if len(set(self.cameras)) != len(self.cameras):
@@ -475,10 +474,10 @@ def _specifications(group: Any, prefix: str) -> list[ParameterSpec]:
 
 def unknown_parameter(name: str) -> ConfigurationError:
     """Build the error of a parameter that there is not, with the one that was probably meant."""
-    near = difflib.get_close_matches(name, [spec.name for spec in specifications()], n=1)
+    near = near_name(name, [spec.name for spec in specifications()])
     return ConfigurationError(
         f"parameter '{name}' does not exist",
-        expected=f"'{near[0]}'" if near else "one of those in docs/parameters.md",
+        expected=f"'{near}'" if near else "one of those in docs/parameters.md",
         fix="correct the name",
     )
 
@@ -509,19 +508,31 @@ def _checked(spec: ParameterSpec, value: Any) -> Any:
     """Return ``value`` in the default's type, or raise."""
     wanted = type(spec.default)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = as_float(value)
     if wanted is list and isinstance(value, (list, tuple)):
+        odd = [item for item in value if item is None or isinstance(item, (list, tuple, dict))]
+        if odd:
+            raise ConfigurationError(
+                f"{spec.name}: {value!r} holds {odd[0]!r}",
+                expected="a list of texts",
+                fix=f"e.g. {spec.name}: [a, b]",
+            )
         value = [str(item) for item in value]
     if type(value) is not wanted:
+        example = spec.default
+        if wanted is list:
+            example = f"[{value if isinstance(value, (str, int, float)) else 'a, b'}]"
         raise ConfigurationError(
             f"{spec.name}: {value!r} is a {type(value).__name__}",
             expected=f"a {wanted.__name__}",
-            fix=f"e.g. {spec.name}: {spec.default!r}",
+            fix=f"e.g. {spec.name}: {example}"
+            if wanted is list
+            else f"e.g. {spec.name}: {example!r}",
         )
     if spec.choices and value not in spec.choices:
         raise ConfigurationError(
             f"{spec.name}: '{value}'",
-            expected="one of " + ", ".join(spec.choices),
+            expected=nearest(value, spec.choices),
             fix="correct the value",
         )
     low = -math.inf if spec.minimum is None else spec.minimum
@@ -620,8 +631,8 @@ def reference() -> str:
     lines = [
         "# Parameters",
         "",
-        "Of `surround_depth`, and of `depth_perception replay`, `evaluate`, `inspect` and `demo`"
-        " (`--params FILE`, `--set NAME=VALUE`). Units are SI, angles radians. Made by"
+        "Of `surround_depth`, and of `depth_perception replay`, `evaluate`, `inspect`, `ego-mask`"
+        " and `demo` (`--params FILE`, `--set NAME=VALUE`). Units are SI, angles radians. Made by"
         " `python -m depth_perception.parameters`.",
         "",
         "Those marked live may be changed while the node is active (`ros2 param set`); the others"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,11 @@ import numpy as np
 from depth_perception.errors import DepthPerceptionError
 from depth_perception.estimators.estimator import Estimator
 from depth_perception.estimators.factory import make_estimator
+from depth_perception.estimators.named_files import (
+    named_file_errors,
+    provider_note,
+    unused_file_notes,
+)
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.frames.surround_result import CameraResult, SurroundResult
 from depth_perception.geometry.camera_view import CameraView, camera_view, working_size
@@ -24,8 +30,36 @@ from depth_perception.geometry.cloud import (
 )
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.parameters import Parameters
-from depth_perception.rig.builder import nominal_ground
+from depth_perception.rig.builder import ego_masks_of, nominal_ground
+from depth_perception.rig.ego_mask import masks_without_camera
+from depth_perception.rig.mounting import (
+    height_doubt,
+    height_error,
+    mounting_errors,
+    no_road,
+    view_error,
+)
 from depth_perception.segmentation.sources import SurfaceSource
+
+
+def look_at_named_files(parameters: Parameters) -> tuple[list[str], list[str]]:
+    """Look at the files, folders and providers that the parameters name; loads no network.
+
+    Returns:
+        What keeps the pipeline from being made, and what is worth knowing.
+    """
+    problems = [str(error) for error in named_file_errors(parameters)]
+    return problems, [*filter(None, [provider_note(parameters)]), *unused_file_notes(parameters)]
+
+
+def check_named_files(parameters: Parameters) -> None:
+    """Refuse parameters that name files, folders or providers that do not exist.
+
+    Raises:
+        ConfigurationError, ModelError: The first of them.
+    """
+    for error in named_file_errors(parameters):
+        raise error
 
 
 class SurroundPipeline:
@@ -33,6 +67,12 @@ class SurroundPipeline:
 
     A pure function of frame set, rig and parameters; what it remembers are tables that depend on
     the rig alone, made anew when the rig changes. Same input, same bits, on every run.
+
+    Attributes:
+        parameters: All parameters.
+        ground: The nominal ground plane that they describe.
+        estimator: What computes depth.
+        warnings: What was warned of so far, each once, for whoever reports at the end.
     """
 
     def __init__(
@@ -55,7 +95,9 @@ class SurroundPipeline:
         self.parameters = parameters
         self.ground = nominal_ground(parameters.ground)
         self._log = log or (lambda text: None)
-        self.estimator: Estimator = make_estimator(parameters, self._log, source)
+        self.warnings: list[str] = []
+        self._warned: set[tuple[str, str]] = set()
+        self.estimator: Estimator = make_estimator(parameters, self.warn, source)
         self._views: dict[str, CameraView] = {}
         # More threads than cores take no less time, and each takes memory for a whole image.
         self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="camera")
@@ -67,6 +109,42 @@ class SurroundPipeline:
         if parameters.ground != before.ground:
             self.ground = nominal_ground(parameters.ground)
             self._views.clear()
+
+    def warn(self, text: str, camera: str = "") -> None:
+        """Log a warning, once; of one camera the same with other numbers is not repeated.
+
+        Args:
+            text: The warning.
+            camera: The camera that it is about; empty for none.
+        """
+        kind = (camera, re.sub(r"\d+", "#", text) if camera else text)
+        if kind not in self._warned:
+            self._warned.add(kind)
+            self.warnings.append(text)
+            self._log(text)
+
+    def check_rig(self, rig: Rig) -> None:
+        """Warn of each camera that sees no road where TF and parameters put it, or lacks its mask.
+
+        For whoever has the whole rig before the first frame set, as of a bag: a mounting that
+        cannot work is then known before the work.
+
+        Raises:
+            ConfigurationError: None of the cameras sees the road; says what to set.
+        """
+        errors = mounting_errors(rig, self.ground)
+        if errors and len(errors) == len(rig):
+            raise no_road(errors)
+        for name, error in errors.items():
+            self.warn(str(error), name)
+        for text in masks_without_camera(ego_masks_of(self.parameters), rig.names):
+            self.warn(text)
+
+    def warn_of_lost(self, frame_set: FrameSet[CameraFrame], result: SurroundResult) -> None:
+        """Warn of each camera whose image is there and gave no depth, with the reason."""
+        for name, reason in result.missing.items():
+            if name in frame_set.frames:
+                self.warn(reason, name)
 
     def close(self) -> None:
         """End the worker threads, and give back memory, a device's too."""
@@ -102,6 +180,10 @@ class SurroundPipeline:
         missing.update(frame_set.missing)
         views: dict[str, CameraView] = {}
         for name, camera in rig.cameras.items():
+            misplaced = height_error(camera, self.ground, rig.base_frame)
+            if misplaced is not None:
+                missing[name] = str(misplaced) if name in names else missing[name]
+                continue
             try:
                 views[name] = self._view(camera)
             except DepthPerceptionError as error:
@@ -159,11 +241,10 @@ class SurroundPipeline:
         if view is None or not (view.source is camera or view.source.same_as(camera)):
             size = working_size(camera.view, self.parameters.output.image_width)
             view = camera_view(camera, self.ground, 0, self.estimator.grid(size))
-            if not np.isfinite(view.plane).any():
-                self._log(
-                    f"camera {camera.name} sees no ground, so it has no embodied depth. Fix: check"
-                    f" that '{camera.frame_id}' is an optical frame (z forward, x right, y down)"
-                )
+            if not np.isfinite(view.plane).any() and (error := view_error(camera, self.ground)):
+                self.warn(str(error), camera.name)
+            if doubt := height_doubt(camera, self.ground, self.parameters.base_frame):
+                self.warn(doubt, camera.name)
             self._views[camera.name] = view
         return view
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from depth_perception.errors import ConfigurationError, ModelError
+from depth_perception.yaml_mapping import nearest
 
 _HERE = Path(__file__)
 
@@ -66,15 +68,16 @@ def config_file(name: str) -> Path:
     """Return a file of ``config/``, e.g. ``nuscenes.yaml``.
 
     Raises:
-        ConfigurationError: There is none of that name; lists what there is.
+        ConfigurationError: There is none of that name; lists what there is beside it.
     """
     folder = share_folder() / "config"
     path = folder / name
     if not path.exists():
-        present = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+        beside = path.parent if path.parent.is_dir() else folder
+        present = [str(p.relative_to(folder)) for p in beside.glob(f"*{path.suffix or '.yaml'}")]
         raise ConfigurationError(
             f"config file '{name}' does not exist",
-            expected="one of " + ", ".join(present),
+            expected=nearest(name, present),
             fix="name one of them, or give a path to your own",
         )
     return path
@@ -90,9 +93,16 @@ def parameter_file(name: str) -> Path:
         The file; a path that leads nowhere is returned as it is, and whoever reads it says so.
 
     Raises:
-        ConfigurationError: A bare name that ``config/`` does not have; lists what there is.
+        ConfigurationError: A bare name that ``config/`` does not have; lists what there is. Or an
+            empty one.
     """
-    path = Path(name).expanduser()
+    if not name.strip():
+        raise ConfigurationError(
+            "the name of the parameter file is empty",
+            expected="a file, or a name such as nuscenes",
+            fix="name one, or leave it out for the defaults",
+        )
+    path = Path(os.path.expanduser(name))
     if path.is_file() or path.name != name:
         return path
     return config_file(name if name.endswith(".yaml") else f"{name}.yaml")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,42 @@ from typing import Any
 import yaml
 
 from depth_perception.errors import ConfigurationError
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, to which ``1e-3`` is a number, as to YAML 1.2 and to ROS."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
+
+def parse_yaml(text: str) -> Any:
+    """Read a YAML document: plain values, lists and mappings alone.
+
+    Raises:
+        yaml.YAMLError: It is none.
+    """
+    loader = None
+    try:
+        loader = _Loader(text)  # of its kind, `yaml.safe_load` would take PyYAML's own
+        return loader.get_single_data()
+    except (ValueError, RecursionError) as error:  # a date such as 2026-13-01; a thousand brackets
+        raise yaml.YAMLError(str(error)) from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def as_float(number: int) -> float:
+    """Return a whole number as a float; infinity where it is too large for one."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def read_yaml_mapping(path: str | Path, what: str, example: str) -> dict[Any, Any]:
@@ -25,12 +63,12 @@ def read_yaml_mapping(path: str | Path, what: str, example: str) -> dict[Any, An
     """
     path = Path(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(
             f"{what} '{path}' cannot be read ({error.strerror})",
             expected="a YAML file",
-            fix="correct the path",
+            fix="correct the path" + near_path(path),
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(
@@ -62,7 +100,42 @@ def check_keys(mapping: Mapping[Any, Any], known: Collection[str], where: str) -
             )
 
 
+MOST_LISTED = 24
+"""More names than these are not listed in an error: the near ones are among them, or none."""
+
+
 def nearest(name: str, known: Collection[str]) -> str:
-    """Say which of the known names was probably meant, or list them all."""
-    match = difflib.get_close_matches(name.lower(), known, n=1)
-    return f"'{match[0]}'" if match else "one of " + ", ".join(sorted(known))
+    """Say what names there are, and which of them was probably meant, for ``expected``.
+
+    A name of several parts, such as ``sync.tolerance``, is also known by its last.
+    """
+    near = near_name(name, known)
+    if len(known) > MOST_LISTED and near:
+        return f"'{near}'"
+    listed = "one of " + ", ".join(sorted(known)) if known else "none: there are no names"
+    return f"{listed} (did you mean '{near}'?)" if near else listed
+
+
+def near_name(name: str, known: Collection[str]) -> str:
+    """Return the known name that was probably meant; empty when none is near."""
+    by_text = {item.lower(): item for item in reversed(list(known))}
+    lasts = {item.lower().rpartition(".")[2]: item for item in reversed(list(known))}
+    for texts in (by_text, lasts):
+        match = difflib.get_close_matches(name.lower(), texts, n=1)
+        if match:
+            return texts[match[0]]
+    return ""
+
+
+def near_path(path: str | Path) -> str:
+    """Say, to be appended to a fix, what lies beside a path that leads nowhere with a name like it.
+
+    Empty when it leads somewhere, or nothing is near.
+    """
+    path = Path(path)
+    try:
+        beside = [] if path.exists() else [item.name for item in path.parent.iterdir()]
+    except OSError:
+        return ""
+    near = near_name(path.name, beside)
+    return f" (did you mean '{path.parent / near}'?)" if near else ""

@@ -23,14 +23,14 @@ PACKAGE = "depth_perception"
 ROOMS = {
     "errors": "",
     "yaml_mapping": "errors",
-    "resources": "errors",
+    "resources": "errors yaml_mapping",
     "parameters": "errors yaml_mapping",
     "geometry": "errors",
     "messages": "errors geometry",
     "inference": "errors yaml_mapping geometry",
-    "network": "errors inference",
+    "network": "errors yaml_mapping inference",
     "rig": "errors yaml_mapping parameters geometry messages",
-    "frames": "errors parameters geometry messages rig",
+    "frames": "errors yaml_mapping parameters geometry messages rig",
     "segmentation": "errors yaml_mapping parameters geometry inference frames",
     "datasets": "errors yaml_mapping resources parameters geometry messages rig frames",
     "estimators": "errors yaml_mapping resources parameters geometry inference network frames"
@@ -38,7 +38,7 @@ ROOMS = {
     "pipeline": "errors parameters geometry rig frames segmentation estimators",
     "evaluation": "errors geometry messages frames datasets pipeline",
     "ros": "errors resources parameters geometry messages rig frames datasets pipeline",
-    "nodes": "errors resources parameters rig frames datasets ros",
+    "nodes": "errors yaml_mapping resources parameters rig frames datasets ros",
     "transport": "errors parameters messages frames ros",
     "training": "errors yaml_mapping resources geometry inference network segmentation datasets"
     " evaluation",

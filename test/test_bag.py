@@ -263,7 +263,7 @@ def test_inspection_takes_the_ground_from_the_parameters_and_scans_from_the_lida
 
     assert [text[:13] for text in problems()] == ["/lidar/points"]
     high = problems(height=2.0)
-    assert "camera front is -0.50 m above the ground (ground.height is 2 m)" in high[0]
+    assert "camera front is -0.50 m above the ground (ground.height is 2 m in" in high[0]
 
 
 def test_a_camera_frame_that_is_no_optical_frame_is_a_problem(tmp_path):

@@ -63,6 +63,7 @@ sys.exit(main(sys.argv[2:]))
     ],
 )
 def test_a_verb_says_what_is_not_installed_and_how_to_get_it(command, module, fix, tmp_path):
+    make_inputs(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", RUN_WITHOUT, module, *command],
         cwd=tmp_path,
@@ -78,8 +79,16 @@ def test_a_verb_says_what_is_not_installed_and_how_to_get_it(command, module, fi
     assert fix in done.stderr
 
 
+def make_inputs(folder):
+    """Put what the commands name where it is looked for before anything is loaded."""
+    (folder / "a.yaml").write_text("system: fused")
+    (folder / "weights.pt").write_text("weights")
+    (folder / "data").mkdir()
+
+
 def test_training_verbs_say_what_a_robots_build_leaves_out(tmp_path):
     pytest.importorskip("torch")
+    make_inputs(tmp_path)
     targets = ["targets", "data", "--model=m", "--kind=depth", "-o", "t"]
     for command in (["train", "a.yaml", "-o", "run"], targets):
         done = subprocess.run(

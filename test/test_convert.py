@@ -147,7 +147,7 @@ def test_several_drives_become_a_bag_each_and_nothing_is_overwritten_unasked(tmp
 def test_wrong_arguments_are_named(tmp_path, capsys):
     text = made("ddad", tmp_path / "data")
     assert convert(text, tmp_path / "bag", "--drives", "00002") == 1
-    assert "expected '00000" in capsys.readouterr().err
+    assert "expected one of 000000, 000001 (did you mean '0000" in capsys.readouterr().err
     assert convert(text, tmp_path / "bag", "--frames", "-1") == 1
     assert "--frames -1" in capsys.readouterr().err
     assert convert("dad:x", tmp_path / "bag") == 1

@@ -8,11 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tiny_drive import write_drive
 
+from depth_perception.cli.main import main
 from depth_perception.errors import BagError, ConfigurationError
 from depth_perception.rig.ego_mask import (
     EgoMask,
     load_ego_masks,
+    masks_without_camera,
     polygons_of,
     rasterize,
     write_ego_masks,
@@ -185,10 +188,6 @@ def test_a_real_second_of_slow_driving_is_refused():
 
 
 def test_the_verb_writes_masks_that_can_be_used(tmp_path, capsys):
-    from tiny_drive import write_drive
-
-    from depth_perception.cli.main import main
-
     pictures = {
         "front": list(drive(body("bonnet"), 25)),
         "rear": list(drive(np.zeros((HEIGHT, WIDTH), dtype=bool), 25)),
@@ -209,3 +208,25 @@ def test_the_verb_writes_masks_that_can_be_used(tmp_path, capsys):
     assert iou(rasterize(masks["front"], WIDTH, HEIGHT), body("bonnet")) > 0.9
     assert {path.name for path in (tmp_path / "look").iterdir()} == {"front.jpg", "rear.jpg"}
     assert "front" in capsys.readouterr().out
+
+
+def test_a_misspelt_camera_of_a_mask_is_named_and_an_unused_one_is_not():
+    masks = ["CAM_FRNT", "CAM_BACK", "CAM_LEFT"]
+    (said,) = masks_without_camera(masks, ["CAM_FRONT", "CAM_BACK"])
+    assert "mask of 'CAM_FRNT'" in said and "did you mean 'CAM_FRONT'?" in said
+    assert masks_without_camera(masks, ["CAM_BACK"]) == []
+    assert (
+        masks_without_camera(["CAM_BACK_LEFT", "camera_05"], ["CAM_FRONT_LEFT", "camera_06"]) == []
+    )
+    assert masks_without_camera(["CAM_FRONT", "CAM_FRONT_LEFT"], ["CAM_FRONT"]) == []
+
+
+@pytest.mark.parametrize("verb", ["inspect", "replay"])
+def test_verbs_say_that_a_mask_is_of_no_camera(verb, tmp_path, capsys):
+    bag = write_drive(tmp_path / "bag", frames=1)
+    file = tmp_path / "masks.yaml"
+    file.write_text("frnt: {size: [320, 200], polygons: [[[0, 190], [319, 190], [319, 199]]]}")
+    output = ["-o", str(tmp_path / "out"), "--estimator", "embodied"] if verb == "replay" else []
+    assert main([verb, str(bag), "--set", f"ego_masks={file}", *output]) == 0
+    captured = capsys.readouterr()
+    assert "mask of 'frnt'" in " ".join((captured.out + captured.err).split())

@@ -51,9 +51,16 @@ class Pipeline:
     parameters = from_flat({"estimator": "embodied"})
     ground = GroundPlane()
     provider = "test"
+    warnings = ()
 
     def __init__(self, scale=1.0):
         self.scale = scale
+
+    def check_rig(self, rig):
+        pass
+
+    def warn_of_lost(self, frame_set, result):
+        pass
 
     def process(self, frame_set, rig):
         cameras = {}

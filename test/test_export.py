@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -208,13 +209,29 @@ def test_the_verb_exports_checks_and_explains(network, tmp_path, capsys):
 
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(network, tmp_path, capsys):
     save_checkpoint(tmp_path / "weights.pt", network, {})
-    for output in (tmp_path / "absent" / "m.onnx", tmp_path):
+    for output, reason in (
+        (tmp_path / "weights.pt" / "m.onnx", "which is a file"),
+        (tmp_path, "is a folder"),
+    ):
         assert main(["export", str(tmp_path / "weights.pt"), "-o", str(output)]) == 1
-        assert "cannot be written" in capsys.readouterr().err
+        assert reason in capsys.readouterr().err
     from depth_perception.network.export import export_model
 
     with pytest.raises(ConfigurationError, match="cannot be written"):
         export_model(network, {}, tmp_path / "absent" / "m.onnx")
+
+
+def test_a_disk_that_fills_up_is_an_error_with_the_files_name(network, tmp_path, monkeypatch):
+    from depth_perception.network.export import export_model
+
+    def full(self, data):
+        self.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ConfigurationError, match=r"m\.onnx' cannot be written \(No space left"):
+        export_model(network, {}, tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("sizes", [{"network": (0, 64)}, {"image": (0, 5)}, {"cameras": 0}])

@@ -7,6 +7,7 @@ import pytest
 from depth_perception.errors import ConfigurationError
 from depth_perception.parameters import Parameters, from_flat, load, reference, specifications
 from depth_perception.resources import config_file, parameter_file
+from depth_perception.yaml_mapping import near_name, near_path, nearest, parse_yaml
 
 
 def test_every_default_is_allowed_and_described():
@@ -114,3 +115,48 @@ def test_a_parameter_file_is_found_by_its_path_or_by_a_bare_name(tmp_path, monke
     assert parameter_file("./none.yaml") == Path("none.yaml")  # whoever reads it says so
     with pytest.raises(ConfigurationError, match=r"'none\.yaml' does not exist.*nuscenes\.yaml"):
         parameter_file("none")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 0.001),
+        ("1E+5", 1e5),
+        ("-.5e2", -50.0),
+        ("+1.e-2", 0.01),
+        ("1_0e1", 100.0),
+        ("[1e3, 2]", [1000.0, 2]),
+        ("1e", "1e"),
+        ("e5", "e5"),
+        ("1e5x", "1e5x"),
+        ("1e-3.5", "1e-3.5"),
+        ("'1e-3'", "1e-3"),
+        ("0x1e5", 485),
+        ("1.5", 1.5),
+        ("15", 15),
+    ],
+)
+def test_a_number_with_an_exponent_is_a_number_as_in_ros(text, value):
+    read = parse_yaml(text)
+    assert read == value and type(read) is type(value)
+
+
+def test_a_parameter_file_may_have_exponents(tmp_path):
+    file = tmp_path / "rig.yaml"
+    file.write_text("/**: {ros__parameters: {sync: {tolerance: 1e-3}, ground.height: -1E0}}")
+    assert load(file).sync.tolerance == 0.001
+    assert load(file).ground.height == -1.0
+
+
+def test_a_name_that_is_near_is_suggested_and_short_lists_are_whole(tmp_path):
+    assert nearest("cudaa", ["tensorrt", "cuda", "cpu"]) == (
+        "one of cpu, cuda, tensorrt (did you mean 'cuda'?)"
+    )
+    assert nearest("xyz", ["b", "a"]) == "one of a, b"
+    many = [f"group.name_{number}" for number in range(100)]
+    assert nearest("group.nam_7", many) == "'group.name_7'"
+    assert near_name("tolerence", ["sync.tolerance", "sync.policy"]) == "sync.tolerance"
+    assert near_name("cam_front", ["CAM_FRONT", "CAM_BACK"]) == "CAM_FRONT"
+    (tmp_path / "nuscenes.yaml").write_text("")
+    assert near_path(tmp_path / "nuscene.yaml") == f" (did you mean '{tmp_path}/nuscenes.yaml'?)"
+    assert near_path(tmp_path / "nuscenes.yaml") == near_path(tmp_path / "no/x") == ""

@@ -168,7 +168,7 @@ def test_a_camera_that_fails_leaves_the_others(tmp_path, capsys):
     assert "/surround_depth/rear/depth/image_rect" not in topics
     front, rear = status[0].cameras
     assert front.present and not rear.present
-    assert "camera rear: " in rear.reason and "above the ground" in rear.reason
+    assert "camera rear is -1.00 m above the ground" in rear.reason
 
 
 @pytest.mark.parametrize("where", [".", "sub", ".."])
@@ -182,7 +182,11 @@ def test_the_recording_is_never_the_output(tmp_path, capsys, where):
     assert contents(bag) == before
 
 
-def test_no_frame_sets_are_refused(drive, tmp_path, capsys):
-    assert main(["replay", str(drive), "-o", str(tmp_path / "out"), "--frames", "0"]) == 1
-    assert "1 or more" in capsys.readouterr().err
+def test_a_number_of_frame_sets_is_a_limit_and_0_is_all(drive, tmp_path, capsys):
+    for frames, expected in (("0", 3), ("2", 2), (str(10**30), 3)):
+        output = ["-o", str(tmp_path / f"out{frames}"), "--frames", frames]
+        assert main(["replay", str(drive), *output, *QUICK]) == 0
+        assert f"{expected} frame sets of 2 cameras" in capsys.readouterr().out
+    assert main(["replay", str(drive), "-o", str(tmp_path / "out"), "--frames", "-1"]) == 1
+    assert "1 or more, or 0 for all" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

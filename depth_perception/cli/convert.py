@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import argparse
 
+from depth_perception.cli.arguments import add_frames_argument, frames_from
+from depth_perception.cli.destinations import check_bag, check_folder
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
@@ -20,9 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--drives", nargs="+", default=[], metavar="NAME", help="only these (default: all)"
     )
-    parser.add_argument(
-        "--frames", type=int, default=0, metavar="N", help="at most N frame sets of each drive"
-    )
+    add_frames_argument(parser, " of each drive")
     parser.add_argument(
         "--storage", choices=("mcap", "sqlite3"), default="mcap", help="of the bags (default mcap)"
     )
@@ -31,17 +32,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb."""
-    from pathlib import Path
+    limit = frames_from(options)
+    output = check_folder("--output", options.output)
 
     from tqdm import tqdm
 
-    from depth_perception.datasets.bag_export import check_new, drives_of, recorded_at, write_bag
-    from depth_perception.datasets.source import open_source
+    from depth_perception.datasets.bag_export import drives_of, recorded_at, write_bag
+    from depth_perception.datasets.source import check_source, open_source
     from depth_perception.errors import ConfigurationError
     from depth_perception.yaml_mapping import nearest
 
-    if options.frames < 0:
-        raise ConfigurationError(f"--frames {options.frames}", expected="0 (all) or more")
+    check_source(options.source)
     source = open_source(options.source)
     drives = drives_of(source)
     for name in options.drives:
@@ -50,12 +51,11 @@ def run(options: argparse.Namespace) -> int:
                 f"--drives {name}", expected=nearest(name, drives), fix="name drives of the source"
             )
     chosen = options.drives or list(drives)
-    output = Path(options.output)
     paths = {name: output / name if len(chosen) > 1 else output for name in chosen}
     for path in paths.values():
-        check_new(path, options.overwrite)
+        check_bag("--output", str(path), options.overwrite)
     for name, path in paths.items():
-        places = drives[name][: options.frames or None]
+        places = drives[name][: limit or None]
         with tqdm(places, unit="set", disable=None, desc=str(path)) as bar:
             sets = (recorded_at(source, place) for place in bar)
             count = write_bag(path, sets, storage=options.storage, overwrite=options.overwrite)

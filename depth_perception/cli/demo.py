@@ -10,12 +10,16 @@ that of the network which comes with the package, with embodied depth beside it;
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import math
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from depth_perception.cli.arguments import add_parameter_arguments, parameters_from
+from depth_perception.cli.arguments import add_parameter_arguments, bag_from, parameters_from
+from depth_perception.cli.destinations import check_folder
+from depth_perception.cli.extras import load_extras
 from depth_perception.errors import ConfigurationError, DepthPerceptionError
 
 DRIVE = (
@@ -52,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     from depth_perception.cli.main import main
     from depth_perception.datasets.bag import BagReader
 
-    output = Path(options.output)
+    output = _checked(options)
     output.mkdir(parents=True, exist_ok=True)
     bag = Path(options.bag) if options.bag else _drive(output / "drive")
     params = _write_parameters(options, bag, output / "params.yaml")
@@ -91,6 +95,37 @@ def run(options: argparse.Namespace) -> int:
     print("and try:")
     print(f"  source env.bash && depth_perception launch bag:={bag} params_file:={params}")
     return code or (0 if same == expected else 1)
+
+
+def _checked(options: argparse.Namespace) -> Path:
+    """Refuse what the last of the four steps would stumble over, before the first; give the output.
+
+    Raises:
+        DepthPerceptionError: Names the argument, or what is not installed.
+    """
+    from depth_perception.pipeline import check_named_files
+
+    if not 1e-3 <= options.rate < math.inf:
+        raise ConfigurationError(
+            f"--rate {options.rate}", expected="0.001 or more", fix="e.g. --rate 1"
+        )
+    check_named_files(parameters_from(options))
+    if options.bag:
+        bag_from(options)
+    output = check_folder("--output", options.output)
+    if not options.bag and not (output / "drive" / "metadata.yaml").exists():
+        load_extras("the synthetic world", "depth_perception.world")
+    if importlib.util.find_spec("rclpy") is None:
+        raise _without_ros("no module rclpy")
+    return output
+
+
+def _without_ros(why: object) -> ConfigurationError:
+    return ConfigurationError(
+        f"ROS 2 is not in this environment ({why})",
+        expected="rclpy",
+        fix="run 'make setup', then 'source env.bash'",
+    )
 
 
 def _step(text: str) -> None:
@@ -167,11 +202,7 @@ def _through_nodes(bag: Path, params: Path, replayed: Path, recorded: Path, rate
     try:
         from depth_perception.ros.recorded_run import record_run
     except ImportError as error:
-        raise ConfigurationError(
-            f"ROS 2 is not in this environment ({error})",
-            expected="rclpy",
-            fix="run 'make setup', then 'source env.bash'",
-        ) from None
+        raise _without_ros(error) from None
     with open_bag(replayed) as reader:
         published = [c for c in reader.connections if c.topic != "/tf_static"]
     command = [sys.executable, "-m", "depth_perception.cli.main", "launch", f"bag:={bag}"]

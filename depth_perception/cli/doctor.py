@@ -15,9 +15,9 @@ import importlib.util
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from depth_perception.cli.destinations import check_file, write_text
 from depth_perception.errors import ConfigurationError
 from depth_perception.parameters import QosParameters
 
@@ -80,8 +80,8 @@ def run(options: argparse.Namespace) -> int:
             expected="the environment in which your nodes run",
             fix="source env.bash, or the setup.bash of your distribution or workspace",
         )
-    if options.json and options.json != "-":
-        _check_writable(Path(options.json))
+    to_file = options.json is not None and options.json != "-"
+    path = check_file("--json", options.json) if to_file else None
     profile = transport_environment(options.fastdds_profile)
     if options.fastdds_profile == "auto":
         profile = profile or environment_profile(os.environ)
@@ -106,8 +106,8 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(result, indent=2))
     else:
         _print(measured, defaults, findings, graph, options.compare)
-        if options.json:
-            Path(options.json).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        if path is not None:
+            write_text("--json", path, json.dumps(result, indent=2) + "\n")
     return 0 if measured.total.share >= ENOUGH else 1
 
 
@@ -116,18 +116,6 @@ def _size(text: str) -> tuple[int, int]:
     if match is None:
         raise ConfigurationError(f"--size {text}", expected="WIDTHxHEIGHT", fix="e.g. 1600x900")
     return int(match[1]), int(match[2])
-
-
-def _check_writable(path: Path) -> None:
-    """Refuse a file that cannot be written, before the time to measure is spent."""
-    try:
-        path.open("a").close()
-    except OSError as error:
-        raise ConfigurationError(
-            f"--json {path}: {error.strerror}",
-            expected="a file that can be written",
-            fix="make its folder, or name another",
-        ) from None
 
 
 def _of_measurement(measured: Measurement) -> list[Finding]:

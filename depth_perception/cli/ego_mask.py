@@ -11,7 +11,8 @@ import dataclasses
 import sys
 from typing import TYPE_CHECKING
 
-from depth_perception.cli.arguments import add_parameter_arguments, parameters_from
+from depth_perception.cli.arguments import add_parameter_arguments, bag_from, parameters_from
+from depth_perception.cli.destinations import check_file, check_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,10 @@ def run(options: argparse.Namespace) -> int:
     from depth_perception.rig.ego_mask import write_ego_masks
     from depth_perception.rig.ego_mask_proposal import propose_ego_mask
 
-    parameters = parameters_from(options)
+    parameters, options.bag = parameters_from(options), bag_from(options)
+    check_file("--output", options.output)
+    if options.images is not None:
+        check_folder("--images", options.images)
     with BagReader(options.bag, parameters, log=_to_stderr) as reader:
         topics = {name: reader.cameras[name] for name in reader.rig.names}
     proposals: dict[str, EgoMaskProposal] = {}

@@ -8,12 +8,24 @@ pictures; with --json every number.
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from depth_perception.cli.arguments import add_parameter_arguments, parameters_from
+from depth_perception.cli.arguments import (
+    add_frames_argument,
+    add_parameter_arguments,
+    bag_from,
+    frames_from,
+    parameters_from,
+)
+from depth_perception.cli.destinations import check_file, check_folder, write_text
+from depth_perception.errors import ConfigurationError, DepthPerceptionError
+from depth_perception.yaml_mapping import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from rich.console import Console
     from rich.table import Table
@@ -26,11 +38,14 @@ if TYPE_CHECKING:
 PICTURED = 4
 """Frame sets that a report shows pictures of."""
 
+FARTHEST = 1e6
+"""No truth is as far, m."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("bag", help="rosbag2 directory, .mcap or .db3")
-    parser.add_argument("--json", metavar="FILE", help="write every number there")
+    parser.add_argument("--json", metavar="FILE", help="write every number there ('-' for stdout)")
     parser.add_argument(
         "--report", metavar="DIR", help="write a page with pictures, DIR/index.html"
     )
@@ -45,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="largest time between image and scan (default 0.25 with odometry, else 0.1)",
     )
-    parser.add_argument("--frames", type=int, default=0, metavar="N", help="at most N frame sets")
+    add_frames_argument(parser)
     add_parameter_arguments(parser)
 
 
@@ -54,37 +69,34 @@ def run(options: argparse.Namespace) -> int:
     import contextlib
     import json
     import sys
-    from pathlib import Path
 
     from tqdm import tqdm
 
+    _check_limits(options)
+    limit = frames_from(options)
+    parameters = parameters_from(options)
+    bag = bag_from(options)
+    # Refused before the work: an hour of it is not to end with a path that cannot be written.
+    shown = options.json == "-"
+    numbers = None if options.json is None or shown else check_file("--json", options.json)
+    folder = None if options.report is None else check_folder("--report", options.report)
+
     from depth_perception.datasets.bag import BagReader
     from depth_perception.datasets.lidar_truth import TruthProtocol
-    from depth_perception.errors import ConfigurationError
     from depth_perception.evaluation.evaluate import evaluate
     from depth_perception.evaluation.report import PictureCollector, write_report
-    from depth_perception.pipeline import SurroundPipeline
-
-    if not options.max_depth > 1.0:
-        raise ConfigurationError(
-            f"--max-depth {options.max_depth}", expected="more than 1 m", fix="e.g. 80"
-        )
-    if options.frames < 0 or (options.max_offset is not None and not options.max_offset > 0):
-        raise ConfigurationError(
-            f"--frames {options.frames}, --max-offset {options.max_offset}",
-            expected="frames of 0 (all) or more, an offset above zero",
-            fix="correct them",
-        )
-    parameters = parameters_from(options)
+    from depth_perception.pipeline import SurroundPipeline, check_named_files
 
     def say(text: str) -> None:
         tqdm.write(f"warning: {text}", file=sys.stderr)
 
     with contextlib.ExitStack() as stack:
-        reader = stack.enter_context(BagReader(options.bag, parameters, log=say))
+        check_named_files(parameters)
+        reader = stack.enter_context(BagReader(bag, parameters, log=say))
+        _check_lidar(options.lidar, reader.lidar_topics)
         pipeline = SurroundPipeline(parameters, log=say)
         stack.callback(pipeline.close)
-        total = min(reader.image_count, options.frames or reader.image_count)
+        total = min(reader.image_count, limit or reader.image_count)
         pictures = PictureCollector(max(1, -(-total // PICTURED)), options.max_depth)
         evaluation = evaluate(
             reader,
@@ -93,30 +105,78 @@ def run(options: argparse.Namespace) -> int:
                 max_depth=options.max_depth, ground_height=parameters.ground.height
             ),
             max_offset=options.max_offset,
-            frames=options.frames,
+            frames=limit,
             lidar=options.lidar,
             progress=lambda sets: tqdm(sets, total=total, unit="set", disable=None),
-            observer=pictures if options.report else None,
+            observer=pictures if folder else None,
         )
-    print_tables(evaluation)
-    if options.json:
-        try:
-            text = json.dumps(evaluation.to_dict(), indent=2, allow_nan=False)
-            Path(options.json).write_text(text + "\n")
-        except OSError as error:
-            raise ConfigurationError(
-                f"'{options.json}' cannot be written ({error.strerror})",
-                fix="name another file with --json",
-            ) from None
-        print(f"numbers: {options.json}")
-    if options.report:
-        page = write_report(options.report, evaluation, pictures.panels, options.date)
-        print(f"report: {page}")
-    return 0
+    text = json.dumps(evaluation.to_dict(), indent=2, allow_nan=False)
+    if shown:
+        print(text)
+    else:
+        print_tables(evaluation, said=pipeline.warnings)
+    failed: list[DepthPerceptionError] = []
+    # What fails is said at the end; it does not keep the others from being written.
+    if numbers is not None:
+        with _collected(failed):
+            write_text("--json", numbers, text + "\n")
+            print(f"numbers: {numbers}")
+    if folder is not None:
+        with _collected(failed):
+            page = write_report(folder, evaluation, pictures.panels, options.date)
+            print(f"report: {page}", file=sys.stderr if shown else sys.stdout)
+    for error in failed:
+        print(f"error: {error}", file=sys.stderr)
+    if evaluation.broken:
+        print(f"error: {evaluation.broken}", file=sys.stderr)
+    return 1 if failed or evaluation.broken else 0
 
 
-def print_tables(e: Evaluation) -> None:
-    """Print what was measured, 100 columns wide."""
+@contextmanager
+def _collected(failed: list[DepthPerceptionError]) -> Iterator[None]:
+    """Put an error of the package into a list, and go on."""
+    try:
+        yield
+    except DepthPerceptionError as error:
+        failed.append(error)
+
+
+def _check_limits(options: argparse.Namespace) -> None:
+    """Refuse impossible numbers.
+
+    Raises:
+        ConfigurationError: Names the argument.
+    """
+    if not 1.0 < options.max_depth < FARTHEST:
+        raise ConfigurationError(
+            f"--max-depth {options.max_depth}",
+            expected=f"more than 1 m, and less than {FARTHEST:g} m",
+            fix="e.g. 80",
+        )
+    if options.max_offset is not None and not 0 < options.max_offset < math.inf:
+        raise ConfigurationError(
+            f"--max-offset {options.max_offset}",
+            expected="a time above zero, s",
+            fix="leave it out, or give e.g. 0.1",
+        )
+
+
+def _check_lidar(topic: str | None, topics: Collection[str]) -> None:
+    """Refuse a LiDAR that the bag does not have.
+
+    Raises:
+        ConfigurationError: Lists those that it has.
+    """
+    if topic is not None and topic not in topics:
+        raise ConfigurationError(
+            f"--lidar '{topic}' is no sensor_msgs/PointCloud2 topic of the bag",
+            expected=nearest(topic, topics),
+            fix="name one of them, or leave --lidar out",
+        )
+
+
+def print_tables(e: Evaluation, said: Collection[str] = ()) -> None:
+    """Print what was measured, 100 columns wide; notes that were said before are left out."""
     from rich.console import Console
 
     from depth_perception.evaluation.report import advice
@@ -139,7 +199,7 @@ def print_tables(e: Evaluation) -> None:
     console.print(latency)
     for line in advice(e):
         console.print(f"[yellow]![/yellow] {line}")
-    for note in e.notes:
+    for note in (note for note in e.notes if note not in said):
         console.print(f"[dim]note: {note}[/dim]")
 
 

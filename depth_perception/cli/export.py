@@ -19,6 +19,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from depth_perception.cli.destinations import check_file, check_folder
+
 _DEFAULT = "640x352"
 
 
@@ -67,23 +69,32 @@ def run(options: argparse.Namespace) -> int:
         return _build(options)
     from depth_perception.cli.extras import load_extras
     from depth_perception.errors import ConfigurationError
+    from depth_perception.inference.network_inputs import check_sizes
 
-    if not options.output:
-        raise ConfigurationError("--output is missing", expected="the .onnx file to write")
+    if options.output is None:
+        raise ConfigurationError(
+            "--output is missing", expected="the .onnx file to write", fix="e.g. -o lite.onnx"
+        )
+    check_file("--output", options.output)
+    size = _size(options.size or _DEFAULT)
+    image = _size(options.image) if options.image else size
+    check_sizes(options.cameras, image, size)
+    if options.precision == "int8":
+        _check_calibration(options)
+    _check_there(options.checkpoint)
     load_extras("export", "torch", "onnx")
     from depth_perception.network.checkpoint import load_checkpoint
-    from depth_perception.network.export import ExportOptions, check_folder, export_model
+    from depth_perception.network.export import ExportOptions, export_model
     from depth_perception.network.export_check import check, example_feeds
 
-    size = _size(options.size or _DEFAULT)
     chosen = ExportOptions(
         precision=options.precision,
         static=options.static,
         cameras=options.cameras,
         network=size,
-        image=_size(options.image) if options.image else size,
+        image=image,
     )
-    check_folder(options.output)
+    Path(options.output).parent.mkdir(parents=True, exist_ok=True)
     network, facts = load_checkpoint(options.checkpoint)
     feeds: list[Any] = []
     if options.calibration:
@@ -98,6 +109,41 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_there(checkpoint: str) -> None:
+    """Refuse a checkpoint that is not there, before PyTorch is loaded to read it.
+
+    Raises:
+        ModelError: It is no file.
+    """
+    from depth_perception.errors import ModelError
+    from depth_perception.yaml_mapping import near_path
+
+    if not Path(checkpoint).is_file():
+        raise ModelError(
+            f"checkpoint '{checkpoint}' does not exist",
+            expected="weights.pt of a training run",
+            fix="correct the path, or train with depth_perception train" + near_path(checkpoint),
+        )
+
+
+def _check_calibration(options: argparse.Namespace) -> None:
+    """Refuse int8 without a data set to take its ranges from.
+
+    Raises:
+        ConfigurationError: There is none, or nothing of it is to be used.
+    """
+    from depth_perception.errors import ConfigurationError
+
+    if not options.calibration or options.calibration_sets < 1:
+        raise ConfigurationError(
+            "int8 without calibration"
+            if not options.calibration
+            else f"--calibration-sets {options.calibration_sets}",
+            expected="inputs to take the ranges of activations from",
+            fix="give --calibration a data set of depth_perception world, and 1 batch or more",
+        )
+
+
 def _build(options: argparse.Namespace) -> int:
     from depth_perception.inference.model_file import read_fused_model
     from depth_perception.inference.network_inputs import (
@@ -108,6 +154,8 @@ def _build(options: argparse.Namespace) -> int:
     )
     from depth_perception.inference.onnx_session import build_only
 
+    if options.cache:
+        check_folder("--cache", options.cache)
     image = _size(options.image or _DEFAULT)[::-1]
     network = network_size(image, options.width or usual_width(image)) if min(image) > 0 else image
     if options.size:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 
-from depth_perception.cli.arguments import add_parameter_arguments, parameters_from
+from depth_perception.cli.arguments import add_parameter_arguments, bag_from, parameters_from
+from depth_perception.cli.destinations import check_file, write_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,17 +22,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the verb."""
     import json
-    from pathlib import Path
+
+    bag, parameters = bag_from(options), parameters_from(options)
+    to_file = options.json is not None and options.json != "-"
+    path = check_file("--json", options.json) if to_file else None
 
     from depth_perception.datasets.bag import BagReader
     from depth_perception.datasets.inspection import inspect_bag, print_inspection
+    from depth_perception.pipeline import look_at_named_files
 
-    with BagReader(options.bag, parameters_from(options)) as reader:
+    with BagReader(bag, parameters) as reader:
         inspection = inspect_bag(reader)
+    problems, notes = look_at_named_files(parameters)
+    inspection["problems"] += problems
+    inspection["notes"] += notes
     if options.json == "-":
         print(json.dumps(inspection, indent=2))
     else:
         print_inspection(inspection)
-        if options.json:
-            Path(options.json).write_text(json.dumps(inspection, indent=2) + "\n")
+        if path is not None:
+            write_text("--json", path, json.dumps(inspection, indent=2) + "\n")
     return 1 if inspection["problems"] else 0

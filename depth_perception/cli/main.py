@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -52,6 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("verb", choices=VERBS, metavar="VERB", help="what to do")
+    verb = arguments[0] if arguments else ""
+    if verb and not verb.startswith("-") and verb not in VERBS:
+        near = difflib.get_close_matches(verb.lower(), VERBS, n=1)
+        meant = f" (did you mean '{near[0]}'?)" if near else ""
+        parser.error(f"there is no verb '{verb}'{meant}; verbs are {', '.join(VERBS)}")
     options = parser.parse_args(arguments[:1])
     try:
         module = importlib.import_module(f"depth_perception.cli.{options.verb.replace('-', '_')}")
@@ -65,6 +72,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output went away, as in `depth_perception inspect BAG | head`.
         sys.stderr.close()
         return 0
+    except OSError as error:
+        # Verbs look at their outputs before they begin; a disk may fill up all the same.
+        named = f"'{error.filename}': " if error.filename else ""
+        print(f"error: {named}{error.strerror or error}. Fix: {_remedy(error)}", file=sys.stderr)
+        return 1
+
+
+def _remedy(error: OSError) -> str:
+    """Say what helps against an error of the operating system."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "make room there, or name a place that has some"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "name a place that may be read and written to, or change its rights"
+    return "look at that path, and at the disk that it is on"
 
 
 if __name__ == "__main__":

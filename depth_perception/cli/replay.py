@@ -9,7 +9,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from depth_perception.cli.arguments import add_parameter_arguments, parameters_from
+from depth_perception.cli.arguments import (
+    add_frames_argument,
+    add_parameter_arguments,
+    bag_from,
+    frames_from,
+    parameters_from,
+)
+from depth_perception.cli.destinations import check_bag, check_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap")
     parser.add_argument("--overwrite", action="store_true", help="replace the output bag")
     parser.add_argument("--images", metavar="DIR", help="also write pictures there")
-    parser.add_argument("--frames", type=int, metavar="N", help="at most N frame sets")
+    add_frames_argument(parser)
     add_parameter_arguments(parser)
 
 
@@ -30,56 +37,64 @@ def run(options: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
+    from depth_perception.errors import BagError, ConfigurationError
+
+    if options.output is None and options.images is None:
+        raise ConfigurationError(
+            "replay has nothing to write", fix="give --output BAG, --images DIR or both"
+        )
+    limit = frames_from(options)
+    parameters = parameters_from(options)
+    options.bag = bag_from(options)
+    if options.output is not None:
+        if options.output.strip():  # else it is the folder that we are in
+            _keep_apart(options.bag, Path(options.output))
+        options.output = check_bag("--output", options.output, options.overwrite)
+    if options.images is not None:
+        options.images = check_folder("--images", options.images)
+
     from depth_perception.datasets.bag import BagReader
     from depth_perception.datasets.bag_writer import BagWriter
-    from depth_perception.errors import ConfigurationError
     from depth_perception.evaluation.pictures import write_pictures
     from depth_perception.evaluation.replay import replay, results
     from depth_perception.frames.frame_set import CameraFrame, FrameSet
     from depth_perception.frames.surround_result import SurroundResult
-    from depth_perception.pipeline import SurroundPipeline
-
-    if not options.output and not options.images:
-        raise ConfigurationError(
-            "replay has nothing to write", fix="give --output BAG, --images DIR or both"
-        )
-    if options.frames is not None and options.frames < 1:
-        raise ConfigurationError(
-            f"--frames {options.frames}", expected="1 or more", fix="leave it out for all"
-        )
-    if options.output:
-        _keep_apart(Path(options.bag), Path(options.output))
-    parameters = parameters_from(options)
+    from depth_perception.pipeline import SurroundPipeline, check_named_files
 
     def say(text: str) -> None:
         tqdm.write(f"warning: {text}", file=sys.stderr)
 
     with contextlib.ExitStack() as stack:
+        check_named_files(parameters)
         reader = stack.enter_context(BagReader(options.bag, parameters, log=say))
         pipeline = SurroundPipeline(parameters, log=say)
         stack.callback(pipeline.close)
-        total = min(reader.image_count, options.frames or reader.image_count)
+        total = min(reader.image_count, limit or reader.image_count)
         # The rig is read first: a bag that cannot work leaves no output behind.
         cameras = len(reader.rig)
+        pipeline.check_rig(reader.rig)
         bar = stack.enter_context(
             tqdm(total=total, unit="set", desc=f"{cameras} cameras", disable=None)
         )
 
         def each(frame_set: FrameSet[CameraFrame], result: SurroundResult) -> None:
-            if options.images:
-                write_pictures(Path(options.images), result)
+            if options.images and result.cameras:
+                write_pictures(options.images, result)
             bar.update()
 
         if options.output:
             writer = stack.enter_context(
                 BagWriter(options.output, storage=options.storage, overwrite=options.overwrite)
             )
-            count = replay(reader, pipeline, writer, limit=options.frames, each=each)
+            count = replay(reader, pipeline, writer, limit=limit, each=each)
         else:
             count = 0
-            for frame_set, result in results(reader, pipeline, options.frames):
+            for frame_set, result in results(reader, pipeline, limit):
                 each(frame_set, result)
-                count += 1
+                count += bool(result.cameras)
+    if not count:
+        why = "".join(f": {text}" for text in pipeline.warnings[-1:])
+        raise BagError(f"no frame set of bag '{options.bag}' gave any depth{why}")
     where = " and ".join(str(path) for path in (options.output, options.images) if path)
     print(f"{count} frame sets of {cameras} cameras: {where}")
     return 0

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--blocks",
-        type=_numbers,
+        type=whole_numbers,
         default=(-1,),
         metavar="N,N",
         help="blocks whose features are kept, from 0 on (default: the last)",
@@ -41,24 +41,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="", help="cpu or cuda (default: a GPU if there is one)")
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """Read ``N,N``; the name is what argparse calls it where it is none."""
     return tuple(int(part) for part in text.split(","))
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb."""
+    from depth_perception.cli.destinations import check_folder
     from depth_perception.cli.extras import load_extras
+    from depth_perception.datasets.source import check_source
     from depth_perception.errors import ConfigurationError
 
+    if options.batch < 1 or options.side < 0:
+        raise ConfigurationError(
+            f"--batch {options.batch} --side {options.side}",
+            expected="1 or more, 0 or more",
+            fix="correct them",
+        )
+    check_folder("--output", options.output)
+    check_source(options.source)
     load_extras("a foundation model", "torch", "depth_perception.training")
     from depth_perception.training import targets
     from depth_perception.training.device import choose_device
     from depth_perception.training.foundation.factory import maker
 
-    if options.batch < 1 or options.side < 0:
-        raise ConfigurationError(
-            f"--batch {options.batch} --side {options.side}", expected="1 or more, 0 or more"
-        )
     device = choose_device(options.device)
     make, settings = maker(
         options.kind, options.model, side=options.side, blocks=options.blocks, device=device

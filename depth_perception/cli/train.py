@@ -10,11 +10,17 @@ torchrun --nproc-per-node 4 -m depth_perception.cli.main train CONFIG --output D
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
+
+from depth_perception.cli.arguments import assignments
+from depth_perception.cli.destinations import check_folder
+from depth_perception.resources import config_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("config", help="YAML file, see config/training")
+    parser.add_argument("config", help="YAML file, or the name of one in config/training")
     parser.add_argument("--output", "-o", required=True, metavar="DIR", help="folder of the run")
     parser.add_argument(
         "--set",
@@ -28,22 +34,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb."""
-    import yaml
-
     from depth_perception.cli.extras import load_extras
-    from depth_perception.errors import ConfigurationError
+    from depth_perception.yaml_mapping import read_yaml_mapping
 
+    overrides = assignments(options.set, "schedule.steps=100")
+    # Before PyTorch is loaded, which takes its time.
+    config = _configuration(options.config)
+    read_yaml_mapping(config, "training configuration", "see config/training")
+    check_folder("--output", options.output)
     load_extras("training", "torch", "depth_perception.training")
     from depth_perception.training import recipe, systems
     from depth_perception.training.fit import train
 
-    overrides = {}
-    for item in options.set:
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise ConfigurationError(f"--set {item}", expected="NAME=VALUE")
-        overrides[name] = yaml.safe_load(value)
-    chosen = recipe.read(options.config, overrides)
+    chosen = recipe.read(config, overrides)
     figures = train(
         systems.find(chosen.system),
         chosen,
@@ -56,6 +59,18 @@ def run(options: argparse.Namespace) -> int:
         print(f"{name}: {value:.4f}")
     print(f"weights: {options.output}/weights.pt")
     return 0
+
+
+def _configuration(name: str) -> Path:
+    """Find a configuration by its path, or one of config/training by its bare name.
+
+    Raises:
+        ConfigurationError: A bare name that config/training does not have; lists what there is.
+    """
+    path = Path(os.path.expanduser(name))
+    if path.is_file() or path.name != name or not name.strip():
+        return path
+    return config_file(f"training/{path.stem}.yaml")
 
 
 def _say(text: str) -> None:

@@ -13,6 +13,14 @@ import argparse
 import shutil
 from pathlib import Path
 
+from depth_perception.cli.destinations import check_bag, check_folder
+
+DEVICES = ("cpu", "cuda")
+"""What the world is computed on; cuda with the number of a GPU."""
+
+TRUTH = ("depth", "instance", "normal", "albedo", "shading", "mirror")
+"""Truth images that can be asked for."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
@@ -69,25 +77,92 @@ def run(options: argparse.Namespace) -> int:
     from depth_perception.cli.extras import load_extras
     from depth_perception.errors import ConfigurationError
 
-    load_extras("the synthetic world", "depth_perception.world", "warp")
+    load_extras("the synthetic world", "depth_perception.world")
+    _check_names(options)
+    _check_numbers(options)
+    if options.dataset is not None:
+        check_folder("--dataset", options.dataset)
+    else:
+        check_bag("--output", options.output, options.overwrite)
+    load_extras("the synthetic world", "warp")
     try:
-        return _dataset(options) if options.dataset else _bag(options)
+        return _bag(options) if options.dataset is None else _dataset(options)
     except ValueError as error:
         raise ConfigurationError(
             f"world: {error}", fix="see 'depth_perception world --help'"
         ) from None
 
 
+def _check_names(options: argparse.Namespace) -> None:
+    """Refuse a rig, setting, weather, device or truth that there is not.
+
+    Raises:
+        ConfigurationError: Lists those there are, and names the nearest.
+    """
+    from depth_perception.errors import ConfigurationError
+    from depth_perception.world.output.rigs import RIGS
+    from depth_perception.world.scene.plan import SETTINGS
+    from depth_perception.world.scene.weather import WEATHERS
+    from depth_perception.yaml_mapping import nearest
+
+    for name, known in (("rig", RIGS), ("setting", SETTINGS), ("weather", WEATHERS)):
+        value = getattr(options, name)
+        if value and value not in known:
+            raise ConfigurationError(
+                f"--{name} {value}", expected=nearest(value, known), fix="correct the name"
+            )
+    device = options.device.partition(":")[0]
+    if device not in ("", *DEVICES):
+        raise ConfigurationError(
+            f"--device {options.device}",
+            expected=f"{nearest(device, DEVICES)}, or cuda:0, cuda:1, ...",
+            fix="correct the name",
+        )
+    for layer in filter(None, options.truth.split(",")):
+        if layer not in TRUTH:
+            raise ConfigurationError(
+                f"--truth {layer}", expected=nearest(layer, TRUTH), fix="correct the name"
+            )
+
+
+def _check_numbers(options: argparse.Namespace) -> None:
+    """Refuse impossible numbers; what is None or 0 is left to the defaults where 0 is allowed.
+
+    Raises:
+        ConfigurationError: Names the argument and its range.
+    """
+    from depth_perception.errors import ConfigurationError
+
+    for name, low, high in (
+        ("seed", 0, 10**30),
+        ("width", 32, 16384),
+        ("height", 0, 16384),
+        ("miscalibration", 0.0, 45.0),
+        ("samples", 1, 1024),
+        ("seconds", 1e-3, 600.0),
+        ("rate", 0.0, 60.0),
+        ("speed", 0.0, 40.0),
+        ("frames", 1, 10**9),
+        ("sets_per_drive", 1, 10**6),
+        ("spacing", 1e-3, 600.0),
+        ("workers", 0, 4096),
+    ):
+        value = getattr(options, name)
+        if value is not None and not low <= value <= high:
+            raise ConfigurationError(
+                f"--{name.replace('_', '-')} {value}",
+                expected=f"{low:g} to {high:g}",
+                fix="correct the value",
+            )
+
+
 def _bag(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from depth_perception.errors import ConfigurationError
     from depth_perception.world.output.drive_bag import write_drive_bag
     from depth_perception.world.output.rigs import make_rig
 
     path = Path(options.output)
-    if path.exists() and not options.overwrite:
-        raise ConfigurationError(f"{path} exists", fix="give another --output, or --overwrite")
     rig = make_rig(
         options.rig or "nuscenes",
         width=options.width,

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception import messages
-from depth_perception.datasets.bag_writer import BagWriter
+from depth_perception.datasets.bag_writer import BagWriter, check_new
 from depth_perception.datasets.sample import DatasetError, TrueFrameSet
 from depth_perception.datasets.source import FrameSource
 from depth_perception.datasets.sources.recorded import (
@@ -31,7 +31,6 @@ from depth_perception.datasets.sources.recorded import (
     RecordedSet,
     RecordedSource,
 )
-from depth_perception.errors import BagError
 from depth_perception.geometry.ground_plane import SOURCES
 from depth_perception.geometry.transforms import Matrix
 
@@ -88,23 +87,6 @@ def recorded_at(source: FrameSource, index: int) -> RecordedSet:
         images,
         sample,
     )
-
-
-def check_new(path: Path, overwrite: bool) -> None:
-    """Refuse to write where something lies that is not to be replaced, or is no bag.
-
-    Raises:
-        BagError: It exists; names it.
-    """
-    if not path.exists():
-        return
-    is_bag = path.is_dir() and ((path / "metadata.yaml").exists() or not any(path.iterdir()))
-    if not overwrite or not is_bag:
-        raise BagError(
-            f"'{path}' exists" + ("" if is_bag else " and is no bag"),
-            expected="a new folder for the bag",
-            fix="name another, remove it, or give --overwrite when it is a bag",
-        )
 
 
 def write_bag(

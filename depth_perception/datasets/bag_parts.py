@@ -15,6 +15,7 @@ from typing import Any
 from depth_perception.datasets.bag_kinds import ARCHIVES, READABLE, kind_of, refusal
 from depth_perception.datasets.bag_metadata import METADATA, listed_names, read_metadata
 from depth_perception.errors import BagError
+from depth_perception.yaml_mapping import near_path
 
 _ENDINGS = (".mcap", ".db3", ".bag", ".zstd", ".zst")
 _SOME = 5
@@ -47,7 +48,7 @@ def find_parts(path: Path) -> BagParts:
         OSError: A file or folder cannot be read.
     """
     if not path.exists():
-        raise BagError(f"bag '{path}' does not exist", fix="correct the path")
+        raise BagError(f"bag '{path}' does not exist", fix="correct the path" + near_path(path))
     if path.is_file():
         kind = kind_of(path)
         if kind in READABLE:

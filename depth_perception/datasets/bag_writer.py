@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -71,6 +72,23 @@ def latched_qos() -> Qos:
     )
 
 
+def check_new(path: Path, overwrite: bool) -> None:
+    """Refuse to write where something lies that is not to be replaced, or is no bag.
+
+    Raises:
+        BagError: It exists; names it.
+    """
+    if not path.exists():
+        return
+    is_bag = path.is_dir() and ((path / "metadata.yaml").exists() or not any(path.iterdir()))
+    if not overwrite or not is_bag:
+        raise BagError(
+            f"'{path}' exists" + ("" if is_bag else " and is no bag"),
+            expected="a new folder for the bag",
+            fix="name another, remove it, or give --overwrite when it is a bag",
+        )
+
+
 class BagWriter:
     """A new rosbag2 directory; messages go in by topic."""
 
@@ -81,29 +99,18 @@ class BagWriter:
             BagError: It exists and is not to be overwritten, or cannot be made.
         """
         self.path = Path(path)
-        if self.path.exists():
-            replaceable = self.path.is_dir() and (
-                (self.path / "metadata.yaml").exists() or not any(self.path.iterdir())
-            )
-            if not overwrite or not replaceable:
-                raise BagError(
-                    f"'{self.path}' exists" + ("" if replaceable else " and is no bag"),
-                    expected="a new folder for the bag",
-                    fix="name another, remove it, or give --overwrite when it is a bag",
-                )
-            shutil.rmtree(self.path)
+        check_new(self.path, overwrite)
         self.store = package_typestore()
         self.types = BagTypes(self.store)
         plugin = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}[storage]
         try:
+            if self.path.exists():
+                shutil.rmtree(self.path)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = Writer(self.path, version=9, storage_plugin=plugin)
             self._writer.open()
-        except OSError as error:
-            raise BagError(
-                f"bag '{self.path}' cannot be written ({error.strerror})",
-                fix="choose a folder that is writable and has room",
-            ) from None
+        except (OSError, sqlite3.Error) as error:
+            raise self._unwritable(error) from None
         self._connections: dict[str, Connection] = {}
 
     def write(self, topic: str, message: Any, time: int, *, latched: bool = False) -> None:
@@ -123,11 +130,27 @@ class BagWriter:
                 topic, type_name, typestore=self.store, offered_qos_profiles=qos
             )
             self._connections[topic] = connection
-        self._writer.write(connection, time, data)
+        try:
+            self._writer.write(connection, time, data)
+        except (OSError, sqlite3.Error) as error:
+            raise self._unwritable(error) from None
 
     def close(self) -> None:
-        """Finish the bag."""
-        self._writer.close()
+        """Finish the bag.
+
+        Raises:
+            BagError: What is left cannot be written, as on a full disk.
+        """
+        try:
+            self._writer.close()
+        except (OSError, sqlite3.Error) as error:
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: Exception) -> BagError:
+        return BagError(
+            f"bag '{self.path}' cannot be written ({getattr(error, 'strerror', None) or error})",
+            fix="choose a folder that is writable and has room",
+        )
 
     def __enter__(self) -> BagWriter:
         """Give the writer itself."""
@@ -140,4 +163,8 @@ class BagWriter:
         trace: TracebackType | None,
     ) -> None:
         """Finish the bag, also after an error: what was written stays readable."""
-        self.close()
+        try:
+            self.close()
+        except BagError:
+            if error is None:  # else the first error says more
+                raise

@@ -14,10 +14,11 @@ from depth_perception import messages
 from depth_perception.datasets.bag import BagReader
 from depth_perception.datasets.timing import clock_problems, timing, timing_notes
 from depth_perception.errors import DepthPerceptionError
-from depth_perception.geometry.camera_view import camera_view
-from depth_perception.geometry.ground_plane import GroundPlane, camera_height, horizon_row
-from depth_perception.rig.builder import nominal_ground
+from depth_perception.geometry.ground_plane import GroundPlane, horizon_row
+from depth_perception.rig.builder import ego_masks_of, nominal_ground
 from depth_perception.rig.camera_topics import IMAGE_TYPES
+from depth_perception.rig.ego_mask import masks_without_camera
+from depth_perception.rig.mounting import height_doubt, height_error, view_error
 
 
 def inspect_bag(reader: BagReader) -> dict[str, Any]:
@@ -58,12 +59,13 @@ def inspect_bag(reader: BagReader) -> dict[str, Any]:
                 **timing(stamps[topics.image]),
             }
             cameras.append(entry)
-            _check_mounting(camera, ground, entry, problems, notes)
+            _check_mounting(camera, ground, rig.base_frame, entry, problems, notes)
             notes += timing_notes(topics.image, entry, "image")
         of_images = {
             reader.cameras[name].image: stamps[reader.cameras[name].image] for name in rig.names
         }
         problems += clock_problems(of_images, "no frame set holds both")
+        notes += masks_without_camera(ego_masks_of(reader.parameters), rig.names)
     missing = [text for text in reader.problems if "is left out" in text]
     if rig is not None:  # else the error says why each camera is left out
         problems += [text for text in missing if text not in problems]
@@ -158,26 +160,21 @@ def _field_of_view(camera: Any) -> tuple[float, float]:
 
 
 def _check_mounting(
-    camera: Any, ground: GroundPlane, entry: dict[str, Any], problems: list[str], notes: list[str]
+    camera: Any,
+    ground: GroundPlane,
+    base_frame: str,
+    entry: dict[str, Any],
+    problems: list[str],
+    notes: list[str],
 ) -> None:
     """Add what is impossible or odd about how a camera is mounted."""
     name = camera.name
-    height = camera_height(ground, camera.T_base_camera)
-    if height <= 0.05:
-        problems.append(
-            f"camera {name} is {height:.2f} m above the ground (ground.height is"
-            f" {ground.height:g} m); expected the road below it."
-            " Fix: set ground.height to the road's z in base_frame, or correct TF"
-        )
+    error = height_error(camera, ground, base_frame) or view_error(camera, ground)
+    if error is not None:
+        problems.append(str(error))
         return
-    if not np.isfinite(camera_view(camera, ground, 64).plane).any():
-        problems.append(
-            f"camera {name} sees no ground: by TF it looks along"
-            f" {camera.T_base_camera[:3, 2].round(2).tolist()} of the base frame; expected an"
-            " optical frame (z forward, x right, y down). Fix: put the optical frame into"
-            " header.frame_id, or correct TF"
-        )
-        return
+    if doubt := height_doubt(camera, ground, base_frame):
+        notes.append(doubt)
     up = -camera.T_base_camera[2, 1]
     if up < 0.5:
         notes.append(

@@ -9,12 +9,13 @@ a mask says so), and `facts` has `T_odom_base` where odometry is known; see `rec
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import Protocol
 
 from depth_perception.datasets.sample import Choose, TrueFrameSet
 from depth_perception.datasets.shards import ShardReader
 from depth_perception.errors import ConfigurationError
-from depth_perception.yaml_mapping import nearest
+from depth_perception.yaml_mapping import near_path, nearest
 
 KINDS: dict[str, str] = {
     "bag": "bag",
@@ -50,6 +51,28 @@ class FrameSource(Protocol):
 
     def neighbour(self, index: int, offset: int) -> int | None:
         """Index of the set so many later in the same drive; None beyond its ends."""
+
+
+def check_source(text: str) -> None:
+    """Refuse a source of an unknown kind, or whose path leads nowhere, without opening it.
+
+    Raises:
+        ConfigurationError: It is such.
+    """
+    kind, colon, rest = text.partition(":")
+    if colon and kind not in KINDS:
+        raise ConfigurationError(
+            f"source '{text}': kind '{kind}'",
+            expected=nearest(kind, KINDS),
+            fix="name a folder of shards, or KIND:FOLDER",
+        )
+    path = (rest if colon else text).partition("?")[0]
+    if not path or not Path(path).exists():
+        raise ConfigurationError(
+            f"source '{text}': '{path}' does not exist",
+            expected="a folder of shards, or KIND:FOLDER",
+            fix="correct the path" + near_path(path),
+        )
 
 
 def open_source(text: str) -> FrameSource:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from depth_perception.errors import ConfigurationError
 from depth_perception.estimators.embodied import EmbodiedEstimator
 from depth_perception.estimators.estimator import Estimator
-from depth_perception.parameters import Parameters, SegmentationParameters
+from depth_perception.estimators.named_files import by_network, check_source
+from depth_perception.parameters import Parameters
 from depth_perception.segmentation.sources import Log, SurfaceSource, make_source
 
 
@@ -27,24 +27,13 @@ def make_estimator(
     if parameters.estimator == "fused":
         from depth_perception.estimators.fused import FusedEstimator
 
-        if source is None and not _by_network(segmentation):
+        if source is None and not by_network(segmentation):
             source = make_source(segmentation, log)
-        return FusedEstimator(parameters, source)
-    if segmentation.source == "network":
-        raise ConfigurationError(
-            f"segmentation.source is network, estimator is {parameters.estimator}",
-            expected="estimator fused, whose network also finds the road",
-            fix="set estimator: fused, or another segmentation.source",
-        )
+        return FusedEstimator(parameters, source, log)
+    check_source(parameters)
     source = source or make_source(segmentation, log)
     if parameters.estimator == "relative":
         from depth_perception.estimators.relative import RelativeEstimator
 
-        return RelativeEstimator(parameters, source)
+        return RelativeEstimator(parameters, source, log)
     return EmbodiedEstimator(parameters, source)
-
-
-def _by_network(parameters: SegmentationParameters) -> bool:
-    """Whether the road comes from the depth network itself."""
-    named = parameters.model or parameters.labels_folder or parameters.labels_topic
-    return parameters.source == "network" or (parameters.source == "auto" and not named)

@@ -33,10 +33,17 @@ from depth_perception.inference.network_inputs import (
     usual_width,
     view_camera,
 )
-from depth_perception.inference.onnx_session import CPU, default_providers, provider_name
+from depth_perception.inference.onnx_session import (
+    CPU,
+    PROVIDERS,
+    absent_provider,
+    default_providers,
+    provider_name,
+    usable_providers,
+)
 from depth_perception.inference.session import FixedSession
 from depth_perception.parameters import Parameters
-from depth_perception.segmentation.sources import Segmentation, SurfaceSource
+from depth_perception.segmentation.sources import Log, Segmentation, SurfaceSource
 
 ROAD = 0.5
 """A pixel is road when the network says so with more than this probability."""
@@ -63,12 +70,15 @@ class FusedEstimator:
 
     name = "fused"
 
-    def __init__(self, parameters: Parameters, source: SurfaceSource | None) -> None:
+    def __init__(
+        self, parameters: Parameters, source: SurfaceSource | None, log: Log = lambda text: None
+    ) -> None:
         """Check the model's file and load it once.
 
         Args:
             parameters: All parameters.
             source: Where the road is; None: the network says it.
+            log: Is told, each time that it is seen, of a provider that was asked for and is absent.
 
         Raises:
             ModelError: The model is absent, damaged or of another kind, or runs on the CPU though
@@ -77,6 +87,7 @@ class FusedEstimator:
         """
         self._parameters = parameters
         self._source = source
+        self._log = log
         self._batches: dict[Size, _Batch] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -91,6 +102,8 @@ class FusedEstimator:
             file = network_file(parameters.fused, False)
             self._provider = file.probe_provider()
         self._make, self._model, self._fixed = file.session, file.title, file.fixed_rig
+        if not (_is_tensorrt(asked[0]) and self._provider.startswith(PROVIDERS["cuda"])):
+            self._warn_of_provider()  # else it was tried with CUDA instead, and is not known yet
         if self._fixed is not None and self._configured() > self._fixed.cameras:
             raise self._too_many(self._configured())
 
@@ -272,6 +285,7 @@ class FusedEstimator:
         batch = _Batch(self._make(capacity, size, network), capacity, network)
         self._batches[size] = batch
         self._provider = batch.session.provider
+        self._warn_of_provider()
         batch.session.set("camera", np.ones((capacity, 5), np.float32))
         batch.session.run()  # warm-up: a device chooses its algorithms now
         return batch
@@ -282,6 +296,12 @@ class FusedEstimator:
             return count <= batch.capacity
         complete = 0 < self._configured() <= count + others
         return count <= batch.capacity and not (complete and others and batch.capacity > count)
+
+    def _warn_of_provider(self) -> None:
+        asked = self._parameters.fused.providers
+        warning = absent_provider(asked, self._provider, "fused.providers")
+        if warning:
+            self._log(warning)
 
     def _configured(self) -> int:
         """How many cameras the parameters name: they may appear one after the other."""
@@ -295,6 +315,12 @@ class FusedEstimator:
             expected=f"{cameras} cameras or fewer",
             fix=f"export it with --static --cameras {count}, or without --static",
         )
+
+
+def _is_tensorrt(name: str) -> bool:
+    """Whether ONNX Runtime has TensorRT here, and this is it."""
+    full = provider_name(name)
+    return full == PROVIDERS["tensorrt"] and bool(usable_providers([full]))
 
 
 def levels_of(depth: NDArray[np.float32], surface: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,7 @@ def network_file(settings: FusedParameters, gpu: bool) -> NetworkFile:
         ConfigurationError: A provider that nobody knows.
     """
     names = [provider_name(name) for name in settings.providers]
-    path = Path(settings.model).expanduser() if settings.model else weights_file(gpu)
+    path = Path(os.path.expanduser(settings.model)) if settings.model else weights_file(gpu)
     if path.suffix == _CHECKPOINT:
         return NetworkFile(path, path.name, None, settings.providers, settings)
     try:

@@ -7,6 +7,7 @@ enough road. Confidence follows the error of the fit.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Executor
@@ -16,9 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_perception.errors import ConfigurationError, DepthPerceptionError, ModelError
+from depth_perception.errors import DepthPerceptionError, ModelError
 from depth_perception.estimators.embodied import embodied_of
 from depth_perception.estimators.fused import levels_of
+from depth_perception.estimators.named_files import check_relative
 from depth_perception.estimators.relative_description import read_description
 from depth_perception.estimators.scale_fit import LEAST_PIXELS, Fit, error_of, fit, fit_depth
 from depth_perception.frames.frame_set import CameraFrame
@@ -27,9 +29,9 @@ from depth_perception.geometry.camera_view import CameraView
 from depth_perception.geometry.embodied_depth import confidence_of
 from depth_perception.geometry.surface import Surface
 from depth_perception.inference.image_input import as_input, fitted_to, warp_from_output
-from depth_perception.inference.onnx_session import OnnxSession, default_providers
+from depth_perception.inference.onnx_session import OnnxSession, absent_provider, default_providers
 from depth_perception.parameters import Parameters
-from depth_perception.segmentation.sources import Segmentation, SurfaceSource
+from depth_perception.segmentation.sources import Log, Segmentation, SurfaceSource
 
 FARTHEST = 200.0
 """Deeper is +Inf, m."""
@@ -62,8 +64,15 @@ class RelativeEstimator:
 
     name = "relative"
 
-    def __init__(self, parameters: Parameters, source: SurfaceSource) -> None:
+    def __init__(
+        self, parameters: Parameters, source: SurfaceSource, log: Log = lambda text: None
+    ) -> None:
         """Read the description, load the model, and run it once.
+
+        Args:
+            parameters: All parameters.
+            source: Where the road is.
+            log: Is told of a provider that was asked for and is absent.
 
         Raises:
             ConfigurationError: The description is absent or impossible.
@@ -71,22 +80,20 @@ class RelativeEstimator:
                 GPU is required.
         """
         settings = parameters.relative
-        if not settings.model:
-            raise ConfigurationError(
-                "estimator is relative, relative.model is empty",
-                expected="a YAML file that describes the network",
-                fix="set relative.model, e.g. to a copy of config/relative/depth_anything_v2.yaml",
-            )
+        check_relative(parameters)
         self._parameters = parameters
         self._source = source
         self._lock = threading.Lock()
-        path = Path(settings.model).expanduser()
+        path = Path(os.path.expanduser(settings.model))
         self._description = described = read_description(path)
         session = OnnxSession(
             described.model, settings.providers or default_providers(), settings.require_gpu
         )
         self._session: OnnxSession | None = session
         self._provider = session.reported
+        warning = absent_provider(settings.providers, self._provider, "relative.providers")
+        if warning:
+            log(warning)
         names = [tensor.name for tensor in session.outputs]
         which = described.which
         if isinstance(which, int):

@@ -94,8 +94,11 @@ def evaluate(
         observer: Called with each frame set's number, images, result and samples.
 
     Raises:
-        BagError: No truth: neither a LiDAR that saw what the images show nor exact depth.
+        BagError: No truth: neither a LiDAR that saw what the images show nor exact depth; or no
+            image gave any depth to be scored.
+        ConfigurationError: No camera of the rig sees the road.
     """
+    pipeline.check_rig(reader.rig)
     topics = exact_topics(reader.topics, reader.rig.names)
     with contextlib.ExitStack() as stack:
         # Images and truth are read side by side, each with its own place in the file.
@@ -113,12 +116,17 @@ def evaluate(
         placed = reader.view(lidar or next(iter(reader.lidar_topics), ""))
         window = ScanWindow(scans or (), placed, reader.rig.base_frame, run.protocol)
         sets = itertools.islice(reader.frame_sets(), frames or None)
-        for number, frame_set in enumerate(progress(sets)):
-            if not frame_set.frames:
-                continue
-            result, samples = run.add(frame_set, window)
-            if observer is not None:
-                observer(number, frame_set, result, samples)
+        try:
+            for number, frame_set in enumerate(progress(sets)):
+                if not frame_set.frames:
+                    continue
+                result, samples = run.add(frame_set, window)
+                if observer is not None and result.cameras:
+                    observer(number, frame_set, result, samples)
+        except BagError as error:  # what lies before the break is whole, and may be hours of work
+            if not run.sets:
+                raise
+            run.broken = str(error)
         return run.finish()
 
 
@@ -145,6 +153,8 @@ class _Run:
         self.without_truth = 0
         self.moved = True
         self.provider = self.model = ""
+        self.computed = False
+        self.broken = ""
 
     def add(
         self, frame_set: FrameSet[CameraFrame], window: ScanWindow
@@ -156,6 +166,8 @@ class _Run:
         started = time.perf_counter()
         result = self.pipeline.process(frame_set, rig)
         total = time.perf_counter() - started
+        self.pipeline.warn_of_lost(frame_set, result)
+        self.computed |= bool(result.cameras)
         self.latencies.append({**result.latencies, "total": total})
         self.provider, self.model = result.provider, result.model
         beside = result.estimator != "embodied"
@@ -218,6 +230,8 @@ class _Run:
 
     def finish(self) -> Evaluation:
         """Average what was gathered."""
+        if not self.computed:
+            raise self._no_truth()
         images = [sample for samples in self.sets for sample in samples.values()]
         exact = None if self.exact is None else self.exact.finish(self.reader.rig.names)
         notes = self._notes()
@@ -276,6 +290,7 @@ class _Run:
             ],
             exact=exact,
             notes=notes,
+            broken=self.broken,
         )
 
     def _scores(self) -> list[tuple[str, Scores]]:
@@ -300,7 +315,9 @@ class _Run:
         return rows
 
     def _notes(self) -> list[str]:
-        notes = list(self.reader.problems)
+        notes = list(dict.fromkeys([*self.reader.problems, *self.pipeline.warnings]))
+        if self.broken:
+            notes.append(f"scored is what lies before the bag breaks off: {self.broken}")
         if self.exact is not None:
             notes += self.exact.notes()
         if not self.lidar:
@@ -335,8 +352,17 @@ class _Run:
                 expected="images of the cameras " + ", ".join(self.reader.rig.names),
                 fix="run 'depth_perception inspect' on it",
             )
+        if not self.computed:
+            why = "; ".join(self.pipeline.warnings[-1:])
+            return BagError(
+                f"no frame set of bag '{self.reader.path}' gave any depth" + (why and f": {why}"),
+                fix="" if why else "run 'depth_perception inspect' on it",
+            )
+        if self.broken:
+            return BagError(self.broken)
         if not self.lidar:
-            why = "".join(f"; {note}" for note in self._notes()[:-1][-1:])
+            found = [*self.reader.problems, *(self.exact.notes() if self.exact else [])]
+            why = "".join(f"; {text}" for text in found[-1:])
             return BagError(
                 f"bag '{self.reader.path}' has no LiDAR, and no image has exact truth{why}",
                 expected="a sensor_msgs/PointCloud2 topic, or depth with the images' stamps",

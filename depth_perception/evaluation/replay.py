@@ -21,12 +21,27 @@ from depth_perception.pipeline import SurroundPipeline
 def results(
     reader: BagReader, pipeline: SurroundPipeline, limit: int | None = None
 ) -> Iterator[tuple[FrameSet[CameraFrame], SurroundResult]]:
-    """Yield every frame set of an opened bag with its result, in the order of time."""
+    """Yield every frame set of an opened bag with its result, in the order of time.
+
+    Cameras that give no depth although their images are there are warned of by the pipeline; a set
+    of which no camera gives any has a result without cameras.
+
+    Args:
+        reader: The opened bag.
+        pipeline: What computes.
+        limit: At most so many sets; None or 0: all.
+
+    Raises:
+        ConfigurationError: No camera of the rig sees the road; see `SurroundPipeline.check_rig`.
+    """
+    pipeline.check_rig(reader.rig)
     for index, frame_set in enumerate(reader.frame_sets()):
-        if limit is not None and index >= limit:
+        if limit and index >= limit:
             return
         if frame_set.frames:
-            yield frame_set, pipeline.process(frame_set, reader.rig)
+            result = pipeline.process(frame_set, reader.rig)
+            pipeline.warn_of_lost(frame_set, result)
+            yield frame_set, result
 
 
 def replay(
@@ -37,7 +52,7 @@ def replay(
     limit: int | None = None,
     each: Callable[[FrameSet[CameraFrame], SurroundResult], None] | None = None,
 ) -> int:
-    """Write the outputs of every frame set to a bag; return how many sets there were.
+    """Write the outputs of every frame set to a bag; return how many sets have depth.
 
     Messages carry the node's topics and stamps. Bag times are the sets' stamps, so the same bag
     gives the same bytes; latencies, which differ from run to run, are written as zero.
@@ -46,18 +61,20 @@ def replay(
         reader: The opened bag.
         pipeline: What computes.
         writer: Where messages go.
-        limit: At most so many sets.
+        limit: At most so many sets; None or 0: all.
         each: Called after each set, e.g. to draw or to count.
     """
     write_mounting(reader, writer)
     processed = incomplete = 0
     for frame_set, result in results(reader, pipeline, limit):
-        processed += 1
-        incomplete += bool(result.missing)
-        end = max(camera.stamp for camera in result.cameras.values())
+        if result.cameras:
+            processed += 1
+            incomplete += bool(result.missing)
+        end = max((camera.stamp for camera in result.cameras.values()), default=result.stamp)
         counters = Counters(processed=processed, incomplete=incomplete)
-        for topic, message in messages_of(result, pipeline.parameters, writer.types):
-            writer.write(f"/{topic}", message, end)
+        if result.cameras:  # else there is nothing but the status to tell, as by the node
+            for topic, message in messages_of(result, pipeline.parameters, writer.types):
+                writer.write(f"/{topic}", message, end)
         timeless = dict.fromkeys(result.latencies, 0.0)
         status = status_message(
             writer.types, result, counters, now=end, latency=0.0, stages=timeless

@@ -136,6 +136,7 @@ class Evaluation:
     estimator embodied. ``boundary`` is edges at LiDAR points, of the depth image and of embodied
     depth beside it. ``exact`` is None where the bag has no exact truth. Without a LiDAR
     ``lidar`` is empty, ``points`` 0, and what follows from its points is empty, None or NaN.
+    ``broken`` says why the bag could not be read to its end; empty where it could.
     """
 
     bag: str
@@ -165,6 +166,7 @@ class Evaluation:
     latency: list[StageLatency]
     exact: ExactScores | None
     notes: list[str]
+    broken: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON can hold it: NaN and infinity become null."""

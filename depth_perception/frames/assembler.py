@@ -8,6 +8,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from depth_perception.errors import ConfigurationError
 from depth_perception.frames.frame_set import FrameSet
+from depth_perception.yaml_mapping import nearest
 
 Payload = TypeVar("Payload")
 
@@ -164,7 +165,7 @@ class FrameSetAssembler(Generic[Payload]):
         if anchor and anchor not in cameras:
             raise ConfigurationError(
                 f"sync.anchor: '{anchor}'",
-                expected="one of the cameras: " + ", ".join(cameras),
+                expected=nearest(anchor, cameras),
                 fix="correct the name",
             )
         self.cameras = list(cameras)

@@ -25,6 +25,7 @@ class RigCamera:
         ego_mask: (height, width) bool of the arriving image, true on the vehicle's own body; None
             when the camera sees none of it.
         doubts: What is unlikely about the calibration, though it is used; a sentence each.
+        heights: Its height over other frames that may be the vehicle's, m, by frame; for advice.
     """
 
     name: str
@@ -34,6 +35,7 @@ class RigCamera:
     view: CameraModel
     ego_mask: NDArray[np.bool_] | None = None
     doubts: tuple[str, ...] = ()
+    heights: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def position(self) -> NDArray[np.float64]:

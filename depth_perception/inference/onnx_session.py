@@ -22,6 +22,7 @@ from depth_perception.yaml_mapping import nearest
 
 CPU = "CPUExecutionProvider"
 PROVIDERS = {"cpu": CPU, "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+_KNOWN = set(PROVIDERS.values())
 _DTYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -231,6 +232,44 @@ def provider_name(name: str) -> str:
             fix="correct the name",
         )
     return known[name.lower()]
+
+
+def absent_provider(asked: Sequence[str], used: str, parameter: str) -> str:
+    """Say that what was asked for first is not what a network runs on, and what to install.
+
+    Args:
+        asked: ``tensorrt``, ``cuda`` or ``cpu`` in the order of preference, as the user named them.
+        used: What it runs on, as `OnnxSession.reported` or a session of PyTorch says it.
+        parameter: What the user named them in.
+
+    Returns:
+        A warning; empty when the first is used, or none was named.
+    """
+    if not asked:
+        return ""
+    first = provider_name(asked[0])
+    if used.startswith(first) or (used == "torch cpu" and first == CPU) or used == "torch cuda":
+        return ""
+    what = f"{parameter} asks for {', '.join(asked)}, and the network runs on {used}"
+    or_else = f", or ask for what there is: {parameter}: [cpu]"
+    if used.startswith("torch"):
+        return f"{what}: PyTorch has no GPU here. Fix: install PyTorch with CUDA{or_else}"
+    try:
+        import onnxruntime
+    except ImportError:
+        return ""  # nothing runs without it, and that is said elsewhere
+    available = [name for name in onnxruntime.get_available_providers() if name in _KNOWN]
+    here = f"ONNX Runtime {onnxruntime.__version__} here has {', '.join(available)}"
+    if first in available:
+        return (
+            f"{what}, though {here}: its libraries did not load, or there is no GPU. Fix: look at"
+            " nvidia-smi, and install the CUDA, cuDNN and TensorRT that this version of ONNX"
+            f" Runtime was built for{or_else}"
+        )
+    install = "pip uninstall onnxruntime && pip install onnxruntime-gpu"
+    if first == PROVIDERS["tensorrt"]:
+        install += " tensorrt"
+    return f"{what}: {here}. Fix: {install}, with a CUDA and cuDNN that fit it{or_else}"
 
 
 def _settings(

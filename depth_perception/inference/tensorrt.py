@@ -42,7 +42,7 @@ def provider_options(
     refuse_int8(path)
     # TensorRT itself would lower any model to 16 bits, whatever it was made for.
     precision = {_FP16: "1" if _precision(path) == "fp16" else "0"}
-    base = Path(cache or default_cache()).expanduser()
+    base = Path(os.path.expanduser(cache or default_cache()))
     folder = base / _key(path, axes or {}, version, precision)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -101,8 +101,10 @@ def read_file(path: str | Path, key: str, value: str, name: str) -> dict[str, An
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises anything for a damaged file
+        # What it says behind its first sentence is how to load a file that may run anything.
+        reason = " ".join(str(error).split()).partition(". ")[0] or type(error).__name__
         raise ModelError(
-            f"checkpoint '{path}' cannot be read ({' '.join(str(error).split())})",
+            f"checkpoint '{path}' cannot be read ({reason})",
             expected="a whole file of depth_perception train",
             fix="copy it again",
         ) from None

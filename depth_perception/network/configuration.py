@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from depth_perception.errors import ConfigurationError
+from depth_perception.yaml_mapping import nearest
 
 TRUNKS = ("lite0", "lite1", "lite2")
 """EfficientNet-Lite of these sizes come with ImageNet weights."""
@@ -57,7 +58,7 @@ class NetworkConfiguration:
         """Refuse what cannot be built."""
         if self.trunk not in TRUNKS:
             raise ConfigurationError(
-                f"trunk '{self.trunk}'", expected="one of " + ", ".join(TRUNKS)
+                f"trunk '{self.trunk}'", expected=nearest(str(self.trunk), TRUNKS)
             )
         if len(self.widths) != 4 or min(self.widths) < 1:
             raise ConfigurationError(f"widths {self.widths}", expected="four numbers above zero")
@@ -104,17 +105,27 @@ class NetworkConfiguration:
         values = dict(values)
         size = values.pop("size", "lite")
         if size not in SIZES:
-            raise ConfigurationError(f"size '{size}'", expected="one of " + ", ".join(SIZES))
+            raise ConfigurationError(
+                f"network.size '{size}'", expected=nearest(str(size), SIZES), fix="correct the name"
+            )
         known = {item.name for item in dataclasses.fields(NetworkConfiguration)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise ConfigurationError(
                 f"network.{unknown[0]} does not exist",
-                expected="one of " + ", ".join(sorted(known)),
+                expected=nearest(str(unknown[0]), known),
+                fix="correct the name",
             )
-        if "widths" in values:
-            values["widths"] = tuple(values["widths"])
-        return dataclasses.replace(SIZES[size], **values)
+        try:
+            if "widths" in values:
+                values["widths"] = tuple(values["widths"])
+            return dataclasses.replace(SIZES[size], **values)
+        except TypeError as error:  # a text where a number is meant
+            raise ConfigurationError(
+                f"network: {values} ({error})",
+                expected="values like those of NetworkConfiguration",
+                fix="see docs/network.md",
+            ) from None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that `from_dict` reads."""

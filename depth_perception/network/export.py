@@ -7,6 +7,7 @@ The exporter is PyTorch's TorchScript one: it writes opset 17 as it is, without 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -212,12 +213,21 @@ def _write(model: Any, path: Path, metadata: Mapping[str, Any]) -> Path:
     part = path.with_name(path.name + ".part")
     del model.metadata_props[:]
     content = model.SerializeToString()
-    part.write_bytes(content)
-    entries = {**metadata, "graph_hash": model_file.read_model_file(part).graph_hash}
-    # Messages written one behind the other are one message.
-    tail = onnx.ModelProto()
-    for name, value in entries.items():
-        tail.metadata_props.add(key=model_file.PREFIX + name, value=str(value))
-    part.write_bytes(content + tail.SerializeToString())
-    os.replace(part, path)
+    try:
+        part.write_bytes(content)
+        entries = {**metadata, "graph_hash": model_file.read_model_file(part).graph_hash}
+        # Messages written one behind the other are one message.
+        tail = onnx.ModelProto()
+        for name, value in entries.items():
+            tail.metadata_props.add(key=model_file.PREFIX + name, value=str(value))
+        part.write_bytes(content + tail.SerializeToString())
+        os.replace(part, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise ConfigurationError(
+            f"'{path}' cannot be written ({error.strerror or error})",
+            expected="a file that can be written, on a disk with room",
+            fix="make room there, or name another file",
+        ) from None
     return path

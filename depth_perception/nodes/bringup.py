@@ -6,6 +6,7 @@ same processes with the same parameters where ``ros2 launch`` does not exist. No
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from depth_perception.errors import ConfigurationError
 from depth_perception.parameters import ESTIMATORS, PATH_PARAMETERS, load
 from depth_perception.resources import config_file, parameter_file
 from depth_perception.rig.camera_topics import find_cameras
+from depth_perception.yaml_mapping import near_path, nearest
 
 PACKAGE = "depth_perception"
 
@@ -126,7 +128,7 @@ def resolve(values: Mapping[str, str]) -> dict[str, str]:
         if name not in known:
             raise ConfigurationError(
                 f"launch argument '{name}' does not exist",
-                expected="one of " + ", ".join(known),
+                expected=nearest(name, known),
                 fix="see --show-args",
             )
     out = {name: values.get(name, argument.default) for name, argument in known.items()}
@@ -134,7 +136,7 @@ def resolve(values: Mapping[str, str]) -> dict[str, str]:
         if argument.choices and out[name].lower() not in argument.choices:
             raise ConfigurationError(
                 f"{name}:={out[name]}",
-                expected="one of " + ", ".join(choice or "''" for choice in argument.choices),
+                expected=nearest(out[name], [choice or "''" for choice in argument.choices]),
                 fix="correct the value",
             )
     return out
@@ -156,11 +158,11 @@ def processes(values: Mapping[str, str]) -> list[Process]:
             expected="letters, digits and _, not beginning with a digit, parts separated by /",
             fix="e.g. namespace:=car1",
         )
-    if bag and not Path(bag).expanduser().exists():
+    if bag and not Path(os.path.expanduser(bag)).exists():
         raise ConfigurationError(
             f"bag:={bag} does not exist",
             expected="a rosbag2 directory, .mcap or .db3",
-            fix="correct the path",
+            fix="correct the path" + near_path(bag),
         )
     parameters: dict[str, Any] = {"use_sim_time": sim_time}
     for name in ("base_frame", "estimator"):
@@ -192,7 +194,7 @@ def processes(values: Mapping[str, str]) -> list[Process]:
     ]
     if bag:
         played: dict[str, Any] = {
-            "bag": str(Path(bag).expanduser().resolve()),
+            "bag": str(Path(os.path.expanduser(bag)).resolve()),
             "rate": _number(args, "rate"),
             "loop": _is_true(args["loop"]),
             "start": _number(args, "start"),
@@ -254,7 +256,7 @@ def _rviz_file(bag: str, cameras: list[str], params_file: str) -> Path:
 def _bag_topics(bag: str) -> dict[str, str]:
     from depth_perception.datasets.bag_file import open_bag
 
-    with open_bag(Path(bag).expanduser()) as reader:
+    with open_bag(Path(os.path.expanduser(bag))) as reader:
         return {connection.topic: connection.msgtype for connection in reader.connections}
 
 

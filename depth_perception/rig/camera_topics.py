@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from depth_perception.parameters import Parameters
+from depth_perception.yaml_mapping import near_name, nearest
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
@@ -241,7 +242,9 @@ def why_no_camera(name: str, topics: Mapping[str, str], parameters: Parameters) 
     if parameters.camera_info_topics:
         return f"no image topic beside {parameters.camera_info_topics[index]}"
     if not infos:
-        return f"no CameraInfo topic named .../{name}/camera_info"
+        known = {camera_name(topic) for topic, kind in topics.items() if kind == CAMERA_INFO_TYPE}
+        reason = f"no CameraInfo topic named .../{name}/camera_info"
+        return f"{reason}; expected {nearest(name, known)}" if known else reason
     if name in unclear_cameras(topics, parameters):
         return (
             f"{len(infos)} CameraInfo topics are of that name: {', '.join(sorted(infos))}; expected"
@@ -259,7 +262,8 @@ def no_image_beside(info_topic: str) -> str:
 def _not_of(topics: Mapping[str, str], topic: str, kinds: tuple[str, ...]) -> str:
     """Say why a topic that was named will not do; empty when it will."""
     if topic not in topics:
-        return f"topic {topic} does not exist"
+        near = near_name(topic, [other for other, kind in topics.items() if kind in kinds])
+        return f"topic {topic} does not exist" + (f" (did you mean {near}?)" if near else "")
     if topics[topic] not in kinds:
         return f"topic {topic} is a {topics[topic]}; expected {' or '.join(kinds)}"
     return ""

@@ -6,8 +6,10 @@ A mask is found from a drive by `ego_mask_proposal`.
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ _SEE = "see config/ego_masks"
 # As `geometry.camera` does for calibration: a resized image is honoured, a cropped one refused.
 _ASPECT_TOLERANCE = 0.02
 _SUBPIXEL_BITS = 4
+_MISSPELT = 0.85
+"""Names that are as alike by difflib's ratio differ in a letter or two."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +97,30 @@ def load_ego_masks(path: str | Path) -> dict[str, EgoMask]:
         )
         masks[str(camera)] = EgoMask(str(camera), (size[0], size[1]), polygons)
     return masks
+
+
+def masks_without_camera(masks: Collection[str], cameras: Collection[str]) -> list[str]:
+    """Name masks that are of no camera, where one without a mask is called nearly so.
+
+    A mask file may well name more cameras than are in use; a name that is misspelt leaves its
+    camera's own body in the picture.
+
+    Args:
+        masks: Names of the cameras that there are masks of.
+        cameras: Names of the cameras of the rig.
+
+    Returns:
+        A sentence for each.
+    """
+    bare = [name for name in cameras if name not in masks]
+    # CAM_BACK_LEFT is not CAM_FRONT_LEFT, and camera_05 not camera_06.
+    return [
+        f"ego_masks has a mask of '{name}', and no camera is called so (did you mean '{near}'?)"
+        for name in masks
+        if name not in cameras
+        for near in difflib.get_close_matches(name, bare, n=1, cutoff=_MISSPELT)
+        if re.findall(r"\d+", name) == re.findall(r"\d+", near)
+    ]
 
 
 def _polygon(points: Any, where: str) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from depth_perception.messages.transforms import decode_edge, transform_bits
 from depth_perception.parameters import Parameters
 from depth_perception.rig.builder import build_rig_camera, ego_masks_of
 from depth_perception.rig.camera_topics import CameraTopics
+from depth_perception.rig.mounting import heights_over_base_frames
 
 _UNREAD = 10_000
 """So many transforms are kept unread; with no camera in use nobody else would read them."""
@@ -318,7 +320,9 @@ class RigTracker:
                 self._ego_masks,
                 topics.info,
             )
-            self._cameras[topics.name] = (key, camera)
+            lookup = (self._extrinsics or self.tree).lookup
+            heights = heights_over_base_frames(lookup, frame, self._parameters.base_frame)
+            self._cameras[topics.name] = (key, dataclasses.replace(camera, heights=heights))
         return self._cameras[topics.name][1]
 
 

@@ -38,7 +38,7 @@ def transport_environment(profile: str = "auto") -> dict[str, str]:
             return {}
         if not _shared_memory_suffices():
             return {}
-    path = config_file("fastdds.xml") if profile == "auto" else Path(profile).expanduser()
+    path = config_file("fastdds.xml") if profile == "auto" else Path(os.path.expanduser(profile))
     if not path.is_file():
         raise ConfigurationError(
             f"fastdds_profile:={path} does not exist", expected="an XML file", fix="correct it"

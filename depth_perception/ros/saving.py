@@ -133,11 +133,12 @@ def save_frame_set(
     Raises:
         BagError: The folder cannot be written, or has no room.
     """
-    path = folder.expanduser() / datetime.now().strftime("frame_set_%Y%m%d_%H%M%S_%f")
+    folder = Path(os.path.expanduser(folder))
+    path = folder / datetime.now().strftime("frame_set_%Y%m%d_%H%M%S_%f")
     try:
-        folder.expanduser().mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         size = sum(len(item.image.data) for item in closed.frames.values())
-        free = shutil.disk_usage(folder.expanduser()).free
+        free = shutil.disk_usage(folder).free
         if free < size + _ROOM:
             raise _no_room(path, f"{free / 2**20:.0f} MiB free, {size / 2**20:.0f} MiB to write")
         with BagWriter(path) as writer:
@@ -145,6 +146,9 @@ def save_frame_set(
     except OSError as error:
         shutil.rmtree(path, ignore_errors=True)
         raise _no_room(path, error.strerror or str(error)) from None
+    except BagError:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
     return path
 
 

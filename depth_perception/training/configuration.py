@@ -49,6 +49,12 @@ class DataConfiguration:
 
     def __post_init__(self) -> None:
         """Refuse impossible sizes."""
+        if any(len(size) != 2 for size in self.sizes) or len(self.crop) != 2:
+            raise ConfigurationError(
+                f"data.sizes {self.sizes}, data.crop {self.crop}",
+                expected="pairs of numbers",
+                fix="e.g. sizes: [[288, 160]], crop: [0.45, 1.0]",
+            )
         for width, height in self.sizes:
             if width < 64 or height < 64 or width % 32 or height % 32:
                 raise ConfigurationError(

@@ -14,11 +14,28 @@ from depth_perception.training.configuration import (
     ScheduleConfiguration,
     TrainingConfiguration,
 )
-from depth_perception.yaml_mapping import nearest, read_yaml_mapping
+from depth_perception.yaml_mapping import as_float, nearest, read_yaml_mapping
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+def _like(value: Any, default: Any) -> Any:
+    """Return a plain value in the type of a default: lists as tuples, whole numbers as floats.
+
+    Raises:
+        TypeError: It is of another type, or something in a list is.
+    """
+    if isinstance(value, (list, tuple)) and isinstance(default, tuple):
+        # What a list holds is like what the default's holds; an empty one holds texts.
+        return tuple(_like(item, default[0] if default else "") for item in value)
+    if type(value) is int and isinstance(default, float):
+        value = as_float(value)
+    if type(value) is not type(default):
+        raise TypeError
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """A value as YAML would have it: tuples are lists."""
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _built(kind: type, values: Any, where: str) -> Any:
@@ -34,16 +51,14 @@ def _built(kind: type, values: Any, where: str) -> Any:
                 fix="correct the name",
             )
         default = getattr(kind(), name)
-        value = _tuples(value)
-        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        if type(value) is not type(default):
+        try:
+            out[name] = _like(value, default)
+        except TypeError:
             raise ConfigurationError(
                 f"{where}.{name}: {value!r}",
-                expected=f"a {type(default).__name__}",
-                fix=f"e.g. {default!r}",
-            )
-        out[name] = value
+                expected="a list" if isinstance(default, tuple) else f"a {type(default).__name__}",
+                fix=f"e.g. {_plain(default)!r}",
+            ) from None
     return kind(**out)
 
 
@@ -66,7 +81,12 @@ def from_dict(values: dict[str, Any]) -> TrainingConfiguration:
             ("options", options),
         )
     }
-    parts["network"] = NetworkConfiguration.from_dict(values.pop("network", {}))
+    network = values.pop("network", {})
+    if not isinstance(network, dict):
+        raise ConfigurationError(
+            f"network is {network!r}", expected="names with their values", fix="e.g. {size: lite}"
+        )
+    parts["network"] = NetworkConfiguration.from_dict(network)
     return dataclasses.replace(_built(TrainingConfiguration, values, "training"), **parts)
 
 

@@ -31,7 +31,11 @@ def find(name: str) -> System:
         ConfigurationError: There is none.
     """
     if "." not in name and name not in names():
-        raise ConfigurationError(f"system '{name}'", expected=nearest(name, names()))
+        raise ConfigurationError(
+            f"system '{name}' does not exist",
+            expected=nearest(name, names()),
+            fix="correct the name, or name a module of your own with its whole path",
+        )
     path = name if "." in name else f"{__name__}.{name}"
     try:
         module = importlib.import_module(path)
