@@ -241,7 +241,7 @@ def test_embodied_depth_is_scored_beside_a_networks_on_the_same_points(capsys):
     assert e.to_dict()["embodied"]["a5"] == 1
     page = render(e, collector.panels)
     assert page.count("data:image/jpeg;base64,") == 6
-    assert "cameras, embodied depth" in page and "Levels of embodied depth" not in page
+    assert "network (fused)" in page and "Levels of embodied depth" not in page
     print_tables(e)
     assert sum("embodied depth" in line for line in capsys.readouterr().out.splitlines()) == 2
 

@@ -35,18 +35,21 @@ from depth_perception.evaluation.exact import ExactScorer, ExactWindow
 from depth_perception.evaluation.metrics import (
     accuracy_by_range,
     depth_metrics,
+    mean_metrics,
     median_scale,
     scaled,
 )
+from depth_perception.evaluation.profile import depth_edges
 from depth_perception.evaluation.samples import disagreement, image_sample
 from depth_perception.evaluation.scores import (
-    DEPTH_EDGES,
     Evaluation,
     ImageSample,
     Scores,
     StageLatency,
     boundary_scores,
     embodied_scores,
+    error_profiles,
+    frame_scores,
     level_scores,
     mean_scores,
     overlap_of,
@@ -120,7 +123,7 @@ def evaluate(
             for number, frame_set in enumerate(progress(sets)):
                 if not frame_set.frames:
                     continue
-                result, samples = run.add(frame_set, window)
+                result, samples = run.add(number + 1, frame_set, window)
                 if observer is not None and result.cameras:
                     observer(number, frame_set, result, samples)
         except BagError as error:  # what lies before the break is whole, and may be hours of work
@@ -145,6 +148,7 @@ class _Run:
         self.lidar = ""
         self.exact: ExactScorer | None = None
         self.sets: list[dict[str, ImageSample]] = []
+        self.frames: list[tuple[int, int]] = []
         self.latencies: list[dict[str, float]] = []
         self.fitted: dict[int, GroundPlane] = {}
         self.overlaps: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
@@ -157,9 +161,9 @@ class _Run:
         self.broken = ""
 
     def add(
-        self, frame_set: FrameSet[CameraFrame], window: ScanWindow
+        self, number: int, frame_set: FrameSet[CameraFrame], window: ScanWindow
     ) -> tuple[SurroundResult, dict[str, ImageSample]]:
-        """Process and score one frame set."""
+        """Process and score one frame set; the first is number 1."""
         rig = self.reader.rig
         if not self.sets:
             self.pipeline.process(frame_set, rig)
@@ -172,6 +176,9 @@ class _Run:
         self.provider, self.model = result.provider, result.model
         beside = result.estimator != "embodied"
         samples: dict[str, ImageSample] = {}
+        self.frames.append((number, frame_set.stamp))
+        if self.exact is not None:
+            self.exact.begin(number, frame_set.stamp)
         for name, camera in result.cameras.items():
             truth = self._truth(name, camera.stamp, window)
             scored = self.exact is not None and self.exact.add(camera, rig[name], truth, beside)
@@ -247,8 +254,8 @@ class _Run:
         cameras = {name: mean_scores([s for n, s in per_image if n == name]) for name in names}
         every = [np.concatenate(v) for v in self.overlaps.values()]
         offsets = [sample.truth.offset for sample in images]
-        far = min(self.protocol.max_depth, DEPTH_EDGES[-1])
-        edges = [e for e in DEPTH_EDGES if e < far] + [far]
+        edges = depth_edges(self.protocol.max_depth)
+        embodied = embodied_scores(self.sets)
         depth = _joined([s.depth for s in images])
         return Evaluation(
             bag=self.reader.name,
@@ -268,7 +275,10 @@ class _Run:
             over_images=mean_scores([scores for _, scores in per_image]),
             over_cameras=mean_scores(list(cameras.values())),
             cameras=cameras,
-            embodied=embodied_scores(self.sets),
+            embodied=mean_metrics(embodied.values()) if embodied else None,
+            embodied_cameras={name: embodied[name] for name in names if name in embodied},
+            by_frame=frame_scores(self.frames, self.sets),
+            profiles=error_profiles(images, edges),
             levels=level_scores(images),
             road=road_scores(images),
             by_depth=accuracy_by_range(

@@ -35,6 +35,7 @@ from depth_perception.datasets.exact_truth import _depth_topic, _label_topic
 from depth_perception.datasets.lidar_truth import LidarTruth, TruthProtocol, without_body
 from depth_perception.errors import MessageError
 from depth_perception.evaluation.boundary import Boundary, boundary_counts, spacing
+from depth_perception.evaluation.frame_scores import FrameScores
 from depth_perception.evaluation.metrics import (
     DepthMetrics,
     RangeAccuracy,
@@ -42,16 +43,16 @@ from depth_perception.evaluation.metrics import (
     depth_metrics,
     mean_metrics,
 )
+from depth_perception.evaluation.profile import ErrorCounter, ErrorProfile, depth_edges
+from depth_perception.evaluation.truth_grid import OWN_BODY_LABEL, TruthGrid, image_pose
 from depth_perception.frames.surround_result import CameraResult
-from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.depth_values import is_beyond
 from depth_perception.geometry.rig import RigCamera
 from depth_perception.geometry.sampling import sample_depth, sample_nearest
-from depth_perception.geometry.transforms import Matrix, inverse, transform_points
+from depth_perception.geometry.transforms import inverse, transform_points
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 ROAD_LABEL = 0
-OWN_BODY_LABEL = 255
 
 EXACT_ROAD_BINS = ((0.0, 10.0), (10.0, 20.0), (20.0, 40.0), (0.0, 40.0))
 """Distances of road pixels, metres."""
@@ -104,10 +105,15 @@ class CameraExact:
 
 @dataclass(frozen=True)
 class ExactScores:
-    """What exact truth says: of each camera, and of all."""
+    """What exact truth says: of each camera, of all, of each frame set, and how errors are spread.
+
+    ``profiles`` has the depth image's and, with another estimator than embodied, embodied depth's.
+    """
 
     cameras: dict[str, CameraExact]
     all: CameraExact
+    by_frame: list[FrameScores] = field(default_factory=list)
+    profiles: dict[str, ErrorProfile] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,62 +192,13 @@ class ExactWindow:
         return found
 
 
-class TruthGrid:
-    """Where the pixels of a published depth image lie in the camera's own image.
-
-    Attributes:
-        uv: (N, 2) pixels of the camera's image, by row of the published image.
-    """
-
-    def __init__(self, source: RigCamera, camera: CameraModel, T_base_camera: Matrix) -> None:
-        """Take the rig's camera, and the depth image's model and pose."""
-        self.source, self.camera, self.T_base_camera = source, camera, T_base_camera
-        T_base_image = image_pose(source)
-        image = source.model.without_rotation()
-        self._same = camera.same_as(image) and np.allclose(T_base_camera, T_base_image)
-        rays = camera.rays().reshape(-1, 3)
-        in_image = rays @ T_base_camera[:3, :3].T @ T_base_image[:3, :3]
-        self.uv = image.project(in_image)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            # A published ray of depth 1 is so deep in the camera's image.
-            self._depth_of_ray = np.where(in_image[:, 2] > 0, in_image[:, 2], np.nan)
-        self._directions = rays @ T_base_camera[:3, :3].T
-
-    def serves(self, source: RigCamera, camera: CameraModel, T_base_camera: Matrix) -> bool:
-        """Tell whether it was made from the same numbers."""
-        return (
-            source.same_as(self.source)
-            and camera.same_as(self.camera)
-            and np.array_equal(T_base_camera, self.T_base_camera)
-        )
-
-    def depth(self, truth: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Bring (H, W) true depth to the published pixels: (N,) along their optical axis."""
-        if self._same:
-            return np.asarray(truth, dtype=np.float64).ravel()
-        return sample_depth(truth, self.uv) / self._depth_of_ray
-
-    def labels(self, labels: NDArray[np.integer]) -> NDArray[np.int64]:
-        """Bring (H, W) class ids to the published pixels, nearest: (N,)."""
-        return sample_nearest(labels, self.uv, outside=OWN_BODY_LABEL)
-
-    def points(self, depth: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Lift (N,) depths of the published pixels into the base frame: (N, 3) metres."""
-        return self._directions * depth[:, None] + self.T_base_camera[:3, 3]
-
-
-def image_pose(source: RigCamera) -> Matrix:
-    """Return T_base_image: the camera's pose with the axes of its image, which may be rectified."""
-    T = source.T_base_camera.copy()
-    T[:3, :3] = T[:3, :3] @ source.model.R.T
-    return T
-
-
 @dataclass
 class _Gathered:
     """What is kept of one camera: a few numbers an image, and a number a LiDAR point."""
 
     images: list[DepthMetrics] = field(default_factory=list)
+    # Number and time of the frame set that each image belongs to.
+    frames: list[tuple[int, int]] = field(default_factory=list)
     # Truth, covered, within 5 %, within 10 %, sum of relative errors: a row for each range bin.
     road: NDArray[np.float64] = field(default_factory=lambda: np.zeros((len(EXACT_ROAD_BINS), 5)))
     labelled: bool = False
@@ -259,6 +216,12 @@ class ExactScorer:
         self.window, self.protocol = window, protocol
         self._grids: dict[str, TruthGrid] = {}
         self._gathered: dict[str, _Gathered] = {}
+        self._counters: dict[str, ErrorCounter] = {}
+        self._frame = (1, 0)
+
+    def begin(self, number: int, stamp: int) -> None:
+        """Name the frame set that the next images belong to: its number, and its time in ns."""
+        self._frame = (number, stamp)
 
     def add(
         self,
@@ -287,12 +250,15 @@ class ExactScorer:
         truth, points, road = self._usable(grid, image, whole)
         prediction = np.asarray(result.depth, dtype=np.float64).ravel()
         kept.images.append(depth_metrics(prediction, truth))
+        kept.frames.append(self._frame)
+        self._count("depth image", prediction, truth, result.confidence.ravel())
         shape = result.depth.shape
         with_sky = np.where(is_beyond(whole), np.inf, truth).reshape(shape)
         step = spacing(shape[1])
         kept.edges.append(boundary_counts(prediction.reshape(shape), with_sky, step))
         if embodied:
             kept.embodied.append(depth_metrics(result.embodied.ravel(), truth))
+            self._count("embodied depth", result.embodied.ravel(), truth)
             kept.embodied_edges.append(boundary_counts(result.embodied, with_sky, step))
         if road is not None:
             kept.labelled = True
@@ -305,6 +271,12 @@ class ExactScorer:
             difference = (measured - exact)[np.isfinite(exact)]
             kept.lidar.append(difference.astype(np.float32))
         return True
+
+    def _count(self, what: str, prediction: Any, truth: Any, confidence: Any = None) -> None:
+        counter = self._counters.get(what)
+        if counter is None:
+            counter = self._counters[what] = ErrorCounter(depth_edges(self.protocol.max_depth))
+        counter.add(prediction, truth, confidence)
 
     def _usable(
         self, grid: TruthGrid, image: ExactImage, truth: NDArray[np.float64]
@@ -340,12 +312,30 @@ class ExactScorer:
         total = _camera(everything, mean)
         if beside:
             total = dataclasses.replace(total, embodied=mean_metrics(beside))
-        return ExactScores(cameras, total)
+        return ExactScores(
+            cameras,
+            total,
+            _by_frame(list(kept.values())),
+            {name: counter.profile() for name, counter in self._counters.items()},
+        )
 
     def notes(self) -> Iterator[str]:
         """Say which images had no usable truth, and why."""
         for reason, count in self.window.left_out.items():
             yield f"exact truth, {count} image{'' if count == 1 else 's'}: {reason}"
+
+
+def _by_frame(cameras: Sequence[_Gathered]) -> list[FrameScores]:
+    frames = sorted({frame for camera in cameras for frame in camera.frames})
+    rows = []
+    for frame in frames:
+        images = [(c, i) for c in cameras for i, own in enumerate(c.frames) if own == frame]
+        beside = [camera.embodied[i] for camera, i in images if camera.embodied]
+        metric = mean_metrics(camera.images[i] for camera, i in images)
+        rows.append(
+            FrameScores(*frame, len(images), metric, mean_metrics(beside) if beside else None)
+        )
+    return rows
 
 
 def _road_sums(

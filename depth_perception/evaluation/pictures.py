@@ -6,31 +6,28 @@ In: arrays of a `SurroundResult` (and `ImageSample` for errors). Out: (h, w, 3) 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 from depth_perception.errors import ConfigurationError
+from depth_perception.evaluation.cloud_picture import cloud_from_above
+from depth_perception.evaluation.drawing import BACKGROUND, Colour, Picture, font, write
 from depth_perception.frames.surround_result import SurroundResult
 from depth_perception.geometry.depth_values import is_beyond
-
-Picture = NDArray[np.uint8]
-Colour = tuple[int, int, int]
 
 NEAREST = 2.0
 """Depth at the near end of the colour scale, metres."""
 
 UNKNOWN: Colour = (40, 36, 34)
 BEYOND: Colour = (236, 232, 228)
-BACKGROUND: Colour = (26, 22, 20)
-INK: Colour = (236, 232, 228)
 FAINT: Colour = (92, 82, 76)
+
+BAR = 60
+"""Height of the scales below pictures, px: their words are a third as high."""
 
 ERROR_LIMIT = 0.25
 """Relative error at the ends of the error scale."""
@@ -52,11 +49,11 @@ def colour_depth(depth: NDArray[np.floating], max_depth: float = 80.0) -> Pictur
     return np.asarray(picture, dtype=np.uint8)
 
 
-def depth_bar(width: int, max_depth: float = 80.0, height: int = 46) -> Picture:
+def depth_bar(width: int, max_depth: float = 80.0, height: int = BAR) -> Picture:
     """Draw the scale of `colour_depth`, with metres below it."""
     bar = np.full((height, width, 3), BACKGROUND, dtype=np.uint8)
     margin, thick = 24, height // 3
-    legend = 250 if width >= 700 else 0
+    legend = 330 if width >= 700 else 0
     inner = max(width - 2 * margin - legend, 2)
     depths = np.geomspace(NEAREST, max_depth, inner)[None].repeat(thick, axis=0)
     bar[6 : 6 + thick, margin : margin + inner] = colour_depth(depths, max_depth)
@@ -67,12 +64,12 @@ def depth_bar(width: int, max_depth: float = 80.0, height: int = 46) -> Picture:
         x = margin + inner * math.log(metres / NEAREST) / math.log(max_depth / NEAREST)
         labels.append((f"{metres} m", (round(x), 8 + thick)))
     if legend:
-        for x, colour, text in ((0, UNKNOWN, "unknown"), (105, BEYOND, "beyond range")):
-            left = margin + inner + 35 + x
-            bar[6 : 6 + thick, left : left + 85] = colour
-            cv2.rectangle(bar, (left, 6), (left + 85, 6 + thick), FAINT, 1)
-            labels.append((text, (left + 42, 8 + thick)))
-    return write(bar, labels, size=max(11, height // 4), anchor="mt")
+        for x, colour, text in ((0, UNKNOWN, "unknown"), (155, BEYOND, "beyond range")):
+            left = margin + inner + 30 + x
+            bar[6 : 6 + thick, left : left + 140] = colour
+            cv2.rectangle(bar, (left, 6), (left + 140, 6 + thick), FAINT, 1)
+            labels.append((text, (left + 70, 8 + thick)))
+    return write(bar, labels, size=max(11, height // 3), anchor="mt")
 
 
 def overlay_lidar_error(
@@ -119,10 +116,10 @@ def error_colours(error: NDArray[np.floating]) -> NDArray[np.uint8]:
     )
 
 
-def error_bar(width: int, height: int = 46) -> Picture:
+def error_bar(width: int, height: int = BAR) -> Picture:
     """Draw the scale of `overlay_lidar_error`."""
     bar = np.full((height, width, 3), BACKGROUND, dtype=np.uint8)
-    margin, thick = 60, height // 3
+    margin, thick = 100, height // 3
     inner = max(width - 2 * margin, 2)
     colours = error_colours(np.linspace(-ERROR_LIMIT, ERROR_LIMIT, inner))
     bar[6 : 6 + thick, margin : margin + inner] = colours[None]
@@ -137,101 +134,7 @@ def error_bar(width: int, height: int = 46) -> Picture:
             ("25 % too far", 0.25),
         )
     ]
-    return write(bar, labels, size=max(11, height // 4), anchor="mt")
-
-
-def cloud_from_above(
-    points: NDArray[np.void],
-    *,
-    ahead: float = 50.0,
-    behind: float = 30.0,
-    side: float = 30.0,
-    scale: float = 10.0,
-    ground_height: float = 0.0,
-    reference: NDArray[np.floating] | None = None,
-    title: str = "",
-) -> Picture:
-    """Draw a cloud from above: heading up, the vehicle in the middle, axes in metres.
-
-    Args:
-        points: Structured array with x y z rgb, base frame, metres; rgb packed as 0x00RRGGBB.
-        ahead: Metres ahead of the vehicle.
-        behind: Metres behind.
-        side: Metres to either side.
-        scale: Pixels per metre.
-        ground_height: z of the road; what is more than 4 m above it (crowns, bridges) is left out.
-        reference: (N, 3) points drawn over it as small cyan dots, e.g. a LiDAR's.
-        title: Written above.
-    """
-    width, height = round(2 * side * scale), round((ahead + behind) * scale)
-    picture = np.full((height, width, 3), BACKGROUND, dtype=np.uint8)
-
-    def pixel(x: NDArray[np.floating] | float, y: NDArray[np.floating] | float) -> NDArray[np.intp]:
-        return np.stack([np.rint((side - y) * scale), np.rint((ahead - x) * scale)], -1).astype(
-            np.intp
-        )
-
-    z = points["z"] - ground_height
-    shown = points[np.argsort(z)]
-    shown = shown[(shown["z"] - ground_height < 4.0) & (shown["z"] - ground_height > -2.0)]
-    column, row = pixel(shown["x"], shown["y"]).T
-    inside = (column >= 0) & (column < width - 1) & (row >= 0) & (row < height - 1)
-    packed = np.ascontiguousarray(shown["rgb"][inside]).view(np.uint32)
-    colours = np.stack([packed & 255, packed >> 8 & 255, packed >> 16 & 255], axis=1)
-    # Streets are dark, and so is the background: lift the shadows.
-    colours = (255 * (colours / 255.0) ** 0.7).astype(np.uint8)
-    column, row = column[inside], row[inside]
-    # Points thin out with distance: bigger dots keep far ground readable.
-    distance = np.hypot(shown["x"][inside], shown["y"][inside])
-    for size, limit in ((4, 30.0), (3, 15.0), (2, 0.0)):
-        far = distance >= limit
-        for down, right in np.ndindex(size, size):
-            y = np.clip(row[far] + down - size // 2, 0, height - 1)
-            x = np.clip(column[far] + right - size // 2, 0, width - 1)
-            picture[y, x] = colours[far]
-    if reference is not None:
-        spots = pixel(reference[:, 0], reference[:, 1])
-        spots = spots[((spots >= 0) & (spots < [width, height])).all(axis=1)]
-        picture[spots[:, 1], spots[:, 0]] = (255, 214, 60)
-    picture = _grid(picture, ahead, behind, side, scale)
-    _vehicle(picture, pixel, scale)
-    if title:
-        picture = write(picture, [(title, (12, 10))], size=15)
-    return picture
-
-
-def _grid(picture: Picture, ahead: float, behind: float, side: float, scale: float) -> Picture:
-    """Draw rings every 10 m around the base frame, with their distances."""
-    centre = (round(side * scale), round(ahead * scale))
-    lines = picture.copy()
-    reach = int(max(ahead, behind, side))
-    for metres in range(10, reach + 1, 10):
-        cv2.circle(lines, centre, round(metres * scale), INK, 1, cv2.LINE_AA)
-    cv2.line(lines, (centre[0], 0), (centre[0], picture.shape[0]), INK, 1, cv2.LINE_AA)
-    cv2.line(lines, (0, centre[1]), (picture.shape[1], centre[1]), INK, 1, cv2.LINE_AA)
-    picture = np.asarray(cv2.addWeighted(lines, 0.3, picture, 0.7, 0), dtype=np.uint8)
-    labels = []
-    for metres in range(10, reach + 1, 10):
-        for sign, limit in ((1, ahead), (-1, behind)):
-            if metres < limit:
-                position = (centre[0] + 5, round((ahead - sign * metres) * scale) + 3)
-                labels.append((f"{sign * metres} m", position))
-        if metres < side:
-            labels.append((f"{metres} m", (round((side - metres) * scale) + 4, centre[1] + 4)))
-            labels.append((f"{-metres} m", (round((side + metres) * scale) + 4, centre[1] + 4)))
-    return write(picture, labels, size=12)
-
-
-def _vehicle(picture: Picture, pixel: object, scale: float) -> None:
-    """Draw a passenger car: rounded body, windscreen, and an arrow ahead."""
-    assert callable(pixel)
-    corners = np.array([[3.6, 0.7], [3.1, 0.95], [-0.7, 0.95], [-0.95, 0.7]])
-    outline = np.concatenate([corners, corners[::-1] * [1, -1]])
-    body = pixel(outline[:, 0], outline[:, 1]).astype(np.int32)
-    glass = np.array([[2.3, 0.75], [1.7, 0.6], [1.7, -0.6], [2.3, -0.75]])
-    cv2.fillPoly(picture, [body], (250, 248, 246), cv2.LINE_AA)
-    cv2.fillPoly(picture, [pixel(glass[:, 0], glass[:, 1]).astype(np.int32)], (120, 96, 80))
-    cv2.polylines(picture, [body], True, (20, 16, 14), max(1, round(scale / 10)), cv2.LINE_AA)
+    return write(bar, labels, size=max(11, height // 3), anchor="mt")
 
 
 def camera_yaw(T_base_camera: NDArray[np.floating]) -> float:
@@ -283,41 +186,12 @@ def _tile(picture: Picture, width: int, name: str) -> Picture:
     tile = np.asarray(cv2.resize(picture, (width, height), interpolation=method), dtype=np.uint8)
     if not name:
         return tile
-    size = 13
+    # As large as there is room for: the picture may be shown at half its size.
+    size = next((k for k in range(22, 13, -1) if font(k).getlength(name) < width - 14), 13)
     left, _, right, _ = font(size).getbbox(name)
     plate = tile[0 : size + 9, 0 : round(right - left) + 14]
     plate[:] = (plate * 0.35).astype(np.uint8)
-    return write(tile, [(name, (7, 3))], size=size)
-
-
-def write(
-    picture: Picture,
-    labels: Sequence[tuple[str, tuple[int, int]]],
-    size: int = 13,
-    colour: Colour = INK,
-    anchor: str = "la",
-) -> Picture:
-    """Write texts at (x, y) px, anchored as Pillow names it; returns a new picture."""
-    canvas = Image.fromarray(np.ascontiguousarray(picture[..., ::-1]))
-    draw = ImageDraw.Draw(canvas)
-    for text, position in labels:
-        draw.text(
-            position,
-            text,
-            fill=colour[::-1],
-            font=font(size),
-            anchor=anchor,
-            stroke_width=2,
-            stroke_fill=BACKGROUND[::-1],
-        )
-    return np.ascontiguousarray(np.asarray(canvas, dtype=np.uint8)[..., ::-1])
-
-
-@lru_cache(maxsize=8)
-def font(size: int) -> ImageFont.FreeTypeFont:
-    """Return the font that matplotlib brings along, so that pictures look alike everywhere."""
-    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    return ImageFont.truetype(str(path), size)
+    return write(tile, [(name, (7, 2))], size=size)
 
 
 def input_mosaic(result: SurroundResult, width: int = 1440) -> Picture:
@@ -346,11 +220,11 @@ def colour_confidence(confidence: NDArray[np.floating]) -> Picture:
 def confidence_mosaic(result: SurroundResult, width: int = 1440) -> Picture:
     """All cameras' confidence in colour, with its scale."""
     pictures = {n: colour_confidence(c.confidence) for n, c in result.cameras.items()}
-    bar = np.full((46, width, 3), BACKGROUND, dtype=np.uint8)
-    inner = width - 48
-    bar[6:21, 24 : 24 + inner] = colour_confidence(np.linspace(0, 1, inner)[None])
-    labels = [(f"{k / 5:.1f}", (24 + k * (inner - 1) // 5, 23)) for k in range(6)]
-    bar = write(bar, labels, size=11, anchor="mt")
+    bar = np.full((BAR, width, 3), BACKGROUND, dtype=np.uint8)
+    inner, thick = width - 48, BAR // 3
+    bar[6 : 6 + thick, 24 : 24 + inner] = colour_confidence(np.linspace(0, 1, inner)[None])
+    labels = [(f"{k / 5:.1f}", (24 + k * (inner - 1) // 5, 8 + thick)) for k in range(6)]
+    bar = write(bar, labels, size=BAR // 3, anchor="mt")
     return np.concatenate([mosaic(pictures, _poses(result), width), bar])
 
 

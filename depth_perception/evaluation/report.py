@@ -1,4 +1,4 @@
-"""One self-contained HTML page from an evaluation: numbers, charts and pictures.
+"""One self-contained HTML page from an evaluation: pictures, charts and numbers.
 
 In: `Evaluation` and the pictures that `PictureCollector` gathered on the way. Out: HTML text
 that loads nothing from a network. Given the same numbers, pictures and date it is the same text.
@@ -7,143 +7,52 @@ that loads nothing from a network. Given the same numbers, pictures and date it 
 from __future__ import annotations
 
 import base64
+import html
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.evaluation.metrics import Accuracy, DepthMetrics, RangeAccuracy
-from depth_perception.evaluation.pictures import (
-    Picture,
-    cloud_from_above,
-    confidence_mosaic,
-    depth_mosaic,
-    embodied_mosaic,
-    encoded,
-    error_bar,
-    input_mosaic,
-    mosaic,
-    overlay_lidar_error,
+from depth_perception.evaluation.figures import exact_figures, latency_figure, lidar_figures
+from depth_perception.evaluation.formats import (
+    METRIC_COLUMNS,
+    count,
+    metric_cells,
+    milliseconds,
+    number,
+    share,
+    short,
 )
-from depth_perception.evaluation.scores import Evaluation, ImageSample, LevelScores
-from depth_perception.frames.frame_set import CameraFrame, FrameSet
-from depth_perception.frames.surround_result import SurroundResult
+from depth_perception.evaluation.glossary import GLOSSARY
+from depth_perception.evaluation.metrics import RangeAccuracy
+from depth_perception.evaluation.panels import Panel, PictureCollector
+from depth_perception.evaluation.scores import Evaluation, LevelScores
 
-METRIC_COLUMNS = (
-    ("abs_rel", "AbsRel", 3, False),
-    ("sq_rel", "SqRel", 2, False),
-    ("rmse", "RMSE", 2, False),
-    ("rmse_log", "RMSE log", 3, False),
-    ("silog", "SILog", 1, False),
-    ("log10", "log10", 3, False),
-    ("delta1", "δ1", 1, True),
-    ("delta2", "δ2", 1, True),
-    ("delta3", "δ3", 1, True),
-    ("a5", "A5", 1, True),
-    ("a10", "A10", 1, True),
-    ("coverage", "coverage", 1, True),
-)
-"""Field of `DepthMetrics`, heading, decimals, whether it is a share."""
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
-EXPLANATIONS = (
-    ("AbsRel", "mean of |D − D*| / D*: how far off a depth typically is, as a share of the truth."),
-    ("SqRel", "mean of (D − D*)² / D*, metres: the same, with large misses weighing more."),
-    ("RMSE", "root of the mean squared error, metres: far points dominate it."),
-    ("RMSE log", "the same of the natural logarithm: near and far weigh alike."),
-    ("SILog", "100 times the spread of ln D − ln D*: what is left when the scale is made right."),
-    ("log10", "mean of |log10 D − log10 D*|."),
-    ("δ1, δ2, δ3", "share of points within a factor of 1.25, 1.25², 1.25³ of the truth, %."),
-    ("A5, A10", "share of points within 5 % and 10 % of the truth, %."),
-    (
-        "coverage",
-        "share of truth (LiDAR points, or pixels with exact truth) where the image has a"
-        " finite depth, %; all other metrics are over these.",
-    ),
-    ("metric", "depth as it comes out, in metres."),
-    (
-        "embodied depth",
-        "what intrinsics, mounting and the road's place in the image say of depth,"
-        " without a depth network. Shown beside a network's, read at the same points.",
-    ),
-    (
-        "median-scaled",
-        "each image multiplied so that its median is the LiDAR's: what a method"
-        " without scale is scored by. Beside metric it tells wrong scale from wrong shape.",
-    ),
-)
+__all__ = [
+    "METRIC_COLUMNS",
+    "Panel",
+    "PictureCollector",
+    "advice",
+    "levels_shown",
+    "metric_cells",
+    "number",
+    "render",
+    "road_within",
+    "share",
+    "short",
+    "write_report",
+]
 
 PLANE_LIMITS = (0.4, 0.4, 0.05)
 """Pitch and roll, degrees, and height, metres, from which the nominal plane deserves a look."""
 
 LIDAR_LIMIT = 0.04
 """Median difference of LiDAR and exact truth, metres, that a LiDAR's noise does not explain."""
-
-
-@dataclass(frozen=True)
-class Panel:
-    """Pictures of one frame set: title and (caption, JPEG) pairs."""
-
-    title: str
-    pictures: list[tuple[str, bytes]]
-
-
-class PictureCollector:
-    """Draws every n-th frame set while an evaluation runs; pass it as ``observer``."""
-
-    def __init__(self, every: int = 1, max_depth: float = 80.0) -> None:
-        """Draw each ``every``-th set; colours reach to ``max_depth`` metres."""
-        self.every = max(1, every)
-        self.max_depth = max_depth
-        self.panels: list[Panel] = []
-
-    def __call__(
-        self,
-        number: int,
-        frame_set: FrameSet[CameraFrame],
-        result: SurroundResult,
-        samples: Mapping[str, ImageSample],
-    ) -> None:
-        """Draw one frame set."""
-        if number % self.every:
-            return
-        pictures = [
-            ("What the cameras see", input_mosaic(result)),
-            ("Depth, metres", depth_mosaic(result, self.max_depth)),
-        ]
-        if result.estimator != "embodied":
-            pictures += [
-                ("Embodied depth: by geometry alone", embodied_mosaic(result, self.max_depth)),
-                ("Confidence: probability that depth is right to 10 %", confidence_mosaic(result)),
-            ]
-        if samples:
-            pictures.append(
-                ("Error at every LiDAR point: blue too near, red too far", errors(result, samples))
-            )
-        if result.points is not None:
-            above = cloud_from_above(result.points, ground_height=result.ground.height)
-            pictures.append(("Point cloud from above, heading up", above))
-        self.panels.append(
-            Panel(
-                f"Frame set {number + 1}, {len(result.cameras)} cameras, t = {result.stamp} ns",
-                [(caption, encoded(picture)) for caption, picture in pictures],
-            )
-        )
-
-
-def errors(
-    result: SurroundResult, samples: Mapping[str, ImageSample], width: int = 1440
-) -> Picture:
-    """Draw the error overlay of all cameras with its scale."""
-    import numpy as np
-
-    radius = 2 if len(samples) > 1 else 1
-    pictures = {
-        name: overlay_lidar_error(result.cameras[name].image, s.uv, s.prediction, s.depth, radius)
-        for name, s in samples.items()
-    }
-    poses = {name: result.cameras[name].T_base_camera for name in pictures}
-    return np.concatenate([mosaic(pictures, poses, width), error_bar(width)])
 
 
 def road_within(evaluation: Evaluation, distance: float = 20.0) -> tuple[int, float]:
@@ -230,7 +139,15 @@ def render(evaluation: Evaluation, panels: Sequence[Panel], date: str = "") -> s
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(number=number, share=share, count=count, metrics=metric_cells)
+    environment.filters.update(
+        number=number,
+        share=share,
+        count=count,
+        metrics=metric_cells,
+        milliseconds=milliseconds,
+        words=explained,
+        base64=lambda data: base64.b64encode(data).decode(),
+    )
     return environment.get_template("report.html.j2").render(
         e=evaluation,
         date=date,
@@ -238,13 +155,33 @@ def render(evaluation: Evaluation, panels: Sequence[Panel], date: str = "") -> s
         road20=road_within(evaluation),
         levels=levels_shown(evaluation),
         columns=[heading for _, heading, *_ in METRIC_COLUMNS],
-        explanations=EXPLANATIONS,
-        error_chart=error_chart(evaluation.by_depth),
-        road_chart=road_chart(evaluation.road),
-        panels=[
-            (p.title, [(c, base64.b64encode(j).decode()) for c, j in p.pictures]) for p in panels
-        ],
+        glossary=GLOSSARY,
+        lidar_figures=lidar_figures(evaluation),
+        exact_figures=exact_figures(evaluation.exact, evaluation.estimator),
+        latency=latency_figure(evaluation.latency, evaluation.frame_sets),
+        panels=panels,
     )
+
+
+_NAMES = {name: word for word in GLOSSARY for name in word.names}
+_ANY_NAME = re.compile(
+    r"(?<!\w)(" + "|".join(map(re.escape, sorted(_NAMES, key=len, reverse=True))) + r")(?!\w)"
+)
+
+
+def explained(text: str) -> Markup:
+    """Link the words of the glossary to their entries, which show on hover and focus too."""
+    from markupsafe import Markup
+
+    def link(match: re.Match[str]) -> str:
+        word = _NAMES[match[1]]
+        return (
+            f'<a class="term" href="#word-{word.key}" aria-describedby="word-{word.key}">'
+            f'{html.escape(match[1])}<span class="tip" aria-hidden="true">'
+            f"{html.escape(word.meaning)}</span></a>"
+        )
+
+    return Markup(_ANY_NAME.sub(link, html.escape(text, quote=False)))
 
 
 def write_report(
@@ -266,118 +203,3 @@ def write_report(
             fix="name another folder with --report",
         ) from None
     return path
-
-
-def number(value: float, decimals: int = 3, sign: bool = False) -> str:
-    """Format a number; a dash for none."""
-    if not math.isfinite(value):
-        return "–"
-    return f"{value:{'+' if sign else ''}.{decimals}f}"
-
-
-def share(value: float, decimals: int = 1) -> str:
-    """Format a share as percent, without the sign; a dash for none."""
-    return number(100 * value, decimals)
-
-
-def count(value: int) -> str:
-    """Format a count with thin spaces between thousands."""
-    return f"{value:,}".replace(",", "\u2009")
-
-
-def metric_cells(metrics: DepthMetrics) -> list[str]:
-    """Format the columns of `METRIC_COLUMNS`."""
-    return [
-        (share if is_share else number)(getattr(metrics, name), decimals)
-        for name, _, decimals, is_share in METRIC_COLUMNS
-    ]
-
-
-def error_chart(rows: Sequence[Accuracy]) -> str:
-    """SVG: signed relative error over depth, its median and the middle 80 % of points."""
-    rows = [row for row in rows if row.count]
-    if not rows:
-        return ""
-    width, height, left, bottom, top = 640, 250, 52, 40, 16
-    reach, far = 0.8, rows[-1].high
-
-    def x(metres: float) -> float:
-        return left + (width - left - 12) * metres / far
-
-    def y(error: float) -> float:
-        clipped = max(-reach, min(reach, error))
-        return top + (height - top - bottom) * (reach - clipped) / (2 * reach)
-
-    parts = []
-    for tick in (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75):
-        kind = "zero" if tick == 0 else "grid"
-        parts.append(
-            f'<line class="{kind}" x1="{left}" x2="{width - 12}" y1="{y(tick):.1f}"'
-            f' y2="{y(tick):.1f}"/><text x="{left - 8}" y="{y(tick) + 4:.1f}"'
-            f' text-anchor="end">{f"{100 * tick:+.0f} %" if tick else "0"}</text>'
-        )
-    for row in rows:
-        low, _, high = row.bias
-        middle = (x(row.low) + x(row.high)) / 2
-        wide = x(row.high) - x(row.low) - 2
-        parts.append(
-            f'<rect class="band" x="{x(row.low) + 1:.1f}" width="{wide:.1f}"'
-            f' y="{y(high):.1f}" height="{max(1.0, y(low) - y(high)):.1f}"><title>{row.low:.0f} to'
-            f" {row.high:.0f} m: {row.count} points, AbsRel {row.abs_rel:.3f}</title></rect>"
-            f'<line class="median" x1="{x(row.low) + 1:.1f}" x2="{x(row.high) - 1:.1f}"'
-            f' y1="{y(row.bias[1]):.1f}" y2="{y(row.bias[1]):.1f}"/>'
-            f'<text x="{middle:.1f}" y="{height - bottom + 30}" text-anchor="middle"'
-            f' class="small">{short(row.count)}</text>'
-        )
-    for edge in sorted({row.low for row in rows} | {far}):
-        parts.append(
-            f'<text x="{x(edge):.1f}" y="{height - bottom + 16}" text-anchor="middle">'
-            f"{edge:.0f}</text>"
-        )
-    return _svg(width, height, parts, "Signed relative error over depth")
-
-
-def road_chart(road: Mapping[str, Sequence[Accuracy]]) -> str:
-    """SVG: A10 on the road per range bin, the depth image beside the planes."""
-    names = [name for name in road if any(row.count for row in road[name])]
-    if not names:
-        return ""
-    bins = [i for i in range(3) if any(road[name][i].count for name in names)]
-    width, left, bar, gap = 640, 190, 15, 16
-    parts, y = [], 8.0
-    for i in bins:
-        first = road[names[0]][i]
-        parts.append(
-            f'<text class="strong" x="0" y="{y + 12:.0f}">{first.low:.0f} to {first.high:.0f} m'
-            "</text>"
-        )
-        for k, name in enumerate(names):
-            row = road[name][i]
-            if not row.count:
-                continue
-            y += bar + 4
-            long = (width - left - 130) * row.a10
-            parts.append(
-                f'<text x="{left - 8}" y="{y + 12:.0f}" text-anchor="end">{name}</text>'
-                f'<rect class="bar{k}" x="{left}" y="{y:.0f}" rx="2" height="{bar}"'
-                f' width="{max(long, 1):.1f}"/>'
-                f'<text x="{left + long + 6:.1f}" y="{y + 12:.0f}">{100 * row.a10:.1f} %'
-                f' <tspan class="small">of {short(row.count)}</tspan></text>'
-            )
-        y += bar + gap
-    return _svg(width, round(y) + 4, parts, "Share of road points within 10 % of the truth")
-
-
-def short(value: int) -> str:
-    """Format a count in at most five characters: 812, 3.4k, 121k."""
-    if value < 1000:
-        return str(value)
-    return f"{value / 1000:.1f}k" if value < 100_000 else f"{value // 1000}k"
-
-
-def _svg(width: int, height: int, parts: Sequence[str], title: str) -> str:
-    return (
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{title}">'
-        + "".join(parts)
-        + "</svg>"
-    )

@@ -16,7 +16,7 @@ from depth_perception.evaluation.scores import ImageSample
 from depth_perception.frames.surround_result import CameraResult
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import RigCamera
-from depth_perception.geometry.sampling import sample_depth, sample_nearest
+from depth_perception.geometry.sampling import sample_depth, sample_nearest, sample_nearest_value
 from depth_perception.geometry.transforms import Matrix, inverse, transform_points
 
 
@@ -58,6 +58,7 @@ def image_sample(
         true_planes=truth.depth,
         size=(result.camera.width, result.camera.height),
         embodied=sample_depth(result.embodied, uv) if embodied else None,
+        confidence=sample_nearest_value(result.confidence, uv),
     )
 
 

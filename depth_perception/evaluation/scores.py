@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from depth_perception.datasets.lidar_truth import LidarTruth, TruthProtocol
 from depth_perception.evaluation.boundary import Boundary, boundary_counts_at_points
 from depth_perception.evaluation.exact import ExactScores
+from depth_perception.evaluation.frame_scores import FrameScores
 from depth_perception.evaluation.metrics import (
     Accuracy,
     DepthMetrics,
@@ -21,12 +22,12 @@ from depth_perception.evaluation.metrics import (
     depth_metrics,
     mean_metrics,
 )
+from depth_perception.evaluation.profile import ErrorCounter, ErrorProfile
 from depth_perception.geometry.embodied_depth import Level
 from depth_perception.geometry.ground_plane import GroundPlane
 
 LEVELS = (Level.ROAD, Level.GROUND, Level.EXTENDED, Level.SCENE)
 ROAD_BINS = ((0.0, 10.0), (10.0, 20.0), (20.0, 40.0), (0.0, 40.0))
-DEPTH_EDGES = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0, 80.0, 120.0, 200.0)
 CONSISTENT = 0.05
 """Two cameras agree on a point when their depths differ by less than this share."""
 
@@ -47,6 +48,8 @@ class ImageSample:
         size: (width, height) of the depth image, px.
         embodied: (N,) embodied depth there, read as the depth image is, where another estimator
             made that; None where it is the depth image itself.
+        confidence: (N,) confidence of the nearest pixel, NaN outside of the image; None where there
+            is none.
     """
 
     truth: LidarTruth
@@ -59,6 +62,7 @@ class ImageSample:
     true_planes: NDArray[np.float64]
     size: tuple[int, int]
     embodied: NDArray[np.float64] | None = None
+    confidence: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -132,9 +136,10 @@ class Evaluation:
     """Everything that was measured on one bag.
 
     ``estimator``, ``provider`` and ``model`` are those of `SurroundResult`.
-    ``embodied`` is embodied depth's score on the same points, mean over cameras, metric; None with
-    estimator embodied. ``boundary`` is edges at LiDAR points, of the depth image and of embodied
-    depth beside it. ``exact`` is None where the bag has no exact truth. Without a LiDAR
+    ``embodied`` is embodied depth's score on the same points, mean over cameras, metric, and
+    ``embodied_cameras`` that of each camera; None and empty with estimator embodied. ``profiles``
+    has the spread of errors of the depth image and of embodied depth beside it, ``boundary`` their
+    edges at LiDAR points. ``exact`` is None where the bag has no exact truth. Without a LiDAR
     ``lidar`` is empty, ``points`` 0, and what follows from its points is empty, None or NaN.
     ``broken`` says why the bag could not be read to its end; empty where it could.
     """
@@ -156,6 +161,9 @@ class Evaluation:
     over_cameras: Scores
     cameras: dict[str, Scores]
     embodied: DepthMetrics | None
+    embodied_cameras: dict[str, DepthMetrics]
+    by_frame: list[FrameScores]
+    profiles: dict[str, ErrorProfile]
     levels: list[LevelScores]
     road: dict[str, list[Accuracy]]
     by_depth: list[Accuracy]
@@ -185,16 +193,55 @@ def mean_scores(items: Sequence[Scores]) -> Scores:
     )
 
 
-def embodied_scores(sets: Sequence[Mapping[str, ImageSample]]) -> DepthMetrics | None:
-    """Score embodied depth beside another estimator's: mean over images, then over cameras."""
+def embodied_scores(sets: Sequence[Mapping[str, ImageSample]]) -> dict[str, DepthMetrics]:
+    """Score embodied depth beside another estimator's: means over images, by camera."""
     cameras: dict[str, list[DepthMetrics]] = {}
     for samples in sets:
         for name, s in samples.items():
             if s.embodied is not None:
                 cameras.setdefault(name, []).append(depth_metrics(s.embodied, s.depth))
-    if not cameras:
-        return None
-    return mean_metrics(mean_metrics(items) for items in cameras.values())
+    return {name: mean_metrics(items) for name, items in cameras.items()}
+
+
+def frame_scores(
+    frames: Sequence[tuple[int, int]], sets: Sequence[Mapping[str, ImageSample]]
+) -> list[FrameScores]:
+    """Score each frame set that has truth; ``frames`` are their numbers and stamps, ns."""
+    rows = []
+    for (frame, stamp), samples in zip(frames, sets, strict=True):
+        images = [s for s in samples.values() if len(s.depth)]
+        if not images:
+            continue
+        beside = [depth_metrics(s.embodied, s.depth) for s in images if s.embodied is not None]
+        rows.append(
+            FrameScores(
+                frame,
+                stamp,
+                len(images),
+                mean_metrics(depth_metrics(s.prediction, s.depth) for s in images),
+                mean_metrics(beside) if beside else None,
+            )
+        )
+    return rows
+
+
+def error_profiles(
+    images: Sequence[ImageSample], edges: Sequence[float]
+) -> dict[str, ErrorProfile]:
+    """Say how errors at LiDAR points are spread, of the depth image and of embodied depth.
+
+    Args:
+        images: What was sampled.
+        edges: Ends of the depth bins, metres.
+    """
+    counters: dict[str, ErrorCounter] = {}
+    for s in images:
+        counters.setdefault("depth image", ErrorCounter(edges)).add(
+            s.prediction, s.depth, s.confidence
+        )
+        if s.embodied is not None:
+            counters.setdefault("embodied depth", ErrorCounter(edges)).add(s.embodied, s.depth)
+    return {name: counter.profile() for name, counter in counters.items()}
 
 
 def level_scores(images: Sequence[ImageSample]) -> list[LevelScores]:

@@ -75,3 +75,18 @@ def sample_nearest(
     column, row = np.rint(uv[inside]).astype(np.intp).T
     out[inside] = image[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
     return out
+
+
+def sample_nearest_value(
+    image: NDArray[np.floating], uv: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Read an (h, w) image of numbers at the pixels nearest to (N, 2) positions: (N,).
+
+    NaN outside of the image and for NaN positions.
+    """
+    height, width = image.shape
+    out = np.full(len(uv), np.nan)
+    inside = inside_image(uv, (width, height))
+    column, row = np.rint(uv[inside]).astype(np.intp).T
+    out[inside] = image[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
+    return out

@@ -1,0 +1,118 @@
+"""The words of a report, each explained in a sentence that needs no other knowledge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Word:
+    """An entry: where it stands on the page, how it is written there, and what it means."""
+
+    key: str
+    names: tuple[str, ...]
+    meaning: str
+
+
+GLOSSARY = (
+    Word(
+        "depth",
+        ("depth",),
+        "distance along the camera's optical axis, metres: less than the way to a thing beside it.",
+    ),
+    Word(
+        "abs-rel",
+        ("AbsRel",),
+        "mean of |D − D*| / D*, D the depth and D* the truth: how far off a depth typically is, as"
+        " a share of the truth. 0.10 is 10 %; less is better.",
+    ),
+    Word(
+        "sq-rel",
+        ("SqRel",),
+        "mean of (D − D*)² / D*, metres: as AbsRel, with large misses weighing more. Less is"
+        " better.",
+    ),
+    Word(
+        "rmse",
+        ("RMSE",),
+        "root of the mean squared error, metres: far points dominate it. Less is better.",
+    ),
+    Word(
+        "rmse-log",
+        ("RMSE log",),
+        "the RMSE of the natural logarithm of depth: near and far weigh alike. Less is better.",
+    ),
+    Word(
+        "silog",
+        ("SILog",),
+        "100 times the spread of ln D − ln D*: the error that is left when the scale is made right."
+        " Less is better.",
+    ),
+    Word("log10", ("log10",), "mean of |log10 D − log10 D*|. Less is better."),
+    Word(
+        "delta",
+        ("δ1", "δ2", "δ3"),
+        "share of points within a factor of 1.25, 1.25², 1.25³ of the truth, %. More is better.",
+    ),
+    Word(
+        "within",
+        ("A5", "A10"),
+        "share of points within 5 % and within 10 % of the truth, %. More is better.",
+    ),
+    Word(
+        "coverage",
+        ("coverage",),
+        "share of the truth (LiDAR points, or pixels with exact truth) where the image has a finite"
+        " depth, %; all other metrics are over these.",
+    ),
+    Word(
+        "confidence",
+        ("confidence",),
+        "0 to 1, for every pixel: how probable it is, by the estimator's own word, that depth is"
+        " right to 10 %.",
+    ),
+    Word(
+        "embodied",
+        ("embodied depth",),
+        "what the camera's intrinsics, its mounting and the road's place in the image say of depth,"
+        " without a depth network. Shown beside a network's, read at the same points.",
+    ),
+    Word("metric", ("metric",), "depth as it comes out, in metres, compared as it is."),
+    Word(
+        "median-scaled",
+        ("median-scaled",),
+        "each image multiplied so that its median is the LiDAR's: what a method without scale is"
+        " scored by. Beside metric it tells wrong scale from wrong shape.",
+    ),
+    Word(
+        "rig-scale",
+        ("one scale a rig",),
+        "as median-scaled, with one factor for all images of a frame set.",
+    ),
+    Word(
+        "frame-set",
+        ("frame set", "frame sets"),
+        "the images of all cameras that belong to one instant.",
+    ),
+    Word(
+        "edges",
+        ("edges",),
+        "neighbouring places whose depths differ by more than a factor of 1.25. Precision: share of"
+        " the edges found that are true; recall: share of the true ones that were found; F1: one"
+        " number for both. More is better.",
+    ),
+    Word(
+        "nominal",
+        ("nominal plane",),
+        "the flat road as calibration and parameters place it, read at the points' exact positions:"
+        " what calibration alone promises.",
+    ),
+    Word(
+        "fitted",
+        ("plane fitted to LiDAR",),
+        "the plane that fits the scan's road best: about the most that a single plane can reach.",
+    ),
+    Word(
+        "p95", ("p50", "p95"), "half of the frame sets, and 95 % of them, took no longer than this."
+    ),
+)
