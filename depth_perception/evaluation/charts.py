@@ -22,6 +22,7 @@ from depth_perception.evaluation.axes import (
     plain,
     round_up,
     share_start,
+    shortened,
     svg,
     text,
     ticks,
@@ -147,8 +148,10 @@ def bar_chart(
     headings: list[str] = []
     for group in groups:
         if above:
-            headings.append(text(0, y + 12, group.name, kind="strong"))
-            y += 17
+            # Bold is wider than the measure.
+            name = shortened(group.name, 0.85 * WIDTH)
+            headings.append(text(0, y + 12, name, kind="strong"))
+            y += 19
         else:
             middle = y + ROW * len(group.bars) / 2
             body.append(text(left - 8, middle + 3, group.name, "end"))
