@@ -53,6 +53,13 @@ def test_shares_that_are_all_high_get_an_axis_that_says_where_it_starts():
     assert "not at zero" not in low and 'class="broken"' not in low
 
 
+def test_noise_does_not_fill_an_axis():
+    groups = [BarGroup("a", [Bar(0, 1e-9, "0.000")])]
+    (tiny, _), *_ = bars_of(bar_chart(groups, "AbsRel", least=0.01, label="x"))
+    assert tiny == 1
+    assert "0.010" in texts_of(bar_chart(groups, "AbsRel", least=0.01, label="x"))
+
+
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [
