@@ -4,18 +4,16 @@ import base64
 import dataclasses
 import math
 import re
-import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from test_charts import bars_of, parsed, texts_of
 from test_evaluate import NetworkPipeline, Pipeline, drive, rig_of, road
 from test_evaluate_exact import DEPTH, LABELS, LIDAR, write_drive
 
 from depth_perception.datasets.bag import BagReader
-from depth_perception.evaluation.axes import share_start, ticks, zoomed_ticks
 from depth_perception.evaluation.boundary import Boundary
-from depth_perception.evaluation.charts import Axis, Bar, BarGroup, Line, bar_chart, line_chart
 from depth_perception.evaluation.cloud_picture import cloud_from_above
 from depth_perception.evaluation.distance_figures import road_figure
 from depth_perception.evaluation.drawing import BACKGROUND
@@ -37,33 +35,14 @@ from depth_perception.evaluation.figures import (
 from depth_perception.evaluation.frame_scores import FrameScores
 from depth_perception.evaluation.glossary import GLOSSARY
 from depth_perception.evaluation.metrics import Accuracy, DepthMetrics
-from depth_perception.evaluation.profile import ErrorCounter, depth_edges
+from depth_perception.evaluation.profile import ErrorCounter
 from depth_perception.evaluation.report import PictureCollector, explained, render
 from depth_perception.evaluation.scores import Overlap, StageLatency
 from depth_perception.frames.frame_set import FrameSet
 from depth_perception.geometry.cloud import POINT_DTYPE
 from depth_perception.parameters import Parameters
 
-SVG = "{http://www.w3.org/2000/svg}"
 VOID = {"meta", "img", "br", "link"}
-
-
-def parsed(svg):
-    return ElementTree.fromstring(svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" '))
-
-
-def bars_of(svg):
-    """Length of each bar in an SVG, and its text, in order; without a legend."""
-    bars = []
-    for group in parsed(svg).iter(f"{SVG}g"):
-        rect = group.find(f"{SVG}rect")
-        if rect is not None and "bar" in rect.get("class").split():
-            bars.append((float(rect.get("width")), group.find(f"{SVG}text").text))
-    return bars
-
-
-def texts_of(svg):
-    return [element.text for element in parsed(svg).iter(f"{SVG}text")]
 
 
 class Page(HTMLParser):
@@ -219,97 +198,12 @@ def test_confidence_is_held_against_what_came_true():
     assert e.profiles["depth image"].confidence_gap == pytest.approx(abs(0.72 - row.a10), abs=1e-6)
 
 
-def test_errors_are_counted_by_size_depth_and_confidence():
-    counter = ErrorCounter([0.0, 10.0, 20.0])
-    truth = np.array([5.0, 5.0, 10.0, 20.0, 30.0, np.nan, 8.0])
-    prediction = np.array([5.2, 4.0, 10.0, 26.0, 30.0, 3.0, np.nan])
-    counter.add(prediction, truth, np.array([0.95, 0.95, 1.0, 0.05, 0.5, 0.5, 0.5]))
-    profile = counter.profile()
-    # 30 m lies beyond the bins, and NaN is no truth; the missing prediction counts as wrong.
-    assert (profile.truth_count, profile.count) == (5, 4)
-    shares = {row.limit: row.share for row in profile.below}
-    assert (shares[0.04], shares[0.05], shares[0.21], shares[0.31]) == (1 / 5, 2 / 5, 3 / 5, 4 / 5)
-    near, far = profile.by_depth
-    assert (near.count, near.truth_count, far.count) == (2, 3, 2)
-    assert near.abs_rel == pytest.approx((0.04 + 0.2) / 2) and near.a5 == 0.5
-    assert far.abs_rel == pytest.approx(0.15) and far.coverage == 1
-    sure, unsure = profile.confidence[-1], profile.confidence[0]
-    assert (sure.count, sure.a10, unsure.count, unsure.a10) == (3, pytest.approx(2 / 3), 1, 0)
-    assert sure.confidence == pytest.approx((0.95 + 0.95 + 1) / 3)
-
-
-def test_counted_quantiles_are_those_of_the_points():
-    rng = np.random.default_rng(1)
-    truth = rng.uniform(1, 79, 20_000)
-    error = rng.normal(0.02, 0.1, len(truth))
-    counter = ErrorCounter(depth_edges(80.0))
-    for part in np.array_split(np.arange(len(truth)), 7):
-        counter.add(truth[part] * (1 + error[part]), truth[part])
-    row = counter.profile().by_depth[-1]
-    chosen = (truth >= row.low) & (truth < row.high)
-    assert (row.low, row.high, row.count) == (60.0, 80.0, chosen.sum())
-    assert row.bias == pytest.approx(np.quantile(error[chosen], [0.1, 0.5, 0.9]), abs=2e-3)
-    assert row.a10 == pytest.approx((np.abs(error[chosen]) < 0.1).mean(), abs=1e-9)
-
-
-def test_bars_are_as_long_as_their_values():
-    groups = [BarGroup("a", [Bar(0, 0.1, "one"), Bar(0, 0.3, "three")]), BarGroup("b", [])]
-    (one, _), (three, text) = bars_of(bar_chart(groups, "share", label="x"))
-    assert three == pytest.approx(3 * one, rel=0.01) and text == "three"
-    assert bar_chart([BarGroup("a", [Bar(0, math.nan, "")])], "share", label="x") == ""
-
-
-def test_shares_that_are_all_high_get_an_axis_that_says_where_it_starts():
-    assert share_start([0.988, 0.998, math.nan]) == 0.98
-    assert share_start([0.5, 0.99]) == 0 and share_start([1.0, 1.0]) == 0 and share_start([]) == 0
-    assert zoomed_ticks(0.98, 9) == pytest.approx([0.98, 0.985, 0.99, 0.995, 1.0])
-    groups = [BarGroup("a", [Bar(0, 0.988, "98.8 %"), Bar(0, 0.998, "99.8 %")])]
-    svg = bar_chart(groups, "A10", shares=True, label="x")
-    (short, _), (long, _) = bars_of(svg)
-    # 0.8 and 1.8 of the two hundredths that the axis shows.
-    assert long / short == pytest.approx(18 / 8, rel=0.01)
-    said = " ".join(texts_of(svg))
-    assert "the axis starts at 98.0 %, not at zero" in said and 'class="broken"' in svg
-    low = bar_chart(
-        [BarGroup("a", [Bar(0, 0.5, ""), Bar(0, 0.99, "")])], "A", shares=True, label=""
-    )
-    assert "not at zero" not in low and 'class="broken"' not in low
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [
-        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
-        (0, 0.5, [0, 0.1, 0.2, 0.3, 0.4, 0.5]),
-        (-0.3, 0.3, [-0.2, 0, 0.2]),
-        (1, 10, [2, 4, 6, 8, 10]),
-        (3, 3, [3]),
-    ],
-)
-def test_ticks_are_round_numbers(low, high, expected):
-    assert ticks(low, high) == pytest.approx(expected)
-
-
-def test_a_line_is_interrupted_where_nothing_is_known():
-    axis = Axis("x, m", 0.0, 4.0, str)
-    line = Line("", 0, [(0, 1.0), (1, 2.0), (2, math.nan), (3, 1.0), (4, 0.0)])
-    [curve] = [
-        path.get("d")
-        for path in parsed(line_chart([line], axis, axis, label="x")).iter(f"{SVG}path")
-        if path.get("class").startswith("curve")
-    ]
-    assert (curve.count("M"), curve.count("L")) == (2, 2)
-    assert line_chart([Line("", 0, [(0, math.nan)])], axis, axis, label="x") == ""
-
-
-def test_texts_stay_inside_of_the_drawing():
-    # Names of 40 letters do not fit beside bars: they go above, and widths stay what they were.
-    groups = [BarGroup("camera_" + "m" * 33, [Bar(0, 1.0, "1.000"), Bar(1, 0.5, "0.500")])]
-    svg = parsed(bar_chart(groups, "AbsRel", ("one", "two"), label="x"))
-    width = float(svg.get("viewBox").split()[2])
-    for text in svg.iter(f"{SVG}text"):
-        assert 0 <= float(text.get("x")) <= width
-    assert min(length for length, _ in bars_of(ElementTree.tostring(svg).decode())) > 100
+def test_names_with_markup_stay_words():
+    name = "<b>left</b> & 'right'"
+    e, panels = evaluation(NetworkPipeline(1.08), {name: 0.0, "other": 1.0})
+    page = render(e, panels)
+    check(page)
+    assert name in "".join(Page(page).words) and "<b>left" not in page
 
 
 def of(abs_rel, a10=0.5):

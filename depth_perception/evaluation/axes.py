@@ -87,6 +87,16 @@ def width_of(text: str, size: int = SIZE) -> float:
     return float(font(size).getlength(text))
 
 
+def shortened(words: str, width: float) -> str:
+    """Return words, their middle left out where they are wider."""
+    kept = len(words)
+    cut = words
+    while kept > 2 and width_of(cut) > width:
+        kept -= 1
+        cut = f"{words[: (kept + 1) // 2]}…{words[len(words) - kept // 2 :]}"
+    return cut
+
+
 def wrapped(text: str, width: float, size: int = SIZE) -> list[str]:
     """Break a text into lines that are at most so wide."""
     lines = [""]

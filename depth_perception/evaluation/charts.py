@@ -22,6 +22,7 @@ from depth_perception.evaluation.axes import (
     plain,
     round_up,
     share_start,
+    shortened,
     svg,
     text,
     ticks,
@@ -112,6 +113,7 @@ def bar_chart(
     names: Sequence[str] = (),
     *,
     shares: bool = False,
+    least: float = 0.0,
     label: str,
 ) -> str:
     """Draw bars from left to right, group by group; empty text without any finite bar.
@@ -122,13 +124,14 @@ def bar_chart(
         names: Of the series, for the legend; none for a single one.
         shares: Values are shares of one, written as percent; the axis ends at 100 %, and starts
             near the values, said so, where all of them are high.
+        least: The axis ends no earlier: below it, differences are noise.
         label: What a screen reader says.
     """
     values = [v for g in groups for b in g.bars for v in (b.value, b.reach) if math.isfinite(v)]
     if not values:
         return ""
     start = share_start(values) if shares else 0.0
-    end = 1.0 if shares and max(values) > 0.5 else round_up(max(values))
+    end = 1.0 if shares and max(values) > 0.5 else round_up(max(*values, least))
     own = max(width_of(bar.name) for group in groups for bar in group.bars)
     beside = max(width_of(group.name) for group in groups)
     above = own > 0 or beside > LONG
@@ -147,8 +150,10 @@ def bar_chart(
     headings: list[str] = []
     for group in groups:
         if above:
-            headings.append(text(0, y + 12, group.name, kind="strong"))
-            y += 17
+            # Bold is wider than the measure.
+            name = shortened(group.name, 0.85 * WIDTH)
+            headings.append(text(0, y + 12, name, kind="strong"))
+            y += 19
         else:
             middle = y + ROW * len(group.bars) / 2
             body.append(text(left - 8, middle + 3, group.name, "end"))

@@ -82,7 +82,7 @@ def _by_depth(rows: Sequence[RangeAccuracy], name: str, series: int) -> Line:
 
 
 def _depth_axis(rows: Sequence[RangeAccuracy]) -> Axis:
-    return Axis("true depth, metres", rows[0].low, rows[-1].high, lambda value: f"{value:.0f}")
+    return Axis("true depth, metres", rows[0].low, rows[-1].high, lambda value: f"{value:g}")
 
 
 def _counts(rows: Sequence[RangeAccuracy], things: str) -> Strip:

@@ -29,6 +29,9 @@ NAMES = {"fused": "network (fused)", "relative": "network (relative)", "embodied
 
 EMBODIED = "embodied depth"
 
+LEAST_ERROR = 0.01
+"""Axes of AbsRel end no earlier."""
+
 CUMULATIVE_END = 0.5
 """Relative error at which the chart of cumulative error ends."""
 
@@ -73,7 +76,13 @@ def camera_figure(
         reading += f" Embodied depth is better on {won} of {len(both)}, where it has a depth."
     return figure_of(
         "Error by camera: AbsRel",
-        bar_chart(groups, "AbsRel, share of the true depth", (name, EMBODIED), label=reading),
+        bar_chart(
+            groups,
+            "AbsRel, share of the true depth",
+            (name, EMBODIED),
+            least=LEAST_ERROR,
+            label=reading,
+        ),
         reading,
     )
 
@@ -208,5 +217,5 @@ def confidence_figure(profile: ErrorProfile | None, things: str) -> Figure | Non
 
 def error_axis(values: Iterable[float]) -> Axis:
     """Return an axis of AbsRel that has room for the finite values; there is at least one."""
-    high = round_up(max(value for value in values if math.isfinite(value)))
+    high = round_up(max(LEAST_ERROR, *(value for value in values if math.isfinite(value))))
     return Axis("AbsRel, share of the true depth", 0.0, high, plain(ticks(0.0, high)))

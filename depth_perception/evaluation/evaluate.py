@@ -176,7 +176,6 @@ class _Run:
         self.provider, self.model = result.provider, result.model
         beside = result.estimator != "embodied"
         samples: dict[str, ImageSample] = {}
-        self.frames.append((number, frame_set.stamp))
         if self.exact is not None:
             self.exact.begin(number, frame_set.stamp)
         for name, camera in result.cameras.items():
@@ -193,6 +192,7 @@ class _Run:
             samples[name] = image_sample(camera, truth, planes, rig[name], beside)
         self._overlap(result, samples)
         self.sets.append(samples)
+        self.frames.append((number, frame_set.stamp))
         return result, samples
 
     def _truth(self, name: str, stamp: int, window: ScanWindow) -> LidarTruth | None:

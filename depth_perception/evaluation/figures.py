@@ -131,7 +131,7 @@ def overlap_figure(total: Overlap | None, pairs: Sequence[Overlap]) -> Figure | 
         )
         for name, pair in named
     ]
-    svg = bar_chart(groups, "median difference, % of the depth", label=reading)
+    svg = bar_chart(groups, "median difference, % of the depth", least=1.0, label=reading)
     return figure_of("Where two cameras overlap", svg, reading)
 
 
