@@ -19,12 +19,14 @@ from tqdm import tqdm
 from depth_perception.datasets.bag_playback import Playback, remapping
 from depth_perception.errors import ConfigurationError, DepthPerceptionError
 from depth_perception.ros import process
+from depth_perception.ros.idle import wait_until_idle
 from depth_perception.ros.play_options import options_of, parse
 from depth_perception.ros.playing import BagPublishers, PlayClock
 
 AFTER_BAG_S = 0.5
 """/clock runs on this long after the last message, so that deadlines of incomplete sets pass."""
 FLUSH_S = 5.0
+RESULTS_S = 60.0
 REPORT_PERIOD_S = 5.0
 
 
@@ -102,6 +104,9 @@ class BagPlayer:
             if not self.options.loop:
                 break
         self._publishers.flush(FLUSH_S)
+        topic = self.options.wait_for_results
+        if topic and not wait_until_idle(self.node, topic, RESULTS_S, self._stop):
+            self._log.warning(f"{topic}: still computing; what is left of the bag gets no depth")
         if self._clock.lateness > 0.5:
             self._log.warning(
                 f"messages went out up to {self._clock.lateness:.1f} s late; fix: a lower rate"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from depth_perception.errors import ConfigurationError
+from depth_perception.frames.publication import ROOT
 from depth_perception.parameters import ESTIMATORS, PATH_PARAMETERS, load
 from depth_perception.resources import config_file, parameter_file
 from depth_perception.rig.camera_topics import find_cameras
@@ -193,14 +194,16 @@ def processes(values: Mapping[str, str]) -> list[Process]:
         )
     ]
     if bag:
+        prefix, ends = f"/{namespace}" if namespace else "", _is_true(args["exit_after_bag"])
         played: dict[str, Any] = {
             "bag": str(Path(os.path.expanduser(bag)).resolve()),
             "rate": _number(args, "rate"),
             "loop": _is_true(args["loop"]),
             "start": _number(args, "start"),
             "duration": _number(args, "duration"),
-            "prefix": f"/{namespace}" if namespace else "",
+            "prefix": prefix,
             "wait_for_subscribers": 20.0,
+            "wait_for_results": f"{prefix}/{ROOT}/status" if ends else "",
         }
         out.append(
             Process(
@@ -210,7 +213,7 @@ def processes(values: Mapping[str, str]) -> list[Process]:
                 played,
                 namespace=namespace,
                 log_level=log_level,
-                required=_is_true(args["exit_after_bag"]),
+                required=ends,
             )
         )
     if _is_true(args["rviz"]):

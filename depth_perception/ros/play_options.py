@@ -28,6 +28,7 @@ class PlayOptions:
     remap: list[str]
     prefix: str
     wait_for_subscribers: float
+    wait_for_results: str
 
     def __post_init__(self) -> None:
         """Refuse what cannot be played."""
@@ -73,6 +74,11 @@ OPTIONS: Mapping[str, Option] = {
     "prefix": Option("", "Put before every topic but /tf, /tf_static and /clock."),
     "wait_for_subscribers": Option(
         3.0, "Wait at most this long until somebody listens, s; 0 does not wait.", _NUMBER
+    ),
+    "wait_for_results": Option(
+        "",
+        "Status topic of a surround_depth; after the bag, wait until it has nothing left to"
+        " compute, at most 60 s.",
     ),
 }
 

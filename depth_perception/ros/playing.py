@@ -10,6 +10,7 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo
 
 from depth_perception.datasets.bag_playback import (
     Playback,
@@ -85,11 +86,15 @@ class BagPublishers:
 
     @property
     def subscriptions(self) -> int:
-        """How many subscriptions there are; transforms, which every node takes, do not count."""
+        """How many subscriptions there are that show that somebody wants the bag.
+
+        Transforms, which every node takes, do not count, nor does calibration: ``surround_depth``
+        takes it before anybody listens to its depth, and images only then.
+        """
         return sum(
             publisher.get_subscription_count()
             for name, publisher in self._publishers.items()
-            if name not in ("/tf", "/tf_static")
+            if name not in ("/tf", "/tf_static") and publisher.msg_type is not CameraInfo
         )
 
     def wait_for_subscribers(self, limit: float, stop: threading.Event) -> bool:

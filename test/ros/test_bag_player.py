@@ -18,6 +18,7 @@ rclpy = pytest.importorskip("rclpy")
 from depth_perception.errors import BagError, ConfigurationError  # noqa: E402
 from depth_perception.messages.sensors import stamp_of  # noqa: E402
 from depth_perception.nodes.bag_player import BagPlayer  # noqa: E402
+from depth_perception.ros.messages import message_class  # noqa: E402
 from depth_perception.ros.play_options import parse  # noqa: E402
 from depth_perception.ros.qos import LATCHED, SENSOR_INPUT  # noqa: E402
 
@@ -202,3 +203,27 @@ def test_process_ends_with_code_1_and_one_line(
     lines = (done.stdout + done.stderr).strip().splitlines()
     assert done.returncode == 1
     assert len(lines) == 1 and "does not exist. Fix: correct the path" in lines[0]
+
+
+def test_the_player_waits_for_what_is_still_computed(
+    tmp_path: Path, ros: RosSession, play: Any
+) -> None:
+    """The end waits for two statuses in a row without a frame set; without a node, for nothing."""
+    bag = write_drive(tmp_path / "drive", frames=1)
+    topic = "/surround_depth/status"
+    alone = play(bag, "--wait-for-subscribers", 0, "--wait-for-results", topic)
+    wait_for(alone.finished.is_set)
+    node = rclpy.node.Node("computes")
+    ros.add(node)
+    Status = message_class("depth_perception/msg/SurroundDepthStatus")
+    publisher = node.create_publisher(Status, topic, 10)
+    player = play(bag, "--wait-for-subscribers", 0, "--wait-for-results", topic)
+    wait_for(publisher.get_subscription_count)
+    received = []
+    for stages in (["network"], [], ["network"], []):
+        publisher.publish(Status(stage_names=stages))
+        received.append(player.finished.wait(0.5))
+    assert not any(received)
+    publisher.publish(Status(stage_names=[]))
+    wait_for(player.finished.is_set)
+    ros.remove(node)

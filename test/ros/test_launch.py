@@ -165,7 +165,7 @@ def test_launch_fails_when_a_node_dies(
     running = launch("base_frame:=base_link", f"bag:={bag}")
     wait_for(lambda: running.process.poll() is not None, what="launch to end")
     assert running.process.returncode == 1
-    assert running.line("no.mcap' cannot be read")
+    assert running.line("no.mcap' does not begin as mcap files do")
     assert not any(alive(child) for child in running.children)
 
 
