@@ -192,7 +192,8 @@ def _bag_files(folder: Path) -> list[Path]:
     found = []
     for file in folder.iterdir():
         try:
-            if file.is_file() and not file.name.startswith(".") and kind_of(file) in READABLE:
+            hidden = file.name.startswith(".") or file.name == METADATA
+            if file.is_file() and not hidden and kind_of(file) in READABLE:
                 found.append(file)
         except OSError:
             continue  # of a file that nobody has named
