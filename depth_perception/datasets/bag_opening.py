@@ -16,7 +16,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from depth_perception.datasets.bag_kinds import kind_of, refusal
-from depth_perception.datasets.bag_storage import SqliteFile, Storage, one_line, unwritten_log
+from depth_perception.datasets.bag_storage import (
+    SqliteFile,
+    Storage,
+    counted,
+    one_line,
+    unwritten_log,
+)
 from depth_perception.datasets.decompression import zstd
 from depth_perception.datasets.mcap_file import McapFile
 from depth_perception.datasets.sqlite_salvage import SalvagedSqliteFile
@@ -90,9 +96,8 @@ def salvage(
         found.close()
         raise error
     lost(
-        f"bag '{named}' is cut or damaged; the {count} messages that can be read, of"
-        f" {(found.end - found.start) * 1e-9:.1f} s, are read, the rest is left out."
-        f" Fix: {error.fix}"
+        f"bag '{named}' is cut or damaged; what is left of it is read ({counted(count)},"
+        f" {(found.end - found.start) * 1e-9:.1f} s), the rest is left out. Fix: {error.fix}"
     )
     return found
 

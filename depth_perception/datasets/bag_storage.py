@@ -139,6 +139,11 @@ def unwritten_log(path: Path) -> str:
     return ""
 
 
+def counted(messages: int) -> str:
+    """Write a number of messages."""
+    return "1 message" if messages == 1 else f"{messages} messages"
+
+
 def one_line(error: BaseException) -> str:
     """Text of an error in one line; its kind where it has none."""
     return " ".join(str(error).split()) or type(error).__name__
