@@ -90,7 +90,7 @@ def cut(path, share=0.6):
 
 @pytest.mark.parametrize(
     ("storage", "share"),
-    [*(("sqlite3", share) for share in (0.0, 0.001, 0.5, 0.99)), ("mcap", 0.0), ("mcap", 0.001)],
+    [(storage, share) for storage in ("mcap", "sqlite3") for share in (0.0, 0.001)],
 )
 def test_a_bag_cut_before_its_first_message_is_refused_with_the_fix(tmp_path, storage, share):
     path = cut(write_drive(tmp_path / "bag", storage=storage), share)

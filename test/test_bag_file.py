@@ -122,7 +122,8 @@ def test_of_a_cut_mcap_is_read_what_comes_before_the_cut(drive, bag, compression
         return
     (text,) = said
     assert str(file) in text and "breaks off at byte" in text and "Fix:" in text
-    assert f"of {int(size * share)}" in text and f"the {len(stored)} messages before" in text
+    assert f"at byte {int(size * share)}, in a record" in text
+    assert f"is read ({len(stored)} messages, " in text
 
 
 def test_a_recorder_that_was_killed_between_two_chunks_is_told(bag, drive):
@@ -466,3 +467,31 @@ def test_a_bag_of_2262_replays_and_is_not_played(bag, tmp_path):
     assert contents(tmp_path / "out")[1] == {"/tf_static": 1}
     with pytest.raises(BagError, match="after the year 2038"), Playback(file):
         pass
+
+
+@pytest.mark.parametrize("share", [0.4, 0.7, 0.99])
+def test_of_a_cut_database_is_read_what_comes_before_the_cut(drive, tmp_path, share):
+    bag = Path(shutil.copytree(drive["sqlite3"], tmp_path / "bag"))
+    file = only_file(bag, "sqlite3")
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * share)])
+    whole, (stored, counts, _, said) = contents(drive["sqlite3"])[0], contents(bag)
+    assert stored and all(item in whole for item in stored)
+    assert len(whole) * share - 4 < len(stored) < len(whole)
+    assert sum(counts.values()) == len(stored)
+    (text,) = said
+    assert str(file) in text and f"({len(stored)} messages, " in text
+    with BagReader(bag, Parameters()) as reader:
+        assert text in inspect_bag(reader)["problems"] and list(reader.frame_sets())
+
+
+def test_a_database_damaged_in_the_middle_costs_what_lies_there(drive, tmp_path):
+    bag = Path(shutil.copytree(drive["sqlite3"], tmp_path / "bag"))
+    file = only_file(bag, "sqlite3")
+    data = bytearray(file.read_bytes())
+    middle = len(data) // 2 // 4096 * 4096
+    data[middle : middle + 4096] = b"\xff" * 4096
+    file.write_bytes(data)
+    whole, (stored, _, _, said) = contents(drive["sqlite3"])[0], contents(bag)
+    assert len(stored) == len(whole) - 1
+    assert stored == [item for item in whole if item in stored]
+    assert len(said) == 1 and "is cut or damaged" in said[0]

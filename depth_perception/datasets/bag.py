@@ -170,7 +170,7 @@ class BagReader:
         """Yield (topic, bag time ns, message) in the bag's order; broken ones are left out.
 
         Raises:
-            BagError: An SQLite file is damaged from here on.
+            BagError: Nothing more of a damaged file can be read.
         """
         wanted = set(topics)
         connections = [c for c in self._reader.connections if c.topic in wanted]

@@ -7,33 +7,23 @@ Messages win over metadata.yaml: that only tells which files there are.
 
 from __future__ import annotations
 
-import errno
 import heapq
-import shlex
-import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from depth_perception.datasets.bag_kinds import ZSTD_MAGIC, kind_of, refusal
+from depth_perception.datasets.bag_kinds import ZSTD_MAGIC
 from depth_perception.datasets.bag_metadata import METADATA, disagreement, how_to_mend
+from depth_perception.datasets.bag_opening import OpenedPart, open_part, salvage
 from depth_perception.datasets.bag_parts import BagParts, find_parts
-from depth_perception.datasets.bag_storage import (
-    BagTopic,
-    SqliteFile,
-    Storage,
-    one_line,
-    unwritten_log,
-)
+from depth_perception.datasets.bag_storage import BagTopic, one_line
 from depth_perception.datasets.decompression import zstd
-from depth_perception.datasets.mcap_file import McapFile
 from depth_perception.errors import BagError
 
 _PAUSE_NS = 30 * 86_400_000_000_000
@@ -88,22 +78,24 @@ class BagFile:
         self.losses: list[str] = []
         self._say = say or (lambda text: None)
         self._types: dict[str, Typestore] = {}
-        self._kinds: list[str] = []
+        self._stack = stack
         for text in parts.notes:
             self._say(text)
         for text in parts.losses:
             self._lost(text)
-        self._storages = [stack.enter_context(_closing(s)) for s in self._open(parts, stack)]
+        self._parts = list(self._open(parts))
+        self._storages = [part.storage for part in self._parts]
         self._merge_topics()
         self.message_count = sum(topic.msgcount for topic in self.connections)
         self.start_time, self.end_time = self._span()
+        kinds = [part.kind for part in self._parts]
         wrong = disagreement(
-            parts.metadata, self.connections, self.start_time, self.end_time, self._kinds
+            parts.metadata, self.connections, self.start_time, self.end_time, kinds
         )
         if wrong and not self.losses:
             self._say(
                 f"'{self.path / METADATA}' disagrees with the messages ({wrong}); what the messages"
-                f" say holds. Fix: {how_to_mend(self.path, parts.files, self._kinds)}"
+                f" say holds. Fix: {how_to_mend(self.path, parts.files, kinds)}"
             )
 
     def messages(
@@ -120,8 +112,8 @@ class BagFile:
             stop: Only messages before this time, ns.
 
         Raises:
-            BagError: An SQLite file is damaged from here on. Damaged chunks of an mcap file are
-                left out, and are among `losses` then.
+            BagError: Nothing of a damaged SQLite file can be read. Of files that are damaged in
+                part, the rest is read, and `losses` grow.
         """
         wanted = {topic.number for topic in connections or self.connections}
         streams = [
@@ -149,7 +141,7 @@ class BagFile:
             types = self._own_types(type_name)
         return types.deserialize_cdr(data, type_name)
 
-    def _open(self, parts: BagParts, stack: ExitStack) -> Iterator[Storage]:
+    def _open(self, parts: BagParts) -> Iterator[OpenedPart]:
         """Open every part; one that cannot be read is a loss where there are others.
 
         Raises:
@@ -159,7 +151,7 @@ class BagFile:
         count = 0
         for file in parts.files:
             try:
-                storage = self._open_part(file, stack)
+                part = open_part(file, self._stack, self._lost)
             except BagError as error:
                 if len(parts.files) == 1:
                     raise
@@ -167,65 +159,9 @@ class BagFile:
                 self._lost(f"a part is left out: {error}")
                 continue
             count += 1
-            yield storage
+            yield part
         if refused is not None and count == 0:
             raise refused
-
-    def _open_part(self, file: Path, stack: ExitStack) -> Storage:
-        kind, named = kind_of(file), file
-        if kind == "zstd":
-            folder = stack.enter_context(TemporaryDirectory(prefix="depth_perception_bag_"))
-            file = self._decompress(file, Path(folder))
-            kind = kind_of(file)
-        self._kinds.append(kind)
-        if kind == "mcap":
-            return McapFile(file, self._lost, named)
-        if kind == "sqlite3":
-            log = unwritten_log(named)
-            if log:
-                self._lost(
-                    f"bag '{named}' was not closed: messages that are not in it yet are left out."
-                    f" Fix: {log}"
-                )
-            return SqliteFile(file, named)
-        error = refusal(file, kind)
-        if file != named:
-            error = BagError(
-                f"what '{named}' holds is no bag", expected="an mcap or SQLite file", fix=error.fix
-            )
-        raise error
-
-    def _decompress(self, file: Path, folder: Path) -> Path:
-        """Decompress a whole file into a folder; where it breaks off, what there is.
-
-        Raises:
-            BagError: There is no room, or nothing in it can be read.
-        """
-        target = folder / file.name.removesuffix(".zstd").removesuffix(".zst")
-        by_hand = f"decompress it where there is room: zstd -d {shlex.quote(str(file))}"
-        try:
-            with zstd().open(file, "rb") as packed, target.open("wb") as unpacked:
-                shutil.copyfileobj(packed, unpacked)
-        except (EOFError, zstd().ZstdError) as error:
-            if target.stat().st_size == 0:
-                raise BagError(
-                    f"bag '{file}' does not decompress: {one_line(error)}",
-                    expected="a whole file of zstd",
-                    fix="copy it anew from where it was recorded, or record it again",
-                ) from None
-            self._lost(
-                f"bag '{file}' breaks off while it is decompressed ({one_line(error)}); the rest is"
-                " left out. Fix: copy it anew from where it was recorded"
-            )
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise
-            raise BagError(
-                f"bag '{file}' cannot be decompressed into {folder.parent}: {error.strerror}",
-                expected=f"room for some times its {file.stat().st_size / 1e6:.0f} MB",
-                fix=by_hand + ", or set TMPDIR",
-            ) from None
-        return target
 
     def _merge_topics(self) -> None:
         """Make one list of the topics of all parts, without those that are not CDR."""
@@ -265,8 +201,22 @@ class BagFile:
         storage, numbers = self._storages[index], self._numbers[index]
         yield -1, storage.start, b""
         chosen = {number for number, merged in numbers.items() if merged in wanted}
-        if chosen:
+        if not chosen:
+            return
+        latest, count = start, 0
+        try:
             for number, time, data in storage.messages(chosen, start, stop):
+                latest, count = time, count + 1 if time == latest else 1
+                yield numbers[number], time, data
+        except BagError as error:  # an SQLite file that is damaged in the middle
+            part = self._parts[index]
+            rest = salvage(part.file, part.named, error, self._lost)
+            self._stack.callback(rest.close)
+            self._storages[index] = rest
+            for number, time, data in rest.messages(chosen, latest, stop):
+                if time == latest and count > 0:
+                    count -= 1  # it came before
+                    continue
                 yield numbers[number], time, data
 
     def _span(self) -> tuple[int, int]:
@@ -329,14 +279,6 @@ class BagFile:
         if text not in self.losses:
             self.losses.append(text)
             self._say(text)
-
-
-@contextmanager
-def _closing(storage: Storage) -> Iterator[Storage]:
-    try:
-        yield storage
-    finally:
-        storage.close()
 
 
 def _decompressed(data: bytes) -> bytes:

@@ -18,6 +18,8 @@ from depth_perception.errors import BagError
 from depth_perception.yaml_mapping import near_path
 
 _ENDINGS = (".mcap", ".db3", ".bag", ".zstd", ".zst")
+_TOLD = ("ros1", "lfs")
+"""Kinds of files that are told of though their names do not say that they are bags."""
 _SOME = 5
 
 
@@ -144,15 +146,11 @@ def _without_metadata(folder: Path) -> BagParts:
 
 def _no_file(folder: Path, names: list[str]) -> BagError:
     """Say what there is in a folder without a bag's file."""
-    files = {file: kind_of(file) for file in sorted(folder.iterdir()) if file.is_file()}
-    for file, kind in files.items():
-        if file.suffix in _ENDINGS or kind in ("ros1", "lfs"):
-            return refusal(file, kind)
-    below = [
-        child
-        for child in sorted(folder.iterdir())
-        if child.is_dir() and ((child / METADATA).is_file() or _bag_files(child))
-    ]
+    children = sorted(folder.iterdir())
+    for file in children:
+        if file.is_file() and (file.suffix in _ENDINGS or _kind_if_readable(file) in _TOLD):
+            return refusal(file, kind_of(file))
+    below = [child for child in children if child.is_dir() and _looks_like_bag(child)]
     if names:
         return BagError(
             f"bag '{folder}' has only its {METADATA}: {_listing(names)} is not there",
@@ -166,14 +164,29 @@ def _no_file(folder: Path, names: list[str]) -> BagError:
             expected="one bag",
             fix=f"name one of them, such as '{below[0]}'",
         )
-    for file, kind in files.items():
-        if kind in ARCHIVES:
-            return refusal(file, kind)
+    for file in children:
+        if file.is_file() and _kind_if_readable(file) in ARCHIVES:
+            return refusal(file, kind_of(file))
     return BagError(
         f"'{folder}' has no {METADATA} and 0 bag files",
         expected="a rosbag2 directory, or one .mcap or .db3 file",
         fix="name a bag",
     )
+
+
+def _kind_if_readable(file: Path) -> str:
+    """Tell what a file is that nobody has named; empty when it may not be read."""
+    try:
+        return kind_of(file)
+    except OSError:
+        return ""
+
+
+def _looks_like_bag(folder: Path) -> bool:
+    try:
+        return (folder / METADATA).is_file() or bool(_bag_files(folder))
+    except OSError:
+        return False
 
 
 def _present(folder: Path, name: str) -> Path | None:
@@ -192,11 +205,9 @@ def _bag_files(folder: Path) -> list[Path]:
     """List the files of a folder that can be a bag's, in the order of parts."""
     found = []
     for file in folder.iterdir():
-        try:
-            if file.is_file() and not file.name.startswith(".") and kind_of(file) in READABLE:
-                found.append(file)
-        except OSError:
-            continue  # of a file that nobody has named
+        hidden = file.name.startswith(".") or file.name == METADATA
+        if file.is_file() and not hidden and _kind_if_readable(file) in READABLE:
+            found.append(file)
     # What was compressed may lie beside what it was made of.
     names = {file.name for file in found}
     kept = [

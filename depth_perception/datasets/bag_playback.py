@@ -136,7 +136,7 @@ class Playback:
         """Yield what is not a static transform, from ``start`` to before ``end`` (ns), in order.
 
         Raises:
-            BagError: An SQLite file is damaged from here on.
+            BagError: Nothing more of a damaged file can be read.
         """
         yield from self._raw(moving=True, start=start, end=end)
 
@@ -148,7 +148,7 @@ class Playback:
         repeated them one by one would leave late joiners with the last one only.
 
         Raises:
-            BagError: An SQLite file is damaged, or a message does not deserialize.
+            BagError: Nothing of a damaged file can be read, or a message does not deserialize.
         """
         merged: dict[str, dict[tuple[Any, ...], Any]] = {}
         for message in self._raw(moving=False):

@@ -121,14 +121,11 @@ class SqliteFile:
         self._reader.close()
 
     def _unreadable(self, error: Exception) -> BagError:
-        log = unwritten_log(self._path)
-        name = shlex.quote(str(self._path))
-        mended = shlex.quote(str(self._path.with_name(f"{self._path.stem}_mended.db3")))
         return BagError(
             f"bag '{self._path}' cannot be read: {one_line(error)}",
             expected="a whole SQLite file of rosbag2 (this one is cut or damaged)",
-            fix=log
-            or f"mend it with: sqlite3 {name} .recover | sqlite3 {mended}; or record it again",
+            fix=unwritten_log(self._path)
+            or "copy it anew from where it was recorded, or record it again",
         )
 
 
@@ -140,6 +137,11 @@ def unwritten_log(path: Path) -> str:
             command = f"sqlite3 {shlex.quote(str(path))} 'PRAGMA wal_checkpoint(TRUNCATE)'"
             return f"bring in the messages of '{log.name}', which lies beside it: {command}"
     return ""
+
+
+def counted(messages: int) -> str:
+    """Write a number of messages."""
+    return "1 message" if messages == 1 else f"{messages} messages"
 
 
 def one_line(error: BaseException) -> str:

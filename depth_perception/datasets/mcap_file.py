@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 
 from depth_perception.datasets.bag_kinds import MCAP_MAGIC
-from depth_perception.datasets.bag_storage import BagTopic, StoredMessage
+from depth_perception.datasets.bag_storage import BagTopic, StoredMessage, counted
 from depth_perception.datasets.mcap_records import (
     CHANNEL,
     CHUNK,
@@ -206,7 +206,7 @@ class McapFile:
         Raises:
             BagError: The file breaks off before its first message.
         """
-        at, loose, ended = len(MCAP_MAGIC), None, False
+        at, loose, ended, cut = len(MCAP_MAGIC), None, False, False
         while at + RECORD_HEAD.size <= self._size:
             self._file.seek(at)
             kind, length = RECORD_HEAD.unpack(self._file.read(RECORD_HEAD.size))
@@ -234,20 +234,22 @@ class McapFile:
         for chunk in self._chunks:  # a message without its channel is of unknown type
             chunk.counts = {c: n for c, n in chunk.counts.items() if c in self._channels}
         if not ended:
-            self._say_where_it_ends(at)
+            self._say_where_it_ends(at, cut)
 
-    def _say_where_it_ends(self, at: int) -> None:
+    def _say_where_it_ends(self, at: int, cut: bool) -> None:
         filled = [chunk for chunk in self._chunks if chunk.counts]
         count = sum(sum(chunk.counts.values()) for chunk in filled)
         where = f"bag '{self._path}' breaks off at byte {at} of {self._size}"
-        if at >= self._size:
+        if cut:
+            where = f"bag '{self._path}' breaks off at byte {self._size}, in a record begun at {at}"
+        elif at >= self._size:
             where = f"bag '{self._path}' was not closed: it ends after {at} bytes without a footer"
         fix = "copy it anew from where it was recorded, or record it again"
         if not count:
             raise BagError(f"{where}, before its first message", expected="a whole bag", fix=fix)
         seconds = (max(c.end for c in filled) - min(c.start for c in filled)) * 1e-9
         self._lost(
-            f"{where}; the {count} messages before that, of {seconds:.1f} s, are read, the rest is"
+            f"{where}; what is before that is read ({counted(count)}, {seconds:.1f} s), the rest is"
             f" left out. Fix: {fix}"
         )
 

@@ -148,21 +148,25 @@ def test_impossible_options_name_the_option_and_the_fix(
     assert said in str(caught.value)
 
 
-def test_cut_database_is_one_line(ros: RosSession, tmp_path: Path) -> None:
-    bag = write_drive(tmp_path / "drive", frames=3, storage="sqlite3")
-    file = next(bag.glob("*.db3"))
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_what_is_cut_before_its_first_message_is_one_line(
+    ros: RosSession, tmp_path: Path, storage: str
+) -> None:
+    bag = write_drive(tmp_path / "drive", frames=3, storage=storage)
+    file = next(path for path in bag.iterdir() if path.suffix in (".mcap", ".db3"))
+    file.write_bytes(file.read_bytes()[:300])
     for path in (bag, file):
         with pytest.raises(BagError) as caught:
             BagPlayer(parse([str(path), "--wait-for-subscribers", "0"]))
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_cut_mcap_is_played_up_to_the_cut_in_spite_of_its_metadata(
-    tmp_path: Path, play: Any, listener: Listener
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_a_cut_bag_is_played_up_to_the_cut_in_spite_of_its_metadata(
+    tmp_path: Path, play: Any, listener: Listener, storage: str
 ) -> None:
-    bag = write_drive(tmp_path / "drive", frames=9)
-    file = next(bag.glob("*.mcap"))
+    bag = write_drive(tmp_path / "drive", frames=9, storage=storage)
+    file = next(path for path in bag.iterdir() if path.suffix in (".mcap", ".db3"))
     file.write_bytes(file.read_bytes()[: file.stat().st_size * 3 // 4])
     edit_metadata(bag, starting_time=2**63 - 1, duration=0, message_count=0, storage_identifier="")
     front = listener.listen("/front/image_raw", IMAGE, SENSOR_INPUT)
