@@ -210,7 +210,7 @@ class SurroundDepth:
             processor.latest = None  # it would soon be an old one
         topics = [feed.topics for feed in ingest.cameras.values()]
         processor.put(ingest.set_cameras(topics, ingest.absent, wanted))
-        for subscriptions in self._subscriptions.values():
+        for subscriptions in list(self._subscriptions.values()):
             subscriptions.follow_demand()
 
     def _expire(self) -> None:
