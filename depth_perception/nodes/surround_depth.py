@@ -254,6 +254,7 @@ class SurroundDepth:
                 ground=processor.pipeline.ground,
                 pause=pause,
                 problem=problem,
+                unserved=processor.publishers.unserved(),
                 live=not simulated,
             )
         )
