@@ -50,9 +50,9 @@ class TfParameters:
 
     namespace: str = _parameter(
         "",
-        "Namespace whose tf and tf_static topics place all cameras, e.g. /robot1; empty: of each"
-        " camera the longest beginning of its image topic that has such topics, else the node's"
-        " own namespace, else /tf and /tf_static.",
+        "Namespace whose tf and tf_static topics place all cameras, e.g. /robot1, or / for the"
+        " global ones; empty: of each camera the longest beginning of its image topic that has"
+        " such topics, else the node's own namespace, else /tf and /tf_static.",
     )
     conflicts: str = _parameter(
         "refuse",

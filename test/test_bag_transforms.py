@@ -229,6 +229,36 @@ def test_odometry_is_of_one_frame_and_of_the_cameras_robot(tmp_path: Path) -> No
     assert "'odom' -> 'base_link' is taken" in problem and "robot2" not in problem
 
 
+def test_poses_of_an_odometry_topic_are_those_of_the_cameras_robot(tmp_path: Path) -> None:
+    path = tmp_path / "bag"
+    said = [(f"/robot{n}/tf_static", "base_link", FRAME, placed(1.0)) for n in (1, 2)]
+    write_rig(path, ["/robot2/front"], said)
+    merged = tmp_path / "merged"
+    with BagReader(path, from_flat({})) as reader, BagWriter(merged) as writer:
+        for topic, time, message in reader.messages(list(reader.topics)):
+            writer.write(topic, message, time, latched=topic.endswith("static"))
+        types = writer.types
+        for n in (1, 2):
+            position = types.new("geometry_msgs/msg/Point", x=float(n), y=0.0, z=0.0)
+            level = types.new("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0)
+            pose = types.new("geometry_msgs/msg/Pose", position=position, orientation=level)
+            zero = types.new("geometry_msgs/msg/Vector3", x=0.0, y=0.0, z=0.0)
+            twist = types.new("geometry_msgs/msg/Twist", linear=zero, angular=zero)
+            none = np.zeros(36)
+            message = types.new(
+                "nav_msgs/msg/Odometry",
+                header=messages.header(types, START, "odom"),
+                child_frame_id="base_link",
+                pose=types.new("geometry_msgs/msg/PoseWithCovariance", pose=pose, covariance=none),
+                twist=types.new(
+                    "geometry_msgs/msg/TwistWithCovariance", twist=twist, covariance=none
+                ),
+            )
+            writer.write(f"/robot{n}/odom", message, START)
+    with BagReader(merged, from_flat({})) as reader:
+        assert [T[0, 3] for _, T in reader.odometry] == [2.0]
+
+
 def test_a_player_passes_on_a_contradiction_and_says_the_rest_once(tmp_path: Path) -> None:
     said = [*TWO_PARENTS, TWO_PARENTS[0], TWO_PARENTS[1]]
     path = write_rig(tmp_path / "bag", ["/front"], said)

@@ -114,7 +114,7 @@ def drive(points, rig, offset=0.0, lidar_topics=("/lidar",)):
         name="drive",
         parameters=Parameters(),
         rig=rig,
-        tree=tree,
+        view=lambda topic: tree,
         odometry=[],
         lidar_topics=list(lidar_topics),
         topics={"/image": "sensor_msgs/msg/Image"},

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_fuzz import cases
 
+from depth_perception.datasets.bag_transforms import TRANSFORM_TYPE, BagTransforms
 from depth_perception.errors import ContradictionError, DepthPerceptionError
 from depth_perception.geometry.transform_tree import same_transform
 from depth_perception.geometry.transforms import matrix_from
@@ -31,7 +32,7 @@ def message(parent: str, child: str, t: Any, q: Any) -> Any:
     return SimpleNamespace(
         transforms=[
             SimpleNamespace(
-                header=SimpleNamespace(frame_id=parent),
+                header=SimpleNamespace(frame_id=parent, stamp=SimpleNamespace(sec=1, nanosec=0)),
                 child_frame_id=child,
                 transform=SimpleNamespace(
                     translation=SimpleNamespace(**dict(zip("xyz", t, strict=True))),
@@ -91,6 +92,29 @@ def test_whatever_is_told_only_errors_with_a_fix_come_out(
     rig.drop_doubted()
     rig.drop_silent(1.0)
     rig.contradictions()
+
+
+@cases(500)
+@given(st.lists(hostile(), max_size=12), st.sampled_from(["/front/image", "/robot2/front/image"]))
+def test_whatever_a_bag_holds_poses_are_rigid_and_errors_have_a_fix(
+    told: list[tuple[str, Any]], camera: str
+) -> None:
+    problems: list[str] = []
+    rig = RigTracker(Parameters(), problem=lambda camera, reason: problems.append(reason))
+    topics = dict.fromkeys((topic for topic, _ in told), TRANSFORM_TYPE)
+    made = BagTransforms({**topics, camera: "sensor_msgs/msg/Image"}, rig, problems.append)
+    stream = [(topic, time, item) for time, (topic, item) in enumerate(told, 1)]
+    for _, T in made.read(stream, [camera]):
+        assert np.isfinite(T).all()
+        np.testing.assert_allclose(T[:3, :3] @ T[:3, :3].T, np.eye(3), atol=1e-6)
+    try:
+        rig.mounting("front", camera)
+    except DepthPerceptionError as error:
+        assert made.explain(camera, error).fix
+    assert set(made.unused([camera])) <= set(topics)
+    for text in [*problems, *made.contradictions]:
+        assert "Fix: " in text or "contradicts itself" in text or "no other transforms" in text
+    assert made.edges == sorted(set(made.edges))
 
 
 @st.composite

@@ -98,9 +98,9 @@ class BagReader:
                 self.counts[connection.topic] = count + connection.msgcount
             self.cameras = find_cameras(self.topics, self.parameters)
             self.transforms = BagTransforms(self.topics, self._tracker, self._problem)
-            self.odometry = self.transforms.read(
-                self.messages(self.transforms.topics), [c.image for c in self.cameras.values()]
-            )
+            images = [camera.image for camera in self.cameras.values()]
+            stream = self.messages(self.transforms.topics)
+            self.odometry = self.transforms.read(stream, images)
             self._read_odometry()
             for name, camera in self.cameras.items():
                 if camera.note:
@@ -350,7 +350,8 @@ class BagReader:
         """Read poses of the base frame; an Odometry topic goes before /tf."""
         topics = [topic for topic, kind in self.topics.items() if kind == ODOMETRY_TYPE]
         poses: list[tuple[int, Matrix]] = []
-        for topic, _, message in self.messages(sorted(topics)[:1]):
+        images = [camera.image for camera in self.cameras.values()]
+        for topic, _, message in self.messages(self.transforms.nearest(topics, images)[:1]):
             try:
                 T_odom_child = messages.decode_pose(message.pose.pose, topic)
                 child = message.child_frame_id.lstrip("/") or self.parameters.base_frame

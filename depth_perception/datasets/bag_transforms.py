@@ -140,6 +140,16 @@ class BagTransforms:
             )
         return sorted(poses[chosen], key=lambda item: item[0])
 
+    def nearest(self, topics: Iterable[str], cameras: Sequence[str]) -> list[str]:
+        """Sort topics by how near their namespace is to that of the first camera, then by name."""
+        order = self._rig.namespaces_for(cameras[0] if cameras else "")
+
+        def rank(topic: str) -> tuple[int, str]:
+            namespace = namespace_of(topic)
+            return (order.index(namespace) if namespace in order else len(order), topic)
+
+        return sorted(topics, key=rank)
+
     def explain(self, image_topic: str, error: TransformError) -> TransformError:
         """Say in an error of a missing transform what the bag has instead."""
         if isinstance(error, ContradictionError):

@@ -76,7 +76,9 @@ class Told:
 
 def same_transform(A: Matrix, B: Matrix) -> bool:
     """Tell whether two 4x4 transforms differ by no more than rounding."""
-    if float(np.linalg.norm(A[:3, 3] - B[:3, 3])) > SAME_TRANSLATION_M:
+    with np.errstate(over="ignore"):  # infinitely far apart is not the same, either
+        distance = float(np.linalg.norm(A[:3, 3] - B[:3, 3]))
+    if distance > SAME_TRANSLATION_M:
         return False
     # The norm of the difference of two rotations is 2 sqrt(2) sin(angle / 2).
     difference = float(np.linalg.norm(A[:3, :3] - B[:3, :3]))

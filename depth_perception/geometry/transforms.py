@@ -28,7 +28,8 @@ def matrix_from(translation: object, quaternion: object, name: str = "transform"
     """
     t = np.asarray(translation, dtype=np.float64)
     q = np.asarray(quaternion, dtype=np.float64)
-    length = float(np.linalg.norm(q))
+    with np.errstate(over="ignore"):  # infinite is too long, too
+        length = float(np.linalg.norm(q))
     if not (np.isfinite(t).all() and np.isfinite(q).all()) or abs(length - 1) > 0.1:
         raise TransformError(
             f"{name}: translation {t.tolist()}, quaternion (x, y, z, w) {q.tolist()}",

@@ -208,7 +208,7 @@ class SurroundDepth:
             processor.latest = None  # it would soon be an old one
         topics = [feed.topics for feed in ingest.cameras.values()]
         processor.put(ingest.set_cameras(topics, ingest.absent, wanted))
-        for subscriptions in self._subscriptions.values():
+        for subscriptions in list(self._subscriptions.values()):
             subscriptions.follow_demand()
 
     def _expire(self) -> None:
@@ -252,6 +252,7 @@ class SurroundDepth:
                 ground=processor.pipeline.ground,
                 pause=pause,
                 problem=problem,
+                unserved=processor.publishers.unserved(),
                 live=not simulated,
             )
         )

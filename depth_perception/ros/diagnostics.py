@@ -44,6 +44,7 @@ class State:
         ground: The plane in use; None while the node is not configured.
         pause: Why nothing is computed although nothing is wrong; empty otherwise.
         problem: The one thing that keeps the node from results; empty when there is none.
+        unserved: Who subscribes to a topic and gets nothing of it, and why.
         live: True when stamps are to be compared with the computer's clock.
     """
 
@@ -61,6 +62,7 @@ class State:
     ground: GroundPlane | None = None
     pause: str = ""
     problem: str = ""
+    unserved: Sequence[str] = ()
     live: bool = True
 
 
@@ -165,7 +167,13 @@ class Diagnostics:
             text = state.pause
         elif state.problem:
             level, text = DiagnosticStatus.ERROR, state.problem
-        values = {"rate (Hz)": f"{state.latencies.rate:.2f}", "lifecycle state": state.lifecycle}
+        if state.unserved and level == DiagnosticStatus.OK:
+            level, text = DiagnosticStatus.WARN, state.unserved[0]
+        values = {
+            "rate (Hz)": f"{state.latencies.rate:.2f}",
+            "lifecycle state": state.lifecycle,
+            "QoS": "; ".join(state.unserved) or "matches",
+        }
         return self._status("output", level, text, values)
 
     def _ground(self, ground: GroundPlane) -> DiagnosticStatus:

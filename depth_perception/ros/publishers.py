@@ -50,6 +50,7 @@ class ResultPublishers:
         self._profile = result_output(parameters.qos)
         self._map_profile = map_output(parameters.qos)
         self._publishers: dict[str, Publisher] = {}
+        self._asked_for_more: set[str] = set()
         self._vehicle = vehicle_topics()
         self._advertise(self._vehicle)
 
@@ -67,13 +68,25 @@ class ResultPublishers:
                 )
 
     def _mismatch(self, topic: str, event: Any) -> None:
-        name = self._node.resolve_topic_name(topic)
+        self._asked_for_more.add(topic)
         # The graph may not show yet whom the event is about.
-        found = unmatched(self._node, name, we_publish=True) or [
-            ("", (policy_name(event.last_policy_kind),))
+        name = self._node.resolve_topic_name(topic)
+        kind = policy_name(event.last_policy_kind)
+        for text in self._unserved(topic) or [mismatch((kind,), name, we_publish=True)]:
+            self._problem("", text)
+
+    def _unserved(self, topic: str) -> list[str]:
+        name = self._node.resolve_topic_name(topic)
+        return [
+            mismatch(policies, name, True, other)
+            for other, policies in unmatched(self._node, name, we_publish=True)
         ]
-        for other, policies in found or [("", (policy_name(event.last_policy_kind),))]:
-            self._problem("", mismatch(policies, name, True, other))
+
+    def unserved(self) -> list[str]:
+        """Say who on the graph gets nothing of a topic, since it asks for more than is offered."""
+        texts = {topic: self._unserved(topic) for topic in sorted(self._asked_for_more)}
+        self._asked_for_more = {topic for topic, found in texts.items() if found}
+        return [text for found in texts.values() for text in found]
 
     def close(self) -> None:
         """Withdraw every topic."""

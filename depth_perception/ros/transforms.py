@@ -20,7 +20,7 @@ from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.subscription import Subscription
 from rclpy.time import Time
 from rclpy.timer import Timer
@@ -92,7 +92,7 @@ class _Topic:
         namespace: Whose cameras it places.
         static: Whether it is ``tf_static``.
         subscription: To what is latched, or on ``/tf``.
-        volatile: To what is static and not latched, once somebody publishes such.
+        lesser: To what is not latched, or best effort, once somebody publishes such.
         publishers: Full names of the nodes that publish it.
         endpoints: Identities of their publishers.
         unlatched: Those of the nodes that do not latch it, though it is static.
@@ -103,7 +103,7 @@ class _Topic:
     namespace: str
     static: bool
     subscription: Subscription
-    volatile: Subscription | None = None
+    lesser: Subscription | None = None
     publishers: tuple[str, ...] = ()
     endpoints: frozenset[bytes] = frozenset()
     unlatched: tuple[str, ...] = ()
@@ -152,7 +152,7 @@ class TransformSubscriptions:
             self._node.destroy_timer(self._timer)
             self._timer = None
         for topic in list(self._topics.values()):
-            for subscription in (topic.subscription, topic.volatile):
+            for subscription in (topic.subscription, topic.lesser):
                 if subscription is not None:
                     self._node.destroy_subscription(subscription)
         self._topics.clear()
@@ -197,18 +197,14 @@ class TransformSubscriptions:
         infos = self._node.get_publishers_info_by_topic(topic.name)
         topic.publishers = tuple(dict.fromkeys(map(_node_name, infos)))
         topic.endpoints = frozenset(bytes(info.endpoint_gid) for info in infos)
-        if not topic.static:
-            return
-        unlatched = [
-            _node_name(info)
-            for info in infos
-            if info.qos_profile.durability == DurabilityPolicy.VOLATILE
-        ]
-        topic.unlatched = tuple(dict.fromkeys(unlatched))
-        if unlatched:
+        best_effort = _nodes_with(infos, reliability=ReliabilityPolicy.BEST_EFFORT)
+        unlatched = _nodes_with(infos, durability=DurabilityPolicy.VOLATILE)
+        topic.unlatched = unlatched if topic.static else ()
+        if topic.unlatched:
             self._problem("", f"{_not_latched(topic)}. Fix: {_LATCH}")
-            if topic.volatile is None:
-                topic.volatile = self._listen(topic.name, topic.namespace, True, TRANSFORMS)
+        if topic.lesser is None and (topic.unlatched or best_effort):
+            profile = qos_profile_sensor_data if best_effort else TRANSFORMS
+            topic.lesser = self._listen(topic.name, topic.namespace, topic.static, profile)
 
     def _mend(self) -> None:
         """Have it said again what is contradicted, and forget what nobody says any more."""
@@ -308,6 +304,16 @@ def _not_latched(topic: _Topic) -> str:
     return (
         f"somebody publishes {topic.name}, but not latched (volatile):"
         f" {', '.join(topic.unlatched)}; what was said before this node listened is lost"
+    )
+
+
+def _nodes_with(endpoints: Iterable[Any], **policy: Any) -> tuple[str, ...]:
+    """Name the nodes whose endpoints have this value of a QoS policy."""
+    ((name, value),) = policy.items()
+    return tuple(
+        dict.fromkeys(
+            _node_name(item) for item in endpoints if getattr(item.qos_profile, name) == value
+        )
     )
 
 

@@ -165,11 +165,13 @@ def two_ends(ros: RosSession) -> Any:
     from rclpy.node import Node
     from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
     from sensor_msgs.msg import CameraInfo, Image
+    from tf2_msgs.msg import TFMessage
 
     nodes = [Node("driver", namespace="/rig"), Node("viewer"), Node("modest_viewer")]
     driver, viewer, modest = nodes
     driver.create_publisher(Image, "front/image_raw", qos_profile_sensor_data)
     driver.create_publisher(CameraInfo, "front/camera_info", 10)
+    driver.create_publisher(TFMessage, "/tf_static", 10)
     modest.create_subscription(Image, "/rig/front/image_raw", print, qos_profile_sensor_data)
     viewer.create_subscription(
         Image,
@@ -183,6 +185,8 @@ def two_ends(ros: RosSession) -> Any:
         print,
         QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL),
     )
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    viewer.create_subscription(TFMessage, "/tf_static", print, latched)
     yield nodes
     for node in nodes:
         node.destroy_node()
@@ -193,10 +197,10 @@ def test_mismatch_on_the_graph_is_named(two_ends: Any, listener: Listener) -> No
 
     def both() -> Any:
         report = compare_ends(listener.node)
-        return report if len(report.mismatches) == 2 else None
+        return report if len(report.mismatches) == 3 else None
 
-    report = wait_for(both, what="two mismatches")
-    info, image = report.mismatches
+    report = wait_for(both, what="three mismatches")
+    info, image, tf = report.mismatches
     assert (image.topic, image.publisher, image.subscriber, image.policies) == (
         "/rig/front/image_raw",
         "/rig/driver",
@@ -204,6 +208,7 @@ def test_mismatch_on_the_graph_is_named(two_ends: Any, listener: Listener) -> No
         ("reliability",),
     )
     assert info.topic == "/rig/front/camera_info" and info.policies == ("durability",)
+    assert tf.topic == "/tf_static" and "publisher latch (transient_local)" in str(tf)
     assert "/viewer asks for more than /rig/driver offers" in str(image)
     assert "Fix: " in str(image) and "\n" not in str(image)
 

@@ -311,6 +311,12 @@ def test_qos_that_does_not_match_is_named_with_the_fix(
                 lambda: [a for a in list(arrays) if "QoS" in values_of(a, "input front")["QoS"]]
             )
             assert "QoS policy reliability" in values_of(inputs[-1], "input front")["QoS"]
+        else:
+            wait_for(lambda: arrays and fix in values_of(arrays[-1], "output")["QoS"])
+            for subscription in list(listener.node.subscriptions):
+                if subscription.topic_name == topic:
+                    listener.node.destroy_subscription(subscription)
+            wait_for(lambda: values_of(arrays[-1], "output")["QoS"] == "matches")
     finally:
         vehicle.close()
 

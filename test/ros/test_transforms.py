@@ -18,7 +18,7 @@ from conftest import Listener, RosSession, wait_for
 rclpy = pytest.importorskip("rclpy")
 
 from rclpy.node import Node  # noqa: E402
-from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data  # noqa: E402
 from tiny_drive import mounting, transform  # noqa: E402
 from vehicle import CAMERAS, Vehicle, sent_until  # noqa: E402
 
@@ -236,6 +236,24 @@ def test_what_is_not_latched_is_named_and_taken_when_it_comes_again(
         assert "Fix: publish it with durability transient_local" in reason
         assert listener.line("somebody publishes /tf_static, but not latched", "/camera_driver")
         assert not depth
+
+        def again() -> Any:
+            driver.say("base_link", *CAMERAS)
+            return depth
+
+        sent_until(vehicle, again)
+    finally:
+        vehicle.close()
+
+
+def test_transforms_that_move_are_heard_from_who_is_best_effort(
+    start: Any, ros: RosSession, listener: Listener, drivers: Any
+) -> None:
+    vehicle = Vehicle(ros, transforms=False)
+    try:
+        depth = listener.listen(*FRONT_DEPTH)
+        driver = drivers("/tf", qos_profile_sensor_data)
+        start()
 
         def again() -> Any:
             driver.say("base_link", *CAMERAS)
