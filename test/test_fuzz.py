@@ -67,9 +67,10 @@ DATA = st.binary(max_size=1024)
 
 
 @lru_cache
-def encoded(ending: str, grey: bool, width: int) -> bytes:
+def encoded(ending: str, grey: bool, width: int, deep: bool = False) -> bytes:
     """A whole JPEG or PNG."""
     image = np.random.default_rng(0).integers(0, 255, (8, width, 3), dtype=np.uint8)
+    image = image.astype(np.uint16) << 4 if deep else image
     return bytes(cv2.imencode(ending, image[..., 0] if grey else image)[1])
 
 
@@ -121,13 +122,18 @@ def images(draw: Any) -> SimpleNamespace:
 
 @st.composite
 def compressed_images(draw: Any) -> SimpleNamespace:
-    whole = encoded(
-        draw(st.sampled_from([".jpg", ".png"])), draw(st.booleans()), draw(st.sampled_from([8, 9]))
-    )
+    ending = draw(st.sampled_from([".jpg", ".png"]))
+    deep = ending == ".png" and draw(st.booleans())
+    whole = encoded(ending, draw(st.booleans()), draw(st.sampled_from([8, 9])), deep)
     return SimpleNamespace(
         header=header(draw),
         data=array("B", draw(mutated(whole) | DATA)),
-        format=draw(st.sampled_from(["jpeg", "png", "bgr8; jpeg compressed bgr8"]) | TEXT),
+        format=draw(
+            st.sampled_from(["jpeg", "png", "bgr8; jpeg compressed bgr8", "bayer_rggb8; png "])
+            | st.sampled_from(["rgb8; png compressed rgb8", "16UC1; compressedDepth png", "h264"])
+            | st.tuples(ENCODING, TEXT, ENCODING).map(lambda t: f"{t[0]}; {t[1]} compressed {t[2]}")
+            | TEXT
+        ),
     )
 
 
@@ -367,6 +373,8 @@ def tiny(topic: str, index: int, message: Any) -> Any:
         message.data = np.frombuffer(encoded(".png", False, 8), np.uint8)
     if topic.endswith("camera_info"):
         message.width = message.height = 8
+        message.k = np.array([6.0, 0, 3.5, 0, 6.0, 3.5, 0, 0, 1])
+        message.p = np.array([6.0, 0, 3.5, 0, 0, 6.0, 3.5, 0, 0, 0, 1, 0])
     if topic == "/lidar/points":
         message.width, message.row_step = 4, message.point_step * 4
         message.data = message.data[: message.row_step]

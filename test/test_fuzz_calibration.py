@@ -169,7 +169,7 @@ def opencv_pixels(case: Case, points: np.ndarray) -> np.ndarray:
     ahead = points[:, 2] > 0.05
     points = np.where(ahead[:, None], points, [0.0, 0.0, 1.0])
     pixels = project(points, np.ascontiguousarray(K))
-    steps = np.linspace(0, 1, 40)
+    steps = np.append(np.linspace(0, 1, 40), 1.0001)
     axis = points * [0, 0, 1]
     if fisheye:  # by equal angles from the axis, as the polynomial is in the angle
         angle = np.arctan2(np.hypot(points[:, 0], points[:, 1]), points[:, 2])[:, None] * steps

@@ -64,6 +64,7 @@ def info(
             ("(1908, 1046)", "times as large"),
         ),
         (info(matrix(900, 639.5, 479.5)), (640, 480), ("in a corner", "2 times as large")),
+        (info(matrix(225, 159.5, 119.5)), (640, 480), ("far from the middle", "0.5 times as l")),
         (info(matrix(112, 79.5, 59.5)), (640, 480), ("in a corner", "0.25 times as large")),
         (info(matrix(1e6, 320, 240)), (640, 480), ("field of view of 0.0",)),
         (info(matrix(0.5, 320, 240), distortion_model="equidistant"), (640, 480), ("0.5 px",)),
@@ -101,7 +102,7 @@ def test_what_no_camera_has_is_refused(
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        (info(matrix(225, 159.5, 119.5)), "0.5 times as large"),
+        (info(matrix(290, 204.3, 153.1)), "0.64 times as large"),
         (info(matrix(720, 383.5, 287.5)), "1.2 times as large"),
         (info(matrix(450, 130, 240)), "far off centre"),
         (info(matrix(60, 320, 240)), "field of view of 159 x 152 degrees"),
@@ -212,7 +213,7 @@ def test_do_rectify_gives_a_rectified_image_a_window_of_its_own() -> None:
 def test_a_bag_says_both(tmp_path: Any) -> None:
     def change(topic: str, index: int, message: Any) -> Any:
         if topic == "/front/camera_info":
-            message.k = np.array(matrix(100, 79.5, 49.5))
+            message.k = np.array(matrix(130, 103.5, 64.5))
         if topic == "/rear/camera_info":
             message.k = np.array(matrix(200, 0.5, 0.5))
         return message
@@ -221,7 +222,7 @@ def test_a_bag_says_both(tmp_path: Any) -> None:
         assert reader.rig.names == ["front"]
         list(reader.frame_sets())
     said = "\n".join(reader.problems)
-    assert said.count("0.5 times as large") == 1 and said.count("shares of the image") == 1
+    assert said.count("0.65 times as large") == 1 and said.count("shares of the image") == 1
     with (
         BagReader(tmp_path / "bag", Parameters(cameras=["rear"])) as alone,
         pytest.raises(BagError, match=r"/rear/camera_info: the principal point of K is \(0.5"),

@@ -36,6 +36,7 @@ from depth_perception.geometry.cloud import (
 from depth_perception.geometry.embodied_depth import confidence_of, embodied_depth
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.surface import Surface
+from depth_perception.messages.pixel_watch import faults
 from depth_perception.parameters import from_flat
 from depth_perception.pipeline import SurroundPipeline
 
@@ -106,6 +107,7 @@ def measure(repeats: int) -> dict[str, Any]:
         "decode JPEG 1600x880 (x6)": lambda: [
             cv2.imdecode(jpeg, cv2.IMREAD_COLOR) for _ in range(CAMERAS)
         ],
+        "look at the pixels, every 64th image": lambda: faults(source),
         "shrink images (x6)": lambda: [view.image(source) for view in views],
         "tables of one camera, once": lambda: camera_view(rig["camera_0"], ground, WIDTH),
         "embodied depth (x6)": lambda: [embodied_depth(view, surface) for view in views],

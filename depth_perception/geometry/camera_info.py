@@ -265,6 +265,8 @@ def rectified_view(
             return from_camera_info(info, rectified=True, image_size=size)
     if camera.is_pinhole:
         return camera
+    if min(camera.width, camera.height) < 2:  # a single row or column has no edges
+        return CameraModel(camera.width, camera.height, camera.K)
     # The rectangle that the middles of the four image edges reach, cut at the widest field.
     w, h = camera.width - 1.0, camera.height - 1.0
     edges = np.array([[0, h / 2], [w, h / 2], [w / 2, 0], [w / 2, h]])

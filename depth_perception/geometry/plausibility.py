@@ -27,6 +27,9 @@ _OFF_CENTRE = 0.25
 _OTHER_SIZE = 0.08
 """Off centre by this much, and in both directions alike: K of another resolution."""
 _ALIKE = 0.03
+_CLEARLY_OTHER, _ON_DIAGONAL = 0.2, 0.02
+"""Off centre by this much and alike to this: no lens is so by chance; an image 0.6 or 1.4 times as
+large has its middle there."""
 _FITS = 0.1
 """A principal point this near (share of the size) to the middle of an image may be that image's."""
 _SQUARE = 1.25
@@ -158,7 +161,9 @@ def _principal_point_refusal(calibrated: Calibrated) -> CalibrationError | None:
                 " centre, calibrate again",
             )
     outside = (np.abs(off) > 0.5).any()
-    if not outside and not (np.abs(off) > 0.5 - _CORNER).all():
+    corner = (np.abs(off) > 0.5 - _CORNER).all()
+    diagonal = abs(off[0] - off[1]) < _ON_DIAGONAL and (np.abs(off) > _CLEARLY_OTHER).all()
+    if not outside and not corner and not diagonal:
         return None
     cx, cy = camera.K[0, 2], camera.K[1, 2]
     if 0 < cx <= 1 and 0 < cy <= 1:
@@ -169,14 +174,15 @@ def _principal_point_refusal(calibrated: Calibrated) -> CalibrationError | None:
     elif abs(off[0] - off[1]) < _ALIKE * max(1.0, 10 * float(np.abs(off).max())):
         fix = (
             f"{_other_resolution(calibrated)}: publish the one of this image, or width and height"
-            " of that one"
+            " of that one (with roi where this image is a part of that)"
         )
     else:
         fix = (
             "publish the calibration of this image; where it is a part of a larger one, width and"
             " height of that one, with roi"
         )
-    what = f"outside of the {size} image" if outside else f"in a corner of the {size} image"
+    place = "outside of" if outside else "in a corner of" if corner else "far from the middle of"
+    what = f"{place} the {size} image"
     return CalibrationError(f"{where}, {what}", expected=expected, fix=fix)
 
 

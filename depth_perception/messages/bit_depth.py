@@ -50,8 +50,8 @@ class BitDepth:
     def upper_8(self, pixels: NDArray[np.integer]) -> NDArray[np.uint8]:
         """Keep the upper 8 of the bits in use."""
         image = pixels >> (self.bits - 8)
-        if self.bits < 16:
-            image = np.minimum(image, 255)
+        if self.bits < 16 and pixels.size and pixels.max() >> self.bits:
+            image = np.minimum(image, 255)  # an image that was not observed
         return image.astype(np.uint8)
 
 
