@@ -35,8 +35,10 @@ def parse_yaml(text: str) -> Any:
     try:
         loader = _Loader(text)  # of its kind, `yaml.safe_load` would take PyYAML's own
         return loader.get_single_data()
-    except (ValueError, RecursionError) as error:  # a date such as 2026-13-01; a thousand brackets
-        raise yaml.YAMLError(str(error)) from None
+    except yaml.YAMLError:
+        raise
+    except Exception as error:  # of 2026-13-01, a thousand brackets, !!timestamp x: anything
+        raise yaml.YAMLError(str(error) or type(error).__name__) from None
     finally:
         if loader is not None:
             loader.dispose()

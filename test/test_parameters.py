@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from depth_perception.cli.arguments import assignments
 from depth_perception.errors import ConfigurationError
 from depth_perception.parameters import Parameters, from_flat, load, reference, specifications
 from depth_perception.resources import config_file, parameter_file
@@ -158,3 +161,19 @@ def test_a_name_that_is_near_is_suggested_and_short_lists_are_whole(tmp_path):
     (tmp_path / "nuscenes.yaml").write_text("")
     assert near_path(tmp_path / "nuscene.yaml") == f" (did you mean '{tmp_path}/nuscenes.yaml'?)"
     assert near_path(tmp_path / "nuscenes.yaml") == near_path(tmp_path / "no/x") == ""
+
+
+ODD = ["2026-13-01", "!!timestamp x", "!!int x", "[" * 50, "&a [*a]", "9" * 500, ".nan", "<<: a"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from([spec.name for spec in specifications()]),
+    st.one_of(st.text(max_size=8), st.sampled_from(ODD), st.floats().map(repr)),
+)
+def test_whatever_a_parameter_is_set_to_it_is_taken_or_refused_by_name(name, text):
+    try:
+        load(None, assignments([f"{name}={text}"], "a=b"))
+    except ConfigurationError as error:
+        # Some are refused together with another: the topics of cameras, the heights of obstacles.
+        assert name.rpartition(".")[2] in str(error) or "obstacle" in str(error)
