@@ -114,7 +114,8 @@ def nearest(name: str, known: Collection[str]) -> str:
     near = near_name(name, known)
     if len(known) > MOST_LISTED and near:
         return f"'{near}'"
-    listed = "one of " + ", ".join(sorted(known)) if known else "none: there are no names"
+    names = sorted(known) if isinstance(known, (set, frozenset)) else known
+    listed = "one of " + ", ".join(names) if known else "none: there are no names"
     return f"{listed} (did you mean '{near}'?)" if near else listed
 
 

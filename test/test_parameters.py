@@ -150,10 +150,11 @@ def test_a_parameter_file_may_have_exponents(tmp_path):
 
 
 def test_a_name_that_is_near_is_suggested_and_short_lists_are_whole(tmp_path):
-    assert nearest("cudaa", ["tensorrt", "cuda", "cpu"]) == (
+    assert nearest("cudaa", {"tensorrt", "cuda", "cpu"}) == (
         "one of cpu, cuda, tensorrt (did you mean 'cuda'?)"
     )
-    assert nearest("xyz", ["b", "a"]) == "one of a, b"
+    assert nearest("xyz", ["b", "a"]) == "one of b, a"
+    assert nearest("xyz", {"b", "a"}) == "one of a, b"
     many = [f"group.name_{number}" for number in range(100)]
     assert nearest("group.nam_7", many) == "'group.name_7'"
     assert near_name("tolerence", ["sync.tolerance", "sync.policy"]) == "sync.tolerance"
