@@ -74,7 +74,8 @@ def config_file(name: str) -> Path:
     path = folder / name
     if not path.exists():
         beside = path.parent if path.parent.is_dir() else folder
-        present = [str(p.relative_to(folder)) for p in beside.glob(f"*{path.suffix or '.yaml'}")]
+        ending = path.suffix or ".yaml"
+        present = sorted(str(p.relative_to(folder)) for p in beside.glob(f"*{ending}"))
         raise ConfigurationError(
             f"config file '{name}' does not exist",
             expected=nearest(name, present),

@@ -35,8 +35,10 @@ def parse_yaml(text: str) -> Any:
     try:
         loader = _Loader(text)  # of its kind, `yaml.safe_load` would take PyYAML's own
         return loader.get_single_data()
-    except (ValueError, RecursionError) as error:  # a date such as 2026-13-01; a thousand brackets
-        raise yaml.YAMLError(str(error)) from None
+    except yaml.YAMLError:
+        raise
+    except Exception as error:  # of 2026-13-01, a thousand brackets, !!timestamp x: anything
+        raise yaml.YAMLError(str(error) or type(error).__name__) from None
     finally:
         if loader is not None:
             loader.dispose()
@@ -112,7 +114,8 @@ def nearest(name: str, known: Collection[str]) -> str:
     near = near_name(name, known)
     if len(known) > MOST_LISTED and near:
         return f"'{near}'"
-    listed = "one of " + ", ".join(sorted(known)) if known else "none: there are no names"
+    names = sorted(known) if isinstance(known, (set, frozenset)) else known
+    listed = "one of " + ", ".join(names) if known else "none: there are no names"
     return f"{listed} (did you mean '{near}'?)" if near else listed
 
 

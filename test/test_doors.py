@@ -172,6 +172,8 @@ def test_inspect_notes_a_file_that_is_not_there_and_not_read(bag, place, capsys)
     ("command", "words"),
     [
         ("replay BAG -o out --frames -1", "--frames -1; expected 1 or more, or 0 for all"),
+        (f"replay BAG -o {'a' * 300}", "File name too long"),
+        (f"inspect {'a' * 300}", "File name too long"),
         ("evaluate BAG --frames -1", "--frames -1"),
         ("convert bag:BAG -o out --frames -1", "--frames -1"),
         ("evaluate BAG --max-depth nan", "--max-depth nan"),

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from depth_perception.cli.arguments import assignments
 from depth_perception.errors import ConfigurationError
 from depth_perception.parameters import Parameters, from_flat, load, reference, specifications
 from depth_perception.resources import config_file, parameter_file
@@ -149,10 +152,11 @@ def test_a_parameter_file_may_have_exponents(tmp_path):
 
 
 def test_a_name_that_is_near_is_suggested_and_short_lists_are_whole(tmp_path):
-    assert nearest("cudaa", ["tensorrt", "cuda", "cpu"]) == (
+    assert nearest("cudaa", {"tensorrt", "cuda", "cpu"}) == (
         "one of cpu, cuda, tensorrt (did you mean 'cuda'?)"
     )
-    assert nearest("xyz", ["b", "a"]) == "one of a, b"
+    assert nearest("xyz", ["b", "a"]) == "one of b, a"
+    assert nearest("xyz", {"b", "a"}) == "one of a, b"
     many = [f"group.name_{number}" for number in range(100)]
     assert nearest("group.nam_7", many) == "'group.name_7'"
     assert near_name("tolerence", ["sync.tolerance", "sync.policy"]) == "sync.tolerance"
@@ -160,3 +164,19 @@ def test_a_name_that_is_near_is_suggested_and_short_lists_are_whole(tmp_path):
     (tmp_path / "nuscenes.yaml").write_text("")
     assert near_path(tmp_path / "nuscene.yaml") == f" (did you mean '{tmp_path}/nuscenes.yaml'?)"
     assert near_path(tmp_path / "nuscenes.yaml") == near_path(tmp_path / "no/x") == ""
+
+
+ODD = ["2026-13-01", "!!timestamp x", "!!int x", "[" * 50, "&a [*a]", "9" * 500, ".nan", "<<: a"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from([spec.name for spec in specifications()]),
+    st.one_of(st.text(max_size=8), st.sampled_from(ODD), st.floats().map(repr)),
+)
+def test_whatever_a_parameter_is_set_to_it_is_taken_or_refused_by_name(name, text):
+    try:
+        load(None, assignments([f"{name}={text}"], "a=b"))
+    except ConfigurationError as error:
+        # Some are refused together with another: the topics of cameras, the heights of obstacles.
+        assert name.rpartition(".")[2] in str(error) or "obstacle" in str(error)

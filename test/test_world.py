@@ -515,7 +515,7 @@ def test_command_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixtu
         (["--truth", "smell"], "smell"),
         (["--seconds", "-1"], "-1"),
         (["--weather", "hail"], "hail"),
-        (["--width", "3"], "3x"),
+        (["--width", "3"], "--width 3"),
     ):
         assert main(["world", "--output", str(tmp_path / "x"), *arguments]) == 1
         assert named in capsys.readouterr().err

@@ -65,8 +65,10 @@ def test_without_ros_it_says_so(
 def test_file_that_cannot_be_written_is_named_at_once(
     ros: RosSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["doctor", "--json", str(tmp_path / "absent" / "doctor.json")]) == 1
-    assert "No such file or directory" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    for path, reason in ((tmp_path / "file" / "doctor.json", "is a file"), (tmp_path, "a folder")):
+        assert main(["doctor", "--json", str(path)]) == 1
+        assert reason in capsys.readouterr().err
 
 
 def test_delivery_by_hand() -> None:
