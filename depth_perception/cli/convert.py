@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 
+from depth_perception.cli.progress import Progress
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
@@ -33,9 +35,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the verb."""
     from pathlib import Path
 
-    from tqdm import tqdm
-
-    from depth_perception.datasets.bag_export import check_new, drives_of, recorded_at, write_bag
+    from depth_perception.datasets.bag_export import drives_of, recorded_at, write_bag
+    from depth_perception.datasets.bag_writer import check_new
     from depth_perception.datasets.source import open_source
     from depth_perception.errors import ConfigurationError
     from depth_perception.yaml_mapping import nearest
@@ -56,8 +57,8 @@ def run(options: argparse.Namespace) -> int:
         check_new(path, options.overwrite)
     for name, path in paths.items():
         places = drives[name][: options.frames or None]
-        with tqdm(places, unit="set", disable=None, desc=str(path)) as bar:
-            sets = (recorded_at(source, place) for place in bar)
+        with Progress(str(path), len(places)) as progress:
+            sets = (recorded_at(source, place) for place in progress.over(places))
             count = write_bag(path, sets, storage=options.storage, overwrite=options.overwrite)
         print(f"{path}: {count} frame sets")
     print(f"look at it: depth_perception inspect {paths[chosen[0]]}")

@@ -11,6 +11,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from depth_perception.cli.arguments import add_parameter_arguments, parameters_from
+from depth_perception.cli.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
     from depth_perception.datasets.lidar_truth import TruthProtocol
     from depth_perception.errors import ConfigurationError
     from depth_perception.evaluation.evaluate import evaluate
+    from depth_perception.evaluation.output_folder import OutputFolder
     from depth_perception.evaluation.report import PictureCollector, write_report
     from depth_perception.pipeline import SurroundPipeline
 
@@ -76,15 +78,20 @@ def run(options: argparse.Namespace) -> int:
             fix="correct them",
         )
     parameters = parameters_from(options)
+    page_folder = OutputFolder(options.report or ".")
+    if options.report:
+        page_folder.check("index.html")
 
     def say(text: str) -> None:
         tqdm.write(f"warning: {text}", file=sys.stderr)
 
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(BagReader(options.bag, parameters, log=say))
+        progress = stack.enter_context(Progress("evaluate"))
         pipeline = SurroundPipeline(parameters, log=say)
         stack.callback(pipeline.close)
         total = min(reader.image_count, options.frames or reader.image_count)
+        progress.to(0, total)
         pictures = PictureCollector(max(1, -(-total // PICTURED)), options.max_depth)
         evaluation = evaluate(
             reader,
@@ -95,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
             max_offset=options.max_offset,
             frames=options.frames,
             lidar=options.lidar,
-            progress=lambda sets: tqdm(sets, total=total, unit="set", disable=None),
+            progress=progress.over,
             observer=pictures if options.report else None,
         )
     print_tables(evaluation)
@@ -110,7 +117,9 @@ def run(options: argparse.Namespace) -> int:
             ) from None
         print(f"numbers: {options.json}")
     if options.report:
+        page_folder.begin()
         page = write_report(options.report, evaluation, pictures.panels, options.date)
+        page_folder.note(page.name)
         print(f"report: {page}")
     return 0
 
@@ -118,16 +127,20 @@ def run(options: argparse.Namespace) -> int:
 def print_tables(e: Evaluation) -> None:
     """Print what was measured, 100 columns wide."""
     from rich.console import Console
+    from rich.text import Text
 
     from depth_perception.evaluation.report import advice
 
-    console = Console(width=100, highlight=False)
+    # Names of files and topics may hold brackets or colons, which are to be read as they stand.
+    console = Console(width=100, highlight=False, markup=False, emoji=False)
     truths = [f"{e.images} images, {e.points:,} LiDAR points of {e.lidar}"] if e.points else []
     if e.exact is not None:
         truths.append(f"{e.exact.all.metric.truth_count:,} pixels of exact truth")
     console.print(
-        f"[bold]{e.bag}[/bold]: {e.frame_sets} frame sets, {', '.join(truths)};"
-        f" {e.estimator} on {e.provider}" + (f", {e.model}" if e.model else "")
+        Text(str(e.bag), style="bold"),
+        f": {e.frame_sets} frame sets, {', '.join(truths)};"
+        f" {e.estimator} on {e.provider}" + (f", {e.model}" if e.model else ""),
+        sep="",
     )
     if e.points:
         _print_lidar(console, e)
@@ -138,9 +151,9 @@ def print_tables(e: Evaluation) -> None:
         latency.add_row(stage.stage, f"{1e3 * stage.p50:.1f}", f"{1e3 * stage.p95:.1f}")
     console.print(latency)
     for line in advice(e):
-        console.print(f"[yellow]![/yellow] {line}")
+        console.print(Text("!", style="yellow"), line)
     for note in e.notes:
-        console.print(f"[dim]note: {note}[/dim]")
+        console.print(f"note: {note}", style="dim")
 
 
 def _table(title: str, first: str, *columns: str) -> Table:
@@ -178,6 +191,8 @@ def _metric_cells(names: list[str], metrics: DepthMetrics) -> list[str]:
 
 
 def _print_lidar(console: Console, e: Evaluation) -> None:
+    from rich.text import Text
+
     from depth_perception.evaluation.report import levels_shown, number, share, short
 
     # What is left out is in the report and in JSON.
@@ -201,8 +216,11 @@ def _print_lidar(console: Console, e: Evaluation) -> None:
     bins = [f"{row.low:.0f}-{row.high:.0f} m" for row in e.road["depth image"]]
     road = _table("Road: A5/A10 % of points", "", *bins, "cover")
     for name, entries in e.road.items():
-        cells = [f"{share(r.a5)}/{share(r.a10)} [dim]{short(r.count)}[/dim]" for r in entries]
-        road.add_row(name.replace("depth image", "image"), *cells, share(entries[-1].coverage, 0))
+        found = [
+            Text.assemble(f"{share(r.a5)}/{share(r.a10)} ", (short(r.count), "dim"))
+            for r in entries
+        ]
+        road.add_row(name.replace("depth image", "image"), *found, share(entries[-1].coverage, 0))
     console.print(road)
 
     levels = _table(

@@ -7,9 +7,19 @@ depth in colour, a network's confidence and the embodied depth beside it, and th
 from __future__ import annotations
 
 import argparse
+import contextlib
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from depth_perception.cli.arguments import add_parameter_arguments, parameters_from
+from depth_perception.cli.progress import Progress
+from depth_perception.errors import DepthPerceptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from depth_perception.datasets.bag_writer import BagWriter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,14 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb."""
-    import contextlib
-    import sys
-
     from tqdm import tqdm
 
     from depth_perception.datasets.bag import BagReader
     from depth_perception.datasets.bag_writer import BagWriter
     from depth_perception.errors import ConfigurationError
+    from depth_perception.evaluation.output_folder import OutputFolder
     from depth_perception.evaluation.pictures import write_pictures
     from depth_perception.evaluation.replay import replay, results
     from depth_perception.frames.frame_set import CameraFrame, FrameSet
@@ -56,25 +64,25 @@ def run(options: argparse.Namespace) -> int:
 
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(BagReader(options.bag, parameters, log=say))
+        progress = stack.enter_context(Progress("replay"))
         pipeline = SurroundPipeline(parameters, log=say)
         stack.callback(pipeline.close)
-        total = min(reader.image_count, options.frames or reader.image_count)
         # The rig is read first: a bag that cannot work leaves no output behind.
         cameras = len(reader.rig)
-        bar = stack.enter_context(
-            tqdm(total=total, unit="set", desc=f"{cameras} cameras", disable=None)
-        )
+        progress.to(0, min(reader.image_count, options.frames or reader.image_count))
+        pictures = OutputFolder(options.images) if options.images else None
+        if pictures is not None:
+            pictures.begin()
 
         def each(frame_set: FrameSet[CameraFrame], result: SurroundResult) -> None:
-            if options.images:
-                write_pictures(Path(options.images), result)
-            bar.update()
+            if pictures is not None:
+                write_pictures(pictures, result)
+            progress.update()
 
         if options.output:
-            writer = stack.enter_context(
-                BagWriter(options.output, storage=options.storage, overwrite=options.overwrite)
-            )
-            count = replay(reader, pipeline, writer, limit=options.frames, each=each)
+            writer = BagWriter(options.output, storage=options.storage, overwrite=options.overwrite)
+            with _left_of(writer, progress), writer:
+                count = replay(reader, pipeline, writer, limit=options.frames, each=each)
         else:
             count = 0
             for frame_set, result in results(reader, pipeline, options.frames):
@@ -83,6 +91,20 @@ def run(options: argparse.Namespace) -> int:
     where = " and ".join(str(path) for path in (options.output, options.images) if path)
     print(f"{count} frame sets of {cameras} cameras: {where}")
     return 0
+
+
+@contextlib.contextmanager
+def _left_of(writer: BagWriter, progress: Progress) -> Iterator[None]:
+    """Say what is left when the bag is not finished, and that it is not whole."""
+    try:
+        yield
+    except (KeyboardInterrupt, DepthPerceptionError) as stop:
+        left = f"'{writer.part}' holds the first {progress.done} frame sets"
+        if isinstance(stop, KeyboardInterrupt):
+            stop.args = (f"{left}; '{writer.path}' is not written",)
+        elif writer.part.exists():
+            print(left, file=sys.stderr)
+        raise
 
 
 def _keep_apart(bag: Path, output: Path) -> None:

@@ -10,8 +10,9 @@ drive. Needs NVIDIA Warp (pip install warp-lang), which also uses a GPU where th
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
+
+from depth_perception.cli.progress import Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,15 +80,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _bag(options: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
-    from depth_perception.errors import ConfigurationError
+    from depth_perception.datasets.bag_writer import check_new
     from depth_perception.world.output.drive_bag import write_drive_bag
     from depth_perception.world.output.rigs import make_rig
 
     path = Path(options.output)
-    if path.exists() and not options.overwrite:
-        raise ConfigurationError(f"{path} exists", fix="give another --output, or --overwrite")
+    check_new(path, options.overwrite)
     rig = make_rig(
         options.rig or "nuscenes",
         width=options.width,
@@ -95,18 +93,9 @@ def _bag(options: argparse.Namespace) -> int:
         seed=options.seed if options.vary_rig else None,
         miscalibration=options.miscalibration or 0.0,
     )
-    # A bag that was broken off must not pass for a whole one.
-    part = path.with_name(path.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.parent.mkdir(parents=True, exist_ok=True)
-    with tqdm(unit="set", disable=None, desc=str(path)) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with Progress(str(path)) as progress:
         drive = write_drive_bag(
-            part,
+            path,
             seed=options.seed,
             rig=rig,
             seconds=options.seconds,
@@ -117,11 +106,9 @@ def _bag(options: argparse.Namespace) -> int:
             truth=tuple(t for t in options.truth.split(",") if t),
             device=options.device,
             samples=2 if options.samples is None else options.samples,
-            progress=progress,
+            overwrite=options.overwrite,
+            progress=progress.to,
         )
-    if path.exists():
-        shutil.rmtree(path)
-    part.rename(path)
     print(
         f"{path}: {drive.plan.setting}, {len(rig.cameras)} cameras of rig {rig.name},"
         f" {drive.speed:.1f} m/s\nlook at it: depth_perception inspect {path}"
@@ -130,8 +117,6 @@ def _bag(options: argparse.Namespace) -> int:
 
 
 def _dataset(options: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
     from depth_perception.world.output.dataset import write_dataset
 
     asked = {
@@ -139,7 +124,7 @@ def _dataset(options: argparse.Namespace) -> int:
         for name in ("miscalibration", "samples")
         if (value := getattr(options, name)) is not None
     }
-    with tqdm(total=options.frames, unit="set", disable=None, desc=options.dataset) as bar:
+    with Progress(options.dataset, options.frames) as progress:
         write_dataset(
             options.dataset,
             frames=options.frames,
@@ -152,6 +137,6 @@ def _dataset(options: argparse.Namespace) -> int:
             truth=[name for name in options.truth.split(",") if name != "depth"],
             spacing=options.spacing,
             **asked,
-            progress=lambda done, _: bar.update(done - bar.n),
+            progress=progress.to,
         )
     return 0

@@ -12,7 +12,6 @@ In: a `FrameSource` and frame sets of one drive. Out: a bag that every verb read
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,6 @@ from depth_perception.datasets.sources.recorded import (
     RecordedSet,
     RecordedSource,
 )
-from depth_perception.errors import BagError
 from depth_perception.geometry.ground_plane import SOURCES
 from depth_perception.geometry.transforms import Matrix
 
@@ -90,23 +88,6 @@ def recorded_at(source: FrameSource, index: int) -> RecordedSet:
     )
 
 
-def check_new(path: Path, overwrite: bool) -> None:
-    """Refuse to write where something lies that is not to be replaced, or is no bag.
-
-    Raises:
-        BagError: It exists; names it.
-    """
-    if not path.exists():
-        return
-    is_bag = path.is_dir() and ((path / "metadata.yaml").exists() or not any(path.iterdir()))
-    if not overwrite or not is_bag:
-        raise BagError(
-            f"'{path}' exists" + ("" if is_bag else " and is no bag"),
-            expected="a new folder for the bag",
-            fix="name another, remove it, or give --overwrite when it is a bag",
-        )
-
-
 def write_bag(
     path: str | Path, sets: Iterable[RecordedSet], *, storage: str = "mcap", overwrite: bool = False
 ) -> int:
@@ -125,24 +106,13 @@ def write_bag(
         BagError: The path is taken, or cannot be written.
         DatasetError: A sensor's mounting changes on the way.
     """
-    path = Path(path)
-    check_new(path, overwrite)
-    # Named as the bag will be: its files have its name.
-    part = path.parent / f".{path.name}.part" / path.name
-    shutil.rmtree(part.parent, ignore_errors=True)
     count = 0
-    try:
-        with BagWriter(part, storage=storage) as writer:
-            drive = _DriveWriter(writer)
-            for item in sets:
-                drive.add(item)
-                count += 1
-            drive.finish()
-        if path.exists():
-            shutil.rmtree(path)
-        part.rename(path)
-    finally:
-        shutil.rmtree(part.parent, ignore_errors=True)
+    with BagWriter(path, storage=storage, overwrite=overwrite, keep_part=False) as writer:
+        drive = _DriveWriter(writer)
+        for item in sets:
+            drive.add(item)
+            count += 1
+        drive.finish()
     return count
 
 
