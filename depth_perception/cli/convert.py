@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 
+from depth_perception.cli.interruption import leaving
 from depth_perception.cli.progress import Progress
 
 
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb."""
+    from functools import partial
     from pathlib import Path
 
     from depth_perception.datasets.bag_export import drives_of, recorded_at, write_bag
@@ -57,7 +59,9 @@ def run(options: argparse.Namespace) -> int:
         check_new(path, options.overwrite)
     for name, path in paths.items():
         places = drives[name][: options.frames or None]
-        with Progress(str(path), len(places)) as progress:
+        done = [str(item) for item in paths.values() if item.exists()]
+        left = f"'{path}' is not written" + (f"; whole: {', '.join(done)}" if done else "")
+        with leaving(partial(str, left)), Progress(str(path), len(places)) as progress:
             sets = (recorded_at(source, place) for place in progress.over(places))
             count = write_bag(path, sets, storage=options.storage, overwrite=options.overwrite)
         print(f"{path}: {count} frame sets")

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -55,6 +55,20 @@ def interruptible() -> Iterator[None]:
             # A handler of C code, which Python cannot name, is left replaced.
             if handler is not None:
                 signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def leaving(text: Callable[[], str]) -> Iterator[None]:
+    """Let an interruption of what is inside say what it leaves behind.
+
+    Args:
+        text: Called when it comes.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        stop.args = (text(),)
+        raise
 
 
 def said(stop: KeyboardInterrupt) -> int:

@@ -7,19 +7,11 @@ depth in colour, a network's confidence and the embodied depth beside it, and th
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from depth_perception.cli.arguments import add_parameter_arguments, parameters_from
+from depth_perception.cli.interruption import leaving
 from depth_perception.cli.progress import Progress
-from depth_perception.errors import DepthPerceptionError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from depth_perception.datasets.bag_writer import BagWriter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb."""
+    import contextlib
+    import sys
+
     from tqdm import tqdm
 
     from depth_perception.datasets.bag import BagReader
@@ -81,7 +76,12 @@ def run(options: argparse.Namespace) -> int:
 
         if options.output:
             writer = BagWriter(options.output, storage=options.storage, overwrite=options.overwrite)
-            with _left_of(writer, progress), writer:
+
+            def left() -> str:
+                part = f"'{writer.part}' holds the first {progress.done} frame sets"
+                return f"{part}; '{writer.path}' is not written"
+
+            with leaving(left), writer:
                 count = replay(reader, pipeline, writer, limit=options.frames, each=each)
         else:
             count = 0
@@ -91,20 +91,6 @@ def run(options: argparse.Namespace) -> int:
     where = " and ".join(str(path) for path in (options.output, options.images) if path)
     print(f"{count} frame sets of {cameras} cameras: {where}")
     return 0
-
-
-@contextlib.contextmanager
-def _left_of(writer: BagWriter, progress: Progress) -> Iterator[None]:
-    """Say what is left when the bag is not finished, and that it is not whole."""
-    try:
-        yield
-    except (KeyboardInterrupt, DepthPerceptionError) as stop:
-        left = f"'{writer.part}' holds the first {progress.done} frame sets"
-        if isinstance(stop, KeyboardInterrupt):
-            stop.args = (f"{left}; '{writer.path}' is not written",)
-        elif writer.part.exists():
-            print(left, file=sys.stderr)
-        raise
 
 
 def _keep_apart(bag: Path, output: Path) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from depth_perception.cli.interruption import leaving
 from depth_perception.cli.progress import Progress
 
 
@@ -93,7 +94,8 @@ def _bag(options: argparse.Namespace) -> int:
         seed=options.seed if options.vary_rig else None,
         miscalibration=options.miscalibration or 0.0,
     )
-    with Progress(str(path)) as progress:
+    part = path.with_name(path.name + ".part")
+    with leaving(lambda: f"'{part}' is a part of the drive"), Progress(str(path)) as progress:
         drive = write_drive_bag(
             path,
             seed=options.seed,
@@ -124,7 +126,10 @@ def _dataset(options: argparse.Namespace) -> int:
         for name in ("miscalibration", "samples")
         if (value := getattr(options, name)) is not None
     }
-    with Progress(options.dataset, options.frames) as progress:
+    with (
+        leaving(lambda: "what is made is kept; the same command goes on"),
+        Progress(options.dataset, options.frames) as progress,
+    ):
         write_dataset(
             options.dataset,
             frames=options.frames,

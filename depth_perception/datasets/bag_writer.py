@@ -178,8 +178,10 @@ class BagWriter:
         shutil.rmtree(self.part)
 
     def _unwritable(self, error: OSError) -> BagError:
+        left = self._keep_part and self._inner.exists()
         return BagError(
-            f"bag '{self.path}' cannot be written ({error.strerror or error})",
+            f"bag '{self.path}' cannot be written ({error.strerror or error})"
+            + (f"; what was written so far is in '{self.part}'" if left else ""),
             fix="choose a folder that is writable and has room",
         )
 
