@@ -28,6 +28,7 @@ from depth_perception.geometry.cloud import (
     split_obstacles,
     thin_by_voxels,
 )
+from depth_perception.geometry.embodied_depth import confidence_of
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.parameters import Parameters
 from depth_perception.rig.builder import ego_masks_of, nominal_ground
@@ -200,6 +201,9 @@ class SurroundPipeline:
         for name, outcome in outcomes.items():
             if isinstance(outcome, CameraResult):
                 results[name] = outcome
+                if (sigma := views[name].ray_sigma) is not None:
+                    limit = confidence_of(sigma)
+                    np.minimum(outcome.confidence, limit, out=outcome.confidence)
             else:
                 missing[name] = f"camera {name}: {outcome}"
         depth_done = time.perf_counter()

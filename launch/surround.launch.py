@@ -6,12 +6,18 @@ language.
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable, Shutdown
+from launch.actions import (
+    DeclareLaunchArgument,
+    LogInfo,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+    Shutdown,
+)
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from depth_perception.nodes.bringup import ARGUMENTS, Process, processes
+from depth_perception.nodes.bringup import ARGUMENTS, Process, notice, processes
 from depth_perception.ros.dds_profile import transport_environment
 
 
@@ -41,7 +47,9 @@ def _actions(context: LaunchContext) -> list[Action]:
     """Read the arguments and list what they ask for."""
     values = {a.name: LaunchConfiguration(a.name).perform(context) for a in ARGUMENTS}
     environment = transport_environment(values["fastdds_profile"])
+    text = notice(values)
     return [
+        *([LogInfo(msg=text)] if text else []),
         *(SetEnvironmentVariable(name, value) for name, value in environment.items()),
         *(_node(process) for process in processes(values)),
     ]

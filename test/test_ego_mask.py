@@ -12,6 +12,10 @@ from tiny_drive import write_drive
 
 from depth_perception.cli.main import main
 from depth_perception.errors import BagError, ConfigurationError
+from depth_perception.evaluation.output_folder import LIST
+from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.rig import RigCamera
+from depth_perception.geometry.transforms import OPTICAL_AXES
 from depth_perception.rig.ego_mask import (
     EgoMask,
     load_ego_masks,
@@ -174,6 +178,96 @@ def test_few_frames_are_refused_or_doubted():
     assert "only 8 frames" in propose_ego_mask(drive(body("bonnet"), 8)).warning
 
 
+def mounted(yaw: float) -> RigCamera:
+    """A camera 1.5 m above the road that looks ahead (yaw 0) or to the left (pi / 2)."""
+    model = CameraModel(WIDTH, HEIGHT, np.array([[200.0, 0, 159.5], [0, 200.0, 99.5], [0, 0, 1]]))
+    T = np.eye(4)
+    T[:2, :2] = [[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]
+    T[:3, :3] = T[:3, :3] @ OPTICAL_AXES
+    T[2, 3] = 1.5
+    return RigCamera("c", model, T, "c", model)
+
+
+def test_what_runs_like_a_kerb_beside_the_vehicle_is_doubted():
+    """A level edge below: to a camera that looks aside a kerb, to one that looks ahead a bonnet."""
+    level = np.zeros((HEIGHT, WIDTH), dtype=bool)
+    level[150:] = True
+    aside = propose_ego_mask(drive(level, 40), camera=mounted(np.pi / 2))
+    assert "of its outline runs as a kerb" in aside.warning
+    ahead = propose_ego_mask(drive(level, 40), camera=mounted(0.0))
+    assert iou(ahead.mask, level) > 0.9 and not ahead.warning
+    # Of a camera that looks ahead, a marking on the road leads to the horizon's middle.
+    marking = np.zeros((HEIGHT, WIDTH), np.uint8)
+    corners = np.array([[0, 120], [140, HEIGHT], [0, HEIGHT]])  # not towards (160, 100)
+    wedge = np.array([[160, 100], [0, 180], [0, HEIGHT], [90, HEIGHT]])
+    for shape, doubted in ((corners, False), (wedge, True)):
+        drawn = cv2.fillPoly(marking.copy(), [shape], 1) > 0
+        proposal = propose_ego_mask(drive(drawn, 40), camera=mounted(0.0))
+        assert proposal.coverage
+        assert ("kerb" in proposal.warning) == doubted
+
+
+def test_a_house_that_stays_for_half_of_the_drive_is_doubted():
+    frames = [*drive(body("bonnet"), 25), *drive(np.zeros((HEIGHT, WIDTH), dtype=bool), 25, seed=3)]
+    proposal = propose_ego_mask(iter(frames))
+    assert not proposal.coverage or "the halves of the drive agree on" in proposal.warning
+    proposal = propose_ego_mask(drive(body("bonnet"), 50))
+    assert proposal.coverage and not proposal.warning
+
+
+def test_more_than_a_body_takes_is_doubted():
+    large = np.zeros((HEIGHT, WIDTH), dtype=bool)
+    large[95:] = True
+    assert "more than a body takes" in propose_ego_mask(drive(large, 40)).warning
+
+
+def test_an_outline_that_is_faint_in_places_is_followed():
+    """Behind a third of the bonnet the world is nearly as dark as the bonnet itself."""
+    truth = body("bonnet")
+    middle = slice(130, 190)
+    frames = []
+    for frame in drive(truth, 40):
+        faded = frame.astype(np.float32)
+        inside = truth[:, middle, None]
+        faded[:, middle] = np.where(inside, faded[:, middle] + 45, faded[:, middle])
+        frames.append(np.clip(faded, 0, 255).astype(np.uint8))
+    proposal = propose_ego_mask(iter(frames))
+    assert (truth & ~proposal.mask).sum() < 0.05 * truth.sum()
+    assert iou(proposal.mask, truth) > 0.9
+
+
+def test_a_doubted_mask_is_not_written_unless_it_is_forced(tmp_path, capsys):
+    from tiny_drive import write_drive
+
+    from depth_perception.cli.main import main
+
+    pictures = list(drive(body("bonnet"), 10))
+
+    def change(topic, index, message):
+        if "image" in topic:
+            message.data = np.ascontiguousarray(pictures[index]).reshape(-1)
+        return message
+
+    bag = write_drive(tmp_path / "bag", frames=10, change=change)
+    output = tmp_path / "masks.yaml"
+    arguments = ["ego-mask", str(bag), "--output", str(output)]
+    assert main(arguments) == 1
+    captured = capsys.readouterr()
+    assert "only 10 frames that moved" in captured.out
+    assert "not written, since doubted: front, rear" in captured.err
+    assert "--force front rear" in captured.err
+    assert not output.exists()
+    assert main([*arguments, "--force", "front"]) == 0
+    assert list(load_ego_masks(output)) == ["front"]
+    assert main([*arguments, "--force", "side"]) == 1
+    output.write_text("# drawn by hand")
+    assert main([*arguments, "--force"]) == 1
+    assert f"'{output}' exists" in capsys.readouterr().err
+    assert output.read_text() == "# drawn by hand"
+    assert main([*arguments, "--force", "--overwrite"]) == 0
+    assert list(load_ego_masks(output)) == ["front", "rear"]
+
+
 def test_a_real_second_of_slow_driving_is_refused():
     """Twelve frames at 10 Hz in a queue of cars: what is ahead looks as steady as a body would."""
     if not (SHARED / "bags" / "kitti_drive").exists():
@@ -206,7 +300,10 @@ def test_the_verb_writes_masks_that_can_be_used(tmp_path, capsys):
     masks = load_ego_masks(output)
     assert list(masks) == ["front"]
     assert iou(rasterize(masks["front"], WIDTH, HEIGHT), body("bonnet")) > 0.9
-    assert {path.name for path in (tmp_path / "look").iterdir()} == {"front.jpg", "rear.jpg"}
+    assert {path.name for path in (tmp_path / "look").glob("*")} - {LIST} == {
+        "front.jpg",
+        "rear.jpg",
+    }
     assert "front" in capsys.readouterr().out
 
 

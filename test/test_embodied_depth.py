@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 from test_ground_plane import mounted
 
+from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.camera import CameraModel
-from depth_perception.geometry.camera_view import camera_view
+from depth_perception.geometry.camera_view import camera_view, oblique_sigma
 from depth_perception.geometry.embodied_depth import Level, confidence_of, embodied_depth
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.geometry.rig import RigCamera
+from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.geometry.surface import Surface
+from depth_perception.parameters import from_flat
+from depth_perception.pipeline import SurroundPipeline
 
 WIDTH, HEIGHT = 160, 100
 HORIZON = 49.5
@@ -261,3 +264,32 @@ def test_what_lies_outside_of_the_arriving_image_is_on_every_side_unknown():
     everywhere_road = np.ones((50, 80), np.uint8)
     assert (level.labels(everywhere_road)[level.ego] == 0).all()
     assert (level.labels(everywhere_road)[~level.ego] == 1).all()
+
+
+def test_depth_far_from_the_axis_is_as_sure_as_where_the_pixel_looks():
+    """Depth is d cos(a): a quarter of a degree is 0.4 % of it at 45 degrees, and 35 % at 89.3."""
+    tangents = np.array([[0.0, 1.0, 3.7, 3.8, 80.0]])
+    rays = np.stack([tangents * 0.6, tangents * 0.8, np.ones_like(tangents)], axis=-1)
+    sigma = oblique_sigma(rays)
+    assert (sigma[0, :3] == 0).all()
+    assert sigma[0, 3:] == pytest.approx(np.radians(0.25) * tangents[0, 3:], rel=1e-6)
+    assert oblique_sigma(rays[:, :3]) is None
+
+
+def test_two_centimetres_of_depth_from_an_impossible_principal_point_are_not_trusted():
+    """It puts every pixel at 89.3 degrees from the axis: 1.9 cm along it, ground 1.5 m below."""
+    parameters = from_flat({"estimator": "embodied", "segmentation.source": "geometric"})
+    confidence = {}
+    for name, row in (("right", HORIZON), ("impossible", -80.0 * 120)):
+        model = CameraModel(WIDTH, HEIGHT, [[120, 0, 79.5], [0, 120, row], [0, 0, 1]])
+        rig = Rig({name: RigCamera(name, model, mounted(height=1.5), name, model)}, "base_link")
+        image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+        pipeline = SurroundPipeline(parameters, log=lambda text: None)
+        result = pipeline.process(FrameSet(1, {name: CameraFrame(1, image)}), rig)
+        pipeline.close()
+        camera = result.cameras[name]
+        confidence[name] = camera.confidence[camera.level == Level.ROAD]
+        if name == "impossible":
+            assert np.nanmin(camera.depth) == pytest.approx(1.5 / 80.8, rel=1e-2)
+    assert confidence["right"].max() > 0.97
+    assert confidence["impossible"].size and confidence["impossible"].max() < 0.3

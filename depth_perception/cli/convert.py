@@ -14,6 +14,8 @@ import argparse
 
 from depth_perception.cli.arguments import add_frames_argument, frames_from
 from depth_perception.cli.destinations import check_bag, check_folder
+from depth_perception.cli.interruption import leaving
+from depth_perception.cli.progress import Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     limit = frames_from(options)
     output = check_folder("--output", options.output)
 
-    from tqdm import tqdm
+    from functools import partial
 
     from depth_perception.datasets.bag_export import drives_of, recorded_at, write_bag
     from depth_perception.datasets.source import check_source, open_source
@@ -56,8 +58,10 @@ def run(options: argparse.Namespace) -> int:
         check_bag("--output", str(path), options.overwrite)
     for name, path in paths.items():
         places = drives[name][: limit or None]
-        with tqdm(places, unit="set", disable=None, desc=str(path)) as bar:
-            sets = (recorded_at(source, place) for place in bar)
+        done = [str(item) for item in paths.values() if item.exists()]
+        left = f"'{path}' is not written" + (f"; whole: {', '.join(done)}" if done else "")
+        with leaving(partial(str, left)), Progress(str(path), len(places)) as progress:
+            sets = (recorded_at(source, place) for place in progress.over(places))
             count = write_bag(path, sets, storage=options.storage, overwrite=options.overwrite)
         print(f"{path}: {count} frame sets")
     print(f"look at it: depth_perception inspect {paths[chosen[0]]}")

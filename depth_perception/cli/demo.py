@@ -13,6 +13,7 @@ import argparse
 import importlib.util
 import math
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 from depth_perception.cli.arguments import add_parameter_arguments, bag_from, parameters_from
 from depth_perception.cli.destinations import check_folder
 from depth_perception.cli.extras import load_extras
+from depth_perception.cli.progress import Progress
 from depth_perception.errors import ConfigurationError, DepthPerceptionError
 
 DRIVE = (
@@ -86,14 +88,19 @@ def run(options: argparse.Namespace) -> int:
         )
     else:
         _step("4/4  neither LiDAR nor exact depth in the bag: nothing to score against")
+    if code in (130, 143):  # Ctrl-C
+        return code
     print("\nlook at:")
     if has_truth and not code:
         print(f"  {report / 'index.html'}   the report, open it in a browser")
     beside = "" if parameters.estimator == "embodied" else "embodied depth beside it, confidence, "
     print(f"  {pictures}/   input, depth in colour, {beside}cloud from above, by frame set")
-    print(f"  {recorded}/   what the nodes published: depth_perception inspect, RViz, Foxglove")
+    print(f"  {recorded}/   what the nodes published, as a bag: for RViz, Foxglove")
     print("and try:")
-    print(f"  source env.bash && depth_perception launch bag:={bag} params_file:={params}")
+    print(f"  depth_perception inspect {bag}   what the drive holds")
+    print(f"  depth_perception replay {bag} --params {params} --images DIR   pictures alone")
+    if shutil.which("rviz2"):
+        print(f"  depth_perception launch bag:={bag} params_file:={params} rviz:=true   live")
     return code or (0 if same == expected else 1)
 
 
@@ -209,7 +216,8 @@ def _through_nodes(bag: Path, params: Path, replayed: Path, recorded: Path, rate
     command += [f"rate:={rate}", f"params_file:={params}"]
     types = {c.topic: c.msgtype for c in published}
     wanted = {c.topic: c.msgcount for c in published if "/depth/image" in c.topic}
-    record_run(command, recorded, types, wanted)
+    with Progress("depth images over DDS", sum(wanted.values()), "image") as progress:
+        record_run(command, recorded, types, wanted, progress.to)
 
 
 def _compare(replayed: Path, recorded: Path) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """Propose masks of the vehicle's own body from a drive, for the parameter ego_masks.
 
-The vehicle must move, best with turns, for 20 frames or more. Look at the overlay pictures before
-use: the lane markings of a long straight road can be taken for the body's outline.
+The vehicle must move, best with turns, for 20 frames or more. A mask that may be the world's (few
+frames, a faint outline, one that runs like a kerb, halves of the drive that disagree) is shown with
+its doubts and not written; --force CAMERA writes it after a look at the overlay pictures.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from typing import TYPE_CHECKING
 
 from depth_perception.cli.arguments import add_parameter_arguments, bag_from, parameters_from
 from depth_perception.cli.destinations import check_file, check_folder
+from depth_perception.cli.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
     from depth_perception.datasets.bag import BagReader
+    from depth_perception.evaluation.output_folder import OutputFolder
     from depth_perception.rig.ego_mask_proposal import EgoMaskProposal
 
 
@@ -29,16 +31,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("bag", help="rosbag2 directory, .mcap or .db3 of a drive")
     parser.add_argument("--output", required=True, metavar="FILE", help="mask file to write, YAML")
+    parser.add_argument("--overwrite", action="store_true", help="replace that file")
     parser.add_argument("--images", metavar="DIR", help="folder for overlay pictures, JPEG")
+    parser.add_argument(
+        "--force",
+        nargs="*",
+        metavar="CAMERA",
+        help="write masks that are doubted, too: of these cameras, or of all",
+    )
     add_parameter_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the verb; the exit code is 1 when no camera could be judged."""
+    """Run the verb; the exit code is 1 when no camera could be judged, or every mask is doubted."""
     from pathlib import Path
 
     from depth_perception.datasets.bag import BagReader
-    from depth_perception.errors import BagError
+    from depth_perception.errors import BagError, ConfigurationError
+    from depth_perception.evaluation.output_folder import OutputFolder
     from depth_perception.rig.ego_mask import write_ego_masks
     from depth_perception.rig.ego_mask_proposal import propose_ego_mask
 
@@ -46,8 +56,23 @@ def run(options: argparse.Namespace) -> int:
     check_file("--output", options.output)
     if options.images is not None:
         check_folder("--images", options.images)
+    if Path(options.output).exists() and not options.overwrite:
+        raise ConfigurationError(
+            f"--output '{options.output}' exists",
+            expected="a new file: masks may have been drawn by hand",
+            fix="name another file, or give --overwrite",
+        )
     with BagReader(options.bag, parameters, log=_to_stderr) as reader:
-        topics = {name: reader.cameras[name] for name in reader.rig.names}
+        rig = reader.rig
+        topics = {name: reader.cameras[name] for name in rig.names}
+    unknown = [name for name in options.force or () if name not in topics]
+    if unknown:
+        raise ConfigurationError(
+            f"--force {' '.join(unknown)}", expected="cameras of the bag: " + ", ".join(topics)
+        )
+    overlays = OutputFolder(options.images) if options.images else None
+    if overlays is not None:
+        overlays.begin()
     proposals: dict[str, EgoMaskProposal] = {}
     problems: list[str] = []
     for name, camera in topics.items():
@@ -63,64 +88,65 @@ def run(options: argparse.Namespace) -> int:
         )
         with BagReader(options.bag, alone) as reader:
             try:
-                proposals[name] = propose_ego_mask(_frames(reader, name), name)
+                frames = _frames(reader, name)
+                proposals[name] = propose_ego_mask(frames, name, camera=rig[name])
             except BagError as error:
                 problems.append(str(error))
                 continue
-            if options.images:
-                _write_overlay(Path(options.images), name, proposals[name], _frames(reader, name))
+            if overlays is not None:
+                _write_overlay(overlays, name, proposals[name], reader)
     _print_table(proposals)
     for problem in problems:
         _to_stderr(problem)
-    masks = {name: item.mask for name, item in proposals.items() if item.coverage > 0}
+    found = {name: item for name, item in proposals.items() if item.coverage > 0}
+    forced = topics.keys() if options.force == [] else set(options.force or ())
+    masks = {n: item.mask for n, item in found.items() if not item.warning or n in forced}
+    left_out = [name for name in found if name not in masks]
     if masks:
         write_ego_masks(options.output, masks)
-        print(f"Wrote {options.output}. Look at the masks, then set the parameter ego_masks to it.")
-    elif proposals:
-        print("No camera sees the own body: nothing to write.")
-    return 0 if proposals else 1
+        print(
+            f"Wrote {options.output}: {', '.join(masks)}. Look at the masks, then set the parameter"
+            " ego_masks to it."
+        )
+    if left_out:
+        _to_stderr(
+            f"not written, since doubted: {', '.join(left_out)}. Fix: a longer drive with turns; or"
+            f" look at the overlays (--images DIR), and where a mask is right: --force"
+            f" {' '.join(left_out)}"
+        )
+    elif proposals and not masks:
+        print("No camera was found to see the own body: nothing to write.")
+    return 0 if masks or (proposals and not left_out) else 1
 
 
 def _frames(reader: BagReader, camera: str) -> Iterator[NDArray[np.uint8]]:
     """Yield the camera's images."""
-    from tqdm import tqdm
-
-    for frame_set in tqdm(
-        reader.frame_sets(), desc=camera, total=reader.image_count, disable=None, unit="frame"
-    ):
-        if camera in frame_set.frames:
-            yield frame_set.frames[camera].image
+    with Progress(camera, reader.image_count, "frame") as progress:
+        for frame_set in progress.over(reader.frame_sets()):
+            if camera in frame_set.frames:
+                yield frame_set.frames[camera].image
 
 
 def _write_overlay(
-    folder: Path, camera: str, proposal: EgoMaskProposal, frames: Iterator[NDArray[np.uint8]]
+    folder: OutputFolder, camera: str, proposal: EgoMaskProposal, reader: BagReader
 ) -> None:
-    """Write the first image with the proposal in red."""
+    """Write the first image with the proposal in red, or in yellow where it is doubted."""
     import cv2
     import numpy as np
 
-    from depth_perception.errors import ConfigurationError
-
-    image = next(iter(frames)).copy()
-    red = np.array([0, 0, 255], dtype=np.float32)
-    image[proposal.mask] = (0.5 * image[proposal.mask] + 0.5 * red).astype(np.uint8)
-    path = folder / f"{camera.replace('/', '_')}.jpg"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        written = cv2.imwrite(str(path), image)
-    except OSError:
-        written = False
-    if not written:
-        raise ConfigurationError(
-            f"--images: '{path}' cannot be written", fix="name a folder that may be written to"
-        )
+    frame_sets = (item.frames for item in reader.frame_sets())
+    image = next(frames[camera].image for frames in frame_sets if camera in frames).copy()
+    colour = np.array([0, 220, 255] if proposal.warning else [0, 0, 255], dtype=np.float32)
+    image[proposal.mask] = (0.5 * image[proposal.mask] + 0.5 * colour).astype(np.uint8)
+    stem = folder.free(camera.replace("/", "_"), (".jpg",))
+    folder.write(f"{stem}.jpg", bytes(cv2.imencode(".jpg", image)[1]))
 
 
 def _print_table(proposals: dict[str, EgoMaskProposal]) -> None:
     if not proposals:
         return
     width = max(len("camera"), *(len(name) for name in proposals))
-    print(f"{'camera':<{width}}  frames  moved  share  strength  note")
+    print(f"{'camera':<{width}}  frames  moved  share  strength  doubts")
     for name, item in proposals.items():
         print(
             f"{name:<{width}}  {item.frames:6d}  {item.moved:5d}  {item.coverage:5.1%}"

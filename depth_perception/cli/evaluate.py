@@ -21,6 +21,7 @@ from depth_perception.cli.arguments import (
     parameters_from,
 )
 from depth_perception.cli.destinations import check_file, check_folder, write_text
+from depth_perception.cli.progress import Progress
 from depth_perception.errors import ConfigurationError, DepthPerceptionError
 from depth_perception.yaml_mapping import nearest
 
@@ -72,6 +73,8 @@ def run(options: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
+    from depth_perception.evaluation.output_folder import OutputFolder
+
     _check_limits(options)
     limit = frames_from(options)
     parameters = parameters_from(options)
@@ -80,6 +83,9 @@ def run(options: argparse.Namespace) -> int:
     shown = options.json == "-"
     numbers = None if options.json is None or shown else check_file("--json", options.json)
     folder = None if options.report is None else check_folder("--report", options.report)
+    page_folder = OutputFolder(folder or ".")
+    if folder is not None:
+        page_folder.check("index.html")
 
     from depth_perception.datasets.bag import BagReader
     from depth_perception.datasets.lidar_truth import TruthProtocol
@@ -93,10 +99,12 @@ def run(options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         check_named_files(parameters)
         reader = stack.enter_context(BagReader(bag, parameters, log=say))
+        progress = stack.enter_context(Progress("evaluate"))
         _check_lidar(options.lidar, reader.lidar_topics)
         pipeline = SurroundPipeline(parameters, log=say)
         stack.callback(pipeline.close)
         total = min(reader.image_count, limit or reader.image_count)
+        progress.to(0, total)
         pictures = PictureCollector(max(1, -(-total // PICTURED)), options.max_depth)
         evaluation = evaluate(
             reader,
@@ -107,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
             max_offset=options.max_offset,
             frames=limit,
             lidar=options.lidar,
-            progress=lambda sets: tqdm(sets, total=total, unit="set", disable=None),
+            progress=progress.over,
             observer=pictures if folder else None,
         )
     text = json.dumps(evaluation.to_dict(), indent=2, allow_nan=False)
@@ -123,7 +131,9 @@ def run(options: argparse.Namespace) -> int:
             print(f"numbers: {numbers}")
     if folder is not None:
         with _collected(failed):
+            page_folder.begin()
             page = write_report(folder, evaluation, pictures.panels, options.date)
+            page_folder.note(page.name)
             print(f"report: {page}", file=sys.stderr if shown else sys.stdout)
     for error in failed:
         print(f"error: {error}", file=sys.stderr)
@@ -178,16 +188,20 @@ def _check_lidar(topic: str | None, topics: Collection[str]) -> None:
 def print_tables(e: Evaluation, said: Collection[str] = ()) -> None:
     """Print what was measured, 100 columns wide; notes that were said before are left out."""
     from rich.console import Console
+    from rich.text import Text
 
     from depth_perception.evaluation.report import advice
 
-    console = Console(width=100, highlight=False)
+    # Names of files and topics may hold brackets or colons, which are to be read as they stand.
+    console = Console(width=100, highlight=False, markup=False, emoji=False)
     truths = [f"{e.images} images, {e.points:,} LiDAR points of {e.lidar}"] if e.points else []
     if e.exact is not None:
         truths.append(f"{e.exact.all.metric.truth_count:,} pixels of exact truth")
     console.print(
-        f"[bold]{e.bag}[/bold]: {e.frame_sets} frame sets, {', '.join(truths)};"
-        f" {e.estimator} on {e.provider}" + (f", {e.model}" if e.model else "")
+        Text(str(e.bag), style="bold"),
+        f": {e.frame_sets} frame sets, {', '.join(truths)};"
+        f" {e.estimator} on {e.provider}" + (f", {e.model}" if e.model else ""),
+        sep="",
     )
     if e.points:
         _print_lidar(console, e)
@@ -198,9 +212,9 @@ def print_tables(e: Evaluation, said: Collection[str] = ()) -> None:
         latency.add_row(stage.stage, f"{1e3 * stage.p50:.1f}", f"{1e3 * stage.p95:.1f}")
     console.print(latency)
     for line in advice(e):
-        console.print(f"[yellow]![/yellow] {line}")
-    for note in (note for note in e.notes if note not in said):
-        console.print(f"[dim]note: {note}[/dim]")
+        console.print(Text("!", style="yellow"), line)
+    for note in e.notes:
+        console.print(f"note: {note}", style="dim")
 
 
 def _table(title: str, first: str, *columns: str) -> Table:
@@ -238,6 +252,8 @@ def _metric_cells(names: list[str], metrics: DepthMetrics) -> list[str]:
 
 
 def _print_lidar(console: Console, e: Evaluation) -> None:
+    from rich.text import Text
+
     from depth_perception.evaluation.report import levels_shown, number, share, short
 
     # What is left out is in the report and in JSON.
@@ -261,8 +277,11 @@ def _print_lidar(console: Console, e: Evaluation) -> None:
     bins = [f"{row.low:.0f}-{row.high:.0f} m" for row in e.road["depth image"]]
     road = _table("Road: A5/A10 % of points", "", *bins, "cover")
     for name, entries in e.road.items():
-        cells = [f"{share(r.a5)}/{share(r.a10)} [dim]{short(r.count)}[/dim]" for r in entries]
-        road.add_row(name.replace("depth image", "image"), *cells, share(entries[-1].coverage, 0))
+        found = [
+            Text.assemble(f"{share(r.a5)}/{share(r.a10)} ", (short(r.count), "dim"))
+            for r in entries
+        ]
+        road.add_row(name.replace("depth image", "image"), *found, share(entries[-1].coverage, 0))
     console.print(road)
 
     levels = _table(

@@ -18,7 +18,7 @@ from typing import IO
 import yaml
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.nodes.bringup import ARGUMENTS, Process, processes, resolve
+from depth_perception.nodes.bringup import ARGUMENTS, Process, notice, processes, resolve
 from depth_perception.ros.dds_profile import transport_environment
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last when its terminal closes
@@ -58,8 +58,11 @@ def run(args: argparse.Namespace) -> int:
         "PYTHONUNBUFFERED": "1",
         **transport_environment(resolve(values)["fastdds_profile"]),
     }
+    wanted = processes(values)
+    if text := notice(values):
+        print(f"[launch] {text}", flush=True)
     with tempfile.TemporaryDirectory(prefix="depth_perception_") as folder:
-        return _Group(Path(folder), environment).run(processes(values))
+        return _Group(Path(folder), environment).run(wanted)
 
 
 def command(process: Process, folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from depth_perception import __version__
+from depth_perception.cli.interruption import interruptible, said
 from depth_perception.errors import DepthPerceptionError
 
 VERBS = {
@@ -41,7 +42,12 @@ def parser_for(verb: str) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; the exit code is 0, 1 for an error with a message, 2 for wrong usage."""
+    """Run one verb.
+
+    Returns:
+        The exit code: 0, 1 for an error with a message, 2 for wrong usage, 130 or 143 when SIGINT
+        or SIGTERM ended it.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     width = max(map(len, VERBS))
     parser = argparse.ArgumentParser(
@@ -61,13 +67,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"there is no verb '{verb}'{meant}; verbs are {', '.join(VERBS)}")
     options = parser.parse_args(arguments[:1])
     try:
-        module = importlib.import_module(f"depth_perception.cli.{options.verb.replace('-', '_')}")
-        return int(module.run(parser_for(options.verb).parse_args(arguments[1:])))
+        with interruptible():
+            return _run(options.verb, arguments[1:])
+    except KeyboardInterrupt as stop:  # also one that comes while an error is said
+        return said(stop)
+
+
+def _run(verb: str, arguments: Sequence[str]) -> int:
+    try:
+        module = importlib.import_module(f"depth_perception.cli.{verb.replace('-', '_')}")
+        return int(module.run(parser_for(verb).parse_args(arguments)))
     except DepthPerceptionError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:
         # The reader of our output went away, as in `depth_perception inspect BAG | head`.
         sys.stderr.close()

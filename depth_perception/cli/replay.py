@@ -17,6 +17,8 @@ from depth_perception.cli.arguments import (
     parameters_from,
 )
 from depth_perception.cli.destinations import check_bag, check_folder
+from depth_perception.cli.interruption import leaving
+from depth_perception.cli.progress import Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
 
     from depth_perception.datasets.bag import BagReader
     from depth_perception.datasets.bag_writer import BagWriter
+    from depth_perception.evaluation.output_folder import OutputFolder
     from depth_perception.evaluation.pictures import write_pictures
     from depth_perception.evaluation.replay import replay, results
     from depth_perception.frames.frame_set import CameraFrame, FrameSet
@@ -67,26 +70,31 @@ def run(options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         check_named_files(parameters)
         reader = stack.enter_context(BagReader(options.bag, parameters, log=say))
+        progress = stack.enter_context(Progress("replay"))
         pipeline = SurroundPipeline(parameters, log=say)
         stack.callback(pipeline.close)
-        total = min(reader.image_count, limit or reader.image_count)
         # The rig is read first: a bag that cannot work leaves no output behind.
         cameras = len(reader.rig)
         pipeline.check_rig(reader.rig)
-        bar = stack.enter_context(
-            tqdm(total=total, unit="set", desc=f"{cameras} cameras", disable=None)
-        )
+        progress.to(0, min(reader.image_count, limit or reader.image_count))
+        pictures = OutputFolder(options.images) if options.images else None
+        if pictures is not None:
+            pictures.begin()
 
         def each(frame_set: FrameSet[CameraFrame], result: SurroundResult) -> None:
-            if options.images and result.cameras:
-                write_pictures(options.images, result)
-            bar.update()
+            if pictures is not None and result.cameras:
+                write_pictures(pictures, result)
+            progress.update()
 
         if options.output:
-            writer = stack.enter_context(
-                BagWriter(options.output, storage=options.storage, overwrite=options.overwrite)
-            )
-            count = replay(reader, pipeline, writer, limit=limit, each=each)
+            writer = BagWriter(options.output, storage=options.storage, overwrite=options.overwrite)
+
+            def left() -> str:
+                part = f"'{writer.part}' holds the first {progress.done} frame sets"
+                return f"{part}; '{writer.path}' is not written"
+
+            with leaving(left), writer:
+                count = replay(reader, pipeline, writer, limit=limit, each=each)
         else:
             count = 0
             for frame_set, result in results(reader, pipeline, limit):

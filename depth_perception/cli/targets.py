@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 
+from depth_perception.cli.interruption import leaving
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
@@ -70,16 +72,17 @@ def run(options: argparse.Namespace) -> int:
     make, settings = maker(
         options.kind, options.model, side=options.side, blocks=options.blocks, device=device
     )
-    folder = targets.compute(
-        options.output,
-        options.source,
-        options.kind,
-        make,
-        model=options.model,
-        settings=settings,
-        batch=options.batch,
-        say=_say,
-    )
+    with leaving(lambda: "what is computed is kept; the same command goes on"):
+        folder = targets.compute(
+            options.output,
+            options.source,
+            options.kind,
+            make,
+            model=options.model,
+            settings=settings,
+            batch=options.batch,
+            say=_say,
+        )
     facts = targets.Targets(folder).manifest
     print(f"targets of {facts['images']} images in {folder}; train with targets:{folder}")
     return 0

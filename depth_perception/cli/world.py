@@ -10,10 +10,11 @@ drive. Needs NVIDIA Warp (pip install warp-lang), which also uses a GPU where th
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 
 from depth_perception.cli.destinations import check_bag, check_folder
+from depth_perception.cli.interruption import leaving
+from depth_perception.cli.progress import Progress
 
 DEVICES = ("cpu", "cuda")
 """What the world is computed on; cuda with the number of a GPU."""
@@ -157,8 +158,6 @@ def _check_numbers(options: argparse.Namespace) -> None:
 
 
 def _bag(options: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
     from depth_perception.world.output.drive_bag import write_drive_bag
     from depth_perception.world.output.rigs import make_rig
 
@@ -170,18 +169,10 @@ def _bag(options: argparse.Namespace) -> int:
         seed=options.seed if options.vary_rig else None,
         miscalibration=options.miscalibration or 0.0,
     )
-    # A bag that was broken off must not pass for a whole one.
     part = path.with_name(path.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.parent.mkdir(parents=True, exist_ok=True)
-    with tqdm(unit="set", disable=None, desc=str(path)) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with leaving(lambda: f"'{part}' is a part of the drive"), Progress(str(path)) as progress:
         drive = write_drive_bag(
-            part,
+            path,
             seed=options.seed,
             rig=rig,
             seconds=options.seconds,
@@ -192,11 +183,9 @@ def _bag(options: argparse.Namespace) -> int:
             truth=tuple(t for t in options.truth.split(",") if t),
             device=options.device,
             samples=2 if options.samples is None else options.samples,
-            progress=progress,
+            overwrite=options.overwrite,
+            progress=progress.to,
         )
-    if path.exists():
-        shutil.rmtree(path)
-    part.rename(path)
     print(
         f"{path}: {drive.plan.setting}, {len(rig.cameras)} cameras of rig {rig.name},"
         f" {drive.speed:.1f} m/s\nlook at it: depth_perception inspect {path}"
@@ -205,8 +194,6 @@ def _bag(options: argparse.Namespace) -> int:
 
 
 def _dataset(options: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
     from depth_perception.world.output.dataset import write_dataset
 
     asked = {
@@ -214,7 +201,10 @@ def _dataset(options: argparse.Namespace) -> int:
         for name in ("miscalibration", "samples")
         if (value := getattr(options, name)) is not None
     }
-    with tqdm(total=options.frames, unit="set", disable=None, desc=options.dataset) as bar:
+    with (
+        leaving(lambda: "what is made is kept; the same command goes on"),
+        Progress(options.dataset, options.frames) as progress,
+    ):
         write_dataset(
             options.dataset,
             frames=options.frames,
@@ -227,6 +217,6 @@ def _dataset(options: argparse.Namespace) -> int:
             truth=[name for name in options.truth.split(",") if name != "depth"],
             spacing=options.spacing,
             **asked,
-            progress=lambda done, _: bar.update(done - bar.n),
+            progress=progress.to,
         )
     return 0

@@ -12,7 +12,6 @@ In: a `FrameSource` and frame sets of one drive. Out: a bag that every verb read
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception import messages
-from depth_perception.datasets.bag_writer import BagWriter, check_new
+from depth_perception.datasets.bag_writer import BagWriter
 from depth_perception.datasets.sample import DatasetError, TrueFrameSet
 from depth_perception.datasets.source import FrameSource
 from depth_perception.datasets.sources.recorded import (
@@ -107,24 +106,13 @@ def write_bag(
         BagError: The path is taken, or cannot be written.
         DatasetError: A sensor's mounting changes on the way.
     """
-    path = Path(path)
-    check_new(path, overwrite)
-    # Named as the bag will be: its files have its name.
-    part = path.parent / f".{path.name}.part" / path.name
-    shutil.rmtree(part.parent, ignore_errors=True)
     count = 0
-    try:
-        with BagWriter(part, storage=storage) as writer:
-            drive = _DriveWriter(writer)
-            for item in sets:
-                drive.add(item)
-                count += 1
-            drive.finish()
-        if path.exists():
-            shutil.rmtree(path)
-        part.rename(path)
-    finally:
-        shutil.rmtree(part.parent, ignore_errors=True)
+    with BagWriter(path, storage=storage, overwrite=overwrite, keep_part=False) as writer:
+        drive = _DriveWriter(writer)
+        for item in sets:
+            drive.add(item)
+            count += 1
+        drive.finish()
     return count
 
 

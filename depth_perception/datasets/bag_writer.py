@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import shutil
 import sqlite3
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,7 +22,7 @@ from rosbags.interfaces import (
     QosReliability,
     QosTime,
 )
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
@@ -72,12 +75,17 @@ def latched_qos() -> Qos:
     )
 
 
-def check_new(path: Path, overwrite: bool) -> None:
-    """Refuse to write where something lies that is not to be replaced, or is no bag.
+def check_new(path: str | Path, overwrite: bool) -> None:
+    """Refuse a place for a bag where something lies that is not to be replaced, or is no bag.
+
+    Args:
+        path: Of the new bag.
+        overwrite: A bag that lies there may be replaced; anything else never is.
 
     Raises:
-        BagError: It exists; names it.
+        BagError: Names what is in the way.
     """
+    path = Path(path)
     if not path.exists():
         return
     is_bag = path.is_dir() and ((path / "metadata.yaml").exists() or not any(path.iterdir()))
@@ -87,31 +95,96 @@ def check_new(path: Path, overwrite: bool) -> None:
             expected="a new folder for the bag",
             fix="name another, remove it, or give --overwrite when it is a bag",
         )
+    _refuse_strangers(path, {"metadata.yaml"})
+
+
+def _refuse_strangers(folder: Path, known: Collection[str]) -> None:
+    """Refuse to remove a folder that holds more than files of bags and names in ``known``."""
+    for item in sorted(folder.iterdir()):
+        if item.name not in known and not _BAG_FILE.search(item.name):
+            raise BagError(
+                f"'{folder}' is not replaced: '{item.name}' in it is no part of a bag",
+                expected="a folder with nothing but the bag's own files",
+                fix="move that away, or name another folder",
+            )
+
+
+_BAG_FILE = re.compile(r"\.(mcap|db3(-journal|-wal|-shm)?)(\.zstd)?$")
 
 
 class BagWriter:
-    """A new rosbag2 directory; messages go in by topic."""
+    """A new rosbag2 directory; messages go in by topic.
 
-    def __init__(self, path: str | Path, *, storage: str = "mcap", overwrite: bool = False) -> None:
-        """Create the directory.
+    The bag appears under its name when it is whole. Until then, and for good when writing breaks
+    off (an error, Ctrl-C), it lies in a folder with ``.part`` behind the name; what lay under the
+    name before stays until the new bag takes its place.
+
+    Attributes:
+        path: Where the whole bag will be.
+        part: The folder of the bag that is not whole.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        storage: str = "mcap",
+        overwrite: bool = False,
+        compressed: bool = False,
+        keep_part: bool = True,
+    ) -> None:
+        """Create the folder of the bag that is not whole yet.
+
+        Args:
+            path: Of the bag.
+            storage: ``mcap`` or ``sqlite3``.
+            overwrite: Replace a bag that is there, once the new one is whole.
+            compressed: Compress chunks, as ``ros2 bag record`` does it (mcap).
+            keep_part: After an error, leave what was written; else remove it.
 
         Raises:
-            BagError: It exists and is not to be overwritten, or cannot be made.
+            BagError: Something is in the way, or the folder cannot be made.
         """
         self.path = Path(path)
         check_new(self.path, overwrite)
+        target = self.path.resolve()
+        self.part = target.with_name(target.name + ".part")
+        self._target = target
+        self._keep_part = keep_part
         self.store = package_typestore()
         self.types = BagTypes(self.store)
         plugin = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}[storage]
+        # Its files are named after their folder: an inner one has the name of the whole bag.
+        self._inner = self.part / target.name
         try:
-            if self.path.exists():
-                shutil.rmtree(self.path)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = Writer(self.path, version=9, storage_plugin=plugin)
+            self._clear_part()
+            self.part.mkdir(parents=True)
+            self._writer = Writer(self._inner, version=9, storage_plugin=plugin)
+            if compressed:
+                self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
             self._writer.open()
         except (OSError, sqlite3.Error) as error:
             raise self._unwritable(error) from None
         self._connections: dict[str, Connection] = {}
+        self._closed = False
+
+    def _clear_part(self) -> None:
+        """Remove what an earlier run that broke off has left, and nothing else."""
+        if not self.part.exists():
+            return
+        metadata = {"metadata.yaml", "metadata.yaml.tmp"}
+        if self._inner.is_dir():
+            _refuse_strangers(self._inner, metadata)
+        _refuse_strangers(self.part, {*metadata, self._inner.name})
+        shutil.rmtree(self.part)
+
+    def _unwritable(self, error: Exception) -> BagError:
+        left = self._keep_part and self._inner.exists()
+        return BagError(
+            f"bag '{self.path}' cannot be written ({getattr(error, 'strerror', None) or error})"
+            + (f"; what was written so far is in '{self.part}'" if left else ""),
+            fix="choose a folder that is writable and has room",
+        )
 
     def write(self, topic: str, message: Any, time: int, *, latched: bool = False) -> None:
         """Append one message at a bag time in nanoseconds."""
@@ -122,35 +195,55 @@ class BagWriter:
     def write_serialized(
         self, topic: str, type_name: str, data: bytes, time: int, *, latched: bool = False
     ) -> None:
-        """Append one message that is already CDR bytes."""
+        """Append one message that is already CDR bytes.
+
+        Raises:
+            BagError: There is no room, or the folder is gone.
+        """
         connection = self._connections.get(topic)
-        if connection is None:
-            qos = [latched_qos()] if latched else []
-            connection = self._writer.add_connection(
-                topic, type_name, typestore=self.store, offered_qos_profiles=qos
-            )
-            self._connections[topic] = connection
         try:
+            if connection is None:
+                qos = [latched_qos()] if latched else []
+                connection = self._writer.add_connection(
+                    topic, type_name, typestore=self.store, offered_qos_profiles=qos
+                )
+                self._connections[topic] = connection
             self._writer.write(connection, time, data)
         except (OSError, sqlite3.Error) as error:
             raise self._unwritable(error) from None
 
     def close(self) -> None:
-        """Finish the bag.
+        """Finish the bag: it is whole now, and gets its name.
 
         Raises:
-            BagError: What is left cannot be written, as on a full disk.
+            BagError: There is no room, or the folder is gone.
         """
+        if self._closed:
+            return
+        self._closed = True
         try:
             self._writer.close()
+            if self._target.exists():
+                shutil.rmtree(self._target)
+            self._inner.rename(self._target)
+            self.part.rmdir()
         except (OSError, sqlite3.Error) as error:
             raise self._unwritable(error) from None
 
-    def _unwritable(self, error: Exception) -> BagError:
-        return BagError(
-            f"bag '{self.path}' cannot be written ({getattr(error, 'strerror', None) or error})",
-            fix="choose a folder that is writable and has room",
-        )
+    def break_off(self) -> None:
+        """Leave a bag that is not whole: readable, under the name with ``.part``, or not at all."""
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(OSError, sqlite3.Error):
+            self._writer.close()
+        if not self._keep_part:
+            shutil.rmtree(self.part, ignore_errors=True)
+            return
+        with contextlib.suppress(OSError, sqlite3.Error):
+            for file in self._inner.iterdir():
+                file.rename(self.part / file.name)
+            self._inner.rmdir()
 
     def __enter__(self) -> BagWriter:
         """Give the writer itself."""
@@ -162,9 +255,8 @@ class BagWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Finish the bag, also after an error: what was written stays readable."""
-        try:
+        """Finish the bag; after an error what was written stays readable, as a part."""
+        if kind is None:
             self.close()
-        except BagError:
-            if error is None:  # else the first error says more
-                raise
+        else:
+            self.break_off()

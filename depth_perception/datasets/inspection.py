@@ -9,6 +9,7 @@ import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from depth_perception import messages
 from depth_perception.datasets.bag import BagReader
@@ -192,8 +193,10 @@ def _check_mounting(
 
 def print_inspection(inspection: dict[str, Any]) -> None:
     """Print a description as tables."""
-    console = Console(width=100, highlight=False)
-    console.print(f"[bold]{inspection['bag']}[/]  {inspection['duration_s']} s")
+    # Names of topics and frames may hold brackets or colons, which are to be read as they stand.
+    console = Console(width=100, highlight=False, markup=False, emoji=False)
+    title = Text.assemble((str(inspection["bag"]), "bold"), f"  {inspection['duration_s']} s")
+    console.print(title, soft_wrap=True)
     table = Table(box=box.SIMPLE, header_style="")
     for column in ("camera", "size", "lens", "field, deg", "rate", "images", "height", "yaw, deg"):
         table.add_column(column, no_wrap=True)

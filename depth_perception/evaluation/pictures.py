@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_perception.errors import ConfigurationError
 from depth_perception.evaluation.cloud_picture import cloud_from_above
 from depth_perception.evaluation.drawing import BACKGROUND, Colour, Picture, font, write
+from depth_perception.evaluation.output_folder import OutputFolder
 from depth_perception.frames.surround_result import SurroundResult
 from depth_perception.geometry.depth_values import is_beyond
 
@@ -232,13 +232,16 @@ def _poses(result: SurroundResult) -> dict[str, NDArray[np.float64]]:
     return {name: camera.T_base_camera for name, camera in result.cameras.items()}
 
 
-def write_pictures(folder: Path, result: SurroundResult, max_depth: float = 80.0) -> list[Path]:
+def write_pictures(
+    folder: OutputFolder, result: SurroundResult, max_depth: float = 80.0
+) -> list[Path]:
     """Write a frame set's input, depth and cloud from above as ``<stamp>_<what>.jpg``.
 
-    Where a network made the depth, also its confidence, and the embodied depth beside it.
+    Where a network made the depth, also its confidence, and the embodied depth beside it. A second
+    set of the same stamp gets ``<stamp>-2_<what>.jpg``.
 
     Raises:
-        ConfigurationError: The folder cannot be written.
+        ConfigurationError: The folder cannot be written, or holds such a file of somebody else.
     """
     pictures = {"input": input_mosaic(result), "depth": depth_mosaic(result, max_depth)}
     if result.estimator != "embodied":
@@ -248,20 +251,9 @@ def write_pictures(folder: Path, result: SurroundResult, max_depth: float = 80.0
         pictures["above"] = cloud_from_above(
             result.points, ground_height=result.ground.height, title="Cloud from above"
         )
-    written = []
-    for what, picture in pictures.items():
-        path = folder / f"{result.stamp}_{what}.jpg"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(encoded(picture))
-        except OSError as error:
-            raise ConfigurationError(
-                f"'{path}' cannot be written ({error.strerror})",
-                expected="a folder to write to",
-                fix="name another folder",
-            ) from None
-        written.append(path)
-    return written
+    files = {f"_{what}.jpg": encoded(picture) for what, picture in pictures.items()}
+    stem = folder.free(str(result.stamp), tuple(files))
+    return [folder.write(stem + ending, data) for ending, data in files.items()]
 
 
 def encoded(picture: Picture, quality: int = 88) -> bytes:

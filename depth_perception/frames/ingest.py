@@ -56,6 +56,7 @@ class CameraFeed:
         stamp: Stamp of its latest good image, ns; 0 before the first.
         reason: Why its latest image could not be used; empty when it could.
         mismatch: What is wrong between our QoS and a publisher's; empty when nothing is.
+        too_large: Why images of its size may be lost on the way; empty when they may not.
         asked_for: False while nobody needs its images, so that none come.
         received: Images so far.
         refused: Images refused so far, at arrival or while decoding.
@@ -71,6 +72,7 @@ class CameraFeed:
         self.stamp = 0
         self.reason = ""
         self.mismatch = ""
+        self.too_large = ""
         self.asked_for = True
         self.received = 0
         self.refused = 0
@@ -123,7 +125,8 @@ class CameraFeed:
         if not self.asked_for:
             return NOT_ASKED_FOR
         if self.received == 0:
-            return self.mismatch or f"{self.topics.image}: no image has arrived"
+            lost = f"; {self.too_large}" if self.too_large else ""
+            return self.mismatch or f"{self.topics.image}: no image has arrived{lost}"
         if self.reason:
             return self.reason
         if self.info is None:

@@ -41,6 +41,7 @@ class CameraView:
         normal: (3,) the plane's unit normal, up, in ``camera``'s frame.
         ego: (h, w) bool, true on the vehicle's own body and where the arriving image ends.
         maps: Fixed maps for `cv2.remap` from the arriving image, or None when resizing is all.
+        ray_sigma: (h, w) float32, see `oblique_sigma`; None where no pixel looks so far aside.
     """
 
     source: RigCamera
@@ -55,6 +56,7 @@ class CameraView:
     normal: NDArray[np.float64]
     ego: NDArray[np.bool_]
     maps: tuple[NDArray[np.float32], NDArray[np.float32]] | None
+    ray_sigma: NDArray[np.float32] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -118,6 +120,33 @@ def working_size(camera: CameraModel, image_width: int) -> tuple[int, int]:
     return image_width, max(1, round(camera.height * image_width / camera.width))
 
 
+OBLIQUE = np.radians(75.0)
+"""Farther than this from the optical axis, depth along it hangs on where a pixel looks."""
+
+RAY_SIGMA = np.radians(0.25)
+"""Standard deviation of where a pixel looks, rad: no lens is calibrated better at its edge."""
+
+
+def oblique_sigma(rays: NDArray[np.floating]) -> NDArray[np.float32] | None:
+    """Relative standard deviation of depth from where pixels look, far from the optical axis.
+
+    Depth z of a point at distance d is d cos(a), a the angle to the axis, so dz / z = tan(a) da:
+    next to nothing in the middle of an image, and all there is at 90 degrees, where depths of a
+    few centimetres belong to ground that is metres away.
+
+    Args:
+        rays: (h, w, 3), third component 1.
+
+    Returns:
+        (h, w), 0 within `OBLIQUE` of the axis; None when that is everywhere.
+    """
+    tangent = np.hypot(rays[..., 0], rays[..., 1])
+    oblique = tangent > np.tan(OBLIQUE)
+    if not oblique.any():
+        return None
+    return np.where(oblique, RAY_SIGMA * tangent, 0).astype(np.float32)
+
+
 def camera_view(
     source: RigCamera, ground: GroundPlane, image_width: int, size: tuple[int, int] | None = None
 ) -> CameraView:
@@ -160,6 +189,7 @@ def camera_view(
         normal=T_base_camera[:3, :3].T @ ground.normal,
         ego=np.zeros((height, width), dtype=bool),
         maps=maps,
+        ray_sigma=oblique_sigma(rays),
     )
     if source.ego_mask is not None:
         view.ego[...] = view.labels(source.ego_mask.astype(np.uint8)) > 0

@@ -19,6 +19,7 @@ from depth_perception.frames.publication import ROOT
 from depth_perception.parameters import ESTIMATORS, PATH_PARAMETERS, load
 from depth_perception.resources import config_file, parameter_file
 from depth_perception.rig.camera_topics import find_cameras
+from depth_perception.ros.listening import how_to_listen
 from depth_perception.yaml_mapping import near_path, nearest
 
 PACKAGE = "depth_perception"
@@ -230,6 +231,20 @@ def processes(values: Mapping[str, str]) -> list[Process]:
             )
         )
     return out
+
+
+def notice(values: Mapping[str, str]) -> str:
+    """Say what a person who starts this has to know; empty when there is nothing.
+
+    Raises:
+        ConfigurationError: A value is impossible.
+    """
+    args = resolve(values)
+    if _is_true(args["rviz"]):
+        return ""
+    namespace = args["namespace"].strip("/")
+    points = f"/{namespace}/surround_depth/points" if namespace else "/surround_depth/points"
+    return "depth is computed while somebody listens to an output: " + how_to_listen(points)
 
 
 def _rviz_file(bag: str, cameras: list[str], params_file: str) -> Path:

@@ -17,7 +17,7 @@ from rclpy.clock import Clock, ClockType
 from std_srvs.srv import SetBool
 
 from depth_perception.frames.ingest import Ingest
-from depth_perception.frames.publication import Demand
+from depth_perception.frames.publication import Demand, vehicle_topics
 from depth_perception.parameters import Parameters
 from depth_perception.ros import process
 from depth_perception.ros.approximate_time import approximate_time_assembler
@@ -26,6 +26,7 @@ from depth_perception.ros.diagnostics import Diagnostics, State, why_no_output
 from depth_perception.ros.discovery import discover, resolved
 from depth_perception.ros.inputs import CameraSubscriptions, now_of
 from depth_perception.ros.lifecycle import ManagedNode
+from depth_perception.ros.listening import IDLE, IdleNotice
 from depth_perception.ros.parameters import NodeParameters
 from depth_perception.ros.processing import Processor
 from depth_perception.ros.saving import FrameSetSaver
@@ -78,6 +79,7 @@ class SurroundDepth:
         self._processor: Processor | None = None
         self._subscriptions: dict[str, CameraSubscriptions] = {}
         self._enabled = True
+        self._idle: IdleNotice
         self._since = time.monotonic()
         self._warned = ""
         # Timers by the steady clock: they also run where simulated time stands still.
@@ -107,6 +109,8 @@ class SurroundDepth:
             self.node, parameters, self._ingest, self._throttled, self._log.warning
         )
         self._parameters = parameters
+        points = self.node.resolve_topic_name(vehicle_topics()["points"][0])
+        self._idle = IdleNotice(points, self._log.warning, self._log.info)
         estimator = self._processor.pipeline.estimator
         model = f", model {estimator.model}" if estimator.model else ""
         self._log.info(
@@ -203,6 +207,8 @@ class SurroundDepth:
         names = list(ingest.cameras)
         self._saver.offer(processor.latest, names)
         processor.demand = processor.publishers.demand(names) if self._enabled else Demand()
+        if self._enabled:
+            self._idle.update(bool(names), bool(processor.demand.cameras))
         wanted = tuple(names) if self._saver.waiting else processor.demand.cameras
         if not wanted:
             processor.latest = None  # it would soon be an old one
@@ -227,8 +233,8 @@ class SurroundDepth:
             pause = f"{state}: nothing is taken in"
         elif not self._enabled:
             pause = "disabled by the service set_enabled"
-        elif not processor.publishers.heard:
-            pause = "idle: nobody listens, so no images are subscribed to"
+        elif ingest.cameras and not processor.publishers.heard:
+            pause = IDLE
         else:
             quiet = min(processor.latencies.silence, time.monotonic() - self._since)
             problem = "" if quiet < SILENCE_S or processor.busy else self._why_no_output()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -56,6 +57,32 @@ def transport_warning() -> str:
         "Fast DDS runs with its defaults, which lose most large images: /dev/shm has less than"
         f" {4 * SEGMENT_BYTES / 2**30:.0f} GiB free. Fix: give it more (docker run --shm-size=2g);"
         " 'depth_perception doctor' measures what arrives"
+    )
+
+
+def too_large(width: int, height: int) -> str:
+    """Say why images of a size may be lost on the way; empty when they fit.
+
+    Args:
+        width: Of the images, px.
+        height: Of the images, px; a pixel of bgr8 has 3 bytes.
+    """
+    path = next((os.environ[v] for v in PROFILE_VARIABLES if os.environ.get(v)), "")
+    if os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp") not in _FAST_DDS or not path:
+        return ""
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    limits = [int(found) for found in re.findall(r"<maxMessageSize>\s*(\d+)\s*<", text)]
+    size = 3 * width * height
+    if not limits or size <= max(limits):
+        return ""
+    return (
+        f"an image of {width}x{height} bgr8 has {size / 2**20:.0f} MiB, and messages of more than"
+        f" {max(limits) / 2**20:.0f} MiB (maxMessageSize in {path}) may never arrive. Fix: give"
+        " driver and node a copy of that file with a larger maxMessageSize and segment_size, by"
+        f" {PROFILE_VARIABLES[0]}, or send compressed images"
     )
 
 

@@ -19,6 +19,9 @@ from depth_perception.rig.camera_topics import (
     why_no_camera,
 )
 
+_LISTED = 6
+"""Topics that a message names; a robot may have a hundred."""
+
 
 def resolved(node: Node, parameters: Parameters) -> Parameters:
     """Expand topic names in the parameters by the node's namespace and remappings."""
@@ -89,7 +92,22 @@ def why_no_cameras(node: Node, parameters: Parameters) -> str:
             f"no camera_info topic{where}, only images on {', '.join(sorted(images))}. Fix: publish"
             " sensor_msgs/CameraInfo beside each image topic"
         )
-    return (
-        f"nobody publishes a camera_info topic{where}. Fix: start the cameras or a bag, and check"
-        " ROS_DOMAIN_ID"
+    elsewhere = sorted(
+        topic
+        for topic, types in node.get_topic_names_and_types()
+        if types[0] in (CAMERA_INFO_TYPE, *IMAGE_TYPES)
+        and topic not in topics
+        and "surround_depth" not in topic.split("/")
+        and node.count_publishers(topic) > 0
     )
+    absent = (
+        f"nobody publishes a camera_info topic{where} ({CAMERA_INFO_TYPE}, beside an image topic"
+        f" of {' or '.join(IMAGE_TYPES)})"
+    )
+    if elsewhere:
+        more = f" and {len(elsewhere) - _LISTED} more" if len(elsewhere) > _LISTED else ""
+        return (
+            f"{absent}; elsewhere there are {', '.join(elsewhere[:_LISTED])}{more}. Fix: start the"
+            " node in their namespace, or set cameras, image_topics and camera_info_topics"
+        )
+    return f"{absent}. Fix: start the cameras or a bag, and check ROS_DOMAIN_ID"

@@ -17,6 +17,7 @@ from depth_perception.frames.assembler import Now
 from depth_perception.frames.ingest import CameraFeed, Ingest, MessageSet
 from depth_perception.parameters import QosParameters
 from depth_perception.rig.camera_topics import CAMERA_INFO_TYPE, IMAGE_TYPES
+from depth_perception.ros.dds_profile import too_large
 from depth_perception.ros.events import SubscriptionEventCallbacks
 from depth_perception.ros.graph_qos import unmatched
 from depth_perception.ros.messages import message_class
@@ -133,6 +134,8 @@ class CameraSubscriptions:
         self._on_closed(self._ingest.add_image(self.name, message, now_of(self._node)))
 
     def _on_calibration(self, message: Any) -> None:
+        if not self.feed.topics.compressed:
+            self.feed.too_large = too_large(message.width, message.height)
         self._on_closed(self._ingest.add_calibration(self.name, message))
 
     def _on_label(self, message: Any) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import rclpy
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from depth_perception.datasets.bag_writer import BagWriter
 from depth_perception.ros.recording import Recorder
@@ -19,7 +20,11 @@ SILENCE_S = 15.0
 
 
 def record_run(
-    command: Sequence[str], output: str | Path, types: Mapping[str, str], wanted: Mapping[str, int]
+    command: Sequence[str],
+    output: str | Path,
+    types: Mapping[str, str],
+    wanted: Mapping[str, int],
+    progress: Callable[[int], None] = lambda count: None,
 ) -> None:
     """Start a command and record topics into a bag until it ends, falls silent, or all has come.
 
@@ -28,42 +33,45 @@ def record_run(
         output: The bag to write; one that is there is replaced.
         types: Message type of every topic to record, by absolute name.
         wanted: Number of messages to wait for, by topic; a topic that is absent is not waited for.
+        progress: Called with how many of these have come.
     """
-    rclpy.init(args=[])
+    # Ctrl-C comes to the caller, who tidies up.
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = rclpy.create_node("demo_recorder")
         with BagWriter(output, overwrite=True) as writer:
             recorder = Recorder(node, writer, types)
             child = subprocess.Popen(command, start_new_session=True)
             try:
-                _record(node, recorder, child, wanted)
+                _record(node, recorder, child, wanted, progress)
             finally:
                 _stop(child)
         node.destroy_node()
     finally:
-        rclpy.shutdown()
+        rclpy.try_shutdown()
 
 
 def _record(
-    node: Node, recorder: Recorder, child: subprocess.Popen[bytes], wanted: Mapping[str, int]
+    node: Node,
+    recorder: Recorder,
+    child: subprocess.Popen[bytes],
+    wanted: Mapping[str, int],
+    progress: Callable[[int], None],
 ) -> None:
     """Spin until everything came, nothing new comes, or the nodes are gone."""
-    from tqdm import tqdm
-
     total = sum(wanted.values())
     latest, seen = time.monotonic(), 0
-    with tqdm(total=total, unit="image", disable=None, desc="depth images") as bar:
-        while True:
-            rclpy.spin_once(node, timeout_sec=0.1)
-            count = sum(recorder.counts[topic] for topic in wanted)
-            if count > seen:
-                bar.update(count - seen)
-                seen, latest = count, time.monotonic()
-            quiet = time.monotonic() - latest
-            if (seen >= total and quiet > 1.0) or child.poll() is not None:
-                return
-            if quiet > SILENCE_S * (4 if seen == 0 else 1):
-                return
+    while True:
+        rclpy.spin_once(node, timeout_sec=0.1)
+        count = sum(recorder.counts[topic] for topic in wanted)
+        if count > seen:
+            progress(count)
+            seen, latest = count, time.monotonic()
+        quiet = time.monotonic() - latest
+        if (seen >= total and quiet > 1.0) or child.poll() is not None:
+            return
+        if quiet > SILENCE_S * (4 if seen == 0 else 1):
+            return
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:

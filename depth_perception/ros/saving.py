@@ -140,21 +140,21 @@ def save_frame_set(
         size = sum(len(item.image.data) for item in closed.frames.values())
         free = shutil.disk_usage(folder).free
         if free < size + _ROOM:
-            raise _no_room(path, f"{free / 2**20:.0f} MiB free, {size / 2**20:.0f} MiB to write")
-        with BagWriter(path) as writer:
-            _write(writer, closed, cameras, rig)
+            room = f"{free / 2**20:.0f} MiB free, {size / 2**20:.0f} MiB to write"
+            raise _no_room(f"'{path}' cannot be written ({room})")
+        try:
+            with BagWriter(path, keep_part=False) as writer:
+                _write(writer, closed, cameras, rig)
+        except BagError as error:
+            raise _no_room(error.problem) from None
     except OSError as error:
-        shutil.rmtree(path, ignore_errors=True)
-        raise _no_room(path, error.strerror or str(error)) from None
-    except BagError:
-        shutil.rmtree(path, ignore_errors=True)
-        raise
+        raise _no_room(f"'{path}' cannot be written ({error.strerror or error})") from None
     return path
 
 
-def _no_room(path: Path, reason: str) -> BagError:
+def _no_room(problem: str) -> BagError:
     return BagError(
-        f"'{path}' cannot be written ({reason})",
+        problem,
         expected="a folder that is writable and has room",
         fix="free some space, or set monitor.save_folder",
     )

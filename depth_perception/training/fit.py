@@ -36,6 +36,7 @@ from depth_perception.training.scoring import held_out
 from depth_perception.training.system import Batch, System
 
 REPORT_EVERY = 50
+SPEAK_EVERY_S = 10.0
 
 
 def learning_rate(step: int, steps: int, warm_up: int) -> float:
@@ -137,6 +138,7 @@ def train(
     stop = _Stop(folder / "stop", torch_device if ranks > 1 else None)
     board = _board(folder) if rank == 0 else None
     begun, reported = time.monotonic(), step
+    spoke = begun
     source = system.batches(configuration, step, rank, ranks)
     if step and rank == 0:
         say(f"goes on at step {step} of {total}")
@@ -195,6 +197,10 @@ def train(
                 if rank == 0:
                     say(f"step {step}/{total} ({seconds:.2f} s, {left:.0f} min left): {shown}")
                 sums, reported, begun = {}, step, time.monotonic()
+                spoke = begun
+            elif rank == 0 and time.monotonic() - spoke > SPEAK_EVERY_S:
+                spoke = time.monotonic()
+                say(f"step {step}/{total}")
             if step % configuration.validate_every == 0 or step == total:
                 paused = time.monotonic()
                 try:

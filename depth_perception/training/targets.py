@@ -51,7 +51,7 @@ from depth_perception.datasets.targets import (
 )
 from depth_perception.errors import ConfigurationError
 
-_SAY_EVERY = 30.0
+_SAY_EVERY = 10.0
 
 Make = Callable[[torch.Tensor], Mapping[str, NDArray[Any]]]
 """Of images (N, 3, H, W) uint8 RGB, arrays by name whose first dimension is N."""

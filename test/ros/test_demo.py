@@ -12,6 +12,8 @@ from tiny_drive import write_drive
 
 pytest.importorskip("rclpy")
 
+from test_hints import run_hints
+
 
 def test_nodes_and_replay_agree_bit_for_bit(
     needs_executables: None, ros_environment: dict[str, str], tmp_path: Path
@@ -30,3 +32,6 @@ def test_nodes_and_replay_agree_bit_for_bit(
     assert "10 of 10 depth images came over DDS, bit for bit those of replay" in done.stdout
     assert json.loads((tmp_path / "out" / "scores.json").read_text())["frame_sets"] == 5
     assert (tmp_path / "out" / "report" / "index.html").stat().st_size > 10_000
+    tried = done.stdout.split("and try:")[1]
+    assert run_hints(tried, tmp_path)[:2] == ["inspect", "replay"]
+    assert list((tmp_path / "DIR").glob("*_depth.jpg"))

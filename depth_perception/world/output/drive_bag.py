@@ -19,10 +19,8 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.interfaces import Connection
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from depth_perception.datasets.bag_writer import BagTypes, latched_qos, package_typestore
+from depth_perception.datasets.bag_writer import BagTypes, BagWriter, package_typestore
 from depth_perception.geometry.ground_plane import SOURCES
 from depth_perception.geometry.transforms import quaternion_of
 from depth_perception.messages.ground import ground_message
@@ -69,12 +67,13 @@ def write_drive_bag(
     truth: tuple[str, ...] = ("depth",),
     samples: int = 2,
     device: str = "",
+    overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Drive:
     """Write a bag directory; the same arguments give the same messages on the same processor.
 
     Args:
-        path: A directory that does not exist yet.
+        path: The bag's directory; it appears when the drive is whole.
         seed: Which street, traffic, light and vehicle.
         rig: Sensors; by default those of nuScenes, 640 px wide.
         seconds: Length of the drive.
@@ -85,6 +84,7 @@ def write_drive_bag(
         truth: Truth images to write, of `TRUTH`.
         samples: Rays a pixel for the pictures; truth is that of the pixel's centre.
         device: A Warp device; by default a GPU where there is one.
+        overwrite: Replace a bag that lies there.
         progress: Called with (frame sets done, of how many).
 
     Returns:
@@ -92,7 +92,7 @@ def write_drive_bag(
 
     Raises:
         ValueError: For an impossible argument.
-        WriterError: Of rosbags, when `path` exists.
+        BagError: The path is taken, or cannot be written.
     """
     unknown = set(truth) - set(TRUTH)
     if unknown:
@@ -107,25 +107,17 @@ def write_drive_bag(
     drive = make_drive(seed, duration=seconds, setting=setting, weather=weather, speed=speed)
     suite = SensorSuite(drive, rig, device=device)
     frames = max(1, round(seconds * rate))
-    writer = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP)
-    # Chunks are compressed, as `ros2 bag record` does it: labels shrink to a fiftieth.
-    writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-    connections: dict[str, Connection] = {}
-
-    def write(stamp: int, topic: str, message: Any) -> None:
-        kind = message.__msgtype__
-        if topic not in connections:
-            latched = topic in ("/tf_static", "/truth/road_profile")
-            connections[topic] = writer.add_connection(
-                topic,
-                kind,
-                typestore=_STORE,
-                offered_qos_profiles=[latched_qos()] if latched else [],
-            )
-        writer.write(connections[topic], stamp, _STORE.serialize_cdr(message, kind))
-
     moving = list(_motion(drive, frames / rate))
-    with writer, ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with (
+        # Chunks are compressed: labels shrink to a fiftieth.
+        BagWriter(path, overwrite=overwrite, compressed=True) as writer,
+        ThreadPoolExecutor(max_workers=os.cpu_count()) as pool,
+    ):
+
+        def write(stamp: int, topic: str, message: Any) -> None:
+            latched = topic in ("/tf_static", "/truth/road_profile")
+            writer.write(topic, message, stamp, latched=latched)
+
         first = moving[0][0]
         write(first, "/tf_static", _static_transforms(first, rig))
         write(first, "/truth/road_profile", _road_profile(first, drive, seconds))

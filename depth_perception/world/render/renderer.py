@@ -7,8 +7,11 @@ follows rays: NVIDIA Warp on a GPU where there is one (`default_device`), else E
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -58,14 +61,43 @@ class View:
 
 @cache
 def warp() -> Any:
-    """NVIDIA Warp, quiet. Raises `ImportError` where it is not installed."""
+    """NVIDIA Warp, quiet. Raises `ImportError` where it is not installed.
+
+    That there is no GPU is no news on a robot's or a laptop's CPU, where Embree traces the rays.
+    """
     wp: Any = importlib.import_module("warp")
     if hasattr(wp.config, "log_level"):
         wp.config.log_level = wp.LOG_WARNING
     else:  # older releases
         wp.config.quiet = True
-    wp.init()
+    with without_line("Could not find or load the NVIDIA CUDA driver"):
+        wp.init()
     return wp
+
+
+@contextlib.contextmanager
+def without_line(part: str) -> Iterator[None]:
+    """Hold back one line that C code would print on stderr; every other line comes out after it.
+
+    Args:
+        part: What tells the line.
+    """
+    try:
+        stderr = os.dup(2)
+    except OSError:  # it is closed: nothing would be seen
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            held.seek(0)
+            for line in held.read().splitlines(keepends=True):
+                if part.encode() not in line:
+                    os.write(stderr, line)
+            os.close(stderr)
 
 
 def default_device() -> str:
