@@ -229,7 +229,9 @@ def start(ros: RosSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     yield make
     while started:
         node = started.pop()
-        node.close()
+        # In the executor's thread, between callbacks, as a process that ends does it.
+        task = ros.executor.create_task(node.close)
+        wait_for(task.done, what="the node's end")
         ros.remove(node.node)
     errors, ros.errors[:] = list(ros.errors), []
     assert not errors, "a callback raised:\n" + "\n".join(errors)
