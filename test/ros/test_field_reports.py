@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import Listener, RosSession, wait_for
 
@@ -171,3 +172,39 @@ def test_only_the_camera_that_is_unclear_is_left_out(
     assert reasons["rear"] == ""
     for word in ("/front/camera_info, /other/front/camera_info", "Fix: set cameras"):
         assert word in reasons["front"]
+
+
+def test_pixels_and_calibration_that_look_wrong_are_said_once_and_shown(
+    start: Any, vehicle: Vehicle, listener: Listener, capfd: pytest.CaptureFixture[str]
+) -> None:
+    reports = listener.listen("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray")
+    depth = listener.listen(*FRONT_DEPTH, RELIABLE)
+    listener.listen(FRONT_DEPTH[0].replace("front", "rear"), FRONT_DEPTH[1])
+    start()
+    wait_for(lambda: len(vehicle.watched) == 2, what="the node to subscribe")
+    f, cx, cy = 130.0, 103.5, 64.5  # the K of an image 0.65 times as large
+    K = [f, 0.0, cx, 0.0, f, cy, 0.0, 0.0, 1.0]
+    black = np.zeros(CAMERA.width * CAMERA.height * 3, np.uint8)
+
+    def warned(name: str, words: str) -> bool:
+        now = time.time_ns()
+        vehicle.send("front", stamp=now, image={"data": black.tobytes()})
+        vehicle.send("rear", stamp=now, info={"k": K})
+        return any(
+            status.level == b"\x01" and words in status.message
+            for array in list(reports)
+            for status in array.status
+            if status.name.endswith(f"input {name}")
+        )
+
+    wait_for(
+        lambda: (
+            warned("front", "/front/image_raw: the image is nearly black")
+            and warned("rear", "/rear/camera_info: K has its principal point at (103.5, 64.5)")
+        ),
+        what="both on /diagnostics",
+    )
+    wait_for(lambda: depth, what="depth: both are used all the same")
+    said = capfd.readouterr().err
+    assert said.count("camera front: /front/image_raw: the image is nearly black") == 1
+    assert said.count("camera rear: /rear/camera_info: K has its principal point") == 1
