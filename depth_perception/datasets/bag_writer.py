@@ -227,7 +227,9 @@ class BagWriter:
             self._inner.rename(self._target)
             self.part.rmdir()
         except OSError as error:
-            raise self._unwritable(error) from None
+            reason = self._unwritable(error)
+            self._leave_part()
+            raise reason from None
 
     def break_off(self) -> None:
         """Leave a bag that is not whole: readable, under the name with ``.part``, or not at all."""
@@ -236,6 +238,12 @@ class BagWriter:
         self._closed = True
         with contextlib.suppress(OSError):
             self._writer.close()
+        self._leave_part()
+
+    def _leave_part(self) -> None:
+        """Let go of the files, and keep or remove them as is wanted."""
+        with contextlib.suppress(Exception):
+            self._writer.abort()  # what is closed already does not mind
         if not self._keep_part:
             shutil.rmtree(self.part, ignore_errors=True)
             return
