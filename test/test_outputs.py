@@ -77,21 +77,23 @@ def test_a_bag_that_breaks_off_is_readable_and_bears_the_name_of_a_part(tmp_path
 
 
 @pytest.mark.parametrize("keep", [True, False])
-@pytest.mark.parametrize("size", [1_000, 100_000])
-def test_a_full_disk_is_one_error_and_leaves_what_is_wanted(tmp_path, keep, size):
+@pytest.mark.parametrize(
+    ("size", "storage"), [(1_000, "mcap"), (10**5, "mcap"), (10**5, "sqlite3")]
+)
+def test_a_full_disk_is_one_error_and_leaves_what_is_wanted(tmp_path, keep, size, storage):
     """To a process, a file that may not grow looks like a disk without room.
 
     A small bag finds out when it is closed, a large one on the way.
     """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
     try:
         with (
             pytest.raises(BagError, match="cannot be written") as caught,
-            BagWriter(tmp_path / "drive", keep_part=keep) as writer,
+            BagWriter(tmp_path / "drive", storage=storage, keep_part=keep) as writer,
         ):
             data = bytes(size)
-            for number in range(20):
+            for number in range(100):
                 writer.write_serialized("/blob", "std_msgs/msg/UInt8MultiArray", data, number)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

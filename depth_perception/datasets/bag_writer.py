@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import sqlite3
 from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
@@ -108,6 +109,7 @@ def _refuse_strangers(folder: Path, known: Collection[str]) -> None:
             )
 
 
+_CANNOT_WRITE = (OSError, sqlite3.Error)
 _BAG_FILE = re.compile(r"\.(mcap|db3(-journal|-wal|-shm)?)(\.zstd)?$")
 
 
@@ -162,7 +164,7 @@ class BagWriter:
             if compressed:
                 self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
             self._writer.open()
-        except OSError as error:
+        except _CANNOT_WRITE as error:
             raise self._unwritable(error) from None
         self._connections: dict[str, Connection] = {}
         self._closed = False
@@ -177,10 +179,10 @@ class BagWriter:
         _refuse_strangers(self.part, {*metadata, self._inner.name})
         shutil.rmtree(self.part)
 
-    def _unwritable(self, error: OSError) -> BagError:
+    def _unwritable(self, error: Exception) -> BagError:
         left = self._keep_part and self._inner.exists()
         return BagError(
-            f"bag '{self.path}' cannot be written ({error.strerror or error})"
+            f"bag '{self.path}' cannot be written ({getattr(error, 'strerror', None) or error})"
             + (f"; what was written so far is in '{self.part}'" if left else ""),
             fix="choose a folder that is writable and has room",
         )
@@ -208,7 +210,7 @@ class BagWriter:
                 )
                 self._connections[topic] = connection
             self._writer.write(connection, time, data)
-        except OSError as error:
+        except _CANNOT_WRITE as error:
             raise self._unwritable(error) from None
 
     def close(self) -> None:
@@ -226,7 +228,7 @@ class BagWriter:
                 shutil.rmtree(self._target)
             self._inner.rename(self._target)
             self.part.rmdir()
-        except OSError as error:
+        except _CANNOT_WRITE as error:
             reason = self._unwritable(error)
             self._leave_part()
             raise reason from None
@@ -236,7 +238,7 @@ class BagWriter:
         if self._closed:
             return
         self._closed = True
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_CANNOT_WRITE):
             self._writer.close()
         self._leave_part()
 
@@ -247,7 +249,7 @@ class BagWriter:
         if not self._keep_part:
             shutil.rmtree(self.part, ignore_errors=True)
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_CANNOT_WRITE):
             for file in self._inner.iterdir():
                 file.rename(self.part / file.name)
             self._inner.rmdir()
