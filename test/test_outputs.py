@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -73,6 +74,31 @@ def test_a_bag_that_breaks_off_is_readable_and_bears_the_name_of_a_part(tmp_path
     written(path, storage, count=2)
     assert os.listdir(tmp_path) == ["drive"]
     assert numbers(path) == [0, 1]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize(
+    ("size", "storage"), [(1_000, "mcap"), (10**5, "mcap"), (10**5, "sqlite3")]
+)
+def test_a_full_disk_is_one_error_and_leaves_what_is_wanted(tmp_path, keep, size, storage):
+    """To a process, a file that may not grow looks like a disk without room.
+
+    A small bag finds out when it is closed, a large one on the way.
+    """
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        with (
+            pytest.raises(BagError, match="cannot be written") as caught,
+            BagWriter(tmp_path / "drive", storage=storage, keep_part=keep) as writer,
+        ):
+            data = bytes(size)
+            for number in range(100):
+                writer.write_serialized("/blob", "std_msgs/msg/UInt8MultiArray", data, number)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert os.listdir(tmp_path) == (["drive.part"] if keep else [])
+    assert ("drive.part" in str(caught.value)) == keep
 
 
 def test_the_old_bag_stays_until_the_new_one_is_whole(tmp_path):

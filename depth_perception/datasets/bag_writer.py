@@ -109,6 +109,7 @@ def _refuse_strangers(folder: Path, known: Collection[str]) -> None:
             )
 
 
+_CANNOT_WRITE = (OSError, sqlite3.Error)
 _BAG_FILE = re.compile(r"\.(mcap|db3(-journal|-wal|-shm)?)(\.zstd)?$")
 
 
@@ -163,7 +164,7 @@ class BagWriter:
             if compressed:
                 self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
             self._writer.open()
-        except (OSError, sqlite3.Error) as error:
+        except _CANNOT_WRITE as error:
             raise self._unwritable(error) from None
         self._connections: dict[str, Connection] = {}
         self._closed = False
@@ -209,7 +210,7 @@ class BagWriter:
                 )
                 self._connections[topic] = connection
             self._writer.write(connection, time, data)
-        except (OSError, sqlite3.Error) as error:
+        except _CANNOT_WRITE as error:
             raise self._unwritable(error) from None
 
     def close(self) -> None:
@@ -227,20 +228,28 @@ class BagWriter:
                 shutil.rmtree(self._target)
             self._inner.rename(self._target)
             self.part.rmdir()
-        except (OSError, sqlite3.Error) as error:
-            raise self._unwritable(error) from None
+        except _CANNOT_WRITE as error:
+            reason = self._unwritable(error)
+            self._leave_part()
+            raise reason from None
 
     def break_off(self) -> None:
         """Leave a bag that is not whole: readable, under the name with ``.part``, or not at all."""
         if self._closed:
             return
         self._closed = True
-        with contextlib.suppress(OSError, sqlite3.Error):
+        with contextlib.suppress(*_CANNOT_WRITE):
             self._writer.close()
+        self._leave_part()
+
+    def _leave_part(self) -> None:
+        """Let go of the files, and keep or remove them as is wanted."""
+        with contextlib.suppress(Exception):
+            self._writer.abort()  # what is closed already does not mind
         if not self._keep_part:
             shutil.rmtree(self.part, ignore_errors=True)
             return
-        with contextlib.suppress(OSError, sqlite3.Error):
+        with contextlib.suppress(*_CANNOT_WRITE):
             for file in self._inner.iterdir():
                 file.rename(self.part / file.name)
             self._inner.rmdir()
