@@ -142,7 +142,7 @@ class SurroundDepth:
 
     def deactivate(self) -> None:
         """Unsubscribe; the frame set at hand is still published."""
-        for subscriptions in self._subscriptions.values():
+        for subscriptions in list(self._subscriptions.values()):
             subscriptions.close()
         self._subscriptions.clear()
         self._saver.give_up()
