@@ -23,7 +23,9 @@ from depth_perception.training.configuration import TrainingConfiguration
 from depth_perception.training.fit import train
 from depth_perception.training.recipe import from_dict, read
 
-STEPS, STOP, LEARN = 3, 2, 7
+STEPS, STOP = 3, 2
+LEARN = {"hybrid_depth": 31}
+"""Steps until the loss is compared where 7 are too few: some starts are not bad at all."""
 LITTLE = {"pretrained": False, "widths": [8, 8, 16, 16], "bins": 8}
 LIGHT = {"encoder": "convolutional", "language": False, "pretrained": False, "planes": 4, "most": 1}
 FOUNDATION = {"clip": "tiny-clip", "dino": "tiny-dinov2", "tokens": 4, "head_width": 8, "most": 1}
@@ -53,12 +55,12 @@ CASES: dict[str, dict[str, Any]] = {
     },
 }
 LOWERED = {
-    "fused": 0.8,  # 0.585, 0.622, 0.650
+    "fused": 0.8,  # 0.585, 0.622, 0.650; of two more seeds 0.617, 0.650
     "bridging_gates": 0.5,  # 0.288, 0.292, 0.294
     "surround_distillation": 0.85,  # 0.647, 0.682, 0.708
     "intrinsic": 0.98,  # 0.958, 0.932, 0.931
     "vision_language": 0.9,  # 0.439, 0.728, 0.464
-    "hybrid_depth": 0.85,  # 0.356, 0.458, 0.673
+    "hybrid_depth": 0.8,  # 0.308, 0.404, 0.517; of five more seeds 0.347 to 0.693
     "hybrid_depth, two frames": 0.97,  # 0.940, 0.938, 0.939
     "hybrid_depth, stage 1": 0.1,  # 0.008, 0.004, 0.004
 }
@@ -78,18 +80,18 @@ def _configuration(name: str, street: str) -> TrainingConfiguration:
     return from_dict({**CASES[name], "data": {**data, "crop": [1.0, 1.0]}, "schedule": schedule})
 
 
-def losses_of_steps(configuration: TrainingConfiguration, seed: int = 0) -> list[float]:
+def losses_of_steps(configuration: TrainingConfiguration, steps: int) -> list[float]:
     """Losses of one batch while it is learnt, all with the same chance.
 
     Of two frames that of the teacher: the sum has the more parts the more pixels are trusted.
     """
     system = systems.find(configuration.system)
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     model = system.build(configuration).train()
     batch = next(system.batches(configuration, 0, 0, 1))
     optimizer = torch.optim.AdamW(system.groups(model, configuration))
     found = []
-    for _ in range(LEARN):
+    for _ in range(steps):
         torch.manual_seed(5)
         loss, parts = system.loss(model, batch, configuration)
         optimizer.zero_grad()
@@ -101,7 +103,7 @@ def losses_of_steps(configuration: TrainingConfiguration, seed: int = 0) -> list
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_few_steps_on_one_batch_lower_its_loss(name, street):
-    losses = losses_of_steps(_configuration(name, street))
+    losses = losses_of_steps(_configuration(name, street), LEARN.get(name, 7))
     assert losses[-1] < LOWERED[name] * losses[0]
 
 
