@@ -11,7 +11,8 @@ from tiny_drive import CAMERA, PERIOD, START, mounting, picture, transform, writ
 
 from depth_perception import messages
 from depth_perception.cli.main import main
-from depth_perception.datasets.bag import BagReader, standard_types
+from depth_perception.datasets.bag import BagReader
+from depth_perception.datasets.bag_file import standard_types
 from depth_perception.datasets.bag_playback import Playback
 from depth_perception.datasets.bag_writer import BagTypes, BagWriter, package_typestore
 from depth_perception.datasets.inspection import inspect_bag

@@ -20,7 +20,7 @@ from depth_perception.datasets.bag import BagReader
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.camera import CameraModel
-from depth_perception.geometry.camera_view import camera_view
+from depth_perception.geometry.camera_view import camera_view, oblique_sigma
 from depth_perception.geometry.embodied_depth import Level
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import Rig, RigCamera
@@ -119,7 +119,12 @@ def test_calibration_reaches_the_network_as_measured(plane_model, camera):
         np.isfinite(found.depth[found.surface == Surface.ROAD])
     ].all()
     right = 1 - np.exp(-0.1 / tiny_fused.CONFIDENCE_SIGMA)
-    assert found.confidence[np.isfinite(found.depth)] == pytest.approx(right, abs=1e-4)
+    oblique = oblique_sigma(found.camera.rays())  # nobody is sure of the edge of a fisheye
+    known = np.isfinite(found.depth)
+    sure = known if oblique is None else known & (oblique == 0)
+    assert sure.mean() > 0.3
+    assert found.confidence[sure] == pytest.approx(right, abs=1e-4)
+    assert (found.confidence[known & ~sure] < right + 1e-4).all()
     assert (found.confidence[~np.isfinite(found.depth)] == 0).all()
     assert (result.estimator, result.provider) == ("fused", CPU)
     assert result.model == "other fp32 (plane.onnx)"

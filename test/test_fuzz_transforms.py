@@ -62,7 +62,7 @@ def hostile(draw: Any) -> tuple[str, Any]:
     return draw(TOPIC), message(draw(NAME), draw(NAME), t, q)
 
 
-@cases(2000)
+@cases(700)
 @given(
     st.lists(hostile(), max_size=12),
     NAME,
@@ -94,7 +94,7 @@ def test_whatever_is_told_only_errors_with_a_fix_come_out(
     rig.contradictions()
 
 
-@cases(500)
+@cases(250)
 @given(st.lists(hostile(), max_size=12), st.sampled_from(["/front/image", "/robot2/front/image"]))
 def test_whatever_a_bag_holds_poses_are_rigid_and_errors_have_a_fix(
     told: list[tuple[str, Any]], camera: str
@@ -131,7 +131,7 @@ def trees(draw: Any) -> list[tuple[int, Any, Any]]:
     ]
 
 
-@cases(500)
+@cases(250)
 @given(trees(), st.data())
 def test_a_consistent_tree_is_what_multiplying_by_hand_gives(tree: Any, data: Any) -> None:
     base = data.draw(st.integers(0, len(tree)))
@@ -149,7 +149,7 @@ def test_a_consistent_tree_is_what_multiplying_by_hand_gives(tree: Any, data: An
     np.testing.assert_allclose(rig.mounting(f"f{frame}"), expected, rtol=1e-9, atol=1e-6)
 
 
-@cases(500)
+@cases(250)
 @given(trees(), st.data())
 def test_a_second_parent_or_value_on_the_way_is_refused_and_elsewhere_not(
     tree: Any, data: Any

@@ -12,7 +12,8 @@ from depth_perception.errors import ConfigurationError, TransformError
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import Rig, RigCamera
-from depth_perception.geometry.transforms import OPTICAL_AXES, TransformTree
+from depth_perception.geometry.transform_tree import TransformTree
+from depth_perception.geometry.transforms import OPTICAL_AXES
 from depth_perception.parameters import from_flat
 from depth_perception.pipeline import SurroundPipeline
 from depth_perception.rig.mounting import (

@@ -213,7 +213,7 @@ def print_tables(e: Evaluation, said: Collection[str] = ()) -> None:
     console.print(latency)
     for line in advice(e):
         console.print(Text("!", style="yellow"), line)
-    for note in e.notes:
+    for note in (note for note in e.notes if note not in said):
         console.print(f"note: {note}", style="dim")
 
 

@@ -295,7 +295,10 @@ def test_each_robot_has_its_own_transforms_whatever_the_frames_are_called(
         node = start(namespace="/robot1")
         sent_until(vehicle, lambda: depth)
         rig = node._ingest.rig
-        assert rig.mounting("front", "/robot1/front/image_raw")[0, 3] == pytest.approx(2.5)
+        wait_for(
+            lambda: np.isclose(rig.mounting("front", "/robot1/front/image_raw")[0, 3], 2.5),
+            what="the transforms of the robot's own topic",
+        )
         assert not rig.contradictions()
     finally:
         vehicle.close()

@@ -10,11 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 from tiny_drive import CAMERA, mounting, transform
+from vehicle import LAST_ONE
 
 from depth_perception import messages
 from depth_perception.geometry.transforms import Matrix
 from depth_perception.ros.messages import RclpyTypes, message_class
-from depth_perception.ros.qos import LATCHED, PLAYED
+from depth_perception.ros.qos import PLAYED
 
 SMALL = CAMERA.resized(80, 50)
 
@@ -73,16 +74,18 @@ class Traffic:
                 message_class("sensor_msgs/msg/CameraInfo"), f"{name}/camera_info", PLAYED
             )
         self._tf = self._node.create_publisher(
-            message_class("tf2_msgs/msg/TFMessage"), "/tf_static", LATCHED
+            message_class("tf2_msgs/msg/TFMessage"), "/tf_static", LAST_ONE
         )
+        self._mountings: dict[str, Matrix] = {}
         self.mount({name: mounting(name) for name in self.cameras})
         ros.add(self._node)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def mount(self, mountings: dict[str, Matrix]) -> None:
-        """Latch T_base_camera by frame."""
-        items = [transform(self._types, "base_link", n, T) for n, T in mountings.items()]
+        """Latch T_base_camera by frame, with what was latched before, as tf2's broadcaster does."""
+        self._mountings.update(mountings)
+        items = [transform(self._types, "base_link", n, T) for n, T in self._mountings.items()]
         self._tf.publish(self._types.new("tf2_msgs/msg/TFMessage", transforms=items))
 
     def now(self) -> int:

@@ -8,13 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import wait_for
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from tiny_drive import CAMERA, HEIGHT, mounting, transform
 
 from depth_perception import messages
 from depth_perception.ros.messages import RclpyTypes, message_class
-from depth_perception.ros.qos import LATCHED, PLAYED
+from depth_perception.ros.qos import PLAYED
 
 CAMERAS = ("front", "rear")
+LAST_ONE = QoSProfile(
+    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
+"""``/tf_static`` as tf2's broadcaster publishes it: who comes late gets the last message alone."""
 STAMP = 1_700_000_000_000_000_000
 
 
@@ -56,7 +61,7 @@ class Vehicle:
                 message_class("sensor_msgs/msg/Image"), f"{namespace}/{name}/labels", PLAYED
             )
         self._tf = self.node.create_publisher(
-            message_class("tf2_msgs/msg/TFMessage"), tf_topic, LATCHED
+            message_class("tf2_msgs/msg/TFMessage"), tf_topic, LAST_ONE
         )
         if transforms:
             self.publish_transforms()
