@@ -138,7 +138,7 @@ class ErrorCounter:
         column = np.minimum((confidence * CONFIDENCE_BINS).astype(np.intp), CONFIDENCE_BINS - 1)
         for row, weight in zip(
             self._confidence,
-            (np.ones(len(column)), confidence, relative < RIGHT, relative),
+            (np.ones(len(column)), confidence, (relative < RIGHT).astype(np.float64), relative),
             strict=True,
         ):
             row += np.bincount(column, weight, minlength=CONFIDENCE_BINS)

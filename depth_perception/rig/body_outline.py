@@ -90,7 +90,7 @@ def _outline(steady: NDArray[np.float32], threshold: float) -> NDArray[np.float3
     """
     low = max(_STEADY, _WEAK * threshold)
     _, labels = cv2.connectedComponents((steady > low).astype(np.uint8), connectivity=8)
-    strong = np.zeros(labels.max() + 1, dtype=bool)
+    strong = np.zeros(int(labels.max()) + 1, dtype=np.bool_)
     strong[labels[steady > threshold]] = True
     strong[0] = False
     found = np.where(strong[labels], steady - low, 0.0) / (1.0 - low)

@@ -120,7 +120,7 @@ def _doubts(stack: NDArray[np.float32], found: Body, camera: RigCamera | None) -
     if len(stack) >= SURE_FRAMES:
         # Whatever is in the world differs from one half of a drive to the other.
         first, second = (find_body(half).mask for half in np.array_split(stack, 2))
-        same = float((first & second).sum() / max((first | second).sum(), 1))
+        same = int((first & second).sum()) / max(int((first | second).sum()), 1)
         if same < _SAME_HALVES:
             doubts.append(f"the halves of the drive agree on {same:.0%} of it")
     if camera is not None:
