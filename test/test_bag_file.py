@@ -65,11 +65,16 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("compression", ["", "zstd", "lz4"])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("form", "compression"),
+    [
+        (form, compression)
+        for form, how in FORMS.items()
+        for compression in ("", "zstd", "lz4")
+        if not (compression and how.get("chunks") == 0)  # only chunks are compressed
+    ],
+)
 def test_every_form_of_mcap_holds_the_same_messages(drive, bag, form, compression):
-    if FORMS[form].get("chunks") == 0 and compression:
-        pytest.skip("nothing to compress")
     expected = contents(drive["mcap"])
     file = rewrite(only_file(bag), compression=compression, **FORMS[form])
     for path in (file, bag):

@@ -209,6 +209,19 @@ def test_process_ends_with_code_1_and_one_line(
     assert len(lines) == 1 and "does not exist. Fix: correct the path" in lines[0]
 
 
+def test_only_who_listens_to_more_than_calibration_counts_as_listening(
+    tmp_path: Path, play: Any, listener: Listener
+) -> None:
+    """`surround_depth` takes calibration before anybody wants depth; images only then."""
+    bag = write_drive(tmp_path / "drive", frames=1)
+    info = listener.listen("/front/camera_info", "sensor_msgs/msg/CameraInfo", SENSOR_INPUT)
+    player = play(bag, "--loop")
+    wait_for(lambda: info, what="the player to play without a listener")
+    assert player._publishers.subscriptions == 0
+    listener.listen("/front/image_raw", IMAGE, SENSOR_INPUT)
+    wait_for(lambda: player._publishers.subscriptions == 1, what="the listener to count")
+
+
 def test_the_player_waits_for_what_is_still_computed(
     tmp_path: Path, ros: RosSession, play: Any
 ) -> None:

@@ -59,6 +59,6 @@ def test_one_camera_below_the_road_is_named_and_the_other_goes_on(
 def test_a_provider_that_is_absent_is_a_warning_of_the_node(start: Any, listener: Listener) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        pytest.skip("it is there")
+        pytest.skip("ONNX Runtime has CUDA here, so that no provider is absent")
     start(estimator="fused", fused__providers=["cuda", "cpu"])
     wait_for(lambda: listener.line("WARN", "fused.providers asks for cuda, cpu", "onnxruntime-gpu"))
