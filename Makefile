@@ -41,7 +41,7 @@ test-all: test test-long ## Run every test
 lint: setup ## Check style, format and types
 	@$(IN_ENV) ruff check .
 	@$(IN_ENV) ruff format --check .
-	@$(IN_ENV) mypy
+	@$(IN_ENV) scripts/types.bash
 
 training: setup ## Add PyTorch to the environment, which training and its tests need
 	@scripts/training.bash
