@@ -22,6 +22,11 @@ BLACK = (0, 0, 0)
 BEYOND = (236, 232, 228)
 """Nearly white: sky, or beyond range."""
 
+_FIRST, _LAST = 8, 247
+"""Of the 256 colours: the very ends of the map are nearly black, so 3 % of each stay unused."""
+_UNKNOWN, _BEYOND = 0, 255
+"""Two of the unused, for what is no distance."""
+
 
 def colour_depth(
     depth: NDArray[np.floating], max_depth: float = FARTHEST, unknown: tuple[int, int, int] = BLACK
@@ -37,10 +42,11 @@ def colour_depth(
         unknown: BGR of what is no depth: NaN, zero and below.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        position = np.log(depth / NEAREST) / math.log(max_depth / NEAREST)
-        shade = 255 * (1 - np.clip(np.nan_to_num(position, posinf=1.0), 0, 1))
-    # The very ends of the map are nearly black: 3 % of each stay unused.
-    picture = cv2.applyColorMap((8 + shade * 239 / 255).astype(np.uint8), cv2.COLORMAP_TURBO)
-    picture[~is_measured(depth)] = unknown
-    picture[is_beyond(depth)] = BEYOND
-    return np.asarray(picture, dtype=np.uint8)
+        position = np.log(depth / np.float32(NEAREST)) / math.log(max_depth / NEAREST)
+        shade = _FIRST + (_LAST - _FIRST) * (1 - position)
+        shade = np.fmin(np.fmax(shade, _FIRST), _LAST).astype(np.uint8)  # also without a number
+    shade[~is_measured(depth)] = _UNKNOWN
+    shade[is_beyond(depth)] = _BEYOND
+    table = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_TURBO)
+    table[_UNKNOWN], table[_BEYOND] = unknown, BEYOND
+    return np.asarray(cv2.applyColorMap(shade, table), dtype=np.uint8)
