@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from depth_perception.errors import DepthPerceptionError
+from depth_perception.ros.debug_log import LOGGER_SERVICE
 
 
 class Managed(Protocol):
@@ -47,7 +48,7 @@ class ManagedNode(LifecycleNode):
         """
         self._owner = owner
         self.failure: Exception | None = None
-        super().__init__(name, **options)
+        super().__init__(name, **LOGGER_SERVICE, **options)
 
     @property
     def state(self) -> str:
