@@ -13,7 +13,7 @@ import numpy as np
 from rclpy.node import Node
 
 from depth_perception.frames.debug_text import Debug, set_text, silent, timings_text
-from depth_perception.frames.ingest import CameraFeed, Ingest, MessageSet
+from depth_perception.frames.ingest import NOT_ASKED_FOR, CameraFeed, Ingest, MessageSet
 from depth_perception.frames.publication import Counters, Demand
 from depth_perception.frames.surround_result import SurroundResult
 from depth_perception.parameters import Parameters
@@ -273,7 +273,9 @@ class Processor:
 
 def _computed_text(result: SurroundResult, latency: float) -> str:
     """Say what came of a frame set, and what each stage took; without a result, why."""
-    missing = ", ".join(f"{name} ({reason})" for name, reason in result.missing.items())
+    missing = ", ".join(
+        f"{name} ({reason})" for name, reason in result.missing.items() if reason != NOT_ASKED_FOR
+    )
     if not result.cameras:
         return set_text(result.stamp, "gives nothing:", missing)
     done = f"done in {latency * 1e3:.1f} ms ({timings_text(result.latencies)}):"
