@@ -12,8 +12,9 @@ from types import MappingProxyType
 import numpy as np
 from rclpy.node import Node
 
+from depth_perception.frames.camera_feed import NOT_ASKED_FOR, CameraFeed
 from depth_perception.frames.debug_text import Debug, set_text, silent, timings_text
-from depth_perception.frames.ingest import NOT_ASKED_FOR, CameraFeed, Ingest, MessageSet
+from depth_perception.frames.ingest import Ingest, MessageSet
 from depth_perception.frames.publication import Counters, Demand
 from depth_perception.frames.surround_result import SurroundResult
 from depth_perception.parameters import Parameters
