@@ -15,29 +15,59 @@ TEMPLATE = """\
 import signal
 import sys
 
-# While modules load, which takes seconds, Ctrl-C ends the process as it does any other program.
-handler = signal.getsignal(signal.SIGINT)
-if handler is signal.default_int_handler:
+# While modules load, which takes seconds, Ctrl-C ends the process as it does any other program;
+# what is loaded sets handlers of its own.
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from {module} import {attribute}
-
-signal.signal(signal.SIGINT, handler)
 
 if __name__ == "__main__":
     sys.exit({attribute}())
 """
 
+NODE = """\
+{shebang}
+import _signal
+import posix
+
+
+def end(number, frame):
+    posix._exit(0)
+
+
+# From the first moment on Ctrl-C ends the process quietly and, as later, with success: launch calls
+# anything else an error. `signal` and `os` take longer to load than these two, which are built in.
+for number in (_signal.SIGINT, _signal.SIGTERM):
+    if _signal.getsignal(number) != _signal.SIG_IGN:
+        _signal.signal(number, end)
+
+# Now for what Python does by itself without -S, in an environment with many packages for long.
+import site
+import sys
+
+site.main()
+
+from {module} import {attribute}
+
+if __name__ == "__main__":
+    sys.exit({attribute}())
+"""
+"""Of a node. Not of a command: its child processes would be started with -S, too."""
+
+NODES = "depth_perception.nodes."
+
 # The kernel cuts a longer first line off, and splits it at the first space.
 LONGEST_SHEBANG = 127
 
 
-def shebang(interpreter: str) -> str:
+def shebang(interpreter: str, option: str = "") -> str:
     """Return first lines that start `interpreter`, whatever its path looks like."""
-    if " " not in interpreter and len(interpreter) + 2 <= LONGEST_SHEBANG:
-        return f"#!{interpreter}"
+    line = f"#!{interpreter} {option}".rstrip()
+    if " " not in interpreter and len(line) <= LONGEST_SHEBANG:
+        return line
     # The shell runs the second line; to Python, the second and third are one string.
-    return f"#!/bin/sh\n'''exec' \"{interpreter}\" \"$0\" \"$@\"\n' '''"
+    return f"#!/bin/sh\n'''exec' \"{interpreter}\" {option} \"$0\" \"$@\"\n' '''"
 
 
 def console_scripts(setup_cfg: Path) -> dict[str, tuple[str, str]]:
@@ -68,12 +98,10 @@ def main() -> None:
     paths = []
     for name, (module, attribute) in console_scripts(arguments.setup_cfg).items():
         path = arguments.output / name
-        path.write_text(
-            TEMPLATE.format(
-                shebang=shebang(arguments.interpreter), module=module, attribute=attribute
-            ),
-            encoding="utf-8",
-        )
+        template, option = (NODE, "-S") if module.startswith(NODES) else (TEMPLATE, "")
+        line = shebang(arguments.interpreter, option)
+        text = template.format(shebang=line, module=module, attribute=attribute)
+        path.write_text(text, encoding="utf-8")
         path.chmod(0o755)
         paths.append(path.as_posix())
     print(";".join(paths))

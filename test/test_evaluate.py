@@ -11,20 +11,14 @@ from test_lidar import AHEAD, SECOND, SHARED
 from depth_perception.cli.evaluate import print_tables
 from depth_perception.errors import BagError
 from depth_perception.evaluation.evaluate import evaluate
-from depth_perception.evaluation.pictures import (
-    BEYOND,
-    UNKNOWN,
-    arrange,
-    cloud_from_above,
-    colour_depth,
-    error_colours,
-)
+from depth_perception.evaluation.pictures import UNKNOWN, arrange, cloud_from_above, error_colours
 from depth_perception.evaluation.report import PictureCollector, render, road_within, write_report
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.frames.surround_result import CameraResult, SurroundResult
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.camera_view import camera_view
 from depth_perception.geometry.cloud import POINT_DTYPE
+from depth_perception.geometry.depth_colours import BEYOND, colour_depth
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.geometry.transform_tree import TransformTree
@@ -260,7 +254,7 @@ def test_cameras_stand_where_they_look():
 
 
 def test_colours_tell_unknown_beyond_near_and_far():
-    picture = colour_depth(np.array([[np.nan, np.inf, 3.0, 60.0]]))
+    picture = colour_depth(np.array([[np.nan, np.inf, 3.0, 60.0]]), unknown=UNKNOWN)
     assert tuple(picture[0, 0]) == UNKNOWN and tuple(picture[0, 1]) == BEYOND
     near, far = picture[0, 2].astype(int), picture[0, 3].astype(int)
     assert near[2] > near[0] and far[0] > far[2], "near is red, far is blue"

@@ -8,8 +8,11 @@ from depth_perception import messages
 from depth_perception.cli.main import main
 from depth_perception.datasets.bag import BagReader
 from depth_perception.datasets.bag_file import open_bag
+from depth_perception.datasets.bag_writer import BagTypes, package_typestore
 from depth_perception.evaluation.replay import results
+from depth_perception.frames.publication import CAMERA_INFO, IMAGE, camera_topics, messages_of
 from depth_perception.geometry.camera_info import from_camera_info
+from depth_perception.geometry.depth_colours import colour_depth
 from depth_perception.geometry.embodied_depth import Level
 from depth_perception.parameters import from_flat
 from depth_perception.pipeline import SurroundPipeline
@@ -73,6 +76,7 @@ def test_the_bag_has_the_nodes_topics_stamps_and_frames(drive, tmp_path):
         "depth/camera_info",
         "depth/confidence",
         "embodied/image_rect",
+        "embodied/camera_info",
     ]
     expected = {f"/surround_depth/{c}/{t}" for c in ("front", "rear") for t in per_camera}
     vehicle = ("points", "obstacles", "occupancy", "ground", "status")
@@ -84,6 +88,7 @@ def test_the_bag_has_the_nodes_topics_stamps_and_frames(drive, tmp_path):
     assert [messages.stamp_of(m.header.stamp) for m in depth] == stamps
     assert [messages.stamp_of(m.header.stamp) for m in info] == stamps
     assert {m.header.frame_id for m in depth + info} == {"rear"}
+    assert repr(seen["/surround_depth/rear/embodied/camera_info"]) == repr(info)
     model = from_camera_info(info[0], rectified=True)
     assert (model.width, model.height) == (depth[0].width, depth[0].height)
     assert seen["/surround_depth/points"][0].header.frame_id == "base_link"
@@ -92,6 +97,29 @@ def test_the_bag_has_the_nodes_topics_stamps_and_frames(drive, tmp_path):
     assert status.frame_sets_processed == 3
     ground = seen["/surround_depth/ground"][0]
     assert (ground.normal.z, ground.height, ground.source) == (1.0, 0.0, 0)
+
+
+@pytest.mark.parametrize("rectify", [True, False])
+def test_every_image_has_its_calibration_beside_it_and_after_it(rectify):
+    topics = list(camera_topics("front", rectify).values())
+    for place, (topic, kind) in enumerate(topics):
+        if kind == IMAGE:
+            beside = topic.rpartition("/")[0] + "/camera_info"
+            assert (beside, CAMERA_INFO) in topics[:place], topic
+
+
+def test_coloured_depth_is_made_of_the_depth_beside_it_when_it_is_asked_for(drive):
+    parameters = from_flat({"estimator": "embodied"})
+    with BagReader(drive, parameters) as reader:
+        _, result = next(results(reader, SurroundPipeline(parameters)))
+    colour, depth = (camera_topics("front")[short][0] for short in ("colour", "depth"))
+    made = dict(messages_of(result, parameters, BagTypes(package_typestore()), {colour, depth}))
+    assert set(made) == {colour, depth}
+    assert made[colour].header == made[depth].header
+    assert made[colour].encoding == "bgr8"
+    expected = colour_depth(messages.decode_depth(made[depth]))
+    assert (messages.decode_image(made[colour]) == expected).all()
+    assert colour not in dict(messages_of(result, parameters, BagTypes(package_typestore())))
 
 
 def test_replay_gives_the_same_bytes_every_time(drive, tmp_path):

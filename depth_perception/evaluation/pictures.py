@@ -17,13 +17,10 @@ from depth_perception.evaluation.cloud_picture import cloud_from_above
 from depth_perception.evaluation.drawing import BACKGROUND, Colour, Picture, font, write
 from depth_perception.evaluation.output_folder import OutputFolder
 from depth_perception.frames.surround_result import SurroundResult
-from depth_perception.geometry.depth_values import is_beyond
-
-NEAREST = 2.0
-"""Depth at the near end of the colour scale, metres."""
+from depth_perception.geometry.depth_colours import BEYOND, FARTHEST, NEAREST, colour_depth
 
 UNKNOWN: Colour = (40, 36, 34)
-BEYOND: Colour = (236, 232, 228)
+"""Of unknown depth: not the black of what a camera may show."""
 FAINT: Colour = (92, 82, 76)
 
 BAR = 60
@@ -33,30 +30,14 @@ ERROR_LIMIT = 0.25
 """Relative error at the ends of the error scale."""
 
 
-def colour_depth(depth: NDArray[np.floating], max_depth: float = 80.0) -> Picture:
-    """Colour (h, w) depth, metres, by its logarithm: warm near, cold far.
-
-    Equal ratios of depth look equally different, near by and far away. NaN (unknown) is dark grey,
-    +Inf (beyond range) is nearly white.
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        position = np.log(depth / NEAREST) / math.log(max_depth / NEAREST)
-        shade = 255 * (1 - np.clip(np.nan_to_num(position, posinf=1.0), 0, 1))
-    # The very ends of the map are nearly black: 3 % of each stay unused.
-    picture = cv2.applyColorMap((8 + shade * 239 / 255).astype(np.uint8), cv2.COLORMAP_TURBO)
-    picture[~np.isfinite(depth)] = UNKNOWN
-    picture[is_beyond(depth)] = BEYOND
-    return np.asarray(picture, dtype=np.uint8)
-
-
-def depth_bar(width: int, max_depth: float = 80.0, height: int = BAR) -> Picture:
+def depth_bar(width: int, max_depth: float = FARTHEST, height: int = BAR) -> Picture:
     """Draw the scale of `colour_depth`, with metres below it."""
     bar = np.full((height, width, 3), BACKGROUND, dtype=np.uint8)
     margin, thick = 24, height // 3
     legend = 330 if width >= 700 else 0
     inner = max(width - 2 * margin - legend, 2)
     depths = np.geomspace(NEAREST, max_depth, inner)[None].repeat(thick, axis=0)
-    bar[6 : 6 + thick, margin : margin + inner] = colour_depth(depths, max_depth)
+    bar[6 : 6 + thick, margin : margin + inner] = colour_depth(depths, max_depth, UNKNOWN)
     labels = []
     for metres in (2, 3, 5, 10, 20, 40, 80, 120, 200):
         if metres > max_depth * 1.001:
@@ -199,15 +180,17 @@ def input_mosaic(result: SurroundResult, width: int = 1440) -> Picture:
     return mosaic({n: c.image for n, c in result.cameras.items()}, _poses(result), width)
 
 
-def depth_mosaic(result: SurroundResult, max_depth: float = 80.0, width: int = 1440) -> Picture:
+def depth_mosaic(result: SurroundResult, max_depth: float = FARTHEST, width: int = 1440) -> Picture:
     """All cameras' depth in colour, with its scale."""
-    pictures = {n: colour_depth(c.depth, max_depth) for n, c in result.cameras.items()}
+    pictures = {n: colour_depth(c.depth, max_depth, UNKNOWN) for n, c in result.cameras.items()}
     return np.concatenate([mosaic(pictures, _poses(result), width), depth_bar(width, max_depth)])
 
 
-def embodied_mosaic(result: SurroundResult, max_depth: float = 80.0, width: int = 1440) -> Picture:
+def embodied_mosaic(
+    result: SurroundResult, max_depth: float = FARTHEST, width: int = 1440
+) -> Picture:
     """All cameras' embodied depth in the colours of `depth_mosaic`, whose scale stands below."""
-    pictures = {n: colour_depth(c.embodied, max_depth) for n, c in result.cameras.items()}
+    pictures = {n: colour_depth(c.embodied, max_depth, UNKNOWN) for n, c in result.cameras.items()}
     return np.concatenate([mosaic(pictures, _poses(result), width), depth_bar(width, max_depth)])
 
 
@@ -233,7 +216,7 @@ def _poses(result: SurroundResult) -> dict[str, NDArray[np.float64]]:
 
 
 def write_pictures(
-    folder: OutputFolder, result: SurroundResult, max_depth: float = 80.0
+    folder: OutputFolder, result: SurroundResult, max_depth: float = FARTHEST
 ) -> list[Path]:
     """Write a frame set's input, depth and cloud from above as ``<stamp>_<what>.jpg``.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, Protocol
 
 from depth_perception.errors import ConfigurationError
+from depth_perception.frames.debug_text import Debug, image_text, members_text, set_text, silent
 from depth_perception.frames.frame_set import FrameSet
+from depth_perception.frames.open_set import NEVER, CameraStamps, HeldImage, Now, OpenSet, Payload
 from depth_perception.yaml_mapping import nearest
-
-Payload = TypeVar("Payload")
 
 ACTIVE_NS = 5_000_000_000
 """A camera that was heard within this time has a say in what time it is."""
@@ -31,17 +31,6 @@ DROP_REASONS = {
 """Why images are left out of frame sets, in words."""
 _NEAR_NS = 1_000_000_000
 _REMEMBERED = 8
-_NEVER = -(2**63)
-
-
-class Now(NamedTuple):
-    """When a payload arrived, nanoseconds: by the node's time and by one that only goes forward.
-
-    The node's time may be a simulation's: it stands still, goes slowly or jumps.
-    """
-
-    ros: int
-    steady: int
 
 
 _START = Now(0, 0)
@@ -65,45 +54,6 @@ class Assembler(Protocol[Payload]):
 
     def restart(self) -> list[FrameSet[Payload]]:
         """Forget the stamps so far; return the sets that this closes."""
-
-
-class _Camera:
-    """What is known of one camera's stamps."""
-
-    __slots__ = ("arrived", "gaps", "heard", "missed", "stamp")
-
-    def __init__(self) -> None:
-        self.stamp = _NEVER
-        self.arrived = 0
-        self.heard = _NEVER
-        self.missed = 0
-        self.gaps: deque[int] = deque(maxlen=5)
-
-    @property
-    def period(self) -> int:
-        """Usual time between two of its stamps, nanoseconds; 0 before there were two."""
-        return sorted(self.gaps)[len(self.gaps) // 2] if self.gaps else 0
-
-
-class _OpenSet(Generic[Payload]):
-    """A set that waits for cameras."""
-
-    __slots__ = ("centre", "high", "low", "members", "since", "total")
-
-    def __init__(self, stamp: int, since: Now) -> None:
-        self.members: dict[str, tuple[int, Payload]] = {}
-        self.low = self.high = self.centre = stamp
-        self.total = 0
-        self.since = since
-
-
-class _HeldImage(NamedTuple):
-    """A payload whose stamp cannot be right, unless time itself has jumped."""
-
-    reason: str
-    stamp: int
-    payload: object
-    now: Now
 
 
 class FrameSetAssembler(Generic[Payload]):
@@ -138,6 +88,7 @@ class FrameSetAssembler(Generic[Payload]):
         anchor: str = "",
         wait_for_all: bool = False,
         max_open: int = 4,
+        debug: Debug = silent,
     ) -> None:
         """Start with no open set.
 
@@ -150,6 +101,7 @@ class FrameSetAssembler(Generic[Payload]):
             wait_for_all: Also wait for cameras that seem to have stopped. For replay, where waiting
                 costs nothing.
             max_open: Sets that may wait; one more closes the oldest.
+            debug: Told why sets close and images are left out.
 
         Raises:
             ConfigurationError: No camera, a negative tolerance, or an anchor that is no camera.
@@ -174,14 +126,15 @@ class FrameSetAssembler(Generic[Payload]):
         self.anchor = anchor
         self.wait_for_all = wait_for_all
         self.max_open = max_open
+        self._debug = debug
         self.jumps = 0
         self.dropped_by_camera: dict[str, Counter[str]] = {name: Counter() for name in cameras}
         self.stamp_faults: dict[str, str] = {}
-        self._states = {name: _Camera() for name in cameras}
-        self._open: list[_OpenSet[Payload]] = []
+        self._states = {name: CameraStamps() for name in cameras}
+        self._open: list[OpenSet[Payload]] = []
         self._closed: deque[tuple[int, int, Mapping[str, object]]] = deque(maxlen=_REMEMBERED)
-        self._held: dict[str, _HeldImage] = {}
-        self._latest_good = _NEVER
+        self._held: dict[str, HeldImage] = {}
+        self._latest_good = NEVER
 
     def add(
         self, camera: str, stamp: int, payload: Payload, now: Now = _START
@@ -206,12 +159,13 @@ class FrameSetAssembler(Generic[Payload]):
             self.stamp_faults.pop(camera, None)
             return self._accept(camera, state, stamp, payload, now)
         if reason in ("zero_stamp", "duplicate", "late"):
-            self._drop(camera, reason)
+            self._drop(camera, reason, stamp)
             return []
         if camera in self._held:
             self._drop_held(camera)
-        self._held[camera] = _HeldImage(reason, stamp, payload, now)
-        self.stamp_faults[camera] = self._explain(reason, stamp, state)
+        self._held[camera] = HeldImage(reason, stamp, payload, now)
+        fault = self.stamp_faults[camera] = self._explain(reason, stamp, state)
+        self._debug(image_text, camera, stamp, "is held back:", fault)
         forward = reason == "ahead"
         agreed = [name for name, held in self._held.items() if (held.reason == "ahead") == forward]
         active = sum(now.steady - other.heard < ACTIVE_NS for other in self._states.values())
@@ -223,11 +177,12 @@ class FrameSetAssembler(Generic[Payload]):
         for index, item in enumerate(self._open):
             if self._due(item.since, now):
                 due = index
-        return self._close(due + 1)
+        return self._close(due + 1, "at its deadline (sync.timeout)")
 
     def flush(self) -> list[FrameSet[Payload]]:
         """Close every open set."""
-        return self._close(len(self._open))
+        why = "as every open set does"
+        return self._close(len(self._open), why, why)
 
     def _due(self, since: Now, now: Now) -> bool:
         # The node's time is what counts, so that slow replay keeps its sets together; where it
@@ -237,19 +192,19 @@ class FrameSetAssembler(Generic[Payload]):
             or now.steady - since.steady >= 5 * self.timeout + 10**9
         )
 
-    def _reference(self, now: Now) -> _Camera | None:
+    def _reference(self, now: Now) -> CameraStamps | None:
         """Return the camera with the lower median of the latest stamps: no wrong clock moves it."""
         known = [
             (state.stamp, index)
             for index, state in enumerate(self._states.values())
-            if state.stamp != _NEVER and now.steady - state.heard < ACTIVE_NS
+            if state.stamp != NEVER and now.steady - state.heard < ACTIVE_NS
         ]
         if not known:
             return None
         known.sort()
         return self._states[self.cameras[known[(len(known) - 1) // 2][1]]]
 
-    def _fault(self, state: _Camera, stamp: int, now: Now) -> str:
+    def _fault(self, state: CameraStamps, stamp: int, now: Now) -> str:
         """Name what is wrong with a stamp; empty when nothing is."""
         if stamp <= 0:
             return "zero_stamp"
@@ -277,23 +232,26 @@ class FrameSetAssembler(Generic[Payload]):
         """Payloads left out, by reason, of all cameras."""
         return sum(self.dropped_by_camera.values(), Counter())
 
-    def _explain(self, reason: str, stamp: int, state: _Camera) -> str:
+    def _explain(self, reason: str, stamp: int, state: CameraStamps) -> str:
         if reason == "backward":
             return f"stamps went back by {(state.stamp - stamp) * 1e-9:.3f} s"
-        known = sorted(other.stamp for other in self._states.values() if other.stamp != _NEVER)
+        known = sorted(other.stamp for other in self._states.values() if other.stamp != NEVER)
         off = abs(stamp - known[(len(known) - 1) // 2]) * 1e-9
         side = "behind" if reason == "behind" else "ahead of"
         return f"stamps are {off:.1f} s {side} the other cameras'"
 
-    def _drop(self, camera: str, reason: str) -> None:
+    def _drop(self, camera: str, reason: str, stamp: int) -> None:
         self.dropped_by_camera[camera][reason] += 1
+        self._debug(_dropped_text, camera, stamp, reason)
 
     def _drop_held(self, camera: str) -> None:
-        self._drop(camera, self._held.pop(camera).reason)
+        held = self._held.pop(camera)
+        self._drop(camera, held.reason, held.stamp)
 
     def _jump(self, names: Sequence[str]) -> list[FrameSet[Payload]]:
         """Take the time on which most cameras agree."""
         self.jumps += 1
+        self._debug("time has jumped: most cameras agree ({})".format, ", ".join(names))
         return self._start_over(names)
 
     def restart(self) -> list[FrameSet[Payload]]:
@@ -308,34 +266,35 @@ class FrameSetAssembler(Generic[Payload]):
         closed = self.flush()
         again = sorted(((self._held.pop(name), name) for name in names), key=lambda d: d[0].stamp)
         for state in self._states.values():
-            state.stamp, state.missed = _NEVER, 0
+            state.stamp, state.missed = NEVER, 0
             state.gaps.clear()
         self._closed.clear()
-        self._latest_good = _NEVER
+        self._latest_good = NEVER
         for held, name in again:
             closed += self.add(name, held.stamp, held.payload, held.now)  # type: ignore[arg-type]
         return closed
 
     def _accept(
-        self, camera: str, state: _Camera, stamp: int, payload: Payload, now: Now
+        self, camera: str, state: CameraStamps, stamp: int, payload: Payload, now: Now
     ) -> list[FrameSet[Payload]]:
-        if state.stamp != _NEVER:
+        if state.stamp != NEVER:
             state.gaps.append(stamp - state.stamp)
         state.stamp, state.arrived, state.missed = stamp, now.steady, 0
         self._assign(camera, stamp, payload, now)
         ready = max(0, len(self._open) - self.max_open)
+        why = "as too many were open"
         for index in range(len(self._open) - 1, ready - 1, -1):
             if self._ready(self._open[index]):
-                ready = index + 1
+                ready, why = index + 1, "as nothing more can come"
                 break
-        return self._close(ready) if ready else []
+        return self._close(ready, why) if ready else []
 
     def _assign(self, camera: str, stamp: int, payload: Payload, now: Now) -> None:
         """Put a payload into the set that suits it best, or into a new one."""
         if camera == self.anchor:
             self._open_around_anchor(stamp, payload, now)
             return
-        best: _OpenSet[Payload] | None = None
+        best: OpenSet[Payload] | None = None
         for item in self._open:
             if not self._fits(item, stamp):
                 continue
@@ -348,11 +307,11 @@ class FrameSetAssembler(Generic[Payload]):
         if best is None:
             for low, high, members in self._closed:
                 if camera not in members and high - self.tolerance <= stamp <= low + self.tolerance:
-                    self._drop(camera, "late")
+                    self._drop(camera, "late", stamp)
                     return
             best = self._new(stamp, now)
         if camera in best.members:
-            self._drop(camera, "superseded")
+            self._drop(camera, "superseded", best.members[camera][0])
             best.members[camera] = (stamp, payload)
             self._update_span(best)
             return
@@ -366,8 +325,8 @@ class FrameSetAssembler(Generic[Payload]):
         if self.anchor not in members:
             best.centre = best.total // len(members)
 
-    def _new(self, stamp: int, now: Now) -> _OpenSet[Payload]:
-        made: _OpenSet[Payload] = _OpenSet(stamp, now)
+    def _new(self, stamp: int, now: Now) -> OpenSet[Payload]:
+        made: OpenSet[Payload] = OpenSet(stamp, now)
         self._open.append(made)
         self._open.sort(key=lambda item: item.low)
         return made
@@ -386,26 +345,26 @@ class FrameSetAssembler(Generic[Payload]):
                 ):
                     continue
                 if rival is not None:
-                    self._drop(name, "superseded")
+                    self._drop(name, "superseded", rival[0])
                 made.members[name] = item.members.pop(name)
             if item.members:
                 self._update_span(item)
         self._open = [item for item in self._open if item.members]
         self._update_span(made)
 
-    def _fits(self, item: _OpenSet[Payload], stamp: int) -> bool:
+    def _fits(self, item: OpenSet[Payload], stamp: int) -> bool:
         if self.anchor in item.members:
             return abs(stamp - item.centre) <= self.tolerance
         return max(item.high, stamp) - min(item.low, stamp) <= self.tolerance
 
-    def _update_span(self, item: _OpenSet[Payload]) -> None:
+    def _update_span(self, item: OpenSet[Payload]) -> None:
         """Update what a set spans."""
         stamps = [member[0] for member in item.members.values()]
         item.low, item.high, item.total = min(stamps), max(stamps), sum(stamps)
         anchor = item.members.get(self.anchor)
         item.centre = item.total // len(stamps) if anchor is None else anchor[0]
 
-    def _ready(self, item: _OpenSet[Payload]) -> bool:
+    def _ready(self, item: OpenSet[Payload]) -> bool:
         """Tell whether every camera is there that can still come."""
         members = item.members
         if len(members) == len(self.cameras):
@@ -415,10 +374,10 @@ class FrameSetAssembler(Generic[Payload]):
                 return False
         return True
 
-    def _may_come(self, state: _Camera, item: _OpenSet[Payload]) -> bool:
+    def _may_come(self, state: CameraStamps, item: OpenSet[Payload]) -> bool:
         if state.missed >= STOPPED_AFTER and not self.wait_for_all:
             return False
-        if state.stamp == _NEVER:
+        if state.stamp == NEVER:
             return True
         latest = item.low + self.tolerance
         if state.stamp > latest:
@@ -426,21 +385,48 @@ class FrameSetAssembler(Generic[Payload]):
         period = state.period
         return state.stamp + period - period // 10 <= latest  # else it is not due
 
-    def _close(self, count: int) -> list[FrameSet[Payload]]:
-        """Close the oldest ``count`` sets."""
+    def _absence(self, state: CameraStamps, item: OpenSet[Payload]) -> str:
+        """Say why a camera is not in a set that closes."""
+        if state.stamp == NEVER:
+            return "nothing has come from it"
+        if state.missed >= STOPPED_AFTER and not self.wait_for_all:
+            return f"missed {state.missed} sets in a row: not waited for"
+        if state.stamp > item.low + self.tolerance:
+            return f"has sent a newer one, {(state.stamp - item.low) * 1e-6:.1f} ms later"
+        if not self._may_come(state, item):
+            return f"not due: one comes each {state.period * 1e-6:.1f} ms"
+        return f"none came; its latest is {(item.low - state.stamp) * 1e-6:.1f} ms older"
+
+    def _closing(self, item: OpenSet[Payload], why: str) -> str:
+        """Say why a set closes, and what is in it."""
+        members = item.members
+        missing = {
+            name: self._absence(state, item)
+            for name, state in self._states.items()
+            if name not in members
+        }
+        stamps = {name: members[name][0] for name in self.cameras if name in members}
+        why = why if missing else "complete"
+        return set_text(item.low, "closes", f"{why}:", members_text(stamps, missing))
+
+    def _close(
+        self, count: int, why: str, before: str = "as a later one does"
+    ) -> list[FrameSet[Payload]]:
+        """Close the oldest ``count`` sets: the last of them for one reason, those before it too."""
         if count <= 0:
             return []
         closing, self._open = self._open[:count], self._open[count:]
         out = []
         for item in closing:
+            self._debug(self._closing, item, why if item is closing[-1] else before)
             members = item.members
             if self.anchor and self.anchor not in members:
                 state = self._states[self.anchor]
                 if state.stamp < item.low and self._may_come(state, item):
                     state.missed += 1
                 if state.missed < STOPPED_AFTER:
-                    for name in members:
-                        self._drop(name, "no_anchor")
+                    for name, member in members.items():
+                        self._drop(name, "no_anchor", member[0])
                     continue
             missing = {
                 name: "no image within sync.tolerance of the other cameras' images"
@@ -455,3 +441,7 @@ class FrameSetAssembler(Generic[Payload]):
             ordered = {name: members[name][1] for name in self.cameras if name in members}
             out.append(FrameSet(item.low, ordered, missing))
         return out
+
+
+def _dropped_text(camera: str, stamp: int, reason: str) -> str:
+    return image_text(camera, stamp, "is left out:", DROP_REASONS[reason])

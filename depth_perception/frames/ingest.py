@@ -12,8 +12,7 @@ Nothing here reads a clock: calls bring the node's time, or a bag's, and a stead
 from __future__ import annotations
 
 import os
-import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
@@ -24,116 +23,24 @@ from numpy.typing import NDArray
 
 from depth_perception.errors import DepthPerceptionError
 from depth_perception.frames.assembler import Assembler, FrameSetAssembler, Now
+from depth_perception.frames.camera_feed import NOT_ASKED_FOR, CameraFeed
+from depth_perception.frames.debug_text import Debug, image_text, silent
 from depth_perception.frames.frame_set import CameraFrame, CameraMessages, FrameSet
-from depth_perception.geometry.rig import Rig, RigCamera
-from depth_perception.messages.image_decoder import ImageDecoder
+from depth_perception.geometry.rig import Rig
 from depth_perception.messages.sensors import decode_labels, stamp_of, zero_stamp
 from depth_perception.parameters import Parameters, SyncParameters
 from depth_perception.rig.camera_topics import CameraTopics
 from depth_perception.rig.tracker import RigTracker
 
-RATE_WINDOW_S = 5.0
-GAP = 1.7
-"""Images more than this many periods apart have a gap between them."""
 _HELD_IMAGES = 4
 _HELD_LABELS = 20
 _SAME_JUMP_NS = 1_000_000_000
 """Stamps and clock that jump within this time (steady) have jumped together."""
-NOT_ASKED_FOR = "nobody listens to anything that needs it"
 
 MessageSet = FrameSet[CameraMessages]
 """A closed frame set whose images are not decoded yet."""
 MakeAssembler = Callable[[Sequence[str], SyncParameters], Assembler[CameraMessages]]
 """Makes what groups the images of these cameras."""
-
-
-class CameraFeed:
-    """What has arrived from one camera.
-
-    Attributes:
-        topics: Its topics.
-        info: Its latest CameraInfo, or None.
-        stamp: Stamp of its latest good image, ns; 0 before the first.
-        reason: Why its latest image could not be used; empty when it could.
-        mismatch: What is wrong between our QoS and a publisher's; empty when nothing is.
-        too_large: Why images of its size may be lost on the way; empty when they may not.
-        asked_for: False while nobody needs its images, so that none come.
-        received: Images so far.
-        refused: Images refused so far, at arrival or while decoding.
-        gaps: Times that images were lost between two that came, by their stamps.
-        decoder: Makes arrays of its images, and remembers what they have shown.
-        camera: It in the rig, as of the latest image; None before the first.
-    """
-
-    def __init__(self, topics: CameraTopics, recorded: bool = False) -> None:
-        """Start with nothing arrived; how fast a recording is read says nothing of its camera."""
-        self.topics = topics
-        self.info: Any = None
-        self.stamp = 0
-        self.reason = ""
-        self.mismatch = ""
-        self.too_large = ""
-        self.asked_for = True
-        self.received = 0
-        self.refused = 0
-        self.gaps = 0
-        self.decoder = ImageDecoder(topics.image)
-        self.camera: RigCamera | None = None
-        self._recorded = recorded
-        self._intervals: deque[int] = deque(maxlen=15)
-        self._arrivals: deque[float] = deque(maxlen=200)
-
-    def arrived(self, stamp: int) -> None:
-        """Count an image; its stamp (ns) is 0 or less where it has none."""
-        self.received += 1
-        self._arrivals.append(time.monotonic())
-        if stamp <= 0:
-            return
-        interval = stamp - self.stamp
-        if self.stamp and 0 < interval < 10**10:
-            usual = sorted(self._intervals)[len(self._intervals) // 2] if self._intervals else 0
-            self.gaps += bool(usual and interval > GAP * usual)
-            self._intervals.append(interval)
-        self.stamp = stamp
-
-    def refuse(self, reason: str) -> None:
-        """Note that the latest image could not be used."""
-        self.refused += 1
-        self.reason = reason
-
-    @property
-    def doubts(self) -> list[str]:
-        """What looks wrong with calibration and pixels that are used all the same."""
-        return [*(self.camera.doubts if self.camera else ()), *self.decoder.doubts]
-
-    @property
-    def rate(self) -> float:
-        """Images a second over the last few seconds."""
-        now = time.monotonic()
-        recent = [at for at in list(self._arrivals) if now - at <= RATE_WINDOW_S]
-        if len(recent) < 2:
-            return len(recent) / RATE_WINDOW_S
-        return (len(recent) - 1) / max(recent[-1] - recent[0], 1e-6)
-
-    @property
-    def silence(self) -> float:
-        """Seconds since the latest image arrived; infinity before the first."""
-        return time.monotonic() - self._arrivals[-1] if self._arrivals else float("inf")
-
-    def absence(self) -> str:
-        """Say what is missing when this camera has no part in a frame set."""
-        if not self.asked_for:
-            return NOT_ASKED_FOR
-        if self.received == 0:
-            lost = f"; {self.too_large}" if self.too_large else ""
-            return self.mismatch or f"{self.topics.image}: no image has arrived{lost}"
-        if self.reason:
-            return self.reason
-        if self.info is None:
-            return f"{self.topics.info}: no calibration has arrived"
-        if not self._recorded and self.silence > 1.0:
-            return f"{self.topics.image}: no image for {self.silence:.0f} s"
-        return f"{self.topics.image}: no image within sync.tolerance of the other cameras' images"
 
 
 class Ingest:
@@ -156,6 +63,7 @@ class Ingest:
         recorded: bool = False,
         problem: Callable[[str, str], None] = lambda camera, reason: None,
         recovered: Callable[[str], None] = lambda camera: None,
+        debug: Debug = silent,
     ) -> None:
         """Start without cameras; `set_cameras` names them.
 
@@ -167,6 +75,7 @@ class Ingest:
                 calibration, and nothing has a deadline.
             problem: Called with (camera or "", reason) for what is wrong with messages.
             recovered: Called with a camera's name when its images can be used again.
+            debug: Told what becomes of images and frame sets.
         """
         self.cameras: Mapping[str, CameraFeed] = {}
         self.absent: Mapping[str, str] = {}
@@ -174,7 +83,7 @@ class Ingest:
         self._parameters = parameters
         self._make_assembler = assembler or self._own_assembler
         self._recorded = recorded
-        self._problem, self._recovered = problem, recovered
+        self._problem, self._recovered, self._debug = problem, recovered, debug
         self._timeout = round(parameters.sync.timeout * 1e9)
         self._assembler: Assembler[CameraMessages] | None = None
         self._waiting: dict[str, dict[int, tuple[Any, Now]]] = {}
@@ -275,11 +184,17 @@ class Ingest:
         waiting = self._waiting.setdefault(name, {})
         waiting[stamp] = (message, now)
         closed = self._release(feed)
+        if stamp in waiting:
+            awaited = feed.topics.labels if feed.info is not None else feed.topics.info
+            self._debug(image_text, name, stamp, "waits for", awaited)
         if len(waiting) > _HELD_IMAGES and (feed.info is not None or not self._recorded):
             first = next(iter(waiting))
             held, since = waiting.pop(first)
             if feed.info is not None:  # its labels are late; the image is not lost for that
+                self._debug(image_text, name, first, "waits no longer, as others do")
                 closed += self._join(feed, first, held, since)
+            else:
+                self._debug(image_text, name, first, "is left out, without", feed.topics.info)
         return closed
 
     def add_calibration(self, name: str, message: Any) -> list[MessageSet]:
@@ -288,7 +203,10 @@ class Ingest:
         if feed is None:
             return []
         first, feed.info = feed.info is None, message
-        return self._release(feed) if first else []
+        if not first:
+            return []
+        self._debug("{}: calibration has come on {}".format, name, feed.topics.info)
+        return self._release(feed)
 
     def add_labels(self, name: str, message: Any) -> list[MessageSet]:
         """Keep a label image; the image of the same stamp goes on."""
@@ -312,6 +230,7 @@ class Ingest:
             return []
         closed: list[MessageSet] = []
         if now.ros < self._latest_time:
+            self._debug("the clock has gone back: what waits is left out".format)
             # Deadlines of the time before the jump would lie in the future.
             self._waiting.clear()
             self._labels.clear()
@@ -326,6 +245,7 @@ class Ingest:
                 continue
             for stamp in [s for s, (_, since) in waiting.items() if self._overdue(since, now)]:
                 message, since = waiting.pop(stamp)
+                self._debug(image_text, name, stamp, "waits no longer for", feed.topics.labels)
                 closed += self._join(feed, stamp, message, since)
         return closed + self._assembler.expire(now)
 
@@ -396,16 +316,19 @@ class Ingest:
         tolerance, anchor = round(sync.tolerance * 1e9), sync.anchor_of(cameras)
         if self._recorded:
             return FrameSetAssembler(
-                cameras, tolerance, anchor=anchor, wait_for_all=True, max_open=8
+                cameras, tolerance, anchor=anchor, wait_for_all=True, max_open=8, debug=self._debug
             )
         if anchor not in cameras:
             # Cameras are found one after another; until the anchor is there, sets do without.
             anchor = ""
-        return FrameSetAssembler(cameras, tolerance, timeout=self._timeout, anchor=anchor)
+        return FrameSetAssembler(
+            cameras, tolerance, timeout=self._timeout, anchor=anchor, debug=self._debug
+        )
 
     def _renew(self, sync: SyncParameters, names: Sequence[str]) -> list[MessageSet]:
         """Group images anew; return the sets that were open."""
         closed: list[MessageSet] = []
+        self._debug("frame sets begin anew, of: {}".format, ", ".join(names) or "no camera")
         old = self._assembler
         if old is not None:
             closed = old.flush()
@@ -435,6 +358,7 @@ class Ingest:
     def _join(self, feed: CameraFeed, stamp: int, message: Any, since: Now) -> list[MessageSet]:
         """Hand an image that has all it needs to the assembler."""
         if self._assembler is None or not feed.asked_for:
+            self._debug(image_text, feed.topics.name, stamp, "is left out:", NOT_ASKED_FOR)
             return []
         labels = None
         if feed.topics.labels:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from depth_perception import messages
-from depth_perception.frames.surround_result import SurroundResult
+from depth_perception.frames.surround_result import CameraResult, SurroundResult
+from depth_perception.geometry.depth_colours import colour_depth
 from depth_perception.geometry.ground_plane import SOURCES
 from depth_perception.messages.sensors import MessageTypes
 from depth_perception.parameters import Parameters
@@ -29,13 +30,18 @@ STATUS = "depth_perception/msg/SurroundDepthStatus"
 
 
 def camera_topics(camera: str, rectified: bool = True) -> dict[str, tuple[str, str]]:
-    """Topic and type of each output of one camera, by short name."""
+    """Topic and type of each output of one camera, by short name, in the order of publication.
+
+    Calibration comes before its images: whoever pairs the two has it when the image comes.
+    """
     image = "image_rect" if rectified else "image_raw"
     root = f"{ROOT}/{camera}"
     return {
-        "depth": (f"{root}/depth/{image}", IMAGE),
         "camera_info": (f"{root}/depth/camera_info", CAMERA_INFO),
+        "depth": (f"{root}/depth/{image}", IMAGE),
         "confidence": (f"{root}/depth/confidence", IMAGE),
+        "colour": (f"{root}/depth/image_color", IMAGE),
+        "embodied_info": (f"{root}/embodied/camera_info", CAMERA_INFO),
         "embodied": (f"{root}/embodied/{image}", IMAGE),
     }
 
@@ -76,11 +82,18 @@ class Demand:
     occupancy: bool = False
     embodied: bool = False
 
+    def __str__(self) -> str:
+        """Name the cameras, and the stages that only some outputs need."""
+        stages = [name for name in ("clouds", "occupancy", "embodied") if getattr(self, name)]
+        return ", ".join(self.cameras or ("no camera",)) + "".join(f"; {s}" for s in stages)
+
 
 _STAGES = {
     "depth": "",
     "camera_info": "",
     "confidence": "",
+    "colour": "",
+    "embodied_info": "",
     "embodied": "embodied",
     "points": "clouds",
     "obstacles": "clouds",
@@ -90,6 +103,9 @@ _STAGES = {
 }
 """Of each output, by short name: the stage that only some outputs need. What is of a camera needs
 that camera's images, what is of the whole vehicle those of all cameras."""
+
+_FOR_PEOPLE = {"colour"}
+"""Outputs that say in colours what others say in numbers: bags do without."""
 
 
 def demand_of(heard: Collection[str], cameras: Sequence[str], rectify: bool) -> Demand:
@@ -127,29 +143,17 @@ def messages_of(
         result: From the pipeline.
         parameters: ``rectify`` and ``output.depth_encoding`` hold.
         types: What makes the messages.
-        heard: Topics whose messages are wanted; None: all.
+        heard: Topics whose messages are wanted; None: all that a bag keeps, which is all but
+            pictures that are made of others.
     """
 
     def wanted(topic: str) -> bool:
         return heard is None or topic in heard
 
-    encoding = parameters.output.depth_encoding
     for name, camera in result.cameras.items():
-        topics = camera_topics(name, parameters.rectify)
-        stamp, frame = camera.stamp, camera.frame_id
-        # Calibration first: whoever pairs the two has it when the image comes.
-        topic = topics["camera_info"][0]
-        if wanted(topic):
-            yield topic, messages.camera_info_message(types, stamp, frame, camera.camera)
-        topic = topics["depth"][0]
-        if wanted(topic):
-            yield topic, messages.depth_message(types, stamp, frame, camera.depth, encoding)
-        topic = topics["confidence"][0]
-        if wanted(topic):
-            yield topic, messages.image_message(types, stamp, frame, camera.confidence, "32FC1")
-        topic = topics["embodied"][0]
-        if wanted(topic):
-            yield topic, messages.depth_message(types, stamp, frame, camera.embodied, encoding)
+        for short, (topic, _) in camera_topics(name, parameters.rectify).items():
+            if wanted(topic) and not (heard is None and short in _FOR_PEOPLE):
+                yield topic, _camera_message(short, camera, types, parameters)
     topics = vehicle_topics()
     stamp, frame = result.stamp, result.base_frame
     for short, cloud in (("points", result.points), ("obstacles", result.obstacles)):
@@ -174,6 +178,23 @@ def messages_of(
                 SOURCES.index(ground.source),
             ),
         )
+
+
+def _camera_message(
+    short: str, camera: CameraResult, types: MessageTypes, parameters: Parameters
+) -> Any:
+    """Build one output of one camera by its short name in `camera_topics`."""
+    stamp, frame, encoding = camera.stamp, camera.frame_id, parameters.output.depth_encoding
+    if short in ("camera_info", "embodied_info"):
+        return messages.camera_info_message(types, stamp, frame, camera.camera)
+    if short == "depth":
+        return messages.depth_message(types, stamp, frame, camera.depth, encoding)
+    if short == "confidence":
+        return messages.image_message(types, stamp, frame, camera.confidence, "32FC1")
+    if short == "colour":
+        return messages.image_message(types, stamp, frame, colour_depth(camera.depth), "bgr8")
+    assert short == "embodied", short
+    return messages.depth_message(types, stamp, frame, camera.embodied, encoding)
 
 
 def status_message(

@@ -11,7 +11,7 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 
-from depth_perception.frames.ingest import CameraFeed
+from depth_perception.frames.camera_feed import CameraFeed
 from depth_perception.frames.publication import (
     OCCUPANCY,
     Counters,

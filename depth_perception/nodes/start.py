@@ -1,0 +1,36 @@
+"""Where the executables begin: a signal that comes while modules load ends the process, no more.
+
+To load a node takes seconds. Ctrl-C would raise KeyboardInterrupt in the middle of whatever module
+is read then, whose traceback nobody wants, and which code in C may turn into another error. The
+exit code is 0, as whenever a signal ends a node: ``ros2 launch`` calls anything else an error.
+Nothing is imported here that takes time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+from types import FrameType
+
+
+def surround_depth() -> int:
+    """Run the node ``surround_depth``; returns the exit code."""
+    return _run("surround_depth")
+
+
+def bag_player() -> int:
+    """Run the node ``bag_player``; returns the exit code."""
+    return _run("bag_player")
+
+
+def _run(node: str) -> int:
+    # `ros.process` sets handlers of its own when everything is there.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as in the background of a shell
+            signal.signal(number, _end)
+    return int(importlib.import_module(f"depth_perception.nodes.{node}").main())
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    os._exit(0)  # nothing is open yet
