@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Iterable, Mapping
 
 from rclpy.node import Node
@@ -21,7 +22,6 @@ from depth_perception.rig.camera_topics import (
     why_no_camera,
 )
 from depth_perception.ros.topic_names import TopicNames
-from depth_perception.yaml_mapping import near_name
 
 _LISTED = 6
 """Topics that a message names; a robot may have a hundred."""
@@ -151,8 +151,9 @@ def _remapped_to_nothing(
             continue
         if "surround_depth" in own.split("/") or (camera and camera not in own.split("/")):
             continue
-        near = near_name(actual, [names.on_graph(topic) for topic in (*topics, *elsewhere)])
-        hint = f" (did you mean {near}?)" if near else ""
+        known = [names.on_graph(topic) for topic in (*topics, *elsewhere)]
+        near = difflib.get_close_matches(actual, known, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
         out.append(f"; {own} is remapped to {actual}, which nobody publishes{hint}")
     return "".join(out)
 
