@@ -42,7 +42,7 @@ def _node(process: Process) -> Node:
         parameters=[*process.parameter_files, dict(process.parameters)],
         remappings=list(process.remappings),
         arguments=list(process.arguments),
-        ros_arguments=["--log-level", process.log_level],
+        ros_arguments=list(process.log_arguments),
         output="screen",
         on_exit=on_exit,
     )
@@ -63,12 +63,10 @@ def _actions(context: LaunchContext) -> list[Action]:
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments and start the processes."""
+    # Without launch's own choices: they refuse True for true, and say so twice.
     arguments = [
         DeclareLaunchArgument(
-            argument.name,
-            default_value=argument.default,
-            description=argument.description,
-            **({"choices": list(argument.choices)} if argument.choices else {}),
+            argument.name, default_value=argument.default, description=argument.help
         )
         for argument in ARGUMENTS
     ]

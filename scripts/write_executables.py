@@ -15,14 +15,12 @@ TEMPLATE = """\
 import signal
 import sys
 
-# While modules load, which takes seconds, Ctrl-C ends the process as it does any other program.
-handler = signal.getsignal(signal.SIGINT)
-if handler is signal.default_int_handler:
+# While modules load, which takes seconds, Ctrl-C ends the process as it does any other program;
+# what is loaded sets handlers of its own.
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from {module} import {attribute}
-
-signal.signal(signal.SIGINT, handler)
 
 if __name__ == "__main__":
     sys.exit({attribute}())

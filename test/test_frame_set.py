@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.frames.assembler import FrameSetAssembler, Now
+from depth_perception.frames.assembler import DROP_REASONS, FrameSetAssembler, Now
 from depth_perception.frames.frame_set import FrameSet
 
 MS = 1_000_000
@@ -98,6 +98,87 @@ def test_a_set_closes_when_its_last_camera_arrives() -> None:
     (closed,) = assembler.add("b", 130 * MS, "B")
     assert stamps(closed) == {"a": 100, "b": 130}
     assert closed.complete and closed.stamp == 100 * MS
+
+
+class Told(list[str]):
+    """What was said at level debug."""
+
+    def __call__(self, make: Any, *arguments: Any) -> None:
+        self.append(make(*arguments))
+
+
+def test_debug_tells_why_a_set_closes_and_what_is_not_in_it() -> None:
+    told = Told()
+    assembler = pair(timeout=200 * MS, debug=told)
+    assembler.add("a", START, "")
+    assembler.add("b", START + 30 * MS, "")
+    assert told == ["frame set 1700000000.000000000 closes complete: a +0.0 ms, b +30.0 ms"]
+    told.clear()
+    assembler.add("a", START + 100 * MS, "", at(100))
+    assembler.expire(at(300))
+    (line,) = told
+    assert "frame set 1700000000.100000000 closes at its deadline (sync.timeout): a" in line
+    assert line.endswith("; without b (none came; its latest is 70.0 ms older)")
+
+
+def test_debug_tells_that_nothing_more_can_come_or_that_all_sets_close() -> None:
+    told = Told()
+    assembler = pair(debug=told)
+    assembler.add("b", START, "")
+    assert told == []
+    assembler.add("a", START + 100 * MS, "")
+    (line,) = told
+    assert "closes as nothing more can come: b +0.0 ms; without a (has sent a newer one, " in line
+    told.clear()
+    assembler.flush()
+    (line,) = told
+    assert "closes as every open set does: a +0.0 ms; without b (none came; " in line
+
+
+def test_debug_tells_whom_a_set_does_not_wait_for() -> None:
+    told = Told()
+    drive = Drive(debug=told)
+    drive.run(3)
+    drive.run(6, without=("rear",))
+    assert drive.sets[-1].missing.keys() == {"rear"}
+    assert told[-1].endswith("without rear (missed 2 sets in a row: not waited for)")
+    assert len([line for line in told if line.startswith("frame set")]) == len(drive.sets)
+    slow = Told()
+    assembler = pair(debug=slow)
+    for index in range(8):
+        assembler.add("a", START + index * 400 * MS, "")
+        for step in range(4):
+            assembler.add("b", START + (index * 4 + step) * 100 * MS, "")
+    assert slow[-1].endswith("without a (not due: one comes each 400.0 ms)")
+
+
+@pytest.mark.parametrize(
+    ("stamp", "said"),
+    [
+        (0, "is left out: header.stamp is zero"),
+        (START, "is left out: the stamp of the image before"),
+        (START + 3_600_000 * MS, "is held back: stamps are 3600.0 s ahead of the other cameras'"),
+        (START - 100 * MS, "is held back: stamps went back by 0.100 s"),
+    ],
+)
+def test_debug_tells_which_images_are_left_out_and_why(stamp: int, said: str) -> None:
+    told = Told()
+    assembler = Assembler(["a", "b", "c"], 50 * MS, debug=told)
+    for name in ("a", "b", "c"):
+        assembler.add(name, START, "")
+    told.clear()
+    assembler.add("a", stamp, "")
+    assert told == [f"a: image {stamp // 10**9}.{stamp % 10**9:09d} {said}"]
+
+
+def test_debug_tells_of_every_image_that_is_counted_as_left_out() -> None:
+    told = Told()
+    drive = Drive(debug=told)
+    drive.run(60, lost=0.1, offsets={"rear": 40 * MS})
+    drive.run(20, offset=3_600_000 * MS)
+    said = Counter(line.split(" is left out: ")[1] for line in told if " is left out: " in line)
+    assert said == {DROP_REASONS[reason]: n for reason, n in drive.assembler.dropped.items()}
+    assert any(line.startswith("time has jumped: most cameras agree (") for line in told)
 
 
 def test_images_farther_apart_than_the_tolerance_are_two_sets() -> None:

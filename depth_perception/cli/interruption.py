@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -27,32 +28,71 @@ class Interruption(KeyboardInterrupt):
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[list[int]]:
     """Raise `Interruption` in the main thread at the first signal, and let tidying up be finished.
 
     SIGTERM would end the process at once, and leave files behind that look whole. A second signal
     is held off, so that what was begun is closed; the third one ends the process where it is.
+
+    Yields:
+        The signals that have come: code in C may make another error of what was raised inside it.
     """
+    came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
+        yield came  # only the main thread may set handlers
         return
-    count = 0
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        nonlocal count
-        count += 1
-        if count == 1:
+        came.append(number)
+        if len(came) == 1:
             raise Interruption(number)
-        if count > 2:
+        if len(came) > 2:
             os._exit(128 + number)
         print("finishing what is open; once more ends at once", file=sys.stderr, flush=True)
 
+    again: list[tuple[int, threading.Timer]] = []
+
+    def on_ignored(unraisable: Any) -> None:
+        # Where nothing can be raised, as when an object goes, Python would print it and go on.
+        if not isinstance(unraisable.exc_value, Interruption):
+            ignored(unraisable)
+            return
+        number = unraisable.exc_value.number
+        came.clear()
+        again.append((number, threading.Timer(0.01, os.kill, (os.getpid(), number))))
+        again[-1][1].start()
+
+    ignored, sys.unraisablehook = sys.unraisablehook, on_ignored
     before = {number: signal.signal(number, on_signal) for number in SIGNALS}
+    try:
+        yield came
+    finally:
+        sys.unraisablehook = ignored
+        for _, timer in again:
+            timer.cancel()
+        for number, handler in before.items():
+            # A handler of C code, which Python cannot name, is left replaced.
+            if handler is not None:
+                signal.signal(number, handler)
+    if again and not came:
+        raise Interruption(again[-1][0])
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """Let a signal end the process at once and without a word: inside, modules are loaded.
+
+    Raised in the middle of a module, an interruption may be swallowed, be printed as ignored, or
+    come out of code in C as another error; and there is nothing to tidy up yet.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
-            # A handler of C code, which Python cannot name, is left replaced.
             if handler is not None:
                 signal.signal(number, handler)
 

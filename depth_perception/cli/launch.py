@@ -38,12 +38,7 @@ def run(args: argparse.Namespace) -> int:
     """Start the processes, wait for them, and stop all when one that is required ends."""
     if args.show_args:
         for argument in ARGUMENTS:
-            choices = (
-                f" One of: {', '.join(c or chr(39) * 2 for c in argument.choices)}."
-                if (argument.choices)
-                else ""
-            )
-            print(f"{argument.name}:={argument.default!s}\n    {argument.description}{choices}")
+            print(f"{argument.name}:={argument.default!s}\n    {argument.help}")
         return 0
     values = {}
     for assignment in args.assignments:
@@ -89,7 +84,7 @@ def command(process: Process, folder: Path) -> list[str]:
         content = {"/**": {"ros__parameters": dict(process.parameters)}}
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
         words += ["--params-file", str(path)]
-    return [*words, "--log-level", process.log_level]
+    return [*words, *process.log_arguments]
 
 
 def executable(process: Process) -> str:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from depth_perception import __version__
-from depth_perception.cli.interruption import interruptible, said
+from depth_perception.cli.interruption import Interruption, interruptible, loading, said
 from depth_perception.errors import DepthPerceptionError
 
 VERBS = {
@@ -66,16 +66,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         meant = f" (did you mean '{near[0]}'?)" if near else ""
         parser.error(f"there is no verb '{verb}'{meant}; verbs are {', '.join(VERBS)}")
     options = parser.parse_args(arguments[:1])
+    came: list[int] = []
     try:
-        with interruptible():
+        with interruptible() as came:
             return _run(options.verb, arguments[1:])
     except KeyboardInterrupt as stop:  # also one that comes while an error is said
         return said(stop)
+    except Exception:
+        if not came:
+            raise
+        return said(Interruption(came[0]))  # made another error by a module in C that was loading
 
 
 def _run(verb: str, arguments: Sequence[str]) -> int:
     try:
-        module = importlib.import_module(f"depth_perception.cli.{verb.replace('-', '_')}")
+        with loading():
+            module = importlib.import_module(f"depth_perception.cli.{verb.replace('-', '_')}")
         return int(module.run(parser_for(verb).parse_args(arguments)))
     except DepthPerceptionError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from depth_perception.errors import ConfigurationError
+from depth_perception.frames.debug_text import Debug, image_text, members_text, set_text, silent
 from depth_perception.frames.frame_set import FrameSet
 from depth_perception.yaml_mapping import nearest
 
@@ -138,6 +139,7 @@ class FrameSetAssembler(Generic[Payload]):
         anchor: str = "",
         wait_for_all: bool = False,
         max_open: int = 4,
+        debug: Debug = silent,
     ) -> None:
         """Start with no open set.
 
@@ -150,6 +152,7 @@ class FrameSetAssembler(Generic[Payload]):
             wait_for_all: Also wait for cameras that seem to have stopped. For replay, where waiting
                 costs nothing.
             max_open: Sets that may wait; one more closes the oldest.
+            debug: Told why sets close and images are left out.
 
         Raises:
             ConfigurationError: No camera, a negative tolerance, or an anchor that is no camera.
@@ -174,6 +177,7 @@ class FrameSetAssembler(Generic[Payload]):
         self.anchor = anchor
         self.wait_for_all = wait_for_all
         self.max_open = max_open
+        self._debug = debug
         self.jumps = 0
         self.dropped_by_camera: dict[str, Counter[str]] = {name: Counter() for name in cameras}
         self.stamp_faults: dict[str, str] = {}
@@ -206,12 +210,13 @@ class FrameSetAssembler(Generic[Payload]):
             self.stamp_faults.pop(camera, None)
             return self._accept(camera, state, stamp, payload, now)
         if reason in ("zero_stamp", "duplicate", "late"):
-            self._drop(camera, reason)
+            self._drop(camera, reason, stamp)
             return []
         if camera in self._held:
             self._drop_held(camera)
         self._held[camera] = _HeldImage(reason, stamp, payload, now)
-        self.stamp_faults[camera] = self._explain(reason, stamp, state)
+        fault = self.stamp_faults[camera] = self._explain(reason, stamp, state)
+        self._debug(image_text, camera, stamp, "is held back:", fault)
         forward = reason == "ahead"
         agreed = [name for name, held in self._held.items() if (held.reason == "ahead") == forward]
         active = sum(now.steady - other.heard < ACTIVE_NS for other in self._states.values())
@@ -223,11 +228,12 @@ class FrameSetAssembler(Generic[Payload]):
         for index, item in enumerate(self._open):
             if self._due(item.since, now):
                 due = index
-        return self._close(due + 1)
+        return self._close(due + 1, "at its deadline (sync.timeout)")
 
     def flush(self) -> list[FrameSet[Payload]]:
         """Close every open set."""
-        return self._close(len(self._open))
+        why = "as every open set does"
+        return self._close(len(self._open), why, why)
 
     def _due(self, since: Now, now: Now) -> bool:
         # The node's time is what counts, so that slow replay keeps its sets together; where it
@@ -285,15 +291,18 @@ class FrameSetAssembler(Generic[Payload]):
         side = "behind" if reason == "behind" else "ahead of"
         return f"stamps are {off:.1f} s {side} the other cameras'"
 
-    def _drop(self, camera: str, reason: str) -> None:
+    def _drop(self, camera: str, reason: str, stamp: int) -> None:
         self.dropped_by_camera[camera][reason] += 1
+        self._debug(_dropped_text, camera, stamp, reason)
 
     def _drop_held(self, camera: str) -> None:
-        self._drop(camera, self._held.pop(camera).reason)
+        held = self._held.pop(camera)
+        self._drop(camera, held.reason, held.stamp)
 
     def _jump(self, names: Sequence[str]) -> list[FrameSet[Payload]]:
         """Take the time on which most cameras agree."""
         self.jumps += 1
+        self._debug("time has jumped: most cameras agree ({})".format, ", ".join(names))
         return self._start_over(names)
 
     def restart(self) -> list[FrameSet[Payload]]:
@@ -324,11 +333,12 @@ class FrameSetAssembler(Generic[Payload]):
         state.stamp, state.arrived, state.missed = stamp, now.steady, 0
         self._assign(camera, stamp, payload, now)
         ready = max(0, len(self._open) - self.max_open)
+        why = "as too many were open"
         for index in range(len(self._open) - 1, ready - 1, -1):
             if self._ready(self._open[index]):
-                ready = index + 1
+                ready, why = index + 1, "as nothing more can come"
                 break
-        return self._close(ready) if ready else []
+        return self._close(ready, why) if ready else []
 
     def _assign(self, camera: str, stamp: int, payload: Payload, now: Now) -> None:
         """Put a payload into the set that suits it best, or into a new one."""
@@ -348,11 +358,11 @@ class FrameSetAssembler(Generic[Payload]):
         if best is None:
             for low, high, members in self._closed:
                 if camera not in members and high - self.tolerance <= stamp <= low + self.tolerance:
-                    self._drop(camera, "late")
+                    self._drop(camera, "late", stamp)
                     return
             best = self._new(stamp, now)
         if camera in best.members:
-            self._drop(camera, "superseded")
+            self._drop(camera, "superseded", best.members[camera][0])
             best.members[camera] = (stamp, payload)
             self._update_span(best)
             return
@@ -386,7 +396,7 @@ class FrameSetAssembler(Generic[Payload]):
                 ):
                     continue
                 if rival is not None:
-                    self._drop(name, "superseded")
+                    self._drop(name, "superseded", rival[0])
                 made.members[name] = item.members.pop(name)
             if item.members:
                 self._update_span(item)
@@ -426,21 +436,48 @@ class FrameSetAssembler(Generic[Payload]):
         period = state.period
         return state.stamp + period - period // 10 <= latest  # else it is not due
 
-    def _close(self, count: int) -> list[FrameSet[Payload]]:
-        """Close the oldest ``count`` sets."""
+    def _absence(self, state: _Camera, item: _OpenSet[Payload]) -> str:
+        """Say why a camera is not in a set that closes."""
+        if state.stamp == _NEVER:
+            return "nothing has come from it"
+        if state.missed >= STOPPED_AFTER and not self.wait_for_all:
+            return f"missed {state.missed} sets in a row: not waited for"
+        if state.stamp > item.low + self.tolerance:
+            return f"has sent a newer one, {(state.stamp - item.low) * 1e-6:.1f} ms later"
+        if not self._may_come(state, item):
+            return f"not due: one comes each {state.period * 1e-6:.1f} ms"
+        return f"none came; its latest is {(item.low - state.stamp) * 1e-6:.1f} ms older"
+
+    def _closing(self, item: _OpenSet[Payload], why: str) -> str:
+        """Say why a set closes, and what is in it."""
+        members = item.members
+        missing = {
+            name: self._absence(state, item)
+            for name, state in self._states.items()
+            if name not in members
+        }
+        stamps = {name: members[name][0] for name in self.cameras if name in members}
+        why = why if missing else "complete"
+        return set_text(item.low, "closes", f"{why}:", members_text(stamps, missing))
+
+    def _close(
+        self, count: int, why: str, before: str = "as a later one does"
+    ) -> list[FrameSet[Payload]]:
+        """Close the oldest ``count`` sets: the last of them for one reason, those before it too."""
         if count <= 0:
             return []
         closing, self._open = self._open[:count], self._open[count:]
         out = []
         for item in closing:
+            self._debug(self._closing, item, why if item is closing[-1] else before)
             members = item.members
             if self.anchor and self.anchor not in members:
                 state = self._states[self.anchor]
                 if state.stamp < item.low and self._may_come(state, item):
                     state.missed += 1
                 if state.missed < STOPPED_AFTER:
-                    for name in members:
-                        self._drop(name, "no_anchor")
+                    for name, member in members.items():
+                        self._drop(name, "no_anchor", member[0])
                     continue
             missing = {
                 name: "no image within sync.tolerance of the other cameras' images"
@@ -455,3 +492,7 @@ class FrameSetAssembler(Generic[Payload]):
             ordered = {name: members[name][1] for name in self.cameras if name in members}
             out.append(FrameSet(item.low, ordered, missing))
         return out
+
+
+def _dropped_text(camera: str, stamp: int, reason: str) -> str:
+    return image_text(camera, stamp, "is left out:", DROP_REASONS[reason])

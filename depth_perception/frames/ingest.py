@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from depth_perception.errors import DepthPerceptionError
 from depth_perception.frames.assembler import Assembler, FrameSetAssembler, Now
+from depth_perception.frames.debug_text import Debug, image_text, silent
 from depth_perception.frames.frame_set import CameraFrame, CameraMessages, FrameSet
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.messages.image_decoder import ImageDecoder
@@ -156,6 +157,7 @@ class Ingest:
         recorded: bool = False,
         problem: Callable[[str, str], None] = lambda camera, reason: None,
         recovered: Callable[[str], None] = lambda camera: None,
+        debug: Debug = silent,
     ) -> None:
         """Start without cameras; `set_cameras` names them.
 
@@ -167,6 +169,7 @@ class Ingest:
                 calibration, and nothing has a deadline.
             problem: Called with (camera or "", reason) for what is wrong with messages.
             recovered: Called with a camera's name when its images can be used again.
+            debug: Told what becomes of images and frame sets.
         """
         self.cameras: Mapping[str, CameraFeed] = {}
         self.absent: Mapping[str, str] = {}
@@ -174,7 +177,7 @@ class Ingest:
         self._parameters = parameters
         self._make_assembler = assembler or self._own_assembler
         self._recorded = recorded
-        self._problem, self._recovered = problem, recovered
+        self._problem, self._recovered, self._debug = problem, recovered, debug
         self._timeout = round(parameters.sync.timeout * 1e9)
         self._assembler: Assembler[CameraMessages] | None = None
         self._waiting: dict[str, dict[int, tuple[Any, Now]]] = {}
@@ -275,11 +278,17 @@ class Ingest:
         waiting = self._waiting.setdefault(name, {})
         waiting[stamp] = (message, now)
         closed = self._release(feed)
+        if stamp in waiting:
+            awaited = feed.topics.labels if feed.info is not None else feed.topics.info
+            self._debug(image_text, name, stamp, "waits for", awaited)
         if len(waiting) > _HELD_IMAGES and (feed.info is not None or not self._recorded):
             first = next(iter(waiting))
             held, since = waiting.pop(first)
             if feed.info is not None:  # its labels are late; the image is not lost for that
+                self._debug(image_text, name, first, "waits no longer, as others do")
                 closed += self._join(feed, first, held, since)
+            else:
+                self._debug(image_text, name, first, "is left out, without", feed.topics.info)
         return closed
 
     def add_calibration(self, name: str, message: Any) -> list[MessageSet]:
@@ -288,7 +297,10 @@ class Ingest:
         if feed is None:
             return []
         first, feed.info = feed.info is None, message
-        return self._release(feed) if first else []
+        if not first:
+            return []
+        self._debug("{}: calibration has come on {}".format, name, feed.topics.info)
+        return self._release(feed)
 
     def add_labels(self, name: str, message: Any) -> list[MessageSet]:
         """Keep a label image; the image of the same stamp goes on."""
@@ -312,6 +324,7 @@ class Ingest:
             return []
         closed: list[MessageSet] = []
         if now.ros < self._latest_time:
+            self._debug("the clock has gone back: what waits is left out".format)
             # Deadlines of the time before the jump would lie in the future.
             self._waiting.clear()
             self._labels.clear()
@@ -326,6 +339,7 @@ class Ingest:
                 continue
             for stamp in [s for s, (_, since) in waiting.items() if self._overdue(since, now)]:
                 message, since = waiting.pop(stamp)
+                self._debug(image_text, name, stamp, "waits no longer for", feed.topics.labels)
                 closed += self._join(feed, stamp, message, since)
         return closed + self._assembler.expire(now)
 
@@ -396,16 +410,19 @@ class Ingest:
         tolerance, anchor = round(sync.tolerance * 1e9), sync.anchor_of(cameras)
         if self._recorded:
             return FrameSetAssembler(
-                cameras, tolerance, anchor=anchor, wait_for_all=True, max_open=8
+                cameras, tolerance, anchor=anchor, wait_for_all=True, max_open=8, debug=self._debug
             )
         if anchor not in cameras:
             # Cameras are found one after another; until the anchor is there, sets do without.
             anchor = ""
-        return FrameSetAssembler(cameras, tolerance, timeout=self._timeout, anchor=anchor)
+        return FrameSetAssembler(
+            cameras, tolerance, timeout=self._timeout, anchor=anchor, debug=self._debug
+        )
 
     def _renew(self, sync: SyncParameters, names: Sequence[str]) -> list[MessageSet]:
         """Group images anew; return the sets that were open."""
         closed: list[MessageSet] = []
+        self._debug("frame sets begin anew, of: {}".format, ", ".join(names) or "no camera")
         old = self._assembler
         if old is not None:
             closed = old.flush()
@@ -435,6 +452,7 @@ class Ingest:
     def _join(self, feed: CameraFeed, stamp: int, message: Any, since: Now) -> list[MessageSet]:
         """Hand an image that has all it needs to the assembler."""
         if self._assembler is None or not feed.asked_for:
+            self._debug(image_text, feed.topics.name, stamp, "is left out:", NOT_ASKED_FOR)
             return []
         labels = None
         if feed.topics.labels:

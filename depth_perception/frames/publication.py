@@ -82,6 +82,11 @@ class Demand:
     occupancy: bool = False
     embodied: bool = False
 
+    def __str__(self) -> str:
+        """Name the cameras, and the stages that only some outputs need."""
+        stages = [name for name in ("clouds", "occupancy", "embodied") if getattr(self, name)]
+        return ", ".join(self.cameras or ("no camera",)) + "".join(f"; {s}" for s in stages)
+
 
 _STAGES = {
     "depth": "",

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from depth_perception.datasets.bag_playback import Playback, remapping
 from depth_perception.errors import ConfigurationError, DepthPerceptionError
 from depth_perception.ros import process
+from depth_perception.ros.debug_log import LOGGER_SERVICE
 from depth_perception.ros.idle import wait_until_idle
 from depth_perception.ros.play_options import options_of, parse
 from depth_perception.ros.playing import BagPublishers, PlayClock
@@ -49,7 +50,7 @@ class BagPlayer:
         Raises:
             DepthPerceptionError: An option is impossible, or the bag cannot be played.
         """
-        self.node = Node("bag_player", **node_options)
+        self.node = Node("bag_player", **LOGGER_SERVICE, **node_options)
         self.finished = threading.Event()
         self.exit_code = 0
         self._log = self.node.get_logger()

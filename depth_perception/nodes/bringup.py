@@ -33,16 +33,45 @@ PACKAGE = "depth_perception"
 
 _NAMESPACE = re.compile(r"([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?", re.ASCII)
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
+_BOOLEAN = ("true", "false")
+_NUMBERS = {"1": "true", "0": "false"}
+"""Other ways to write a boolean, besides capitals: those of launch's own conditions."""
 
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of the launch file: ``name:=value``."""
+    """One argument of the launch file: ``name:=value``; capitals do not matter in ``choices``."""
 
     name: str
     default: str
     description: str
     choices: tuple[str, ...] = ()
+
+    @property
+    def help(self) -> str:
+        """The description, with the choices where there are some."""
+        if not self.choices:
+            return self.description
+        return f"{self.description} One of: {', '.join(c or repr('') for c in self.choices)}."
+
+    def value(self, text: str) -> str:
+        """Return what was written, or the choice that it means.
+
+        Raises:
+            ConfigurationError: It is none of the choices.
+        """
+        if not self.choices:
+            return text
+        written = text.strip().lower()
+        if set(_BOOLEAN) <= set(self.choices):
+            written = _NUMBERS.get(written, written)
+        if written not in self.choices:
+            raise ConfigurationError(
+                f"{self.name}:={text}",
+                expected=nearest(text, [choice or repr("") for choice in self.choices]),
+                fix="correct the value",
+            )
+        return written
 
 
 @dataclass(frozen=True)
@@ -58,7 +87,7 @@ class Process:
         remappings: (from, to).
         arguments: Command line before ``--ros-args``.
         namespace: Of the node.
-        log_level: Of the node's loggers.
+        log_level: Of our nodes' own loggers; others log as they do by default.
         is_node: False for a program that takes no node name.
         required: When it ends, everything ends.
         optional: However it ends, nothing else does.
@@ -83,14 +112,26 @@ class Process:
         """Say that an optional process has ended."""
         return f"{self.name} has ended (exit code {exit_code}); everything else goes on"
 
+    @property
+    def log_arguments(self) -> tuple[str, ...]:
+        """ROS arguments that set the level of the node's own logger.
+
+        For all loggers it would also be that of rcl, rmw and the middleware, whose debug lines
+        drown those of the node. A logger is named as its node is, with dots for slashes.
+        """
+        if self.package != PACKAGE:
+            return ()
+        logger = ".".join([*filter(None, self.namespace.split("/")), self.name])
+        return ("--log-level", f"{logger}:={self.log_level}")
+
 
 ARGUMENTS = (
     Argument("bag", "", "Bag to play: a rosbag2 directory, .mcap or .db3; empty: live cameras."),
     Argument("rate", "1.0", "Playing speed of the bag, times real time."),
-    Argument("loop", "false", "Play the bag again and again.", ("true", "false")),
+    Argument("loop", "false", "Play the bag again and again.", _BOOLEAN),
     Argument("start", "0.0", "Where in the bag to start, s."),
     Argument("duration", "0.0", "How much of the bag to play, s; 0 for all."),
-    Argument("exit_after_bag", "false", "End everything after the bag.", ("true", "false")),
+    Argument("exit_after_bag", "false", "End everything after the bag.", _BOOLEAN),
     Argument(
         "params_file",
         "",
@@ -113,19 +154,19 @@ ARGUMENTS = (
         "true",
         "Configure and activate surround_depth at once; false leaves that"
         " to lifecycle transitions.",
-        ("true", "false"),
+        _BOOLEAN,
     ),
     Argument(
         "use_sim_time",
         "auto",
         "Take time from /clock; auto: when a bag is played.",
-        ("auto", "true", "false"),
+        ("auto", *_BOOLEAN),
     ),
     Argument(
         "rviz",
         "false",
         "Start RViz, if it is installed; when it is closed, the nodes go on.",
-        ("true", "false"),
+        _BOOLEAN,
     ),
     Argument(
         "rviz_config",
@@ -133,7 +174,7 @@ ARGUMENTS = (
         "RViz file, or one of config/rviz/ by name, e.g. nuscenes; empty: one is made for the"
         " cameras that there are.",
     ),
-    Argument("log_level", "info", "Of all nodes.", LOG_LEVELS),
+    Argument("log_level", "info", "Of our nodes, not of ROS below them.", LOG_LEVELS),
     Argument(
         "fastdds_profile",
         "auto",
@@ -144,7 +185,7 @@ ARGUMENTS = (
 
 
 def resolve(values: Mapping[str, str]) -> dict[str, str]:
-    """Complete argument values with the defaults, and check them.
+    """Complete argument values with the defaults, and bring them into the form of the choices.
 
     Raises:
         ConfigurationError: An unknown argument, or a value that is not among the choices.
@@ -157,15 +198,9 @@ def resolve(values: Mapping[str, str]) -> dict[str, str]:
                 expected=nearest(name, known),
                 fix="see --show-args",
             )
-    out = {name: values.get(name, argument.default) for name, argument in known.items()}
-    for name, argument in known.items():
-        if argument.choices and out[name].lower() not in argument.choices:
-            raise ConfigurationError(
-                f"{name}:={out[name]}",
-                expected=nearest(out[name], [choice or "''" for choice in argument.choices]),
-                fix="correct the value",
-            )
-    return out
+    return {
+        name: argument.value(values.get(name, argument.default)) for name, argument in known.items()
+    }
 
 
 def processes(values: Mapping[str, str]) -> list[Process]:
@@ -177,7 +212,7 @@ def processes(values: Mapping[str, str]) -> list[Process]:
     args = resolve(values)
     bag = args["bag"]
     sim_time = bool(bag) if args["use_sim_time"] == "auto" else _is_true(args["use_sim_time"])
-    namespace, log_level = args["namespace"].strip("/"), args["log_level"].lower()
+    namespace, log_level = args["namespace"].strip("/"), args["log_level"]
     if not _NAMESPACE.fullmatch(namespace):
         raise ConfigurationError(
             f"namespace:={args['namespace']}",
@@ -366,4 +401,4 @@ def _number(args: Mapping[str, str], name: str) -> float:
 
 
 def _is_true(text: str) -> bool:
-    return text.lower() == "true"
+    return text == "true"

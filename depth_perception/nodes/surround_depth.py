@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
@@ -22,6 +23,7 @@ from depth_perception.parameters import Parameters
 from depth_perception.ros import process
 from depth_perception.ros.approximate_time import approximate_time_assembler
 from depth_perception.ros.dds_profile import transport_warning
+from depth_perception.ros.debug_log import debug_of
 from depth_perception.ros.diagnostics import Diagnostics, State, why_no_output
 from depth_perception.ros.discovery import discover, resolved
 from depth_perception.ros.inputs import CameraSubscriptions, now_of
@@ -69,7 +71,7 @@ class SurroundDepth:
             raise
 
     def _begin(self) -> None:
-        self._log = self.node.get_logger()
+        self._log, self._debug = self.node.get_logger(), debug_of(self.node)
         self._node_parameters = NodeParameters(self.node, self._on_parameters)
         self._parameters = Parameters()
         self._throttled = ThrottledLog(self._log.warning)
@@ -106,7 +108,7 @@ class SurroundDepth:
         begin = time.monotonic()
         self._ingest = self._new_ingest(parameters)
         self._processor = Processor(
-            self.node, parameters, self._ingest, self._throttled, self._log.warning
+            self.node, parameters, self._ingest, self._throttled, self._log.warning, self._debug
         )
         self._parameters = parameters
         points = self.node.resolve_topic_name(vehicle_topics()["points"][0])
@@ -123,13 +125,17 @@ class SurroundDepth:
         by_message_filters = parameters.sync.policy == "approximate_time"
         if by_message_filters:
             approximate_time_assembler(["any"], parameters.sync)  # is it there at all?
-        self._transforms = TransformSubscriptions(self.node, parameters, self._throttled.add)
+        self._transforms = TransformSubscriptions(
+            self.node, parameters, self._throttled.add, self._debug
+        )
+        approximate = partial(approximate_time_assembler, debug=self._debug)
         return Ingest(
             parameters,
             self._transforms.rig,
-            assembler=approximate_time_assembler if by_message_filters else None,
+            assembler=approximate if by_message_filters else None,
             problem=self._throttled.add,
             recovered=self._throttled.clear,
+            debug=self._debug,
         )
 
     def activate(self) -> None:
@@ -192,7 +198,13 @@ class SurroundDepth:
         processor.publishers.set_cameras(list(ingest.cameras))
         for name, item in added.items():
             self._subscriptions[name] = CameraSubscriptions(
-                self.node, ingest, name, self._parameters.qos, processor.put, self._throttled.add
+                self.node,
+                ingest,
+                name,
+                self._parameters.qos,
+                processor.put,
+                self._throttled.add,
+                self._debug,
             )
             self._log.info(f"camera {name}: {item.image}, {item.info}")
             if item.note:
@@ -206,7 +218,10 @@ class SurroundDepth:
             return
         names = list(ingest.cameras)
         self._saver.offer(processor.latest, names)
-        processor.demand = processor.publishers.demand(names) if self._enabled else Demand()
+        demand = processor.publishers.demand(names) if self._enabled else Demand()
+        if demand != processor.demand:
+            processor.demand = demand
+            self._debug("demand: {}".format, demand)
         if self._enabled:
             self._idle.update(bool(names), bool(processor.demand.cameras))
         wanted = tuple(names) if self._saver.waiting else processor.demand.cameras

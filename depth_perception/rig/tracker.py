@@ -64,6 +64,7 @@ class RigTracker:
         problem: Callable[[str, str], None] = lambda camera, reason: None,
         explain: Callable[[str, TransformError], TransformError] = lambda topic, error: error,
         namespace: str = "",
+        debug: Callable[..., None] = lambda make, *arguments: None,
     ) -> None:
         """Load the ego masks.
 
@@ -75,6 +76,8 @@ class RigTracker:
             explain: Called with a camera's image topic and why it has no mounting; returns the
                 error with what is known beyond the transforms.
             namespace: Of the node; its transforms go before the global ones.
+            debug: Told which transforms are taken and where cameras are placed, as
+                ``debug(make, *arguments)``, of which ``make(*arguments)`` makes the text.
 
         Raises:
             ConfigurationError: The file of ego masks is absent or malformed.
@@ -84,7 +87,7 @@ class RigTracker:
         self._extrinsics = extrinsics
         self._problem = problem
         self._explain = explain
-        self._namespace = namespace
+        self._namespace, self._debug = namespace, debug
         # /tf may bring thousands of transforms a second; only the latest of each frame is read.
         self._arrived: dict[tuple[Any, ...], tuple[str, str, bool, float, Any]] = {}
         self._lock = threading.RLock()
@@ -146,7 +149,10 @@ class RigTracker:
                     self._problem("", f"{topic}: {error}")
                     self.tree_of(namespace).refuse(message.child_frame_id, str(error))
                     continue
-                self.tree_of(namespace).tell(Told(parent, child, T, topic, static, at))
+                tree = self.tree_of(namespace)
+                if static or not tree.told(child):  # what moves would fill the log
+                    self._debug(_taken_text, parent, child, T, topic)
+                tree.tell(Told(parent, child, T, topic, static, at))
             self._mountings.clear()
 
     def tree_of(self, namespace: str) -> TransformTree:
@@ -322,8 +328,27 @@ class RigTracker:
             )
             lookup = (self._extrinsics or self.tree).lookup
             heights = heights_over_base_frames(lookup, frame, self._parameters.base_frame)
+            self._debug(_placed_text, topics.name, size, self.base_frame, frame, T_base_camera)
             self._cameras[topics.name] = (key, dataclasses.replace(camera, heights=heights))
         return self._cameras[topics.name][1]
+
+
+def _taken_text(parent: str, child: str, T_parent_child: Matrix, topic: str) -> str:
+    """Say which transform is taken from where."""
+    return f"transform {parent} to {child} is taken from {topic}: {_place(T_parent_child)}"
+
+
+def _placed_text(
+    name: str, size: tuple[int, int], base: str, frame: str, T_base_camera: Matrix
+) -> str:
+    """Say where a camera of the rig, which is new or has changed, is."""
+    place = f"{frame} is at {_place(T_base_camera)} in {base}"
+    return f"{name}: calibration and mounting are taken: {size[0]}x{size[1]} px, {place}"
+
+
+def _place(T: Matrix) -> str:
+    x, y, z = T[:3, 3]
+    return f"x {x:.3f}, y {y:.3f}, z {z:.3f} m"
 
 
 def _topics(namespaces: Collection[str]) -> str:

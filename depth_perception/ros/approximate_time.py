@@ -11,7 +11,8 @@ from types import SimpleNamespace
 from typing import Any, Generic
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.frames.assembler import Now, Payload
+from depth_perception.frames.assembler import DROP_REASONS, Now, Payload
+from depth_perception.frames.debug_text import Debug, image_text, set_text, silent
 from depth_perception.frames.frame_set import FrameSet
 from depth_perception.parameters import SyncParameters
 
@@ -33,12 +34,13 @@ class ApproximateTimeAssembler(Generic[Payload]):
         stamp_faults: Always empty.
     """
 
-    def __init__(self, cameras: Sequence[str], tolerance: int) -> None:
+    def __init__(self, cameras: Sequence[str], tolerance: int, debug: Debug = silent) -> None:
         """Connect one filter a camera.
 
         Args:
             cameras: Names, in the order in which sets list them.
             tolerance: How far apart stamps of a set may be, nanoseconds.
+            debug: Told when sets close; of what it leaves out, message_filters says nothing.
 
         Raises:
             ConfigurationError: message_filters is not installed.
@@ -50,6 +52,7 @@ class ApproximateTimeAssembler(Generic[Payload]):
                 fix="install ros-$ROS_DISTRO-message-filters, or set another policy",
             )
         self.jumps = 0
+        self._debug = debug
         self.dropped_by_camera: dict[str, Counter[str]] = {name: Counter() for name in cameras}
         self.stamp_faults: dict[str, str] = {}
         self._cameras = list(cameras)
@@ -64,6 +67,7 @@ class ApproximateTimeAssembler(Generic[Payload]):
         """Add an image; return the sets that this closes."""
         if stamp <= 0:
             self.dropped_by_camera[camera]["zero_stamp"] += 1
+            self._debug(image_text, camera, stamp, "is left out:", DROP_REASONS["zero_stamp"])
             return []
         sec, nanosec = divmod(stamp, 1_000_000_000)
         header = SimpleNamespace(stamp=Time(sec=sec, nanosec=nanosec))
@@ -86,11 +90,12 @@ class ApproximateTimeAssembler(Generic[Payload]):
     def _take(self, *messages: Any) -> None:
         items = {name: m.item for name, m in zip(self._cameras, messages, strict=True)}
         stamp = min(item[0] for item in items.values())
+        self._debug(set_text, stamp, "closes complete (message_filters)")
         self._closed.append(FrameSet(stamp, {name: item[1] for name, item in items.items()}))
 
 
 def approximate_time_assembler(
-    cameras: Sequence[str], sync: SyncParameters
+    cameras: Sequence[str], sync: SyncParameters, debug: Debug = silent
 ) -> ApproximateTimeAssembler[Any]:
     """Make one as ``sync.tolerance`` says; raises as `ApproximateTimeAssembler` does."""
-    return ApproximateTimeAssembler(cameras, round(sync.tolerance * 1e9))
+    return ApproximateTimeAssembler(cameras, round(sync.tolerance * 1e9), debug)

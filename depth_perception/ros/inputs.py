@@ -14,6 +14,7 @@ from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
 from depth_perception.frames.assembler import Now
+from depth_perception.frames.debug_text import Debug, silent
 from depth_perception.frames.ingest import CameraFeed, Ingest, MessageSet
 from depth_perception.parameters import QosParameters
 from depth_perception.rig.camera_topics import CAMERA_INFO_TYPE, IMAGE_TYPES
@@ -46,6 +47,7 @@ class CameraSubscriptions:
         qos: ``qos.input`` and ``qos.input_depth`` hold.
         on_closed: Called with the frame sets that a message closes.
         problem: Called with (name, reason) for what cannot be received.
+        debug: Told which topics are subscribed to.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class CameraSubscriptions:
         qos: QosParameters,
         on_closed: Callable[[Sequence[MessageSet]], None],
         problem: Callable[[str, str], None],
+        debug: Debug = silent,
     ) -> None:
         """Subscribe to the calibration."""
+        self._debug = debug
         self._node, self._ingest, self._qos = node, ingest, qos
         self._on_closed, self._problem = on_closed, problem
         self.name = name
@@ -112,8 +116,10 @@ class CameraSubscriptions:
         self._node.destroy_subscription(self._calibration)
 
     def _unsubscribe_images(self) -> None:
-        for subscription in (self._image, self._label):
+        topics = self.feed.topics
+        for subscription, topic in ((self._image, topics.image), (self._label, topics.labels)):
             if subscription is not None:
+                self._debug("{}: no longer subscribed to {}".format, self.name, topic)
                 self._node.destroy_subscription(subscription)
         self._image = self._label = None
 
@@ -125,6 +131,7 @@ class CameraSubscriptions:
         profile: QoSProfile,
         events: SubscriptionEventCallbacks | None = None,
     ) -> Subscription:
+        self._debug("{}: subscribed to {}".format, self.name, topic)
         kind = message_class(type_name)
         return self._node.create_subscription(
             kind, topic, callback, profile, event_callbacks=events

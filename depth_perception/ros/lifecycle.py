@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from depth_perception.errors import DepthPerceptionError
+from depth_perception.ros.debug_log import LOGGER_SERVICE
 
 
 class Managed(Protocol):
@@ -47,7 +48,8 @@ class ManagedNode(LifecycleNode):
         """
         self._owner = owner
         self.failure: Exception | None = None
-        super().__init__(name, **options)
+        self._starting = False
+        super().__init__(name, **LOGGER_SERVICE, **options)
 
     @property
     def state(self) -> str:
@@ -58,12 +60,16 @@ class ManagedNode(LifecycleNode):
         """Configure and activate.
 
         Raises:
-            Exception: What kept it from that.
+            Exception: What kept it from that; who started it says so, it is not logged here.
         """
-        for transition in (self.trigger_configure, self.trigger_activate):
-            if transition() != TransitionCallbackReturn.SUCCESS:
-                assert self.failure is not None
-                raise self.failure
+        self._starting = True
+        try:
+            for transition in (self.trigger_configure, self.trigger_activate):
+                if transition() != TransitionCallbackReturn.SUCCESS:
+                    assert self.failure is not None
+                    raise self.failure
+        finally:
+            self._starting = False
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load, warm up and advertise; a failure leaves nothing behind."""
@@ -99,13 +105,17 @@ class ManagedNode(LifecycleNode):
             call()
         except DepthPerceptionError as error:
             self.failure = error
-            self.get_logger().error(str(error))
+            self._say(str(error))
             return TransitionCallbackReturn.FAILURE
         except Exception as error:  # a transition must end in a state, whatever it met
             self.failure = error
-            self.get_logger().error(traceback.format_exc())
+            self._say(traceback.format_exc())
             return TransitionCallbackReturn.ERROR
         return TransitionCallbackReturn.SUCCESS
+
+    def _say(self, problem: str) -> None:
+        if not self._starting:
+            self.get_logger().error(problem)
 
     @staticmethod
     def _then(

@@ -74,9 +74,7 @@ def run(name: str, make: Callable[[], Application], args: Sequence[str]) -> int:
     exit code 0: the node stops first and ROS after it, so that nothing publishes into a context
     that is gone.
     """
-    os.environ.update(transport_environment())
     stop = threading.Event()
-    _keep_memory_together(stop)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         stop.set()
@@ -84,6 +82,8 @@ def run(name: str, make: Callable[[], Application], args: Sequence[str]) -> int:
     # For good: a second signal while the interpreter ends must not turn success into failure.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
+    os.environ.update(transport_environment())
+    _keep_memory_together(stop)
     application: Application | None = None
     try:
         rclpy.init(args=[name, *args], signal_handler_options=SignalHandlerOptions.NO)

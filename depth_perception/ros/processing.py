@@ -12,7 +12,8 @@ from types import MappingProxyType
 import numpy as np
 from rclpy.node import Node
 
-from depth_perception.frames.ingest import CameraFeed, Ingest, MessageSet
+from depth_perception.frames.debug_text import Debug, set_text, silent, timings_text
+from depth_perception.frames.ingest import NOT_ASKED_FOR, CameraFeed, Ingest, MessageSet
 from depth_perception.frames.publication import Counters, Demand
 from depth_perception.frames.surround_result import SurroundResult
 from depth_perception.parameters import Parameters
@@ -89,6 +90,7 @@ class Processor:
         ingest: Ingest,
         log: ThrottledLog,
         warn: Callable[[str], None],
+        debug: Debug = silent,
     ) -> None:
         """Load everything, warm up, and advertise.
 
@@ -98,6 +100,7 @@ class Processor:
             ingest: Decodes the frame sets; it belongs to the caller.
             log: Gets problems of single frame sets.
             warn: Gets warnings while loading.
+            debug: Told what becomes of frame sets.
 
         Raises:
             DepthPerceptionError: A file that the parameters name is absent or impossible.
@@ -110,7 +113,7 @@ class Processor:
         self.fault = ""
         self._parameters = parameters
         self._ingest = ingest
-        self._log = log
+        self._log, self._debug = log, debug
         self._asked: Parameters | None = None
         self._queue: deque[tuple[float, MessageSet]] = deque()
         self._changed = threading.Condition()
@@ -175,8 +178,9 @@ class Processor:
         with self._changed:
             for item in closed:
                 while len(self._queue) >= self._parameters.sync.queue_size:
-                    self._queue.popleft()
+                    _, old = self._queue.popleft()
                     self.counters.dropped += 1
+                    self._debug(set_text, old.stamp, "is dropped: the queue is full")
                 self._queue.append((now, item))
             self._changed.notify()
 
@@ -216,6 +220,7 @@ class Processor:
         cameras = self._ingest.cameras
         demand = self.demand
         if not demand.cameras:
+            self._debug(set_text, closed.stamp, "is left out: nobody listens")
             return
         begin = time.monotonic()
         frame_set, rig = self._ingest.decode(closed, demand.cameras)
@@ -243,6 +248,7 @@ class Processor:
             self.fault = ""
         else:
             self.fault = next((result.missing[name] for name in wanted), "")
+        self._debug(_computed_text, result, latency)
         self._publish_status(result, cameras, latency)
 
     def _empty_result(self, stamp: int, missing: Mapping[str, str]) -> SurroundResult:
@@ -263,6 +269,18 @@ class Processor:
     ) -> None:
         self.status_at = time.monotonic()
         self.publishers.publish_status(result, self.counters, cameras, latency)
+
+
+def _computed_text(result: SurroundResult, latency: float) -> str:
+    """Say what came of a frame set, and what each stage took; without a result, why."""
+    missing = ", ".join(
+        f"{name} ({reason})" for name, reason in result.missing.items() if reason != NOT_ASKED_FOR
+    )
+    if not result.cameras:
+        return set_text(result.stamp, "gives nothing:", missing)
+    done = f"done in {latency * 1e3:.1f} ms ({timings_text(result.latencies)}):"
+    without = f"; without {missing}" if missing else ""
+    return set_text(result.stamp, done, ", ".join(result.cameras) + without)
 
 
 def _builds_engines(parameters: Parameters) -> bool:

@@ -26,6 +26,7 @@ from rclpy.time import Time
 from rclpy.timer import Timer
 
 from depth_perception.errors import ContradictionError, TransformError
+from depth_perception.frames.debug_text import Debug, silent
 from depth_perception.geometry.transforms import Matrix
 from depth_perception.messages.transforms import decode_transform
 from depth_perception.parameters import Parameters
@@ -119,7 +120,11 @@ class TransformSubscriptions:
     """
 
     def __init__(
-        self, node: Node, parameters: Parameters, problem: Callable[[str, str], None]
+        self,
+        node: Node,
+        parameters: Parameters,
+        problem: Callable[[str, str], None],
+        debug: Debug = silent,
     ) -> None:
         """Subscribe to ``/tf_static`` and ``/tf``, and follow the graph from now on.
 
@@ -127,6 +132,7 @@ class TransformSubscriptions:
             node: Whose callbacks they are; its namespace counts.
             parameters: All of them; ``tf`` says which topics and what of contradictions.
             problem: Called with ("", reason) for what is wrong with transforms.
+            debug: Told which topics are listened to, and what is taken.
 
         Raises:
             ConfigurationError: The file of ego masks is absent or malformed.
@@ -134,8 +140,9 @@ class TransformSubscriptions:
         self._node, self._problem = node, problem
         self.extrinsics = None if tf2_ros is None else Tf2Extrinsics(node)
         self.rig = RigTracker(
-            parameters, self.extrinsics, problem, self._explain, node.get_namespace()
+            parameters, self.extrinsics, problem, self._explain, node.get_namespace(), debug
         )
+        self._debug = debug
         self._topics: dict[str, _Topic] = {}
         self._cameras: tuple[str, ...] = ()
         self._elsewhere: tuple[str, ...] = ()
@@ -231,6 +238,7 @@ class TransformSubscriptions:
             topic.answered = state
 
     def _subscribe(self, name: str, namespace: str, static: bool) -> None:
+        self._debug("transforms: subscribed to {}".format, name)
         profile = LATCHED if static else TRANSFORMS
         subscription = self._listen(name, namespace, static, profile)
         self._topics[name] = _Topic(name, namespace, static, subscription)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from conftest import wait_for
 from tiny_drive import write_drive
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.nodes.bringup import ARGUMENTS, processes
+from depth_perception.nodes.bringup import ARGUMENTS, Process, processes, resolve
 from depth_perception.parameters import load
 from depth_perception.rig.camera_topics import find_cameras
 from depth_perception.ros.dds_profile import PROFILE_VARIABLES, transport_environment
@@ -48,6 +49,10 @@ def test_parameter_file_by_name_and_values_over_it() -> None:
     [
         ({"bgg": "x"}, "'bgg' does not exist"),
         ({"rviz": "maybe"}, "rviz:=maybe"),
+        ({"loop": "Ture"}, "did you mean 'true'?"),
+        ({"loop": ""}, "loop:=; expected"),
+        ({"log_level": "WARNING"}, "did you mean 'warn'?"),
+        ({"log_level": "1"}, "log_level:=1"),
         ({"rate": "fast", "bag": "."}, "rate:=fast"),
         ({"params_file": "no"}, "'no.yaml' does not exist"),
         ({"bag": "/nonexistent"}, "bag:=/nonexistent does not exist"),
@@ -58,6 +63,62 @@ def test_impossible_arguments_are_named(values: dict[str, str], said: str) -> No
     with pytest.raises(ConfigurationError, match="Fix: ") as caught:
         processes(values)
     assert said in str(caught.value)
+
+
+BOOLEANS = ("loop", "exit_after_bag", "autostart", "use_sim_time", "rviz")
+
+
+def test_every_boolean_argument_is_known_here() -> None:
+    assert {a.name for a in ARGUMENTS if {"true", "false"} <= set(a.choices)} == set(BOOLEANS)
+
+
+@pytest.mark.parametrize("name", BOOLEANS)
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [*((text, "true") for text in ("true", "True", "TRUE", "1", " True "))]
+    + [*((text, "false") for text in ("false", "False", "FALSE", "0"))],
+)
+def test_booleans_are_taken_as_ros_people_write_them(name: str, written: str, meant: str) -> None:
+    assert resolve({name: written})[name] == meant
+
+
+def test_what_is_written_in_capitals_takes_effect(tmp_path: Path) -> None:
+    values = {"bag": str(tmp_path), "loop": "True", "autostart": "FALSE", "use_sim_time": "0"}
+    node, player = processes({**values, "estimator": "Embodied", "log_level": "DEBUG"})
+    assert player.parameters["loop"] is True
+    assert node.parameters["autostart"] is False and node.parameters["use_sim_time"] is False
+    assert node.parameters["estimator"] == "embodied"
+    assert node.log_level == player.log_level == "debug"
+
+
+def test_log_level_is_of_our_nodes_alone(tmp_path: Path) -> None:
+    started = {
+        process.name: process.log_arguments
+        for process in processes({"bag": str(tmp_path), "namespace": "a/b", "log_level": "debug"})
+    }
+    assert started == {
+        "surround_depth": ("--log-level", "a.b.surround_depth:=debug"),
+        "bag_player": ("--log-level", "a.b.bag_player:=debug"),
+    }
+    assert processes({})[0].log_arguments == ("--log-level", "surround_depth:=info")
+    assert Process("rviz2", "rviz2", "rviz2", log_level="debug").log_arguments == ()
+
+
+def test_the_launch_file_takes_what_the_command_takes(tmp_path: Path) -> None:
+    launch = pytest.importorskip("launch")
+    pytest.importorskip("launch_ros")
+    path = Path(__file__).resolve().parents[2] / "launch/surround.launch.py"
+    specification = importlib.util.spec_from_file_location("surround_launch", path)
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    context = launch.LaunchContext()
+    context.launch_configurations.update(loop="True", log_level="INFO", bag=str(tmp_path))
+    *declarations, start = module.generate_launch_description().entities
+    for declaration in declarations:
+        declaration.visit(context)  # raises where it refuses a value
+    nodes = [a for a in start.visit(context) if hasattr(a, "node_package")]
+    assert len(nodes) == 2
 
 
 def test_users_own_fast_dds_profile_stands(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,6 +128,9 @@ def test_a_failed_configure_says_why_and_may_be_tried_again(
     assert client.change(Transition.TRANSITION_CONFIGURE) and client.state == "inactive"
     with pytest.raises(ConfigurationError, match="absent"):
         start(ego_masks=str(tmp_path / "absent.yaml"))
+    listener.line("")
+    said = [line for line in listener.lines if "absent.yaml" in line]
+    assert len(said) == 1, "the second is said by the process that started it, and only there"
 
 
 def test_live_parameters_take_effect_and_others_are_refused_with_the_reason(

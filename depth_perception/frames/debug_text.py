@@ -1,0 +1,50 @@
+"""What is said of images and frame sets at log level debug, in words.
+
+Who may want to say something gets a `Debug` and calls it with what makes the text, so that nothing
+is put into words while nobody reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+Debug = Callable[..., None]
+"""``debug(make, *arguments)`` says the text ``make(*arguments)`` if the level is debug."""
+
+
+def silent(make: Callable[..., str], *arguments: object) -> None:
+    """Say nothing: the `Debug` of whoever was given none."""
+
+
+def stamp_text(stamp: int) -> str:
+    """Write a stamp (ns) as seconds with all its digits, to be found in messages."""
+    sec, nanosec = divmod(stamp, 1_000_000_000)
+    return f"{sec}.{nanosec:09d}"
+
+
+def image_text(camera: str, stamp: int, *fate: str) -> str:
+    """Say of a camera's image, named by its stamp (ns), what became of it, in some words."""
+    return " ".join((f"{camera}: image {stamp_text(stamp)}", *fate))
+
+
+def set_text(stamp: int, *fate: str) -> str:
+    """Say of a frame set, named by its stamp (ns), what became of it, in some words."""
+    return " ".join((f"frame set {stamp_text(stamp)}", *fate))
+
+
+def members_text(stamps: Mapping[str, int], missing: Mapping[str, str]) -> str:
+    """List the cameras of a set by how much later than the first their stamps (ns) are.
+
+    Args:
+        stamps: By camera.
+        missing: Why each of the other cameras is not in it.
+    """
+    first = min(stamps.values(), default=0)
+    text = ", ".join(f"{name} +{(stamp - first) * 1e-6:.1f} ms" for name, stamp in stamps.items())
+    without = ", ".join(f"{name} ({why})" for name, why in missing.items())
+    return f"{text}; without {without}" if without else text
+
+
+def timings_text(latencies: Mapping[str, float]) -> str:
+    """List stages with how long they took, given in seconds."""
+    return ", ".join(f"{stage} {seconds * 1e3:.1f} ms" for stage, seconds in latencies.items())
