@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +213,7 @@ def needs_executables(ros: Any) -> None:
 
 @pytest.fixture
 def start(ros: RosSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """Start nodes with parameters; they end with the test.
+    """Start nodes with parameters and remapping rules; they end with the test.
 
     Without another estimator, with that whose depth is known in closed form and which is made at
     once. The network in the node: test_fused_node, and where nodes are processes of their own.
@@ -225,10 +225,13 @@ def start(ros: RosSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     monkeypatch.setattr(surround_depth, "DISCOVERY_PERIOD_S", 0.1)
     started = []
 
-    def make(namespace: str = "", **parameters: Any) -> Any:
+    def make(namespace: str = "", rules: Sequence[str] = (), **parameters: Any) -> Any:
         values = {"estimator": "embodied", "output.image_width": 0, **parameters}
         overrides = [Parameter(name.replace("__", "."), value=v) for name, v in values.items()]
-        options = {"namespace": namespace} if namespace else {}
+        options: dict[str, Any] = {"namespace": namespace} if namespace else {}
+        if rules:
+            words = [word for rule in rules for word in ("-r", rule)]
+            options["cli_args"] = ["--ros-args", *words]
         node = surround_depth.SurroundDepth(parameter_overrides=overrides, **options)
         started.append(node)
         ros.add(node.node)

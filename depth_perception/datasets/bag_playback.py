@@ -6,7 +6,7 @@ as they were recorded; nothing is decoded but static transforms. No ROS is impor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -211,7 +211,7 @@ def remapping(rules: Iterable[str]) -> dict[str, str]:
     return out
 
 
-def played_name(topic: str, rules: dict[str, str], prefix: str) -> str:
+def played_name(topic: str, rules: Mapping[str, str], prefix: str) -> str:
     """Name under which a recorded topic is played: its rule, else the prefix before it."""
     if topic in rules:
         return rules[topic]

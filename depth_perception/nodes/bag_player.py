@@ -13,6 +13,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from tqdm import tqdm
 
@@ -23,12 +24,14 @@ from depth_perception.ros.debug_log import LOGGER_SERVICE
 from depth_perception.ros.idle import wait_until_idle
 from depth_perception.ros.play_options import options_of, parse
 from depth_perception.ros.playing import BagPublishers, PlayClock
+from depth_perception.ros.sim_time import contested_clock
 
 AFTER_BAG_S = 0.5
 """/clock runs on this long after the last message, so that deadlines of incomplete sets pass."""
 FLUSH_S = 5.0
 RESULTS_S = 60.0
 REPORT_PERIOD_S = 5.0
+CONTEST_PERIOD_S = 1.0
 
 
 class BagPlayer:
@@ -73,6 +76,10 @@ class BagPlayer:
         self._publishers = BagPublishers(
             self.node, self._playback, rules, self.options.prefix, self._log.warning
         )
+        self._contest = ""
+        if self.options.clock:
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self.node.create_timer(CONTEST_PERIOD_S, self._look_at_clock, clock=steady)
         self._thread = threading.Thread(target=self._run, name="player", daemon=True)
         self._thread.start()
 
@@ -81,6 +88,13 @@ class BagPlayer:
         self._stop.set()
         self._thread.join(10.0)
         self._playback.__exit__(None, None, None)
+
+    def _look_at_clock(self) -> None:
+        """Warn when another player publishes the same clock."""
+        contest = contested_clock(self.node)
+        if contest and contest != self._contest:
+            self._log.warning(contest)
+        self._contest = contest
 
     def _run(self) -> None:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,10 @@ PACKAGE = "depth_perception"
 
 
 _NAMESPACE = re.compile(r"([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?", re.ASCII)
+OWN_CLOCK = (("/clock", "clock"),)
+"""A bag in a namespace has its time there, so that two bags do not fight over one clock."""
+OWN_TRANSFORMS = (("/tf", "tf"), ("/tf_static", "tf_static"))
+"""And its transforms, which may be of frames with the same names as those of another vehicle."""
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 _BOOLEAN = ("true", "false")
 _NUMBERS = {"1": "true", "0": "false"}
@@ -148,7 +152,12 @@ ARGUMENTS = (
     Argument(
         "queue_size", "", "Frame sets that wait while one is computed; empty: as the file says."
     ),
-    Argument("namespace", "", "Namespace of the nodes, and of the topics of the bag."),
+    Argument(
+        "namespace",
+        "",
+        "Namespace of the nodes, and of topics, transforms and clock of the bag; below one that"
+        " is pushed.",
+    ),
     Argument(
         "autostart",
         "true",
@@ -212,13 +221,7 @@ def processes(values: Mapping[str, str]) -> list[Process]:
     args = resolve(values)
     bag = args["bag"]
     sim_time = bool(bag) if args["use_sim_time"] == "auto" else _is_true(args["use_sim_time"])
-    namespace, log_level = args["namespace"].strip("/"), args["log_level"]
-    if not _NAMESPACE.fullmatch(namespace):
-        raise ConfigurationError(
-            f"namespace:={args['namespace']}",
-            expected="letters, digits and _, not beginning with a digit, parts separated by /",
-            fix="e.g. namespace:=car1",
-        )
+    namespace, log_level = _namespace(args), args["log_level"]
     if bag and not Path(os.path.expanduser(bag)).exists():
         raise ConfigurationError(
             f"bag:={bag} does not exist",
@@ -248,22 +251,23 @@ def processes(values: Mapping[str, str]) -> list[Process]:
             "surround_depth",
             parameters,
             files,
+            remappings=OWN_CLOCK if bag and namespace else (),
             namespace=namespace,
             log_level=log_level,
             required=True,
         )
     ]
+    own_time_and_transforms = (*OWN_CLOCK, *OWN_TRANSFORMS) if bag and namespace else ()
     if bag:
-        prefix, ends = f"/{namespace}" if namespace else "", _is_true(args["exit_after_bag"])
+        ends = _is_true(args["exit_after_bag"])
         played: dict[str, Any] = {
             "bag": str(Path(os.path.expanduser(bag)).resolve()),
             "rate": _number(args, "rate"),
             "loop": _is_true(args["loop"]),
             "start": _number(args, "start"),
             "duration": _number(args, "duration"),
-            "prefix": prefix,
             "wait_for_subscribers": 20.0,
-            "wait_for_results": f"{prefix}/{ROOT}/status" if ends else "",
+            "wait_for_results": f"{ROOT}/status" if ends else "",
         }
         out.append(
             Process(
@@ -271,18 +275,34 @@ def processes(values: Mapping[str, str]) -> list[Process]:
                 PACKAGE,
                 "bag_player",
                 played,
+                remappings=own_time_and_transforms,
                 namespace=namespace,
                 log_level=log_level,
                 required=ends,
             )
         )
     if _is_true(args["rviz"]) and _is_installed("rviz2"):
-        out.append(_rviz(args, cameras, sim_time))
+        out.append(_rviz(args, cameras, sim_time, own_time_and_transforms))
     return out
 
 
-def notice(values: Mapping[str, str]) -> str:
+def namespace_in(pushed: str, given: str) -> str:
+    """Return the namespace of the nodes, absolute, as launch_ros makes it.
+
+    Args:
+        pushed: What ``PushRosNamespace`` and the like have set; may be empty.
+        given: The argument ``namespace``: below what was pushed, unless it is absolute.
+    """
+    whole = given if given.startswith("/") else f"{pushed}/{given}"
+    return "/" + whole.strip("/")
+
+
+def notice(values: Mapping[str, str], remappings: Sequence[tuple[str, str]] = ()) -> str:
     """Say what a person who starts this has to know; empty when there is nothing.
+
+    Args:
+        values: The arguments.
+        remappings: (from, to) that hold for all nodes, as ``SetRemap`` sets them.
 
     Raises:
         ConfigurationError: A value is impossible.
@@ -295,22 +315,51 @@ def notice(values: Mapping[str, str]) -> str:
         missing = (
             "rviz:=true, but rviz2 is not installed: everything else starts without it. Fix: apt"
             f" install {_apt_name('rviz2')} {_apt_name('compressed_image_transport')} (the latter"
-            " for compressed cameras); or "
+            " for compressed cameras). Without it, "
         )
-    namespace = args["namespace"].strip("/")
-    points = f"/{namespace}/surround_depth/points" if namespace else "/surround_depth/points"
+    namespace = namespace_in("", args["namespace"])
+    points = namespace_in(namespace, f"{ROOT}/points")
+    for old, new in remappings:
+        if namespace_in(namespace, old) == points:
+            points = namespace_in(namespace, new)
+            break
     listen = "depth is computed while somebody listens to an output: " + how_to_listen(points)
     return missing + listen
 
 
-def _rviz(args: Mapping[str, str], cameras: list[str], sim_time: bool) -> Process:
-    """Describe the process of RViz, and write the file that it is started with."""
+def _namespace(args: Mapping[str, str]) -> str:
+    """Return the namespace without a leading slash; empty for none.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    namespace = args["namespace"].strip("/")
+    if not _NAMESPACE.fullmatch(namespace):
+        raise ConfigurationError(
+            f"namespace:={args['namespace']}",
+            expected="letters, digits and _, not beginning with a digit, parts separated by /",
+            fix="e.g. namespace:=car1",
+        )
+    return namespace
+
+
+def _rviz(
+    args: Mapping[str, str], cameras: list[str], sim_time: bool, own: Sequence[tuple[str, str]]
+) -> Process:
+    """Describe the process of RViz, and write the file that it is started with.
+
+    Args:
+        args: All launch arguments.
+        cameras: Names of those that are wanted; empty for all.
+        sim_time: Whether time comes from a bag.
+        own: (from, to) for the clock and the transforms of a bag in a namespace.
+    """
     overrides: dict[str, Any] = {"cameras": cameras} if cameras else {}
     if args["base_frame"]:
         overrides["base_frame"] = args["base_frame"]
     file = args["params_file"]
     parameters = load(_params_file(file) if file else None, overrides)
-    namespace = args["namespace"].strip("/")
+    namespace = _namespace(args)
     setup = _rviz_setup(args["bag"], namespace, parameters, Path(file).stem)
     config = file_of(args["rviz_config"], setup, namespace)
     notes = [f"RViz shows {'what its file says' if args['rviz_config'] else setup.what}: {config}"]
@@ -325,10 +374,10 @@ def _rviz(args: Mapping[str, str], cameras: list[str], sim_time: bool) -> Proces
         "rviz2",
         "rviz2",
         {"use_sim_time": sim_time},
-        remappings=setup.remappings,
+        remappings=tuple({**dict(own), **dict(setup.remappings)}.items()),
         arguments=("-d", str(config)),
         namespace=namespace,
-        log_level=args["log_level"].lower(),
+        log_level=args["log_level"],
         optional=True,
         notes=tuple(notes),
     )

@@ -32,7 +32,9 @@ from depth_perception.ros.listening import IDLE, IdleNotice
 from depth_perception.ros.parameters import NodeParameters
 from depth_perception.ros.processing import Processor
 from depth_perception.ros.saving import FrameSetSaver
+from depth_perception.ros.sim_time import contested_clock, is_simulated
 from depth_perception.ros.throttled_log import ThrottledLog
+from depth_perception.ros.topic_names import TopicNames
 from depth_perception.ros.transforms import TransformSubscriptions
 
 DISCOVERY_PERIOD_S = 1.0
@@ -51,10 +53,11 @@ class SurroundDepth:
         exit_code: 0.
     """
 
-    def __init__(self, **node_options: Any) -> None:
+    def __init__(self, arguments: Sequence[str] = (), **node_options: Any) -> None:
         """Declare parameters and services; with ``autostart``, configure and activate.
 
         Args:
+            arguments: Command line that rclpy was initialised with; its remapping rules hold.
             node_options: Of `rclpy.node.Node`, e.g. ``namespace``.
 
         Raises:
@@ -64,6 +67,7 @@ class SurroundDepth:
         self.node = ManagedNode("surround_depth", self, **node_options)
         self.finished = threading.Event()
         self.exit_code = 0
+        self._names = TopicNames(self.node, [*arguments, *(node_options.get("cli_args") or ())])
         try:
             self._begin()
         except BaseException:
@@ -100,7 +104,7 @@ class SurroundDepth:
 
     def configure(self) -> None:
         """Read the parameters, load what they name, warm up, and advertise."""
-        parameters = resolved(self.node, self._node_parameters.read())
+        parameters = resolved(self._names, self._node_parameters.read())
         warning = transport_warning()
         if warning:
             self._log.warning(warning)
@@ -172,7 +176,7 @@ class SurroundDepth:
 
     def _on_parameters(self, parameters: Parameters) -> None:
         """Take live parameters that were changed."""
-        parameters = resolved(self.node, parameters)
+        parameters = resolved(self._names, parameters)
         self._parameters = parameters
         if self._processor is not None and self._ingest is not None:
             self._processor.put(self._ingest.set_parameters(parameters))
@@ -185,7 +189,7 @@ class SurroundDepth:
             return
         if self._parameters.cameras and len(ingest.cameras) == len(self._parameters.cameras):
             return
-        found, absent = discover(self.node, self._parameters)
+        found, absent = discover(self.node, self._names, self._parameters)
         known = {name: feed.topics for name, feed in ingest.cameras.items()}
         absent = {name: reason for name, reason in absent.items() if name not in known}
         added = {name: topics for name, topics in found.items() if name not in known}
@@ -199,6 +203,7 @@ class SurroundDepth:
         for name, item in added.items():
             self._subscriptions[name] = CameraSubscriptions(
                 self.node,
+                self._names,
                 ingest,
                 name,
                 self._parameters.qos,
@@ -255,7 +260,9 @@ class SurroundDepth:
             problem = "" if quiet < SILENCE_S or processor.busy else self._why_no_output()
         if pause:
             self._since = time.monotonic()  # no output is due before it ends
-        simulated = getattr(self.node.get_clock(), "ros_time_is_active", False)
+        simulated = is_simulated(self.node)
+        if simulated and (contest := contested_clock(self.node)):
+            self._throttled.add("", contest)
         estimator = processor.pipeline.estimator
         self._diagnostics.publish(
             State(
@@ -291,8 +298,9 @@ class SurroundDepth:
 
     def _why_no_output(self) -> str:
         assert self._processor is not None and self._ingest is not None
+        fault = self._processor.fault
         return why_no_output(
-            self.node, self._parameters, self._ingest, self._processor.fault, SILENCE_S
+            self.node, self._names, self._parameters, self._ingest, fault, SILENCE_S
         )
 
     def _set_enabled(self, request: Any, response: Any) -> Any:
@@ -312,7 +320,8 @@ class SurroundDepth:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM."""
-    return process.run("surround_depth", SurroundDepth, sys.argv[1:] if args is None else args)
+    given = sys.argv[1:] if args is None else args
+    return process.run("surround_depth", lambda: SurroundDepth(given), given)
 
 
 if __name__ == "__main__":

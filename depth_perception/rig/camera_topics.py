@@ -226,17 +226,32 @@ def _only_rectified(info_topic: str) -> bool:
     return is_rectified_topic("/" + info_topic.rsplit("/", 1)[-1])
 
 
-def why_no_camera(name: str, topics: Mapping[str, str], parameters: Parameters) -> str:
-    """Say what a wanted camera lacks, for an error or a status."""
+def why_no_camera(
+    name: str,
+    topics: Mapping[str, str],
+    parameters: Parameters,
+    elsewhere: Mapping[str, str] | None = None,
+) -> str:
+    """Say what a wanted camera lacks, for an error or a status.
+
+    Args:
+        name: Of the camera.
+        topics: Type by topic name, those that count.
+        parameters: ``cameras`` and the topics hold.
+        elsewhere: Type by name of topics that would count if the parameters named them.
+    """
+    nameable = {**(elsewhere or {}), **topics}
     infos = [t for t, kind in topics.items() if kind == CAMERA_INFO_TYPE and camera_name(t) == name]
     if parameters.camera_info_topics:
         index = parameters.cameras.index(name)
-        reason = _not_of(topics, parameters.camera_info_topics[index], (CAMERA_INFO_TYPE,))
+        reason = _not_of(
+            topics, parameters.camera_info_topics[index], (CAMERA_INFO_TYPE,), nameable
+        )
         if reason:
             return reason
     if parameters.image_topics:
         index = parameters.cameras.index(name)
-        reason = _not_of(topics, parameters.image_topics[index], IMAGE_TYPES)
+        reason = _not_of(topics, parameters.image_topics[index], IMAGE_TYPES, nameable)
         if reason:
             return reason
     if parameters.camera_info_topics:
@@ -259,10 +274,12 @@ def no_image_beside(info_topic: str) -> str:
     return f"no {kind} topic beside {info_topic}"
 
 
-def _not_of(topics: Mapping[str, str], topic: str, kinds: tuple[str, ...]) -> str:
-    """Say why a topic that was named will not do; empty when it will."""
+def _not_of(
+    topics: Mapping[str, str], topic: str, kinds: tuple[str, ...], nameable: Mapping[str, str]
+) -> str:
+    """Say why a topic that was named will not do, and which is near; empty when it will."""
     if topic not in topics:
-        near = near_name(topic, [other for other, kind in topics.items() if kind in kinds])
+        near = near_name(topic, [other for other, kind in nameable.items() if kind in kinds])
         return f"topic {topic} does not exist" + (f" (did you mean {near}?)" if near else "")
     if topics[topic] not in kinds:
         return f"topic {topic} is a {topics[topic]}; expected {' or '.join(kinds)}"

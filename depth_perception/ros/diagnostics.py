@@ -20,6 +20,8 @@ from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.parameters import Parameters
 from depth_perception.ros.discovery import why_no_cameras
 from depth_perception.ros.processing import Latencies
+from depth_perception.ros.sim_time import silent_clock
+from depth_perception.ros.topic_names import TopicNames
 
 _STALE_S = 5.0
 _OLD_S = 10.0
@@ -192,18 +194,24 @@ class Diagnostics:
             level=level,
             name=f"{self._node.get_fully_qualified_name().lstrip('/')}: {task}",
             message=text,
-            hardware_id="cameras",
+            hardware_id=f"{self._node.get_namespace()}/cameras".lstrip("/"),
             values=[KeyValue(key=key, value=value) for key, value in values.items()],
         )
 
 
 def why_no_output(
-    node: Node, parameters: Parameters, ingest: Ingest, fault: str, silence: float
+    node: Node,
+    names: TopicNames,
+    parameters: Parameters,
+    ingest: Ingest,
+    fault: str,
+    silence: float,
 ) -> str:
     """Name the first thing on the way from topics to results that is not there.
 
     Args:
         node: Its graph and clock count.
+        names: Its own names of topics.
         parameters: ``cameras`` and the topics hold.
         ingest: What has arrived.
         fault: Why the latest frame set as a whole was lost; empty when it was not.
@@ -214,10 +222,9 @@ def why_no_output(
             name, reason = next(iter(ingest.absent.items()))
             fix = "" if "Fix:" in reason else ". Fix: start it, or correct the parameter"
             return f"camera {name}: {reason}{fix}"
-        return why_no_cameras(node, parameters)
-    clock = node.get_clock()
-    if getattr(clock, "ros_time_is_active", False) and clock.now().nanoseconds == 0:
-        return "use_sim_time is true and /clock is silent. Fix: play the bag with --clock"
+        return why_no_cameras(node, names, parameters)
+    if clock := silent_clock(node):
+        return clock
     feeds = {name: feed for name, feed in ingest.cameras.items() if feed.asked_for}
     silent = [
         name

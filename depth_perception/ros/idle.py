@@ -23,7 +23,7 @@ def wait_until_idle(node: Node, topic: str, limit: float, stop: threading.Event)
 
     Args:
         node: Listens; another thread spins it.
-        topic: The status topic.
+        topic: The status topic; a relative name follows the node's namespace.
         limit: Seconds to wait at most.
         stop: Ends the wait.
 
@@ -31,7 +31,7 @@ def wait_until_idle(node: Node, topic: str, limit: float, stop: threading.Event)
         False when the limit ran out or the wait was stopped. True at once where nobody publishes
         the topic.
     """
-    quiet = 0
+    quiet, on_graph = 0, node.resolve_topic_name(topic)
 
     def on_status(message: Any) -> None:
         nonlocal quiet
@@ -41,7 +41,7 @@ def wait_until_idle(node: Node, topic: str, limit: float, stop: threading.Event)
     try:
         deadline = time.monotonic() + limit
         while time.monotonic() < deadline and not stop.wait(0.05):
-            if quiet >= _QUIET or not node.count_publishers(topic):
+            if quiet >= _QUIET or not node.count_publishers(on_graph):
                 return True
         return False
     finally:

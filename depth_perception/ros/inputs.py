@@ -23,6 +23,8 @@ from depth_perception.ros.events import SubscriptionEventCallbacks
 from depth_perception.ros.graph_qos import unmatched
 from depth_perception.ros.messages import message_class
 from depth_perception.ros.qos import calibration_input, image_input, mismatch, policy_name
+from depth_perception.ros.sim_time import is_simulated
+from depth_perception.ros.topic_names import TopicNames
 
 
 def now_of(node: Node) -> Now:
@@ -32,9 +34,7 @@ def now_of(node: Node) -> Now:
     is no reason to close a frame set.
     """
     steady = time.monotonic_ns()
-    clock = node.get_clock()
-    simulated = getattr(clock, "ros_time_is_active", False)
-    return Now(clock.now().nanoseconds if simulated else steady, steady)
+    return Now(node.get_clock().now().nanoseconds if is_simulated(node) else steady, steady)
 
 
 class CameraSubscriptions:
@@ -42,6 +42,7 @@ class CameraSubscriptions:
 
     Args:
         node: Whose callbacks they are.
+        names: Its own names of topics.
         ingest: Takes the messages.
         name: Of the camera, as the ingest has it.
         qos: ``qos.input`` and ``qos.input_depth`` hold.
@@ -53,6 +54,7 @@ class CameraSubscriptions:
     def __init__(
         self,
         node: Node,
+        names: TopicNames,
         ingest: Ingest,
         name: str,
         qos: QosParameters,
@@ -62,7 +64,7 @@ class CameraSubscriptions:
     ) -> None:
         """Subscribe to the calibration."""
         self._debug = debug
-        self._node, self._ingest, self._qos = node, ingest, qos
+        self._node, self._names, self._ingest, self._qos = node, names, ingest, qos
         self._on_closed, self._problem = on_closed, problem
         self.name = name
         topics = self.feed.topics
@@ -70,7 +72,7 @@ class CameraSubscriptions:
             CAMERA_INFO_TYPE,
             topics.info,
             self._on_calibration,
-            calibration_input(node, topics.info),
+            calibration_input(node, names.to_ask_for(topics.info)),
         )
         self._image: Subscription | None = None
         self._label: Subscription | None = None
@@ -133,8 +135,9 @@ class CameraSubscriptions:
     ) -> Subscription:
         self._debug("{}: subscribed to {}".format, self.name, topic)
         kind = message_class(type_name)
+        asked_for = self._names.to_ask_for(topic)
         return self._node.create_subscription(
-            kind, topic, callback, profile, event_callbacks=events
+            kind, asked_for, callback, profile, event_callbacks=events
         )
 
     def _on_image(self, message: Any) -> None:
@@ -150,7 +153,7 @@ class CameraSubscriptions:
 
     def _on_incompatible(self, event: Any) -> None:
         topic = self.feed.topics.image
-        found = unmatched(self._node, topic, we_publish=False)
+        found = unmatched(self._node, self._names.to_ask_for(topic), we_publish=False)
         found = found or [("", (policy_name(event.last_policy_kind),))]
         self.feed.mismatch = mismatch(found[0][1], topic, False, found[0][0])
         self._problem(self.name, self.feed.mismatch)

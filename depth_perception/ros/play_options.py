@@ -71,7 +71,11 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "topics": Option([], "Topics to play; none for all.", {"nargs": "*"}),
     "remap": Option([], "Rules /recorded:=/played.", {"nargs": "*", "action": "extend"}),
-    "prefix": Option("", "Put before every topic but /tf, /tf_static and /clock."),
+    "prefix": Option(
+        "",
+        "Put before every topic but /tf, /tf_static and /clock; empty: the node's namespace before"
+        " those that are not in it, / : nothing.",
+    ),
     "wait_for_subscribers": Option(
         3.0, "Wait at most this long until somebody listens, s; 0 does not wait.", _NUMBER
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rclpy.duration import Duration
 from rclpy.node import Node
@@ -33,11 +33,18 @@ class BagPublishers:
         self,
         node: Node,
         playback: Playback,
-        rules: dict[str, str],
+        rules: Mapping[str, str],
         prefix: str,
         warn: Callable[[str], None],
     ) -> None:
         """Advertise every topic whose type is installed, and latch the static transforms.
+
+        Args:
+            node: Advertises.
+            playback: The bag.
+            rules: Played name by recorded name.
+            prefix: Before the names of topics; empty: the node's namespace.
+            warn: Called with what is left out, and why.
 
         Raises:
             BagError: No topic can be played, or the type of the static transforms is missing.
@@ -50,7 +57,7 @@ class BagPublishers:
             if topic.name == "/clock":
                 continue  # the player's own clock is the time of the bag
             try:
-                self._advertise(node, topic, played_name(topic.name, rules, prefix))
+                self._advertise(node, topic, _name(node, topic.name, rules, prefix))
             except MessageError as error:
                 if topic.name in static:
                     raise BagError(
@@ -119,6 +126,16 @@ class BagPublishers:
         for publisher in self._publishers.values():
             left = max(0.0, deadline - time.monotonic())
             publisher.wait_for_all_acked(Duration(seconds=left))
+
+
+def _name(node: Node, topic: str, rules: Mapping[str, str], prefix: str) -> str:
+    """Name a recorded topic is asked for by; rules of ``--ros-args -r`` about it hold, too."""
+    namespace = node.get_namespace().rstrip("/")
+    if topic not in rules and node.resolve_topic_name(topic) != topic:
+        return topic
+    if not prefix and topic not in rules and topic.startswith(f"{namespace}/"):
+        return topic
+    return played_name(topic, rules, prefix or namespace)
 
 
 class PlayClock:

@@ -12,6 +12,7 @@ from rclpy.signals import SignalHandlerOptions
 from depth_perception.parameters import Parameters
 from depth_perception.rig.camera_topics import CAMERA_INFO_TYPE, IMAGE_TYPES, find_cameras
 from depth_perception.ros.discovery import camera_topics, resolved
+from depth_perception.ros.topic_names import TopicNames
 
 PATIENCE_S = 3.0
 """Others are heard of within this time, or are not there."""
@@ -52,11 +53,12 @@ def present_topics(
 
 def _settled(node: Node, parameters: Parameters, patience: float) -> dict[str, str]:
     """Wait until cameras are there and no further ones have come for a while."""
-    parameters = resolved(node, parameters)
+    names = TopicNames(node, [])
+    parameters = resolved(names, parameters)
     begin = changed = time.monotonic()
     known: set[str] = set()
     while True:
-        topics = camera_topics(node, parameters)
+        topics, _ = camera_topics(node, names, parameters)
         found = set(find_cameras(topics, parameters))
         now = time.monotonic()
         if found != known:

@@ -193,6 +193,8 @@ class TransformSubscriptions:
                 continue
             if not self._node.count_publishers(name):
                 continue
+            if self._node.resolve_topic_name(name) != name:
+                continue  # with /tf:=tf that of the other vehicles is out of reach, as is meant
             if namespace_of(name) in wanted:
                 self._subscribe(name, namespace_of(name), is_static(name))
             else:

@@ -35,7 +35,7 @@ def test_bag_brings_a_player_and_its_time(tmp_path: Path) -> None:
     node, player = processes({"bag": str(tmp_path), "rate": "0.5", "namespace": "car"})
     assert node.parameters["use_sim_time"] is True
     assert player.parameters["bag"] == str(tmp_path) and player.parameters["rate"] == 0.5
-    assert player.parameters["prefix"] == "/car" and node.namespace == player.namespace == "car"
+    assert node.namespace == player.namespace == "car"
 
 
 def test_parameter_file_by_name_and_values_over_it() -> None:

@@ -75,7 +75,7 @@ def test_cameras_of_another_namespace_are_named(
         lambda: listener.line(
             "camera_info topic in namespace /car1",
             "elsewhere there are /front/camera_info, /front/image_raw",
-            "Fix: start the node in their namespace",
+            "Fix: start the node without a namespace",
         )
     )
 
