@@ -16,6 +16,7 @@ from depth_perception.errors import ConfigurationError
 from depth_perception.frames.publication import camera_topics, vehicle_topics
 from depth_perception.nodes.bringup import Process, notice, processes
 from depth_perception.nodes.rviz_file import (
+    HIDE_BUTTONS,
     TRANSFORM_TYPE,
     WINDOW,
     camera_panels,
@@ -138,7 +139,7 @@ def test_the_cloud_has_more_than_half_of_the_window(count: int) -> None:
     state = read_state(window["QMainWindow State"])
     assert (window["Width"], window["Height"]) == WINDOW
     width, height = state["centre"]
-    assert width * height > 0.5 * WINDOW[0] * WINDOW[1]
+    assert (width - HIDE_BUTTONS) * height > 0.5 * WINDOW[0] * WINDOW[1]
     assert panels(state[0]) == ["Displays"]
     shown = panels(state[1]) if count else []
     assert sorted(shown) == sorted([name for c in cameras for name in (c.panel, c.depth_panel)])
@@ -156,6 +157,15 @@ def test_cameras_in_front_come_first_unless_an_order_is_given(rviz: Path, tmp_pa
     assert names == ["front", "rear", "front depth", "rear depth"]
     alone = read(rviz_of(bag=bag, cameras="rear"))
     assert "front" not in [d["Name"] for d in displays(alone)]
+
+
+def test_a_bag_that_is_looped_does_not_reset_rviz(rviz: Path, tmp_path: Path) -> None:
+    """RViz forgets every image when its time jumps back, as often as the bag begins anew."""
+    bag = str(write_drive(tmp_path / "bag", frames=1))
+    assert rviz_of(bag=bag).parameters["use_sim_time"] is True
+    assert rviz_of(bag=bag, loop="true").parameters["use_sim_time"] is False
+    node = processes({"bag": bag, "loop": "true"})[0]
+    assert node.parameters["use_sim_time"] is True
 
 
 def test_one_file_in_the_log_folder_for_each_vehicle(rviz: Path, tmp_path: Path) -> None:

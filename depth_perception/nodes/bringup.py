@@ -282,7 +282,9 @@ def processes(values: Mapping[str, str]) -> list[Process]:
             )
         )
     if _is_true(args["rviz"]) and _is_installed("rviz2"):
-        out.append(_rviz(args, cameras, sim_time, own_time_and_transforms))
+        # At each jump back in time RViz forgets what it shows; the view needs no time.
+        time = sim_time and not _is_true(args["loop"])
+        out.append(_rviz(args, cameras, time, own_time_and_transforms))
     return out
 
 

@@ -27,8 +27,11 @@ WINDOW = (1800, 1000)
 _BARS = 80
 """Height of menu, tool and status bar together, pixels."""
 _BELOW_TOP = 58
-_LEFT_WIDTH = 230
-_RIGHT_WIDTH = 480
+_LEFT_WIDTH = 342
+"""The list of displays becomes no narrower, because of the buttons below it."""
+_RIGHT_WIDTH = 390
+HIDE_BUTTONS = 32
+"""Width of the two buttons beside the 3D view that hide the panels, pixels."""
 _ROWS = 6
 """More panels above each other are too low to see anything in."""
 
