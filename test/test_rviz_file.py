@@ -100,6 +100,8 @@ def test_every_topic_is_there(rviz: Path, tmp_path: Path, namespace: str, compre
         assert topics[f"{name} depth"] == f"{prefix}/surround_depth/{name}/depth/image_color"
     assert topics["Points"] == f"{prefix}/surround_depth/points"
     assert process.optional and not process.required
+    (player,) = [p for p in processes({"bag": str(bag), "namespace": namespace}) if "bag" in p.name]
+    assert dict(process.remappings) == dict(player.remappings), "clock and transforms are the bag's"
 
 
 def test_transport_stays_the_last_name_of_the_topic() -> None:
@@ -146,6 +148,17 @@ def test_the_cloud_has_more_than_half_of_the_window(count: int) -> None:
     assert all(not entry["collapsed"] for entry in window.values() if isinstance(entry, dict))
     if count:
         assert len(state[1]["items"]) <= 6, "panels are too low to see anything in"
+
+
+@pytest.mark.parametrize(("count", "ahead"), [(0, 7), (1, 15), (3, 15), (4, 7)])
+def test_the_view_is_from_behind_and_above_and_fixed_to_the_vehicle(count: int, ahead: int) -> None:
+    cameras = [camera_panels(f"c{i}", f"/c{i}/image_raw", False) for i in range(count)]
+    manager = yaml.safe_load(rviz_text(cameras, "base_link"))["Visualization Manager"]
+    view = manager["Views"]["Current"]
+    assert view["Class"] == "rviz_default_plugins/Orbit"
+    assert view["Target Frame"] == "<Fixed Frame>"
+    assert view["Yaw"] == pytest.approx(3.14159) and 0.3 < view["Pitch"] < 0.8
+    assert view["Focal Point"]["X"] == ahead < view["Distance"]
 
 
 def test_cameras_in_front_come_first_unless_an_order_is_given(rviz: Path, tmp_path: Path) -> None:

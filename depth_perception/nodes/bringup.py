@@ -18,8 +18,12 @@ from depth_perception.frames.publication import ROOT
 from depth_perception.nodes.rviz_setup import (
     ANY_RIG,
     RIG_TOPICS,
+    RVIZ_MISSING,
     RvizSetup,
+    apt_packages,
     file_of,
+    is_installed,
+    notes_of,
     setup_for_bag,
     setup_for_robot,
 )
@@ -281,7 +285,7 @@ def processes(values: Mapping[str, str]) -> list[Process]:
                 required=ends,
             )
         )
-    if _is_true(args["rviz"]) and _is_installed("rviz2"):
+    if _is_true(args["rviz"]) and is_installed("rviz2"):
         # At each jump back in time RViz forgets what it shows; the view needs no time.
         time = sim_time and not _is_true(args["loop"])
         out.append(_rviz(args, cameras, time, own_time_and_transforms))
@@ -312,13 +316,9 @@ def notice(values: Mapping[str, str], remappings: Sequence[tuple[str, str]] = ()
     args = resolve(values)
     missing = ""
     if _is_true(args["rviz"]):
-        if _is_installed("rviz2"):
+        if is_installed("rviz2"):
             return ""
-        missing = (
-            "rviz:=true, but rviz2 is not installed: everything else starts without it. Fix: apt"
-            f" install {_apt_name('rviz2')} {_apt_name('compressed_image_transport')} (the latter"
-            " for compressed cameras). Without it, "
-        )
+        missing = RVIZ_MISSING.format(packages=apt_packages())
     namespace = namespace_in("", args["namespace"])
     points = namespace_in(namespace, f"{ROOT}/points")
     for old, new in remappings:
@@ -364,13 +364,6 @@ def _rviz(
     namespace = _namespace(args)
     setup = _rviz_setup(args["bag"], namespace, parameters, Path(file).stem)
     config = file_of(args["rviz_config"], setup, namespace)
-    notes = [f"RViz shows {'what its file says' if args['rviz_config'] else setup.what}: {config}"]
-    plugin = "compressed_image_transport"
-    if setup.compressed and not _is_installed(plugin):
-        notes.append(
-            f"{plugin} is not installed: RViz cannot show the cameras, whose images are"
-            f" compressed. Fix: apt install {_apt_name(plugin)}"
-        )
     return Process(
         "rviz2",
         "rviz2",
@@ -381,7 +374,7 @@ def _rviz(
         namespace=namespace,
         log_level=args["log_level"],
         optional=True,
-        notes=tuple(notes),
+        notes=notes_of(setup, args["rviz_config"], config),
     )
 
 
@@ -393,18 +386,6 @@ def _rviz_setup(bag: str, namespace: str, parameters: Parameters, rig: str) -> R
 
     present = present_topics(namespace, parameters)
     return setup_for_robot(present, namespace, parameters, RIG_TOPICS.get(rig, ANY_RIG))
-
-
-def _is_installed(package: str) -> bool:
-    """Tell whether a ROS package is in one of the prefixes that are in use."""
-    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-    index = "share/ament_index/resource_index/packages"
-    return any(prefix and (Path(prefix) / index / package).is_file() for prefix in prefixes)
-
-
-def _apt_name(package: str) -> str:
-    """Name a ROS package as Ubuntu's package manager does."""
-    return f"ros-{os.environ.get('ROS_DISTRO') or '<distribution>'}-{package.replace('_', '-')}"
 
 
 def _bag_topics(bag: str) -> dict[str, str]:

@@ -32,6 +32,10 @@ _LEFT_WIDTH = 342
 _RIGHT_WIDTH = 390
 HIDE_BUTTONS = 32
 """Width of the two buttons beside the 3D view that hide the panels, pixels."""
+_FEW = 3
+_AROUND = {"distance": 27, "ahead": 7, "pitch": 0.6}
+_AHEAD = {"distance": 24, "ahead": 15, "pitch": 0.5}
+"""Where to look from. So few cameras hardly see all around; mostly they look ahead."""
 _ROWS = 6
 """More panels above each other are too low to see anything in."""
 
@@ -141,6 +145,7 @@ def rviz_text(cameras: Sequence[CameraPanels], base_frame: str) -> str:
         outputs={name: topic for name, (topic, _) in vehicle_topics().items()},
         base_frame=base_frame,
         remappings=[camera.remapping for camera in cameras if camera.remapping],
+        view=_AROUND if not cameras or len(cameras) > _FEW else _AHEAD,
         width=width,
         height=height,
         window_state=_layout(cameras),
@@ -158,7 +163,7 @@ def _layout(cameras: Sequence[CameraPanels]) -> str:
     if not cameras:
         return window_state((width, height), _BELOW_TOP, left, None)
     rows: list[str | Stack] = []
-    if len(cameras) * 2 <= _ROWS:
+    if len(cameras) <= _FEW:
         rows += [name for c in cameras for name in (c.panel, c.depth_panel)]
     elif len(cameras) <= _ROWS:
         rows += [Stack((c.panel, c.depth_panel), vertical=False) for c in cameras]

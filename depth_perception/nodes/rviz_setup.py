@@ -28,6 +28,11 @@ RIG_TOPICS = {
 }
 """Topics of the images of the rigs of ``config/``, in the bags that the usual converters write."""
 ANY_RIG = "/{camera}/image_raw"
+TRANSPORT = "compressed_image_transport"
+RVIZ_MISSING = (
+    "rviz:=true, but rviz2 is not installed: everything else starts without it. Fix: apt install"
+    " {packages} (the latter for compressed cameras). Without it, "
+)
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,40 @@ def file_of(wanted: str, setup: RvizSetup, namespace: str) -> Path:
             fix="correct the path, or leave it out",
         )
     return path
+
+
+def notes_of(setup: RvizSetup, wanted: str, config: Path) -> tuple[str, ...]:
+    """Say what RViz shows, with which file, and what it lacks.
+
+    Args:
+        setup: What it is started with.
+        wanted: The file that the user asked for, or empty.
+        config: The file.
+    """
+    out = [f"RViz shows {'what its file says' if wanted else setup.what}: {config}"]
+    if setup.compressed and not is_installed(TRANSPORT):
+        out.append(
+            f"{TRANSPORT} is not installed: RViz cannot show the cameras, whose images are"
+            f" compressed. Fix: apt install {apt_name(TRANSPORT)}"
+        )
+    return tuple(out)
+
+
+def is_installed(package: str) -> bool:
+    """Tell whether a ROS package is in one of the prefixes that are in use."""
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    index = "share/ament_index/resource_index/packages"
+    return any(prefix and (Path(prefix) / index / package).is_file() for prefix in prefixes)
+
+
+def apt_name(package: str) -> str:
+    """Name a ROS package as Ubuntu's package manager does."""
+    return f"ros-{os.environ.get('ROS_DISTRO') or '<distribution>'}-{package.replace('_', '-')}"
+
+
+def apt_packages() -> str:
+    """Name the packages that RViz needs to show everything."""
+    return f"{apt_name('rviz2')} {apt_name(TRANSPORT)}"
 
 
 def shipped_files() -> dict[str, str]:
