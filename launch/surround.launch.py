@@ -17,8 +17,9 @@ from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from depth_perception.nodes.bringup import ARGUMENTS, Process, notice, processes
+from depth_perception.nodes.bringup import ARGUMENTS, Process, namespace_in, notice, processes
 from depth_perception.ros.dds_profile import transport_environment
+from depth_perception.ros.launcher import ends_with_us
 
 
 def _node(process: Process) -> Node:
@@ -38,12 +39,13 @@ def _node(process: Process) -> Node:
         package=process.package,
         executable=process.executable,
         name=process.name,
-        namespace=process.namespace,
+        namespace=f"/{process.namespace}",  # with what was pushed, so it is not put before it
         parameters=[*process.parameter_files, dict(process.parameters)],
         remappings=list(process.remappings),
         arguments=list(process.arguments),
         ros_arguments=list(process.log_arguments),
         output="screen",
+        additional_env=ends_with_us(),
         on_exit=on_exit,
     )
 
@@ -51,8 +53,11 @@ def _node(process: Process) -> Node:
 def _actions(context: LaunchContext) -> list[Action]:
     """Read the arguments and list what they ask for."""
     values = {a.name: LaunchConfiguration(a.name).perform(context) for a in ARGUMENTS}
+    pushed = context.launch_configurations.get("ros_namespace") or ""
+    values["namespace"] = namespace_in(pushed, values["namespace"])
     environment = transport_environment(values["fastdds_profile"])
-    wanted, text = processes(values), notice(values)
+    wanted = processes(values)
+    text = notice(values, context.launch_configurations.get("ros_remaps") or ())
     notes = [*([text] if text else []), *(note for process in wanted for note in process.notes)]
     return [
         *(LogInfo(msg=note) for note in notes),

@@ -20,6 +20,7 @@ import yaml
 from depth_perception.errors import ConfigurationError
 from depth_perception.nodes.bringup import ARGUMENTS, Process, notice, processes, resolve
 from depth_perception.ros.dds_profile import transport_environment
+from depth_perception.ros.launcher import ends_with_us
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last when its terminal closes
 GRACE_S = 10.0
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     environment = {
         **os.environ,
         "PYTHONUNBUFFERED": "1",
+        **ends_with_us(),
         **transport_environment(resolve(values)["fastdds_profile"]),
     }
     wanted = processes(values)

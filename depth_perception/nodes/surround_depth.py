@@ -189,7 +189,7 @@ class SurroundDepth:
             return
         if self._parameters.cameras and len(ingest.cameras) == len(self._parameters.cameras):
             return
-        found, absent = discover(self.node, self._names, self._parameters)
+        found, absent = discover(self._names, self._parameters)
         known = {name: feed.topics for name, feed in ingest.cameras.items()}
         absent = {name: reason for name, reason in absent.items() if name not in known}
         added = {name: topics for name, topics in found.items() if name not in known}
@@ -202,7 +202,6 @@ class SurroundDepth:
         processor.publishers.set_cameras(list(ingest.cameras))
         for name, item in added.items():
             self._subscriptions[name] = CameraSubscriptions(
-                self.node,
                 self._names,
                 ingest,
                 name,
@@ -299,9 +298,7 @@ class SurroundDepth:
     def _why_no_output(self) -> str:
         assert self._processor is not None and self._ingest is not None
         fault = self._processor.fault
-        return why_no_output(
-            self.node, self._names, self._parameters, self._ingest, fault, SILENCE_S
-        )
+        return why_no_output(self._names, self._parameters, self._ingest, fault, SILENCE_S)
 
     def _set_enabled(self, request: Any, response: Any) -> Any:
         self._enabled = bool(request.data)

@@ -200,18 +200,12 @@ class Diagnostics:
 
 
 def why_no_output(
-    node: Node,
-    names: TopicNames,
-    parameters: Parameters,
-    ingest: Ingest,
-    fault: str,
-    silence: float,
+    names: TopicNames, parameters: Parameters, ingest: Ingest, fault: str, silence: float
 ) -> str:
     """Name the first thing on the way from topics to results that is not there.
 
     Args:
-        node: Its graph and clock count.
-        names: Its own names of topics.
+        names: Of the node's topics; its graph and clock count.
         parameters: ``cameras`` and the topics hold.
         ingest: What has arrived.
         fault: Why the latest frame set as a whole was lost; empty when it was not.
@@ -222,8 +216,8 @@ def why_no_output(
             name, reason = next(iter(ingest.absent.items()))
             fix = "" if "Fix:" in reason else ". Fix: start it, or correct the parameter"
             return f"camera {name}: {reason}{fix}"
-        return why_no_cameras(node, names, parameters)
-    if clock := silent_clock(node):
+        return why_no_cameras(names, parameters)
+    if clock := silent_clock(names.node):
         return clock
     feeds = {name: feed for name, feed in ingest.cameras.items() if feed.asked_for}
     silent = [

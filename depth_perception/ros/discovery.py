@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Iterable, Mapping
-
-from rclpy.node import Node
 
 from depth_perception.parameters import Parameters
 from depth_perception.rig.camera_topics import (
@@ -21,7 +20,6 @@ from depth_perception.rig.camera_topics import (
     why_no_camera,
 )
 from depth_perception.ros.topic_names import TopicNames
-from depth_perception.yaml_mapping import near_name
 
 _LISTED = 6
 """Topics that a message names; a robot may have a hundred."""
@@ -37,7 +35,7 @@ def resolved(names: TopicNames, parameters: Parameters) -> Parameters:
 
 
 def camera_topics(
-    node: Node, names: TopicNames, parameters: Parameters
+    names: TopicNames, parameters: Parameters
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Sort the image and camera_info topics that somebody publishes.
 
@@ -48,6 +46,7 @@ def camera_topics(
     Returns:
         Type by the node's own name of those that it sees, and type by name of those elsewhere.
     """
+    node = names.node
     namespace = node.get_namespace().rstrip("/") + "/"
     named = {*parameters.image_topics, *parameters.camera_info_topics}
     graph = {
@@ -66,7 +65,7 @@ def camera_topics(
 
 
 def discover(
-    node: Node, names: TopicNames, parameters: Parameters
+    names: TopicNames, parameters: Parameters
 ) -> tuple[dict[str, CameraTopics], dict[str, str]]:
     """Find the cameras that the parameters name, or all there are.
 
@@ -74,12 +73,12 @@ def discover(
         Topics by camera name, and why each camera that was named, or whose topics are not clear,
         is not among them.
     """
-    topics, elsewhere = camera_topics(node, names, parameters)
+    topics, elsewhere = camera_topics(names, parameters)
     found = find_cameras(topics, parameters)
     absent = {
         name: why_no_camera(name, topics, parameters, elsewhere)
         + _remapped_to_nothing(names, topics, elsewhere, name)
-        + _where(node, names, parameters, elsewhere, name)
+        + _where(names, parameters, elsewhere, name)
         for name in parameters.cameras or unclear_cameras(topics, parameters)
         if name not in found
     }
@@ -95,12 +94,12 @@ def _on_graph(names: TopicNames, camera: CameraTopics) -> CameraTopics:
     )
 
 
-def why_no_cameras(node: Node, names: TopicNames, parameters: Parameters) -> str:
+def why_no_cameras(names: TopicNames, parameters: Parameters) -> str:
     """Say in one line why no camera was found, with what there is instead."""
-    topics, elsewhere = camera_topics(node, names, parameters)
+    topics, elsewhere = camera_topics(names, parameters)
     infos = [topic for topic, kind in topics.items() if kind == CAMERA_INFO_TYPE]
     images = [topic for topic, kind in topics.items() if kind in IMAGE_TYPES]
-    where = _in_namespace(node)
+    where = _in_namespace(names)
     nowhere = _remapped_to_nothing(names, topics, elsewhere)
     reasons = [
         f"{_said(names, info)} is of depth, labels or the like"
@@ -126,13 +125,14 @@ def why_no_cameras(node: Node, names: TopicNames, parameters: Parameters) -> str
         f" of {' or '.join(IMAGE_TYPES)}){nowhere}"
     )
     if elsewhere:
-        return absent + _where(node, names, parameters, elsewhere)
+        return absent + _where(names, parameters, elsewhere)
     return f"{absent}. Fix: start the cameras or a bag, and check ROS_DOMAIN_ID"
 
 
-def _in_namespace(node: Node) -> str:
+def _in_namespace(names: TopicNames) -> str:
     """Say where was searched, where that is not everywhere."""
-    return "" if node.get_namespace() == "/" else f" in namespace {node.get_namespace()}"
+    namespace = names.node.get_namespace()
+    return "" if namespace == "/" else f" in namespace {namespace}"
 
 
 def _said(names: TopicNames, own: str) -> str:
@@ -151,18 +151,15 @@ def _remapped_to_nothing(
             continue
         if "surround_depth" in own.split("/") or (camera and camera not in own.split("/")):
             continue
-        near = near_name(actual, [names.on_graph(topic) for topic in (*topics, *elsewhere)])
-        hint = f" (did you mean {near}?)" if near else ""
+        known = [names.on_graph(topic) for topic in (*topics, *elsewhere)]
+        near = difflib.get_close_matches(actual, known, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
         out.append(f"; {own} is remapped to {actual}, which nobody publishes{hint}")
     return "".join(out)
 
 
 def _where(
-    node: Node,
-    names: TopicNames,
-    parameters: Parameters,
-    elsewhere: Mapping[str, str],
-    camera: str = "",
+    names: TopicNames, parameters: Parameters, elsewhere: Mapping[str, str], camera: str = ""
 ) -> str:
     """Say where else cameras are, and how to have them: in all, or the one of a name.
 
@@ -174,12 +171,12 @@ def _where(
     infos = [info for info in infos if not is_depth_camera(info)] or infos
     own = [info for info in infos if camera_name(info) == camera]
     if camera and not own:
-        return "" if not infos else f"; searched{_in_namespace(node)}; {_listed(infos)}"
+        return "" if not infos else f"; searched{_in_namespace(names)}; {_listed(infos)}"
     chosen = own or infos
     if not chosen:
         return f"; elsewhere there are {_list(elsewhere)}. Fix: publish CameraInfo beside them"
     shown = {topic for info in chosen for topic in (info, match_image_topic(info, elsewhere) or "")}
-    searched = f"; searched{_in_namespace(node)}" if camera else ""
+    searched = f"; searched{_in_namespace(names)}" if camera else ""
     return (
         f"{searched}; {_listed(shown - {''})}. Fix: {_start_there(chosen)}, or remap both topics"
         f" of a camera: {_rules(chosen[0], elsewhere)}; or set cameras, image_topics and"

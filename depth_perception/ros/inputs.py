@@ -41,8 +41,7 @@ class CameraSubscriptions:
     """Subscribes to the topics of one camera: to calibration always, to images on demand.
 
     Args:
-        node: Whose callbacks they are.
-        names: Its own names of topics.
+        names: Of the topics of the node whose callbacks they are.
         ingest: Takes the messages.
         name: Of the camera, as the ingest has it.
         qos: ``qos.input`` and ``qos.input_depth`` hold.
@@ -53,7 +52,6 @@ class CameraSubscriptions:
 
     def __init__(
         self,
-        node: Node,
         names: TopicNames,
         ingest: Ingest,
         name: str,
@@ -64,7 +62,7 @@ class CameraSubscriptions:
     ) -> None:
         """Subscribe to the calibration."""
         self._debug = debug
-        self._node, self._names, self._ingest, self._qos = node, names, ingest, qos
+        self._node, self._names, self._ingest, self._qos = names.node, names, ingest, qos
         self._on_closed, self._problem = on_closed, problem
         self.name = name
         topics = self.feed.topics
@@ -72,7 +70,7 @@ class CameraSubscriptions:
             CAMERA_INFO_TYPE,
             topics.info,
             self._on_calibration,
-            calibration_input(node, names.to_ask_for(topics.info)),
+            calibration_input(self._node, names.to_ask_for(topics.info)),
         )
         self._image: Subscription | None = None
         self._label: Subscription | None = None

@@ -58,7 +58,7 @@ def _settled(node: Node, parameters: Parameters, patience: float) -> dict[str, s
     begin = changed = time.monotonic()
     known: set[str] = set()
     while True:
-        topics, _ = camera_topics(node, names, parameters)
+        topics, _ = camera_topics(names, parameters)
         found = set(find_cameras(topics, parameters))
         now = time.monotonic()
         if found != known:

@@ -21,6 +21,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from depth_perception.errors import DepthPerceptionError
 from depth_perception.ros.dds_profile import transport_environment
+from depth_perception.ros.launcher import LAUNCHER
 
 RCLError = rclpy_implementation.RCLError
 
@@ -70,9 +71,9 @@ def split_arguments(args: Sequence[str]) -> tuple[list[str], list[str]]:
 def run(name: str, make: Callable[[], Application], args: Sequence[str]) -> int:
     """Run an application until it is finished or the process gets SIGINT or SIGTERM.
 
-    An impossible parameter or argument ends it with one line and exit code 1. A signal ends it with
-    exit code 0: the node stops first and ROS after it, so that nothing publishes into a context
-    that is gone.
+    An impossible parameter or argument ends it with one line and exit code 1. A signal, or the end
+    of the launch that started it (see `ros.launcher`), ends it with exit code 0: the node stops
+    first and ROS after it, so that nothing publishes into a context that is gone.
     """
     stop = threading.Event()
 
@@ -90,7 +91,11 @@ def run(name: str, make: Callable[[], Application], args: Sequence[str]) -> int:
         application = make()
         executor = SingleThreadedExecutor()
         executor.add_node(application.node)
+        launcher = _launcher()
         while not (stop.is_set() or application.finished.is_set()) and rclpy.ok():
+            if launcher and not _runs(launcher):
+                application.node.get_logger().warning("the launch that started this has ended")
+                break
             _spin_once(executor, application.node)
         application.close()
         executor.remove_node(application.node)
@@ -105,6 +110,25 @@ def run(name: str, make: Callable[[], Application], args: Sequence[str]) -> int:
     finally:
         stop.set()
         rclpy.try_shutdown()
+
+
+def _launcher() -> int:
+    """Return the id of the launch process that wants us to end with it; 0 for none."""
+    text = os.environ.get(LAUNCHER, "")
+    return int(text) if text.isdecimal() else 0
+
+
+def _runs(process: int) -> bool:
+    """Tell whether a process runs; one that is not our parent may be of another user."""
+    if os.getppid() == process:
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _keep_memory_together(stop: threading.Event) -> None:

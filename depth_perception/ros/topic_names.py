@@ -23,6 +23,7 @@ class TopicNames:
     """Translates between a node's own names of topics and those on the graph; all are absolute.
 
     Attributes:
+        node: Whose names they are.
         rules: Name on the graph by own name, where remapping makes them differ.
     """
 
@@ -33,7 +34,7 @@ class TopicNames:
             node: Whose names they are; its name and namespace count.
             arguments: Command lines that the node was started with; what is no rule is skipped.
         """
-        self._node = node
+        self.node = node
         self.rules: dict[str, str] = {}
         for argument in arguments:
             name = _remapped_name(argument)
@@ -46,11 +47,11 @@ class TopicNames:
 
     def own(self, name: str) -> str:
         """Return the absolute form of a name that may be relative, before remapping."""
-        return self._node.resolve_topic_name(name, only_expand=True)
+        return self.node.resolve_topic_name(name, only_expand=True)
 
     def on_graph(self, name: str) -> str:
         """Return the name on the graph of one of the node's own names."""
-        return self._node.resolve_topic_name(name)
+        return self.node.resolve_topic_name(name)
 
     def to_ask_for(self, actual: str) -> str:
         """Return the own name that leads to a topic of the graph.

@@ -146,6 +146,7 @@ class TransformSubscriptions:
         self._topics: dict[str, _Topic] = {}
         self._cameras: tuple[str, ...] = ()
         self._elsewhere: tuple[str, ...] = ()
+        self._hidden: tuple[str, ...] = ()
         self._answers_at = 0.0
         self._since = time.monotonic()
         for name in ("/tf_static", "/tf"):
@@ -185,7 +186,7 @@ class TransformSubscriptions:
     def _find_topics(self) -> None:
         """Subscribe to the topics of namespaces that hold one of the cameras, or this node."""
         wanted = {name for topic in self._cameras for name in self.rig.namespaces_for(topic)}
-        elsewhere = []
+        elsewhere, hidden = [], []
         for name, types in self._node.get_topic_names_and_types():
             if TRANSFORM_TYPE not in types or name in self._topics:
                 continue
@@ -194,12 +195,13 @@ class TransformSubscriptions:
             if not self._node.count_publishers(name):
                 continue
             if self._node.resolve_topic_name(name) != name:
-                continue  # with /tf:=tf that of the other vehicles is out of reach, as is meant
+                hidden.append(name)  # with /tf:=tf that of other vehicles is out of reach, as meant
+                continue
             if namespace_of(name) in wanted:
                 self._subscribe(name, namespace_of(name), is_static(name))
             else:
                 elsewhere.append(name)
-        self._elsewhere = tuple(sorted(elsewhere))
+        self._elsewhere, self._hidden = tuple(sorted(elsewhere)), tuple(sorted(hidden))
 
     def _find_publishers(self, topic: _Topic) -> None:
         """Note who publishes a topic; hear those who do not latch what is static, and say so."""
@@ -295,6 +297,12 @@ class TransformSubscriptions:
                 f"remap /tf_static:={where}/tf_static and /tf:={where}/tf, or set tf.namespace:"
                 f" {where}, or run the node in namespace {where}"
             )
+        if silent and self._hidden:
+            rules = " ".join(
+                f"{name}:={self._node.resolve_topic_name(name)}" for name in self._hidden
+            )
+            seen.append(f"remapping ({rules}) keeps the node from {', '.join(self._hidden)}")
+            fixes.append("leave out these rules, or publish where they lead")
         if not seen:
             return error
         return TransformError(

@@ -18,7 +18,14 @@ from conftest import wait_for
 from tiny_drive import write_drive
 
 from depth_perception.errors import ConfigurationError
-from depth_perception.nodes.bringup import ARGUMENTS, Process, processes, resolve
+from depth_perception.nodes.bringup import (
+    ARGUMENTS,
+    Process,
+    namespace_in,
+    notice,
+    processes,
+    resolve,
+)
 from depth_perception.parameters import load
 from depth_perception.rig.camera_topics import find_cameras
 from depth_perception.ros.dds_profile import PROFILE_VARIABLES, transport_environment
@@ -36,6 +43,46 @@ def test_bag_brings_a_player_and_its_time(tmp_path: Path) -> None:
     assert node.parameters["use_sim_time"] is True
     assert player.parameters["bag"] == str(tmp_path) and player.parameters["rate"] == 0.5
     assert node.namespace == player.namespace == "car"
+
+
+@pytest.mark.parametrize(
+    ("pushed", "given", "whole"),
+    [
+        ("", "", "/"),
+        ("", "car", "/car"),
+        ("/car1", "", "/car1"),
+        ("/fleet/car2", "top/", "/fleet/car2/top"),
+        ("/", "car", "/car"),
+        ("/car1", "/other", "/other"),
+    ],
+)
+def test_namespaces_that_were_pushed_and_given(pushed: str, given: str, whole: str) -> None:
+    assert namespace_in(pushed, given) == whole
+    (node,) = processes({"namespace": whole})
+    assert f"/{node.namespace}" == whole
+
+
+def test_a_bag_in_a_namespace_keeps_its_clock_and_transforms_there(tmp_path: Path) -> None:
+    bag = {"bag": str(tmp_path)}
+    assert not any(process.remappings for process in processes({**bag}))
+    assert not processes({"namespace": "car1"})[0].remappings  # live cameras: whoever has /tf
+    shown = {"rviz": "true", "rviz_config": "any.rviz"}
+    node, player, rviz = processes({**bag, **shown, "namespace": "car1"})
+    assert rviz.remappings == player.remappings and rviz.namespace == "car1"
+    # The node hears the transforms of its namespace by itself, and those that are for all.
+    assert node.remappings == (("/clock", "clock"),)
+    assert set(player.remappings) == {
+        ("/clock", "clock"),
+        ("/tf", "tf"),
+        ("/tf_static", "tf_static"),
+    }
+
+
+def test_the_notice_names_the_topic_that_remapping_leaves() -> None:
+    in_car = {"namespace": "/car1"}
+    assert "/car1/surround_depth/points" in notice(in_car, [("/surround_depth/points", "/a")])
+    assert "/car1/surround_depth/points" not in notice(in_car, [("surround_depth/points", "/a")])
+    assert " /car1/cloud" in notice(in_car, [("surround_depth/points", "cloud")])
 
 
 def test_parameter_file_by_name_and_values_over_it() -> None:
@@ -218,6 +265,16 @@ def test_signal_stops_everything_cleanly(
     assert running.process.returncode == 0, "".join(running.lines)
     assert not any(alive(child) for child in running.children)
     assert not running.line("Traceback")
+
+
+def test_nodes_end_with_a_launch_that_was_killed(needs_executables: None, launch: Any) -> None:
+    """As `ros2 launch` leaves them when it gets SIGTERM, which it does not pass on."""
+    running = launch("estimator:=embodied")
+    wait_for(lambda: running.line("estimator embodied on"), what="the node to start")
+    (node,) = running.children
+    running.process.kill()
+    running.process.wait(10)
+    wait_for(lambda: not alive(node), 20, "the node to end")
 
 
 def test_launch_fails_when_a_node_dies(

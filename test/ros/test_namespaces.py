@@ -201,6 +201,19 @@ def test_transforms_in_a_namespace_and_those_of_others(
         ros.remove(other)
 
 
+def test_transforms_that_rules_lead_away_from_are_named(
+    start: Any, robot: Vehicle, listener: Listener
+) -> None:
+    status = listener.listen("/robot/surround_depth/status", STATUS)
+    start(namespace="/robot", rules=("/tf:=tf", "/tf_static:=tf_static"))
+    said = "remapping (/tf_static:=/robot/tf_static) keeps the node from /tf_static"
+
+    def named() -> bool:
+        return any(said in camera.reason for message in status for camera in message.cameras)
+
+    sent_until(robot, named)
+
+
 # What cannot be found is named, with a fix that works.
 
 

@@ -27,7 +27,6 @@ from depth_perception.ros.sim_time import silent_clock  # noqa: E402
 
 OWN_CLOCK = ["--ros-args", "-r", "/clock:=clock"]
 IMAGE = "sensor_msgs/msg/Image"
-STATUS = "depth_perception/msg/SurroundDepthStatus"
 TRANSFORMS = "tf2_msgs/msg/TFMessage"
 INFO = "sensor_msgs/msg/CameraInfo"
 
