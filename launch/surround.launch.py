@@ -23,9 +23,14 @@ from depth_perception.ros.launcher import ends_with_us
 
 
 def _node(process: Process) -> Node:
-    """Turn a process into a launch action; one that is required, or fails, ends the others."""
+    """Turn a process into a launch action.
+
+    When one that is required ends, or any but an optional one fails, the others are ended, too.
+    """
 
     def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
+        if process.optional:
+            return [LogInfo(msg=process.left(event.returncode))]
         if process.required or event.returncode:
             return [Shutdown(reason=f"{process.name} has ended")]
         return []
@@ -51,11 +56,13 @@ def _actions(context: LaunchContext) -> list[Action]:
     pushed = context.launch_configurations.get("ros_namespace") or ""
     values["namespace"] = namespace_in(pushed, values["namespace"])
     environment = transport_environment(values["fastdds_profile"])
+    wanted = processes(values)
     text = notice(values, context.launch_configurations.get("ros_remaps") or ())
+    notes = [*([text] if text else []), *(note for process in wanted for note in process.notes)]
     return [
-        *([LogInfo(msg=text)] if text else []),
+        *(LogInfo(msg=note) for note in notes),
         *(SetEnvironmentVariable(name, value) for name, value in environment.items()),
-        *(_node(process) for process in processes(values)),
+        *(_node(process) for process in wanted),
     ]
 
 

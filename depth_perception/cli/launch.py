@@ -56,8 +56,10 @@ def run(args: argparse.Namespace) -> int:
         **transport_environment(resolve(values)["fastdds_profile"]),
     }
     wanted = processes(values)
-    if text := notice(values):
-        print(f"[launch] {text}", flush=True)
+    text = notice(values)
+    notes = [*([text] if text else []), *(note for process in wanted for note in process.notes)]
+    for note in notes:
+        print(f"[launch] {note}", flush=True)
     with tempfile.TemporaryDirectory(prefix="depth_perception_") as folder:
         return _Group(Path(folder), environment).run(wanted)
 
@@ -117,11 +119,13 @@ class _Group:
         self._children: dict[str, subprocess.Popen[str]] = {}
         self._changed = threading.Event()
         self._signalled = False
+        self._optional: dict[str, Process] = {}
 
     def run(self, wanted: list[Process]) -> int:
         """Start all, wait, stop all; the exit code is that of the process that failed."""
         commands = {process.name: command(process, self._folder) for process in wanted}
         required = {process.name for process in wanted if process.required}
+        self._optional = {process.name: process for process in wanted if process.optional}
         previous = {n: signal.signal(n, self._on_signal) for n in _SIGNALS}
         try:
             for name, words in commands.items():
@@ -135,7 +139,7 @@ class _Group:
             return failed
         # What our own signals did to a process that was still starting is no failure of it.
         asked = (0, -signal.SIGINT, -signal.SIGTERM)
-        codes = [child.returncode for child in self._children.values()]
+        codes = [c.returncode for name, c in self._children.items() if name not in self._optional]
         return 1 if any(code not in asked for code in codes) else 0
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -174,6 +178,9 @@ class _Group:
             self._changed.wait(0.5)
             self._changed.clear()
             ended = {n: c.returncode for n, c in self._children.items() if c.poll() is not None}
+            for name in self._optional.keys() & ended.keys():
+                print(f"[launch] {self._optional.pop(name).left(ended[name])}", flush=True)
+                del self._children[name], ended[name]
             for name in [name for name in ended if ended[name]]:
                 print(f"[launch] {name} ended with exit code {ended[name]}", flush=True)
             if any(ended.values()):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +15,20 @@ from typing import Any
 
 from depth_perception.errors import ConfigurationError
 from depth_perception.frames.publication import ROOT
-from depth_perception.parameters import ESTIMATORS, PATH_PARAMETERS, load
-from depth_perception.resources import config_file, parameter_file
-from depth_perception.rig.camera_topics import find_cameras
+from depth_perception.nodes.rviz_setup import (
+    ANY_RIG,
+    RIG_TOPICS,
+    RVIZ_MISSING,
+    RvizSetup,
+    apt_packages,
+    file_of,
+    is_installed,
+    notes_of,
+    setup_for_bag,
+    setup_for_robot,
+)
+from depth_perception.parameters import ESTIMATORS, PATH_PARAMETERS, Parameters, load
+from depth_perception.resources import parameter_file
 from depth_perception.ros.listening import how_to_listen
 from depth_perception.yaml_mapping import near_path, nearest
 
@@ -88,6 +98,8 @@ class Process:
         log_level: Of our nodes' own loggers; others log as they do by default.
         is_node: False for a program that takes no node name.
         required: When it ends, everything ends.
+        optional: However it ends, nothing else does.
+        notes: What a person who starts it has to know.
     """
 
     name: str
@@ -101,6 +113,12 @@ class Process:
     log_level: str = "info"
     is_node: bool = True
     required: bool = False
+    optional: bool = False
+    notes: tuple[str, ...] = ()
+
+    def left(self, exit_code: int) -> str:
+        """Say that an optional process has ended."""
+        return f"{self.name} has ended (exit code {exit_code}); everything else goes on"
 
     @property
     def log_arguments(self) -> tuple[str, ...]:
@@ -157,8 +175,18 @@ ARGUMENTS = (
         "Take time from /clock; auto: when a bag is played.",
         ("auto", *_BOOLEAN),
     ),
-    Argument("rviz", "false", "Start RViz.", _BOOLEAN),
-    Argument("rviz_config", "", "RViz file; empty: config/surround.rviz."),
+    Argument(
+        "rviz",
+        "false",
+        "Start RViz, if it is installed; when it is closed, the nodes go on.",
+        _BOOLEAN,
+    ),
+    Argument(
+        "rviz_config",
+        "",
+        "RViz file, or one of config/rviz/ by name, e.g. nuscenes; empty: one is made for the"
+        " cameras that there are.",
+    ),
     Argument("log_level", "info", "Of our nodes, not of ROS below them.", LOG_LEVELS),
     Argument(
         "fastdds_profile",
@@ -257,20 +285,10 @@ def processes(values: Mapping[str, str]) -> list[Process]:
                 required=ends,
             )
         )
-    if _is_true(args["rviz"]):
-        config = args["rviz_config"] or str(_rviz_file(bag, cameras, args["params_file"]))
-        out.append(
-            Process(
-                "rviz2",
-                "rviz2",
-                "rviz2",
-                {"use_sim_time": sim_time},
-                remappings=own_time_and_transforms,
-                arguments=("-d", config),
-                namespace=namespace,
-                log_level=log_level,
-            )
-        )
+    if _is_true(args["rviz"]) and is_installed("rviz2"):
+        # At each jump back in time RViz forgets what it shows; the view needs no time.
+        time = sim_time and not _is_true(args["loop"])
+        out.append(_rviz(args, cameras, time, own_time_and_transforms))
     return out
 
 
@@ -296,15 +314,19 @@ def notice(values: Mapping[str, str], remappings: Sequence[tuple[str, str]] = ()
         ConfigurationError: A value is impossible.
     """
     args = resolve(values)
+    missing = ""
     if _is_true(args["rviz"]):
-        return ""
+        if is_installed("rviz2"):
+            return ""
+        missing = RVIZ_MISSING.format(packages=apt_packages())
     namespace = namespace_in("", args["namespace"])
     points = namespace_in(namespace, f"{ROOT}/points")
     for old, new in remappings:
         if namespace_in(namespace, old) == points:
             points = namespace_in(namespace, new)
             break
-    return "depth is computed while somebody listens to an output: " + how_to_listen(points)
+    listen = "depth is computed while somebody listens to an output: " + how_to_listen(points)
+    return missing + listen
 
 
 def _namespace(args: Mapping[str, str]) -> str:
@@ -323,28 +345,47 @@ def _namespace(args: Mapping[str, str]) -> str:
     return namespace
 
 
-def _rviz_file(bag: str, cameras: list[str], params_file: str) -> Path:
-    """Return an RViz file that shows a camera which there is: the foremost of the bag, or by name.
+def _rviz(
+    args: Mapping[str, str], cameras: list[str], sim_time: bool, own: Sequence[tuple[str, str]]
+) -> Process:
+    """Describe the process of RViz, and write the file that it is started with.
 
-    config/surround.rviz shows ``CAM_FRONT``; where that is the one, or no name is known before the
-    cameras run, it is used as it is.
+    Args:
+        args: All launch arguments.
+        cameras: Names of those that are wanted; empty for all.
+        sim_time: Whether time comes from a bag.
+        own: (from, to) for the clock and the transforms of a bag in a namespace.
     """
-    shipped = config_file("surround.rviz")
-    overrides = {"cameras": cameras} if cameras else {}
-    parameters = load(_params_file(params_file) if params_file else None, overrides)
-    topics = _bag_topics(bag) if bag else {}
-    found = find_cameras(topics, parameters)
-    names = list(found) or parameters.cameras
-    if not names:
-        return shipped
-    name = next((n for n in names if "front" in n.lower() and n.lower().count("_") < 2), names[0])
-    image = found[name].image if name in found else f"/{name}/image_rect"
-    text = shipped.read_text(encoding="utf-8")
-    # RViz names a compressed topic by the raw one and finds the transport itself.
-    text = text.replace("/CAM_FRONT/image_rect", image.removesuffix("/compressed"))
-    path = Path(tempfile.mkdtemp(prefix="depth_perception_rviz_")) / "surround.rviz"
-    path.write_text(text.replace("CAM_FRONT", name), encoding="utf-8")
-    return path
+    overrides: dict[str, Any] = {"cameras": cameras} if cameras else {}
+    if args["base_frame"]:
+        overrides["base_frame"] = args["base_frame"]
+    file = args["params_file"]
+    parameters = load(_params_file(file) if file else None, overrides)
+    namespace = _namespace(args)
+    setup = _rviz_setup(args["bag"], namespace, parameters, Path(file).stem)
+    config = file_of(args["rviz_config"], setup, namespace)
+    return Process(
+        "rviz2",
+        "rviz2",
+        "rviz2",
+        {"use_sim_time": sim_time},
+        remappings=tuple({**dict(own), **dict(setup.remappings)}.items()),
+        arguments=("-d", str(config)),
+        namespace=namespace,
+        log_level=args["log_level"],
+        optional=True,
+        notes=notes_of(setup, args["rviz_config"], config),
+    )
+
+
+def _rviz_setup(bag: str, namespace: str, parameters: Parameters, rig: str) -> RvizSetup:
+    if bag:
+        return setup_for_bag(_bag_topics(bag), parameters)
+    # Only here: who starts no RViz needs no ROS in this process.
+    from depth_perception.ros.present_topics import present_topics
+
+    present = present_topics(namespace, parameters)
+    return setup_for_robot(present, namespace, parameters, RIG_TOPICS.get(rig, ANY_RIG))
 
 
 def _bag_topics(bag: str) -> dict[str, str]:

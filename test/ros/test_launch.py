@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from depth_perception.nodes.bringup import (
     processes,
     resolve,
 )
+from depth_perception.parameters import load
+from depth_perception.rig.camera_topics import find_cameras
 from depth_perception.ros.dds_profile import PROFILE_VARIABLES, transport_environment
 
 COMMAND = "import sys; from depth_perception.cli.main import main; sys.exit(main())"
@@ -64,9 +66,7 @@ def test_a_bag_in_a_namespace_keeps_its_clock_and_transforms_there(tmp_path: Pat
     bag = {"bag": str(tmp_path)}
     assert not any(process.remappings for process in processes({**bag}))
     assert not processes({"namespace": "car1"})[0].remappings  # live cameras: whoever has /tf
-    shown = {"rviz": "true", "rviz_config": "any.rviz"}
-    node, player, rviz = processes({**bag, **shown, "namespace": "car1"})
-    assert rviz.remappings == player.remappings and rviz.namespace == "car1"
+    node, player = processes({**bag, "namespace": "car1"})  # RViz: test_rviz_file.py
     # The node hears the transforms of its namespace by itself, and those that are for all.
     assert node.remappings == (("/clock", "clock"),)
     assert set(player.remappings) == {
@@ -287,16 +287,53 @@ def test_launch_fails_when_a_node_dies(
     assert not any(alive(child) for child in running.children)
 
 
-def test_rviz_shows_a_camera_of_the_bag(tmp_path: Path) -> None:
-    bag = write_drive(tmp_path / "bag", frames=1, compressed=True)
-    rviz = next(p for p in processes({"bag": str(bag), "rviz": "true"}) if p.name == "rviz2")
-    text = Path(rviz.arguments[1]).read_text()
-    topics = re.findall(r"Value: (\S*image_\S*)", text)
-    assert topics == [
-        "/front/image_raw",
-        "surround_depth/front/depth/image_rect",
-        "surround_depth/front/embodied/image_rect",
-    ]
-    assert "CAM_FRONT" not in text
-    live = next(p for p in processes({"rviz": "true"}) if p.name == "rviz2")
-    assert "/CAM_FRONT/image_rect" in Path(live.arguments[1]).read_text()
+@pytest.fixture
+def fake_rviz(ros_environment: dict[str, str], tmp_path: Path) -> Iterator[Path]:
+    """A program in the place of RViz; the environment finds it."""
+    prefix = tmp_path / "prefix"
+    index = prefix / "share/ament_index/resource_index/packages"
+    index.mkdir(parents=True)
+    (index / "rviz2").touch()
+    program = prefix / "lib/rviz2/rviz2"
+    program.parent.mkdir(parents=True)
+    ros_environment["AMENT_PREFIX_PATH"] = f"{prefix}:{os.environ['AMENT_PREFIX_PATH']}"
+    ros_environment["ROS_LOG_DIR"] = str(tmp_path / "log")
+    yield program
+    ros_environment["AMENT_PREFIX_PATH"] = os.environ["AMENT_PREFIX_PATH"]
+    del ros_environment["ROS_LOG_DIR"]
+
+
+@pytest.mark.parametrize("end", ["exit 0", "exit 1", "kill -SEGV $$"])
+def test_the_nodes_go_on_when_rviz_ends(
+    needs_executables: None, launch: Any, fake_rviz: Path, tmp_path: Path, end: str
+) -> None:
+    fake_rviz.write_text(f'#!/bin/bash\necho "rviz: $*"\n{end}\n')
+    fake_rviz.chmod(0o755)
+    running = launch("rviz:=true", "cameras:=front", "namespace:=car1")
+    said = wait_for(lambda: running.line("everything else goes on"), what="RViz's end")
+    assert "rviz2 has ended" in said
+    assert running.line(f"-d {tmp_path}/log/surround_depth_car1.rviz --ros-args -r __node:=rviz2")
+    wait_for(lambda: running.line("estimator fused on"), what="the node to start")
+    assert running.process.poll() is None
+    running.process.send_signal(signal.SIGINT)
+    wait_for(lambda: running.process.poll() is not None, 20, "launch to end")
+    assert running.process.returncode == 0, "".join(running.lines)
+    assert not any(alive(child) for child in running.children)
+
+
+def test_cameras_that_are_published_are_found_for_rviz(ros: Any) -> None:
+    from vehicle import CAMERAS, Vehicle
+
+    from depth_perception.ros.present_topics import present_topics
+
+    parameters = load(None)
+    vehicle = Vehicle(ros, namespace="/car")
+    try:
+        topics = present_topics("car", parameters)
+        assert set(find_cameras(topics, parameters)) == set(CAMERAS)
+        assert topics["/tf_static"] == "tf2_msgs/msg/TFMessage"
+        begin = time.monotonic()
+        assert not find_cameras(present_topics("nobody", parameters, 0.5), parameters)
+        assert time.monotonic() - begin < 5
+    finally:
+        vehicle.close()
