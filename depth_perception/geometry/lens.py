@@ -93,7 +93,8 @@ def undistort_polynomial(xy: NDArray[np.float64], D: NDArray[np.float64]) -> NDA
             dx = (yy * error[:, 0] - cross * error[:, 1]) / determinant
             dy = (xx * error[:, 1] - cross * error[:, 0]) / determinant
         points = points - np.stack([dx, dy], axis=1)
-        if np.nanmax(np.abs(error), initial=0.0) < 1e-12:
+        # As nanmax, which takes no initial value before NumPy 1.22.
+        if np.fmax.reduce(np.abs(error), axis=None, initial=0.0) < 1e-12:
             break
     with np.errstate(invalid="ignore"):
         good = np.abs(distort_polynomial(points, D) - xy).max(axis=1) < 1e-7
