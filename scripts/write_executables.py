@@ -20,7 +20,12 @@ handler = signal.getsignal(signal.SIGINT)
 if handler is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from {module} import {attribute}
+from depth_perception.errors import LibraryError
+
+try:
+    from {module} import {attribute}
+except LibraryError as error:
+    sys.exit(f"{name}: {{error}}")
 
 signal.signal(signal.SIGINT, handler)
 
@@ -70,7 +75,10 @@ def main() -> None:
         path = arguments.output / name
         path.write_text(
             TEMPLATE.format(
-                shebang=shebang(arguments.interpreter), module=module, attribute=attribute
+                shebang=shebang(arguments.interpreter),
+                name=name,
+                module=module,
+                attribute=attribute,
             ),
             encoding="utf-8",
         )

@@ -113,7 +113,7 @@ def test_bytes_that_are_no_image_are_refused(data):
 def test_yuv422_of_odd_width_is_refused_before_opencv_sees_it(encoding, monkeypatch):
     # OpenCV of Ubuntu 22.04 and 24.04 writes behind the end of such an image.
     monkeypatch.setattr(cv2, "cvtColor", lambda *_: pytest.fail("OpenCV was called"))
-    with pytest.raises(MessageError, match="/left/image_raw: 3x2 .* even width"):
+    with pytest.raises(MessageError, match=r"/left/image_raw: 3x2 .* even width"):
         messages.decode_image(image(np.zeros((2, 3, 2), np.uint8), encoding), "/left/image_raw")
 
 

@@ -18,6 +18,7 @@ from tiny_drive import write_drive
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "depth_perception").rglob("*.py"))
 OLDEST_PYTHON = (3, 10)
+ROS_ENDINGS = ("_msgs", "_srvs", "_interfaces")
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,48 @@ def test_manifest_names_what_cmake_finds():
     manifest = ElementTree.parse(ROOT / "package.xml").getroot()
     needed = {element.text for element in manifest if element.tag.endswith("depend")}
     assert set(found) - {"Python3"} <= needed
+
+
+def test_manifest_names_what_is_imported_of_ros():
+    manifest = ElementTree.parse(ROOT / "package.xml").getroot()
+    needed = {element.text for element in manifest if element.tag.endswith("depend")}
+    imported, types = set(), set()
+    # The synthetic world writes bags by PyPI rosbags, not by ROS.
+    for path in [*MODULES, *(ROOT / "launch").glob("*.py")]:
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module.split(".")[0])
+        if "world" not in path.parts and "convert" not in path.stem:
+            types |= set(re.findall(r'"(\w+)/(?:msg|srv)/\w+"', text))
+    of_ros = re.compile(r"rclpy|launch(_ros)?|tf2_ros|message_filters|ament_index_python|cv_bridge")
+    used = {name for name in imported if of_ros.fullmatch(name) or name.endswith(ROS_ENDINGS)}
+    used |= types
+    assert "std_srvs" in used and "sensor_msgs" in used
+    assert used - {"depth_perception"} <= needed
+
+
+def test_rosdep_is_asked_for_nothing_that_only_pip_has():
+    # It would put it into the system's Python: see the comment in package.xml.
+    manifest = ElementTree.parse(ROOT / "package.xml").getroot()
+    assert not [e.text for e in manifest if "pip" in (e.text or "").split("-")]
+
+
+@pytest.mark.parametrize("name", ["humble.txt", "jazzy.txt", "kilted.txt"])
+def test_what_pip_adds_on_a_robot_is_what_rosdep_has_no_key_for(setup_cfg, name):
+    keys = {"opencv-python-headless": "python3-opencv", "pillow": "python3-pil"}
+    keys["pyyaml"] = "python3-yaml"
+    manifest = ElementTree.parse(ROOT / "package.xml").getroot()
+    by_apt = {element.text for element in manifest if element.tag == "exec_depend"}
+    required = [
+        re.match(r"[\w.-]+", line)[0] for line in lines(setup_cfg["options"]["install_requires"])
+    ]
+    left = {item for item in required if keys.get(item, f"python3-{item}") not in by_apt}
+    text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
+    assert set(re.findall(r"^([\w.-]+)==", text, re.MULTILINE)) == left | {"numpy"}
+    assert "requirements/$ROS_DISTRO.txt" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_requirement_is_pinned():

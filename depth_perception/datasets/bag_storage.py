@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from rosbags.interfaces import MessageDefinitionFormat, QosDurability
-from rosbags.rosbag2 import Reader
+from depth_perception.errors import BagError, missing_library
 
-from depth_perception.errors import BagError
+try:
+    from rosbags.interfaces import MessageDefinitionFormat, QosDurability
+    from rosbags.rosbag2 import Reader
+except ImportError as error:
+    raise missing_library("rosbags", error) from None
 
 StoredMessage = tuple[int, int, bytes]
 """Number of the topic in its file, bag time in ns, CDR bytes with their header."""

@@ -22,21 +22,25 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.interfaces import (
-    Connection,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-from rosbags.typesys.store import Typestore
 
-from depth_perception.errors import BagError
+from depth_perception.errors import BagError, missing_library
 from depth_perception.resources import share_folder
+
+try:
+    from rosbags.interfaces import (
+        Connection,
+        Qos,
+        QosDurability,
+        QosHistory,
+        QosLiveliness,
+        QosReliability,
+        QosTime,
+    )
+    from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+    from rosbags.typesys.store import Typestore
+except ImportError as error:
+    raise missing_library("rosbags", error) from None
 
 OWN_MESSAGES = ("GroundPlane", "CameraStatus", "SurroundDepthStatus")
 

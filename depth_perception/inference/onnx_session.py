@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_perception.errors import ConfigurationError, ModelError
+from depth_perception.errors import ConfigurationError, ModelError, missing_library
 from depth_perception.inference.bound_session import BoundSession
 from depth_perception.inference.session import Tensor
 from depth_perception.inference.tensorrt import ENGINES, provider_options
@@ -90,10 +90,11 @@ class OnnxSession:
         try:
             import onnxruntime
         except ImportError as error:
+            missing = missing_library("onnxruntime", error)
             raise ModelError(
-                f"model '{self.path}' cannot be run: onnxruntime does not import ({error})",
+                f"model '{self.path}' cannot be run: {missing.problem}",
                 expected="ONNX Runtime",
-                fix="pip install onnxruntime, or onnxruntime-gpu for CUDA and TensorRT",
+                fix=f"{missing.fix}; onnxruntime-gpu in its place for CUDA and TensorRT",
             ) from None
         available = onnxruntime.get_available_providers()
         usable = [name for name in wanted if name in available]

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from depth_perception.errors import ConfigurationError
+from depth_perception.datasets.bag_listing import listed_topics
+from depth_perception.errors import ConfigurationError, LibraryError
 from depth_perception.frames.publication import ROOT
 from depth_perception.parameters import ESTIMATORS, PATH_PARAMETERS, load
 from depth_perception.resources import config_file, parameter_file
@@ -272,9 +273,13 @@ def _rviz_file(bag: str, cameras: list[str], params_file: str) -> Path:
 
 
 def _bag_topics(bag: str) -> dict[str, str]:
-    from depth_perception.datasets.bag_file import open_bag
-
-    with open_bag(Path(os.path.expanduser(bag))) as reader:
+    """Map topics to types; by what is listed where only the nodes' interpreter has rosbags."""
+    path = Path(os.path.expanduser(bag))
+    try:
+        from depth_perception.datasets.bag_file import open_bag
+    except LibraryError:
+        return listed_topics(path)
+    with open_bag(path) as reader:
         return {connection.topic: connection.msgtype for connection in reader.connections}
 
 

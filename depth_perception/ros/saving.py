@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
@@ -18,13 +18,15 @@ from rclpy.serialization import serialize_message
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
-from depth_perception.datasets.bag_writer import BagWriter
 from depth_perception.errors import BagError, DepthPerceptionError, TransformError
 from depth_perception.frames.ingest import Ingest, MessageSet
 from depth_perception.messages.sensors import is_compressed
 from depth_perception.messages.transforms import transform_message
 from depth_perception.rig.camera_topics import CAMERA_INFO_TYPE, IMAGE_TYPES, CameraTopics
 from depth_perception.rig.tracker import RigTracker
+
+if TYPE_CHECKING:
+    from depth_perception.datasets.bag_writer import BagWriter
 
 COMPLETE_S, PATIENCE_S = 3.0, 5.0
 """A frame set to save is waited for so long before one will do that cameras are missing from, and
@@ -132,7 +134,10 @@ def save_frame_set(
 
     Raises:
         BagError: The folder cannot be written, or has no room.
+        LibraryError: rosbags does not import; the node does without it otherwise.
     """
+    from depth_perception.datasets.bag_writer import BagWriter
+
     folder = Path(os.path.expanduser(folder))
     path = folder / datetime.now().strftime("frame_set_%Y%m%d_%H%M%S_%f")
     try:
