@@ -99,6 +99,17 @@ def test_cmake_leaves_training_and_world_out_unless_asked():
     assert "-DDEPTH_PERCEPTION_TRAINING=ON" in build
 
 
+def test_colcon_tests_exist_and_need_only_what_a_robot_has():
+    cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    names = re.search(r"foreach\(name\s+([^)]+)\)", cmake)[1].split()
+    assert len(names) > 10
+    for name in names:
+        folder, _, file = f"test/{name}".rpartition("/")
+        text = (ROOT / folder / f"test_{file}.py").read_text(encoding="utf-8")
+        assert not re.search(r"depth_perception\.(world|training)|tiny_street|import torch", text)
+        assert "pytest.mark.long" not in text
+
+
 def test_manifest_names_what_cmake_finds():
     found = re.findall(
         r"^find_package\((\w+)", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8"), re.MULTILINE
