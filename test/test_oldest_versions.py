@@ -4,7 +4,12 @@ Continuous integration has newer ones, with which such a use would pass every ot
 """
 
 import ast
+import importlib
+import sys
 from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "depth_perception").rglob("*.py")) + sorted((ROOT / "launch").glob("*.py"))
@@ -95,3 +100,20 @@ def test_modules_newer_than_humble_have_a_replacement():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module in TOO_NEW_MODULES:
                 assert path.relative_to(ROOT).as_posix() == TOO_NEW_MODULES[node.module]
+
+
+def test_event_callbacks_come_from_the_module_that_humble_has(monkeypatch):
+    pytest.importorskip("rclpy")
+    from depth_perception.ros import events
+
+    of_humble = ModuleType("rclpy.qos_event")
+    of_humble.PublisherEventCallbacks = type("PublisherEventCallbacks", (), {})
+    of_humble.SubscriptionEventCallbacks = type("SubscriptionEventCallbacks", (), {})
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "rclpy.event_handler", None)
+        patched.setitem(sys.modules, "rclpy.qos_event", of_humble)
+        importlib.reload(events)
+        assert events.PublisherEventCallbacks is of_humble.PublisherEventCallbacks
+        assert events.SubscriptionEventCallbacks is of_humble.SubscriptionEventCallbacks
+    importlib.reload(events)
+    assert events.PublisherEventCallbacks is not of_humble.PublisherEventCallbacks

@@ -138,6 +138,8 @@ def test_manifest_names_what_is_imported_of_ros():
     used |= types
     assert "std_srvs" in used and "sensor_msgs" in used
     assert used - {"depth_perception"} <= needed
+    # Images are decoded without it, see ros/messages.py.
+    assert "cv_bridge" not in used | needed
 
 
 def test_rosdep_is_asked_for_nothing_that_only_pip_has():
