@@ -34,11 +34,11 @@ handler = signal.getsignal(signal.SIGINT)
 if handler is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from depth_perception.errors import LibraryError
-
 try:
     from {module} import {attribute}
-except LibraryError as error:
+except ImportError as error:
+    if not hasattr(error, "fix"):  # as errors.LibraryError has it
+        raise
     sys.exit(f"{name}: {{error}}")
 
 signal.signal(signal.SIGINT, handler)
