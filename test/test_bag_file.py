@@ -285,6 +285,12 @@ def test_a_file_compressed_as_a_whole_is_read(drive, tmp_path, storage, metadata
         assert len(list(reader.frame_sets())) == 3
 
 
+def test_a_file_that_is_listed_compressed_and_not_is_read_once(bag, drive):
+    name = only_file(bag).name
+    edit_metadata(bag, relative_file_paths=[name, f"{name}.zstd"])
+    assert contents(bag) == contents(drive["mcap"])
+
+
 def test_a_compressed_file_that_is_cut_is_read_as_far_as_it_goes(bag, drive, tmp_path):
     file = rewrite(only_file(bag), chunks=8)
     packed = tmp_path / "drive.mcap.zstd"

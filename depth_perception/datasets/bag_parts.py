@@ -89,7 +89,8 @@ def _with_metadata(parts: BagParts, names: list[str]) -> BagParts:
     folder = parts.path
     present = {name: _present(folder, name) for name in names}
     missing = [name for name, file in present.items() if file is None]
-    parts.files = [file for file in present.values() if file is not None]
+    # Once, also where it is listed both compressed and not.
+    parts.files = list(dict.fromkeys(file for file in present.values() if file is not None))
     others = [file for file in _bag_files(folder) if file not in parts.files]
     if len(missing) == len(names):
         if not others:
@@ -111,7 +112,7 @@ def _with_metadata(parts: BagParts, names: list[str]) -> BagParts:
         return parts
     more = [file for file in others if _family(file) in {_family(f) for f in parts.files}]
     if len(missing) == 1 and len(others) == 1 and not more:
-        parts.files = [file or others[0] for file in present.values()]
+        parts.files = list(dict.fromkeys(file or others[0] for file in present.values()))
         parts.notes.append(
             f"bag '{folder}': {METADATA} names {missing[0]}, which is not there; {others[0].name}"
             " is read in its place. Fix: rename the file back, or correct relative_file_paths"
