@@ -1,3 +1,17 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """Write one executable for each console script of setup.cfg, and list their paths for CMake.
 
 CMake packages have no entry points of their own. Reading those of setup.cfg keeps one list for pip,
@@ -20,7 +34,12 @@ import sys
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from {module} import {attribute}
+try:
+    from {module} import {attribute}
+except ImportError as error:
+    if not hasattr(error, "fix"):  # as errors.LibraryError has it
+        raise
+    sys.exit(f"{name}: {{error}}")
 
 if __name__ == "__main__":
     sys.exit({attribute}())
@@ -48,7 +67,12 @@ import sys
 
 site.main()
 
-from {module} import {attribute}
+try:
+    from {module} import {attribute}
+except ImportError as error:
+    if not hasattr(error, "fix"):  # as errors.LibraryError has it
+        raise
+    sys.exit(f"{name}: {{error}}")
 
 if __name__ == "__main__":
     sys.exit({attribute}())
@@ -100,7 +124,7 @@ def main() -> None:
         path = arguments.output / name
         template, option = (NODE, "-S") if module.startswith(NODES) else (TEMPLATE, "")
         line = shebang(arguments.interpreter, option)
-        text = template.format(shebang=line, module=module, attribute=attribute)
+        text = template.format(shebang=line, name=name, module=module, attribute=attribute)
         path.write_text(text, encoding="utf-8")
         path.chmod(0o755)
         paths.append(path.as_posix())

@@ -1,19 +1,35 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """ROS for the tests that need it: a domain of their own, one executor, and a node that listens."""
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import importlib.util
 import os
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -44,10 +60,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(skip)
 
 
+_domain_locks: list[IO[str]] = []
+"""Held as long as the process lives."""
+
+
 def free_domain() -> int:
-    """Find a ROS domain whose discovery ports nobody holds; the search starts at our process id."""
+    """Take a ROS domain that no other run of tests has, and whose discovery ports nobody holds.
+
+    The search starts at our process id. A run holds none of the ports until it starts a node, so
+    that another one could choose the same domain meanwhile: a locked file says that it is taken.
+    """
     for offset in range(100):
         domain = 1 + (os.getpid() + offset) % 100
+        lock = open(Path(tempfile.gettempdir()) / f"test_ros_domain_{domain}.lock", "w")  # noqa: SIM115
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            continue
         port = 7400 + 250 * domain
         with (
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as multicast,
@@ -57,7 +87,9 @@ def free_domain() -> int:
                 multicast.bind(("", port))
                 unicast.bind(("", port + 10))
             except OSError:
+                lock.close()
                 continue
+            _domain_locks.append(lock)
             return domain
     pytest.skip("no free ROS domain")
 

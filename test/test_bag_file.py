@@ -1,3 +1,17 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """Bags as people have them: what can be read is read, and an error fits what was found."""
 
 import gzip
@@ -269,6 +283,12 @@ def test_a_file_compressed_as_a_whole_is_read(drive, tmp_path, storage, metadata
         assert contents(path) == expected
     with BagReader(packed, Parameters()) as reader:
         assert len(list(reader.frame_sets())) == 3
+
+
+def test_a_file_that_is_listed_compressed_and_not_is_read_once(bag, drive):
+    name = only_file(bag).name
+    edit_metadata(bag, relative_file_paths=[name, f"{name}.zstd"])
+    assert contents(bag) == contents(drive["mcap"])
 
 
 def test_a_compressed_file_that_is_cut_is_read_as_far_as_it_goes(bag, drive, tmp_path):

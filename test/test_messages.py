@@ -1,3 +1,17 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """Messages and arrays: exact round trips, errors that name topic, problem and fix."""
 
 from types import SimpleNamespace
@@ -107,6 +121,14 @@ def test_bytes_that_are_no_image_are_refused(data):
     message = SimpleNamespace(format="jpeg", data=np.frombuffer(data, np.uint8))
     with pytest.raises(MessageError, match=r"/left/compressed.*do not decode"):
         messages.decode_image(message, "/left/compressed")
+
+
+@pytest.mark.parametrize("encoding", ["yuv422", "yuv422_yuy2", "uyvy", "yuyv"])
+def test_yuv422_of_odd_width_is_refused_before_opencv_sees_it(encoding, monkeypatch):
+    # OpenCV of Ubuntu 22.04 and 24.04 writes behind the end of such an image.
+    monkeypatch.setattr(cv2, "cvtColor", lambda *_: pytest.fail("OpenCV was called"))
+    with pytest.raises(MessageError, match=r"/left/image_raw: 3x2 .* even width"):
+        messages.decode_image(image(np.zeros((2, 3, 2), np.uint8), encoding), "/left/image_raw")
 
 
 def test_labels_must_be_ids_not_colours_nor_jpeg():

@@ -1,3 +1,17 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """The files that describe the package agree with one another and with its modules."""
 
 import ast
@@ -18,6 +32,7 @@ from tiny_drive import write_drive
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "depth_perception").rglob("*.py"))
 OLDEST_PYTHON = (3, 10)
+ROS_ENDINGS = ("_msgs", "_srvs", "_interfaces")
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +113,17 @@ def test_cmake_leaves_training_and_world_out_unless_asked():
     assert "-DDEPTH_PERCEPTION_TRAINING=ON" in build
 
 
+def test_colcon_tests_exist_and_need_only_what_a_robot_has():
+    cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    names = re.search(r"foreach\(name\s+([^)]+)\)", cmake)[1].split()
+    assert len(names) > 10
+    for name in names:
+        folder, _, file = f"test/{name}".rpartition("/")
+        text = (ROOT / folder / f"test_{file}.py").read_text(encoding="utf-8")
+        assert not re.search(r"depth_perception\.(world|training)|tiny_street|import torch", text)
+        assert "pytest.mark.long" not in text
+
+
 def test_manifest_names_what_cmake_finds():
     found = re.findall(
         r"^find_package\((\w+)", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8"), re.MULTILINE
@@ -105,6 +131,50 @@ def test_manifest_names_what_cmake_finds():
     manifest = ElementTree.parse(ROOT / "package.xml").getroot()
     needed = {element.text for element in manifest if element.tag.endswith("depend")}
     assert set(found) - {"Python3"} <= needed
+
+
+def test_manifest_names_what_is_imported_of_ros():
+    manifest = ElementTree.parse(ROOT / "package.xml").getroot()
+    needed = {element.text for element in manifest if element.tag.endswith("depend")}
+    imported, types = set(), set()
+    # The synthetic world writes bags by PyPI rosbags, not by ROS.
+    for path in [*MODULES, *(ROOT / "launch").glob("*.py")]:
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module.split(".")[0])
+        if "world" not in path.parts and "convert" not in path.stem:
+            types |= set(re.findall(r'"(\w+)/(?:msg|srv)/\w+"', text))
+    of_ros = re.compile(r"rclpy|launch(_ros)?|tf2_ros|message_filters|ament_index_python|cv_bridge")
+    used = {name for name in imported if of_ros.fullmatch(name) or name.endswith(ROS_ENDINGS)}
+    used |= types
+    assert "std_srvs" in used and "sensor_msgs" in used
+    assert used - {"depth_perception"} <= needed
+    # Images are decoded without it, see ros/messages.py.
+    assert "cv_bridge" not in used | needed
+
+
+def test_rosdep_is_asked_for_nothing_that_only_pip_has():
+    # It would put it into the system's Python: see the comment in package.xml.
+    manifest = ElementTree.parse(ROOT / "package.xml").getroot()
+    assert not [e.text for e in manifest if "pip" in (e.text or "").split("-")]
+
+
+@pytest.mark.parametrize("name", ["humble.txt", "jazzy.txt", "kilted.txt"])
+def test_what_pip_adds_on_a_robot_is_what_rosdep_has_no_key_for(setup_cfg, name):
+    keys = {"opencv-python-headless": "python3-opencv", "pillow": "python3-pil"}
+    keys["pyyaml"] = "python3-yaml"
+    manifest = ElementTree.parse(ROOT / "package.xml").getroot()
+    by_apt = {element.text for element in manifest if element.tag == "exec_depend"}
+    required = [
+        re.match(r"[\w.-]+", line)[0] for line in lines(setup_cfg["options"]["install_requires"])
+    ]
+    left = {item for item in required if keys.get(item, f"python3-{item}") not in by_apt}
+    text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
+    assert set(re.findall(r"^([\w.-]+)==", text, re.MULTILINE)) == left | {"numpy"}
+    assert "requirements/$ROS_DISTRO.txt" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_requirement_is_pinned():
@@ -123,7 +193,9 @@ def test_pins_cover_what_the_package_requires(setup_cfg, name):
 
 
 def test_wheel_has_the_modules_and_the_shared_files_and_no_tests(tmp_path):
-    pytest.importorskip("setuptools")
+    setuptools = pytest.importorskip("setuptools")
+    if int(setuptools.__version__.split(".")[0]) < 71:
+        pytest.importorskip("wheel")  # it makes wheels by itself since 70.1
     # The build leaves an egg-info folder and a build folder beside its setup.py: give it a copy.
     source = tmp_path / "source"
     source.mkdir()

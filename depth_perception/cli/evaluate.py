@@ -1,3 +1,17 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """Score depth against the LiDAR in a bag: metrics, road by range, planes, overlap, latency.
 
 A bag of the synthetic world is scored against its exact depth, too, and needs no LiDAR. Where a
@@ -235,6 +249,12 @@ def _table(title: str, first: str, *columns: str) -> Table:
     return made
 
 
+def _end_section(table: Table) -> None:
+    """Draw a line below the rows so far: `Table.add_section`, which rich has since 12.3."""
+    if table.rows:
+        table.rows[-1].end_section = True
+
+
 def _metric_names(left_out: tuple[str, ...]) -> list[str]:
     """Headings of the metrics, empty for those that 100 columns have no room for."""
     from depth_perception.evaluation.report import METRIC_COLUMNS
@@ -263,14 +283,14 @@ def _print_lidar(console: Console, e: Evaluation) -> None:
     for name, item in rows:
         scores.add_row(name, *_metric_cells(names, item.metric))
     if rows:
-        scores.add_section()
+        _end_section(scores)
     total = e.over_cameras
     for name, metrics in (("mean, metric", total.metric), ("median-scaled", total.median)):
         scores.add_row(name, *_metric_cells(names, metrics))
     if rows:
         scores.add_row("one scale a rig", *_metric_cells(names, total.rig))
     if e.embodied is not None:
-        scores.add_section()
+        _end_section(scores)
         scores.add_row("embodied depth", *_metric_cells(names, e.embodied))
     console.print(scores)
 
@@ -348,10 +368,10 @@ def _print_exact(console: Console, exact: ExactScores) -> None:
     for name, item in rows:
         pixels.add_row(name, *_metric_cells(names, item.metric))
     if rows:
-        pixels.add_section()
+        _end_section(pixels)
     pixels.add_row("mean, metric", *_metric_cells(names, exact.all.metric))
     if exact.all.embodied is not None:
-        pixels.add_section()
+        _end_section(pixels)
         pixels.add_row("embodied depth", *_metric_cells(names, exact.all.embodied))
     console.print(pixels)
     edges = {"image": exact.all.boundary, "embodied depth": exact.all.embodied_boundary}
@@ -372,7 +392,7 @@ def _print_exact(console: Console, exact: ExactScores) -> None:
     )
     for name, item in [*rows, ("all", exact.all)]:
         if item is exact.all and rows:
-            road.add_section()
+            _end_section(road)
         cells = [f"{share(r.a5)}/{share(r.a10)}" for r in item.road] or [""] * len(bins)
         if bins:
             last = item.road[-1] if item.road else None

@@ -1,3 +1,17 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """A bag, opened: its topics and its messages, whatever its metadata.yaml says.
 
 In: a rosbag2 directory, or a single file: mcap or SQLite, whole or compressed with zstd, under
@@ -15,16 +29,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
-from rosbags.typesys.store import Typestore
-
 from depth_perception.datasets.bag_kinds import ZSTD_MAGIC
 from depth_perception.datasets.bag_metadata import METADATA, disagreement, how_to_mend
 from depth_perception.datasets.bag_opening import OpenedPart, open_part, salvage
 from depth_perception.datasets.bag_parts import BagParts, find_parts
 from depth_perception.datasets.bag_storage import BagTopic, one_line
 from depth_perception.datasets.decompression import zstd
-from depth_perception.errors import BagError
+from depth_perception.errors import BagError, missing_library
+
+try:
+    from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
+    from rosbags.typesys.store import Typestore
+except ImportError as error:
+    raise missing_library("rosbags", error) from None
 
 _PAUSE_NS = 30 * 86_400_000_000_000
 """Nobody drives on after a pause of a month; the clock was another one."""

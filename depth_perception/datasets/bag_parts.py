@@ -1,3 +1,17 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """Which files make up a bag: from its folder, metadata.yaml and the files themselves.
 
 In: what a user named. Out: the files in their order. metadata.yaml is a list of names that may be
@@ -75,7 +89,8 @@ def _with_metadata(parts: BagParts, names: list[str]) -> BagParts:
     folder = parts.path
     present = {name: _present(folder, name) for name in names}
     missing = [name for name, file in present.items() if file is None]
-    parts.files = [file for file in present.values() if file is not None]
+    # Once, also where it is listed both compressed and not.
+    parts.files = list(dict.fromkeys(file for file in present.values() if file is not None))
     others = [file for file in _bag_files(folder) if file not in parts.files]
     if len(missing) == len(names):
         if not others:
@@ -97,7 +112,7 @@ def _with_metadata(parts: BagParts, names: list[str]) -> BagParts:
         return parts
     more = [file for file in others if _family(file) in {_family(f) for f in parts.files}]
     if len(missing) == 1 and len(others) == 1 and not more:
-        parts.files = [file or others[0] for file in present.values()]
+        parts.files = list(dict.fromkeys(file or others[0] for file in present.values()))
         parts.notes.append(
             f"bag '{folder}': {METADATA} names {missing[0]}, which is not there; {others[0].name}"
             " is read in its place. Fix: rename the file back, or correct relative_file_paths"

@@ -1,3 +1,17 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """One file of a bag, opened: what each kind of storage offers, and SQLite files.
 
 SQLite is read by PyPI ``rosbags``; MCAP by `mcap_file`. In: a path. Out: topics, and messages as
@@ -14,10 +28,13 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from rosbags.interfaces import MessageDefinitionFormat, QosDurability
-from rosbags.rosbag2 import Reader
+from depth_perception.errors import BagError, missing_library
 
-from depth_perception.errors import BagError
+try:
+    from rosbags.interfaces import MessageDefinitionFormat, QosDurability
+    from rosbags.rosbag2 import Reader
+except ImportError as error:
+    raise missing_library("rosbags", error) from None
 
 StoredMessage = tuple[int, int, bytes]
 """Number of the topic in its file, bag time in ns, CDR bytes with their header."""

@@ -1,4 +1,27 @@
-"""Writes rosbag2 bags with the package's topics, without ROS."""
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Writes rosbag2 bags with the package's topics, without ROS, that Humble and later open.
+
+metadata.yaml is of version 8. From 9 on (Jazzy) it has QoS as a list of mappings with words, and
+``ros2 bag`` of Humble takes nothing but a string with YAML in it, whose policies are numbers
+(`convert<TopicMetadata>` and `convert<Rosbag2QoS>` in metadata_io.cpp and qos.cpp of branch humble
+of github.com/ros2/rosbag2), whatever version stands there; what it does not know it passes over.
+Jazzy and later read both forms (rosbag2_storage/yaml.hpp and qos.cpp of branch jazzy); what they
+want in 8 beside Humble's are ``type_description_hash``, ``custom_data`` and ``ros_distro``. In mcap
+files, whose channels repeat the QoS, the same string.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +32,29 @@ import sqlite3
 from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.interfaces import (
-    Connection,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-from rosbags.typesys.store import Typestore
 
-from depth_perception.errors import BagError
+from depth_perception.errors import BagError, missing_library
 from depth_perception.resources import share_folder
+
+try:
+    from rosbags.interfaces import (
+        Connection,
+        Qos,
+        QosDurability,
+        QosHistory,
+        QosLiveliness,
+        QosReliability,
+        QosTime,
+    )
+    from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+    from rosbags.typesys.store import Typestore
+except ImportError as error:
+    raise missing_library("rosbags", error) from None
 
 OWN_MESSAGES = ("GroundPlane", "CameraStatus", "SurroundDepthStatus")
 
@@ -109,6 +136,7 @@ def _refuse_strangers(folder: Path, known: Collection[str]) -> None:
             )
 
 
+_METADATA_VERSION: Literal[8] = 8
 _CANNOT_WRITE = (OSError, sqlite3.Error)
 _BAG_FILE = re.compile(r"\.(mcap|db3(-journal|-wal|-shm)?)(\.zstd)?$")
 
@@ -160,7 +188,7 @@ class BagWriter:
         try:
             self._clear_part()
             self.part.mkdir(parents=True)
-            self._writer = Writer(self._inner, version=9, storage_plugin=plugin)
+            self._writer = Writer(self._inner, version=_METADATA_VERSION, storage_plugin=plugin)
             if compressed:
                 self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
             self._writer.open()

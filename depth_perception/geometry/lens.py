@@ -1,3 +1,17 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """Lens distortion of ``sensor_msgs/CameraInfo``, there and back, on normalised coordinates.
 
 Normalised coordinates (x, y) are those of the ray (x, y, 1). Polynomial models (plumb_bob,
@@ -93,7 +107,8 @@ def undistort_polynomial(xy: NDArray[np.float64], D: NDArray[np.float64]) -> NDA
             dx = (yy * error[:, 0] - cross * error[:, 1]) / determinant
             dy = (xx * error[:, 1] - cross * error[:, 0]) / determinant
         points = points - np.stack([dx, dy], axis=1)
-        if np.nanmax(np.abs(error), initial=0.0) < 1e-12:
+        # As nanmax, which takes no initial value before NumPy 1.22.
+        if np.fmax.reduce(np.abs(error), axis=None, initial=0.0) < 1e-12:
             break
     with np.errstate(invalid="ignore"):
         good = np.abs(distort_polynomial(points, D) - xy).max(axis=1) < 1e-7

@@ -1,3 +1,17 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """Running an ONNX model with ONNX Runtime, and the truth about which device runs it.
 
 On the CPU, on CUDA, or on TensorRT, which builds an engine for the model first and keeps it in a
@@ -14,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_perception.errors import ConfigurationError, ModelError
+from depth_perception.errors import ConfigurationError, ModelError, missing_library
 from depth_perception.inference.bound_session import BoundSession
 from depth_perception.inference.session import Tensor
 from depth_perception.inference.tensorrt import ENGINES, provider_options
@@ -90,10 +104,11 @@ class OnnxSession:
         try:
             import onnxruntime
         except ImportError as error:
+            missing = missing_library("onnxruntime", error)
             raise ModelError(
-                f"model '{self.path}' cannot be run: onnxruntime does not import ({error})",
+                f"model '{self.path}' cannot be run: {missing.problem}",
                 expected="ONNX Runtime",
-                fix="pip install onnxruntime, or onnxruntime-gpu for CUDA and TensorRT",
+                fix=f"{missing.fix}; onnxruntime-gpu in its place for CUDA and TensorRT",
             ) from None
         available = onnxruntime.get_available_providers()
         usable = [name for name in wanted if name in available]

@@ -1,3 +1,17 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """Headers, images, calibration and point clouds (``sensor_msgs``) between messages and arrays."""
 
 from __future__ import annotations
@@ -84,15 +98,22 @@ def decode_image(
     if message.encoding == "bgr8":
         return array  # as most drivers send it
     assert encoding is not None  # `_pixels` refuses unknown ones
+    if encoding.channels == 2 and message.width % 2:
+        # YUV 4:2:2: OpenCV 4.5 and 4.6 write behind the end of the image, and the process dies.
+        raise _no_colour(message, topic, "two pixels share their colour, and its width is odd")
     try:
         return to_bgr(array, encoding, bits)
     except cv2.error as error:
-        raise MessageError(
-            f"{topic}: {message.width}x{message.height} {message.encoding} cannot be turned into"
-            f" colour ({error.err})",
-            expected="an image of at least 2x2 pixels, with an even width and height for yuv",
-            fix="correct the camera driver",
-        ) from None
+        raise _no_colour(message, topic, error.err) from None
+
+
+def _no_colour(message: Any, topic: str, reason: str) -> MessageError:
+    return MessageError(
+        f"{topic}: {message.width}x{message.height} {message.encoding} cannot be turned into"
+        f" colour ({reason})",
+        expected="an image of at least 2x2 pixels, with an even width and height for yuv",
+        fix="correct the camera driver",
+    )
 
 
 def decode_labels(message: Any, topic: str = "labels") -> NDArray[np.integer]:

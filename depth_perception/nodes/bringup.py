@@ -1,3 +1,17 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """The node graph, described once: which processes, with which parameters, under which arguments.
 
 ``launch/surround.launch.py`` turns it into launch actions; ``depth_perception launch`` starts the
@@ -13,7 +27,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from depth_perception.errors import ConfigurationError
+from depth_perception.datasets.bag_listing import listed_topics
+from depth_perception.errors import ConfigurationError, LibraryError
 from depth_perception.frames.publication import ROOT
 from depth_perception.nodes.rviz_setup import (
     ANY_RIG,
@@ -389,9 +404,13 @@ def _rviz_setup(bag: str, namespace: str, parameters: Parameters, rig: str) -> R
 
 
 def _bag_topics(bag: str) -> dict[str, str]:
-    from depth_perception.datasets.bag_file import open_bag
-
-    with open_bag(Path(os.path.expanduser(bag))) as reader:
+    """Map topics to types; by what is listed where only the nodes' interpreter has rosbags."""
+    path = Path(os.path.expanduser(bag))
+    try:
+        from depth_perception.datasets.bag_file import open_bag
+    except LibraryError:
+        return listed_topics(path)
+    with open_bag(path) as reader:
         return {connection.topic: connection.msgtype for connection in reader.connections}
 
 

@@ -1,3 +1,17 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """Service ``save_frame_set``: a frame set of all cameras as a small bag, for a bug report."""
 
 from __future__ import annotations
@@ -10,7 +24,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
@@ -18,13 +32,15 @@ from rclpy.serialization import serialize_message
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
-from depth_perception.datasets.bag_writer import BagWriter
 from depth_perception.errors import BagError, DepthPerceptionError, TransformError
 from depth_perception.frames.ingest import Ingest, MessageSet
 from depth_perception.messages.sensors import is_compressed
 from depth_perception.messages.transforms import transform_message
 from depth_perception.rig.camera_topics import CAMERA_INFO_TYPE, IMAGE_TYPES, CameraTopics
 from depth_perception.rig.tracker import RigTracker
+
+if TYPE_CHECKING:
+    from depth_perception.datasets.bag_writer import BagWriter
 
 COMPLETE_S, PATIENCE_S = 3.0, 5.0
 """A frame set to save is waited for so long before one will do that cameras are missing from, and
@@ -132,7 +148,10 @@ def save_frame_set(
 
     Raises:
         BagError: The folder cannot be written, or has no room.
+        LibraryError: rosbags does not import; the node does without it otherwise.
     """
+    from depth_perception.datasets.bag_writer import BagWriter
+
     folder = Path(os.path.expanduser(folder))
     path = folder / datetime.now().strftime("frame_set_%Y%m%d_%H%M%S_%f")
     try:

@@ -1,10 +1,24 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """Where the cameras are mounted, from ``/tf_static`` and ``/tf`` and from those of namespaces.
 
 Subscriptions bring every transform to the `RigTracker`, which notices what contradicts what. Where
-tf2_ros is installed, as on a robot, it does the look-ups on ``/tf``, where nothing is contradicted:
-it keeps only what came last. Both give the same matrix to the last digit or two: tf2 normalizes
-quaternions and chains them in C++. Look-ups never wait: a transform that is not there yet is a
-`TransformError`.
+tf2_ros works, as on a robot, it does the look-ups on ``/tf``, where nothing is contradicted (see
+`ros.tf2`): it keeps only what came last. Both give the same matrix to the last digit or two: tf2
+normalizes quaternions and chains them in C++. Look-ups never wait: a transform that is not there
+yet is a `TransformError`.
 
 What is wrong may be mended while the node runs. A static topic is subscribed to anew when it
 contradicts itself, or when it does and its publishers have changed: those that still live tell
@@ -22,23 +36,16 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.subscription import Subscription
-from rclpy.time import Time
 from rclpy.timer import Timer
 
 from depth_perception.errors import ContradictionError, TransformError
 from depth_perception.frames.debug_text import Debug, silent
-from depth_perception.geometry.transforms import Matrix
-from depth_perception.messages.transforms import decode_transform
 from depth_perception.parameters import Parameters
 from depth_perception.rig.tracker import RigTracker, is_static, namespace_of
 from depth_perception.ros.events import SubscriptionEventCallbacks
 from depth_perception.ros.messages import message_class
 from depth_perception.ros.qos import LATCHED, TRANSFORMS
-
-try:
-    import tf2_ros
-except ImportError:
-    tf2_ros = None
+from depth_perception.ros.tf2 import tf2_extrinsics
 
 TRANSFORM_TYPE = "tf2_msgs/msg/TFMessage"
 LOOK_PERIOD_S = 1.0
@@ -48,40 +55,6 @@ SETTLED_S = 3.0
 """Who publishes has been found after this time."""
 SILENT_S = 10.0
 """What was on /tf and is no longer there after this time has ended; tf2 remembers as long."""
-
-
-class Tf2Extrinsics:
-    """`rig.tracker.Extrinsics` from a tf2 buffer."""
-
-    def __init__(self, node: Node) -> None:
-        """Start listening; callbacks run in the node's own executor."""
-        self._node = node
-        self._listen()
-
-    def _listen(self) -> None:
-        self._buffer = tf2_ros.Buffer()
-        self._listener = tf2_ros.TransformListener(self._buffer, self._node, spin_thread=False)
-
-    def lookup(self, target: str, source: str) -> Matrix:
-        """Return T_target_source as it is now; raise `TransformError` where there is none."""
-        target, source = target.lstrip("/"), source.lstrip("/")
-        try:
-            return decode_transform(self._buffer.lookup_transform(target, source, Time()))[2]
-        except (tf2_ros.TransformException, ValueError) as error:
-            raise TransformError(
-                f"TF has no transform from '{target}' to '{source}' ({error})",
-                fix="publish it on /tf_static (robot_state_publisher or"
-                " static_transform_publisher), or name the right base frame with base_frame",
-            ) from None
-
-    def listen_anew(self) -> None:
-        """Forget everything: what came last may be of a publisher that is gone."""
-        self.close()
-        self._listen()
-
-    def close(self) -> None:
-        """Listen no more."""
-        self._listener.unregister()
 
 
 @dataclass
@@ -116,7 +89,7 @@ class TransformSubscriptions:
 
     Attributes:
         rig: Follows the transforms.
-        extrinsics: tf2's, where it is installed; otherwise None.
+        extrinsics: tf2's, where it works; otherwise None.
     """
 
     def __init__(
@@ -138,7 +111,7 @@ class TransformSubscriptions:
             ConfigurationError: The file of ego masks is absent or malformed.
         """
         self._node, self._problem = node, problem
-        self.extrinsics = None if tf2_ros is None else Tf2Extrinsics(node)
+        self.extrinsics = tf2_extrinsics(node)
         self.rig = RigTracker(
             parameters, self.extrinsics, problem, self._explain, node.get_namespace(), debug
         )

@@ -1,3 +1,17 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """`depth_perception doctor`: counts what arrives between real processes, and leaves none behind."""
 
 from __future__ import annotations
@@ -161,6 +175,10 @@ def test_children_end_with_it(
         doctor.stderr.close()
 
 
+def ignore(message: Any) -> None:
+    """Take a message; built-in functions have no signature for rclpy before Python 3.11."""
+
+
 @pytest.fixture
 def two_ends(ros: RosSession) -> Any:
     """Make a driver that publishes best effort, a viewer that asks for more, one that does not."""
@@ -174,21 +192,21 @@ def two_ends(ros: RosSession) -> Any:
     driver.create_publisher(Image, "front/image_raw", qos_profile_sensor_data)
     driver.create_publisher(CameraInfo, "front/camera_info", 10)
     driver.create_publisher(TFMessage, "/tf_static", 10)
-    modest.create_subscription(Image, "/rig/front/image_raw", print, qos_profile_sensor_data)
+    modest.create_subscription(Image, "/rig/front/image_raw", ignore, qos_profile_sensor_data)
     viewer.create_subscription(
         Image,
         "/rig/front/image_raw",
-        print,
+        ignore,
         QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE),
     )
     viewer.create_subscription(
         CameraInfo,
         "/rig/front/camera_info",
-        print,
+        ignore,
         QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL),
     )
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    viewer.create_subscription(TFMessage, "/tf_static", print, latched)
+    viewer.create_subscription(TFMessage, "/tf_static", ignore, latched)
     yield nodes
     for node in nodes:
         node.destroy_node()

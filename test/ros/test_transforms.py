@@ -1,3 +1,17 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """Mountings by tf2_ros, as on a robot, and by own subscriptions: the same rig either way.
 
 And what is wrong with transforms on a running graph: two parents, two robots, nothing latched.
@@ -27,7 +41,7 @@ from depth_perception.geometry.transform_tree import TransformTree  # noqa: E402
 from depth_perception.messages.transforms import decode_transform, transform_message  # noqa: E402
 from depth_perception.parameters import Parameters  # noqa: E402
 from depth_perception.rig.tracker import RigTracker  # noqa: E402
-from depth_perception.ros import transforms  # noqa: E402
+from depth_perception.ros import tf2 as tf2_module  # noqa: E402
 from depth_perception.ros.messages import RclpyTypes, message_class  # noqa: E402
 from depth_perception.ros.qos import LATCHED, TRANSFORMS  # noqa: E402
 
@@ -46,6 +60,9 @@ class Buffer:
 
     def __init__(self) -> None:
         self.tree = TransformTree()
+
+    def set_transform_static(self, message: Any, authority: str) -> None:
+        self.tree.set(*decode_transform(message))
 
     def lookup_transform(self, target: str, source: str, time: Any) -> Any:
         assert not target.startswith("/") and not source.startswith("/"), "tf2 refuses slashes"
@@ -77,13 +94,13 @@ class TransformListener:
 @pytest.fixture
 def tf2(monkeypatch: pytest.MonkeyPatch) -> None:
     """tf2_ros: the real one where it is installed."""
-    if transforms.tf2_ros is None:
+    if tf2_module.tf2_ros is None:
         stand_in = SimpleNamespace(
             Buffer=Buffer,
             TransformListener=TransformListener,
             TransformException=TransformException,
         )
-        monkeypatch.setattr(transforms, "tf2_ros", stand_in)
+        monkeypatch.setattr(tf2_module, "tf2_ros", stand_in)
 
 
 @pytest.fixture(params=["tf2", "own"])
@@ -92,7 +109,7 @@ def either(request: Any, monkeypatch: pytest.MonkeyPatch) -> bool:
     if request.param == "tf2":
         request.getfixturevalue("tf2")
     else:
-        monkeypatch.setattr(transforms, "tf2_ros", None)
+        monkeypatch.setattr(tf2_module, "tf2_ros", None)
     return bool(request.param == "tf2")
 
 
@@ -149,7 +166,7 @@ def message_of(arrays: list[Any], task: str) -> str:
 def test_tf2_gives_the_mountings_and_says_what_is_missing(
     ros: RosSession, vehicle: Vehicle, listener: Listener, tf2: None
 ) -> None:
-    extrinsics = transforms.Tf2Extrinsics(listener.node)
+    extrinsics = tf2_module.Tf2Extrinsics(listener.node)
     try:
         tracker = RigTracker(Parameters(), extrinsics)
 
