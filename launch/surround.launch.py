@@ -44,7 +44,7 @@ def _node(process: Process) -> Node:
 
     def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
         if process.optional:
-            return [LogInfo(msg=process.left(event.returncode))]
+            return [] if context.is_shutdown else [LogInfo(msg=process.left(event.returncode))]
         if process.required or event.returncode:
             return [Shutdown(reason=f"{process.name} has ended")]
         return []
