@@ -157,7 +157,7 @@ def test_remapped_outputs_services_and_node_name(
         "__node:=eyes",
     )
     node = start(rules=rules)
-    sent_until(robot, lambda: points)
+    sent_until(robot, lambda: points and diagnostics)
     statuses = [status for array in diagnostics for status in array.status]
     assert {status.name.split(":")[0] for status in statuses} == {"eyes"}
     assert dict(node.node.get_service_names_and_types()).keys() >= {"/eyes/set_enabled"}
