@@ -329,6 +329,25 @@ class OccupancyParameters:
 
 
 @dataclass(frozen=True)
+class MotionParameters:
+    """Depth that the vehicle's own motion measures. See docs/motion.md."""
+
+    enabled: bool = _parameter(
+        False,
+        "Measure depth by parallax while the vehicle moves, and the road's slope with it; embodied"
+        " depth then is what was measured, filled from there.",
+    )
+    image_width: int = _parameter(
+        416, "Width of the images that are matched, px.", minimum=64, maximum=4096
+    )
+    odometry_topic: str = _parameter(
+        "odom",
+        "nav_msgs/Odometry that the node takes; where nobody publishes it the images alone say how"
+        " the vehicle moves. Empty: none.",
+    )
+
+
+@dataclass(frozen=True)
 class QosParameters:
     """Quality of service of the node's topics."""
 
@@ -416,6 +435,7 @@ class Parameters:
     output: OutputParameters = field(default_factory=OutputParameters)
     cloud: CloudParameters = field(default_factory=CloudParameters)
     occupancy: OccupancyParameters = field(default_factory=OccupancyParameters)
+    motion: MotionParameters = field(default_factory=MotionParameters)
     qos: QosParameters = field(default_factory=QosParameters)
     monitor: MonitorParameters = field(default_factory=MonitorParameters)
 

@@ -16,13 +16,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import NDArray
 
 from depth_perception.errors import DepthPerceptionError
 from depth_perception.estimators.estimator import Estimator
@@ -34,7 +37,12 @@ from depth_perception.estimators.named_files import (
 )
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.frames.surround_result import CameraResult, SurroundResult
-from depth_perception.geometry.camera_view import CameraView, camera_view, working_size
+from depth_perception.geometry.camera_view import (
+    CameraView,
+    camera_view,
+    view_on_ground,
+    working_size,
+)
 from depth_perception.geometry.cloud import (
     OccupancyMap,
     back_project,
@@ -42,8 +50,11 @@ from depth_perception.geometry.cloud import (
     split_obstacles,
     thin_by_voxels,
 )
-from depth_perception.geometry.embodied_depth import confidence_of
+from depth_perception.geometry.embodied_depth import Level, confidence_of, sigma_of
+from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import Rig, RigCamera
+from depth_perception.motion.completion import complete
+from depth_perception.motion.surround_motion import Motion, SurroundMotion
 from depth_perception.parameters import Parameters
 from depth_perception.rig.builder import ego_masks_of, nominal_ground
 from depth_perception.rig.ego_mask import masks_without_camera
@@ -55,6 +66,9 @@ from depth_perception.rig.mounting import (
     view_error,
 )
 from depth_perception.segmentation.sources import SurfaceSource
+
+_WAITING_POSES = 1000
+"""Poses of odometry that wait for the next frame set, at the most."""
 
 
 def look_at_named_files(parameters: Parameters) -> tuple[list[str], list[str]]:
@@ -77,16 +91,25 @@ def check_named_files(parameters: Parameters) -> None:
         raise error
 
 
+def new_motion(ground: GroundPlane, parameters: Parameters) -> SurroundMotion | None:
+    """Make what measures by motion, where the parameters ask for it."""
+    if not parameters.motion.enabled:
+        return None
+    return SurroundMotion(ground, parameters.motion.image_width)
+
+
 class SurroundPipeline:
     """Computes `SurroundResult` from frame sets.
 
-    A pure function of frame set, rig and parameters; what it remembers are tables that depend on
-    the rig alone, made anew when the rig changes. Same input, same bits, on every run.
+    A function of frame sets in order, rig and parameters. What it remembers are tables that depend
+    on the rig alone, made anew when the rig changes, and with ``motion.enabled`` what
+    `SurroundMotion` keeps of the past. Same input, same bits, on every run.
 
     Attributes:
         parameters: All parameters.
         ground: The nominal ground plane that they describe.
         estimator: What computes depth.
+        motion: What the vehicle's motion measures; None unless ``motion.enabled``.
         warnings: What was warned of so far, each once, for whoever reports at the end.
     """
 
@@ -113,6 +136,8 @@ class SurroundPipeline:
         self.warnings: list[str] = []
         self._warned: set[tuple[str, str]] = set()
         self.estimator: Estimator = make_estimator(parameters, self.warn, source)
+        self.motion = new_motion(self.ground, parameters)
+        self._poses: deque[tuple[int, NDArray[np.float64]]] = deque(maxlen=_WAITING_POSES)
         self._views: dict[str, CameraView] = {}
         # More threads than cores take no less time, and each takes memory for a whole image.
         self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="camera")
@@ -123,6 +148,7 @@ class SurroundPipeline:
         self.estimator.set_parameters(parameters)
         if parameters.ground != before.ground:
             self.ground = nominal_ground(parameters.ground)
+            self.motion = new_motion(self.ground, parameters)
             self._views.clear()
 
     def warn(self, text: str, camera: str = "") -> None:
@@ -203,6 +229,11 @@ class SurroundPipeline:
                 views[name] = self._view(camera)
             except DepthPerceptionError as error:
                 missing[name] = f"camera {name}: {error}" if name in names else missing[name]
+        moved = self._move(frame_set, views)
+        measuring = dict(moved.latencies) if moved is not None else {}
+        ground = moved.ground if moved is not None else self.ground
+        if ground is not self.ground:
+            views = {name: view_on_ground(view, ground) for name, view in views.items()}
         prepared = time.perf_counter()
         results: dict[str, CameraResult] = {}
         frames = {name: frame_set.frames[name] for name in names if name in views}
@@ -214,7 +245,8 @@ class SurroundPipeline:
             outcomes = dict.fromkeys(frames, error)
         for name, outcome in outcomes.items():
             if isinstance(outcome, CameraResult):
-                results[name] = outcome
+                results[name] = self._with_measured(outcome, moved, name)
+                outcome = results[name]
                 if (sigma := views[name].ray_sigma) is not None:
                     limit = confidence_of(sigma)
                     np.minimum(outcome.confidence, limit, out=outcome.confidence)
@@ -228,17 +260,17 @@ class SurroundPipeline:
             cloud = self.parameters.cloud
             if clouds:
                 obstacles = split_obstacles(
-                    points, self.ground, cloud.obstacle_min_height, cloud.obstacle_max_height
+                    points, ground, cloud.obstacle_min_height, cloud.obstacle_max_height
                 )
             if occupancy:
-                grid = self._occupancy(points)
+                grid = self._occupancy(points, ground)
         cloud_done = time.perf_counter()
         return SurroundResult(
             stamp=frame_set.stamp,
             cameras=results,
             missing=missing,
             base_frame=rig.base_frame,
-            ground=self.ground,
+            ground=ground,
             points=points if clouds else None,
             obstacles=obstacles,
             occupancy=grid,
@@ -247,10 +279,52 @@ class SurroundPipeline:
             model=self.estimator.model,
             latencies={
                 **frame_set.latencies,
-                "prepare": prepared - started,
+                **measuring,
+                "prepare": prepared - started - sum(measuring.values()),
                 "depth": depth_done - prepared,
                 "cloud": cloud_done - depth_done,
             },
+        )
+
+    def add_odometry(self, stamp: int, T_odom_base: NDArray[np.float64]) -> None:
+        """Take a pose of the base frame, from any thread; ignored unless ``motion.enabled``.
+
+        Args:
+            stamp: Of the pose, ns.
+            T_odom_base: 4x4.
+        """
+        if self.motion is not None:
+            self._poses.append((stamp, T_odom_base))
+
+    def _move(
+        self, frame_set: FrameSet[CameraFrame], views: Mapping[str, CameraView]
+    ) -> Motion | None:
+        """Measure by the vehicle's motion; None when that is off."""
+        if self.motion is None:
+            return None
+        while self._poses:
+            self.motion.odometry.add(*self._poses.popleft())
+        frames = {name: frame for name, frame in frame_set.frames.items() if name in views}
+        return self.motion.update(frame_set.stamp, frames, views, self._pool)
+
+    def _with_measured(self, result: CameraResult, moved: Motion | None, name: str) -> CameraResult:
+        """Add what was measured of a camera; embodied depth is filled from it."""
+        item = None if moved is None else moved.measured.get(name)
+        if item is None:
+            return result
+        measured, sigma = item.on_grid(result.depth.shape)
+        if self.parameters.estimator != "embodied":
+            return dataclasses.replace(result, measured=measured)
+        fixed = (result.level == Level.ROAD) | (result.level == Level.GROUND)
+        guess = sigma_of(result.confidence)
+        depth, spread = complete(result.depth, guess, measured, sigma, fixed)
+        confidence = np.where(np.isfinite(depth), confidence_of(spread), result.confidence)
+        return dataclasses.replace(
+            result,
+            depth=depth,
+            embodied=depth,
+            confidence=confidence.astype(np.float32),
+            measured=measured,
         )
 
     def _view(self, camera: RigCamera) -> CameraView:
@@ -281,10 +355,10 @@ class SurroundPipeline:
         )
         return thin_by_voxels(points, cloud.voxel_size)
 
-    def _occupancy(self, points: np.ndarray) -> OccupancyMap:
+    def _occupancy(self, points: np.ndarray, ground: GroundPlane) -> OccupancyMap:
         return occupancy_map(
             points,
-            self.ground,
+            ground,
             resolution=self.parameters.occupancy.resolution,
             size=self.parameters.occupancy.size,
             min_height=self.parameters.cloud.obstacle_min_height,

@@ -49,7 +49,8 @@ ROOMS = {
     "datasets": "errors yaml_mapping resources parameters geometry messages rig frames",
     "estimators": "errors yaml_mapping resources parameters geometry inference network frames"
     " segmentation",
-    "pipeline": "errors parameters geometry rig frames segmentation estimators",
+    "motion": "errors parameters geometry frames",
+    "pipeline": "errors parameters geometry rig frames segmentation estimators motion",
     "evaluation": "errors geometry messages frames datasets pipeline",
     "ros": "errors resources parameters geometry messages rig frames datasets pipeline",
     "nodes": "errors yaml_mapping resources parameters rig frames datasets ros",

@@ -336,6 +336,15 @@ def _print_lidar(console: Console, e: Evaluation) -> None:
         ):
             plane.add_row(name, f"{pitch:+.2f}", f"{roll:+.2f}", f"{height:+.3f}")
         console.print(plane)
+    if (seen := e.measured) is not None:
+        table = _table(
+            "Measured by motion: medians over images", "", "cover", "AbsRel", "median", "off 25 %"
+        )
+        table.add_row(
+            f"{seen.images} images",
+            *(share(seen.cover), number(seen.abs_rel), number(seen.median), share(seen.wrong)),
+        )
+        console.print(table)
     if e.overlap_all is not None:
         overlap = _table("Overlap of cameras", "", "median %", "mean %", "agree to 5 %", "points")
         for pair in [e.overlap_all, *e.overlap]:

@@ -54,6 +54,7 @@ from depth_perception.evaluation.metrics import (
     scaled,
 )
 from depth_perception.evaluation.profile import depth_edges
+from depth_perception.evaluation.replay import OdometryFeed
 from depth_perception.evaluation.samples import disagreement, image_sample
 from depth_perception.evaluation.scores import (
     Evaluation,
@@ -66,6 +67,7 @@ from depth_perception.evaluation.scores import (
     frame_scores,
     level_scores,
     mean_scores,
+    measured_scores,
     overlap_of,
     plane_offset,
     road_scores,
@@ -159,6 +161,7 @@ class _Run:
     ) -> None:
         self.reader, self.pipeline, self.protocol = reader, pipeline, protocol
         self.max_offset = max_offset
+        self.odometry = OdometryFeed(reader, pipeline)
         self.lidar = ""
         self.exact: ExactScorer | None = None
         self.sets: list[dict[str, ImageSample]] = []
@@ -179,6 +182,7 @@ class _Run:
     ) -> tuple[SurroundResult, dict[str, ImageSample]]:
         """Process and score one frame set; the first is number 1."""
         rig = self.reader.rig
+        self.odometry.until(frame_set.stamp)
         if not self.sets:
             self.pipeline.process(frame_set, rig)
         started = time.perf_counter()
@@ -315,6 +319,7 @@ class _Run:
             exact=exact,
             notes=notes,
             broken=self.broken,
+            measured=measured_scores(images),
         )
 
     def _scores(self) -> list[tuple[str, Scores]]:

@@ -31,6 +31,28 @@ from depth_perception.frames.surround_result import SurroundResult
 from depth_perception.messages.transforms import transform_message
 from depth_perception.pipeline import SurroundPipeline
 
+ODOMETRY_AHEAD_NS = 100_000_000
+"""Odometry comes late on a vehicle, too; a set waits for it so long."""
+
+
+class OdometryFeed:
+    """Hands the poses of a bag to the pipeline as a vehicle would: none from the future."""
+
+    def __init__(self, reader: BagReader, pipeline: SurroundPipeline) -> None:
+        """Begin before the first pose of an opened bag."""
+        self._poses = reader.odometry
+        self._next = 0
+        self._pipeline = pipeline
+
+    def until(self, stamp: int) -> None:
+        """Hand over what has come when the set of this stamp (ns) is computed."""
+        while self._next < len(self._poses):
+            pose = self._poses[self._next]
+            if pose[0] > stamp + ODOMETRY_AHEAD_NS:
+                return
+            self._pipeline.add_odometry(*pose)
+            self._next += 1
+
 
 def results(
     reader: BagReader, pipeline: SurroundPipeline, limit: int | None = None
@@ -49,10 +71,12 @@ def results(
         ConfigurationError: No camera of the rig sees the road; see `SurroundPipeline.check_rig`.
     """
     pipeline.check_rig(reader.rig)
+    odometry = OdometryFeed(reader, pipeline)
     for index, frame_set in enumerate(reader.frame_sets()):
         if limit and index >= limit:
             return
         if frame_set.frames:
+            odometry.until(frame_set.stamp)
             result = pipeline.process(frame_set, reader.rig)
             pipeline.warn_of_lost(frame_set, result)
             yield frame_set, result

@@ -72,6 +72,7 @@ def image_sample(
         true_planes=truth.depth,
         size=(result.camera.width, result.camera.height),
         embodied=sample_depth(result.embodied, uv) if embodied else None,
+        measured=None if result.measured is None else sample_nearest_value(result.measured, uv),
         confidence=sample_nearest_value(result.confidence, uv),
     )
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,7 @@ class ImageSample:
         planes: (N,) depth of each plane by name at the exact positions, metres.
         true_planes: (N,) true depth that belongs to ``planes``: along the source image's axis.
         size: (width, height) of the depth image, px.
+        measured: (N,) what motion measured there, m; NaN where nothing; None without motion.
         embodied: (N,) embodied depth there, read as the depth image is, where another estimator
             made that; None where it is the depth image itself.
         confidence: (N,) confidence of the nearest pixel, NaN outside of the image; None where there
@@ -76,6 +77,7 @@ class ImageSample:
     true_planes: NDArray[np.float64]
     size: tuple[int, int]
     embodied: NDArray[np.float64] | None = None
+    measured: NDArray[np.float64] | None = None
     confidence: NDArray[np.float64] | None = None
 
 
@@ -137,6 +139,22 @@ class Overlap:
 
 
 @dataclass(frozen=True)
+class MeasuredScores:
+    """What the vehicle's motion measured, at LiDAR points: medians over images.
+
+    Images of which nothing was measured do not count. ``cover`` is the share of points that are
+    measured, ``abs_rel`` and ``median`` are of their relative errors, ``wrong`` is the share of
+    them that are wrong by more than a quarter.
+    """
+
+    images: int
+    cover: float
+    abs_rel: float
+    median: float
+    wrong: float
+
+
+@dataclass(frozen=True)
 class StageLatency:
     """Time of one stage per frame set, seconds."""
 
@@ -155,6 +173,7 @@ class Evaluation:
     has the spread of errors of the depth image and of embodied depth beside it, ``boundary`` their
     edges at LiDAR points. ``exact`` is None where the bag has no exact truth. Without a LiDAR
     ``lidar`` is empty, ``points`` 0, and what follows from its points is empty, None or NaN.
+    ``measured`` is None where nothing was measured by motion.
     ``broken`` says why the bag could not be read to its end; empty where it could.
     """
 
@@ -189,6 +208,7 @@ class Evaluation:
     exact: ExactScores | None
     notes: list[str]
     broken: str = ""
+    measured: MeasuredScores | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON can hold it: NaN and infinity become null."""
@@ -205,6 +225,21 @@ def mean_scores(items: Sequence[Scores]) -> Scores:
         rig=mean_metrics(item.rig for item in items),
         scale=float(np.median(scales)) if scales else math.nan,
     )
+
+
+def measured_scores(images: Iterable[ImageSample]) -> MeasuredScores | None:
+    """Score what motion measured, over the images of which anything was measured."""
+    rows = []
+    for s in images:
+        if s.measured is None or not len(s.depth):
+            continue
+        known = np.isfinite(s.measured)
+        error = np.abs(s.measured[known] / s.depth[known] - 1)
+        if len(error):
+            rows.append((known.mean(), error.mean(), np.median(error), (error > 0.25).mean()))
+    if not rows:
+        return None
+    return MeasuredScores(len(rows), *(float(value) for value in np.median(rows, axis=0)))
 
 
 def embodied_scores(sets: Sequence[Mapping[str, ImageSample]]) -> dict[str, DepthMetrics]:

@@ -43,14 +43,21 @@ GROUND = "depth_perception/msg/GroundPlane"
 STATUS = "depth_perception/msg/SurroundDepthStatus"
 
 
-def camera_topics(camera: str, rectified: bool = True) -> dict[str, tuple[str, str]]:
+def camera_topics(
+    camera: str, rectified: bool = True, motion: bool = False
+) -> dict[str, tuple[str, str]]:
     """Topic and type of each output of one camera, by short name, in the order of publication.
 
     Calibration comes before its images: whoever pairs the two has it when the image comes.
+
+    Args:
+        camera: Its name.
+        rectified: As the parameter ``rectify``.
+        motion: As the parameter ``motion.enabled``: without, nothing is measured.
     """
     image = "image_rect" if rectified else "image_raw"
     root = f"{ROOT}/{camera}"
-    return {
+    topics = {
         "camera_info": (f"{root}/depth/camera_info", CAMERA_INFO),
         "depth": (f"{root}/depth/{image}", IMAGE),
         "confidence": (f"{root}/depth/confidence", IMAGE),
@@ -58,6 +65,10 @@ def camera_topics(camera: str, rectified: bool = True) -> dict[str, tuple[str, s
         "embodied_info": (f"{root}/embodied/camera_info", CAMERA_INFO),
         "embodied": (f"{root}/embodied/{image}", IMAGE),
     }
+    if motion:
+        topics["measured_info"] = (f"{root}/measured/camera_info", CAMERA_INFO)
+        topics["measured"] = (f"{root}/measured/{image}", IMAGE)
+    return topics
 
 
 def vehicle_topics() -> dict[str, tuple[str, str]]:
@@ -109,6 +120,8 @@ _STAGES = {
     "colour": "",
     "embodied_info": "",
     "embodied": "embodied",
+    "measured_info": "",
+    "measured": "",
     "points": "clouds",
     "obstacles": "clouds",
     "occupancy": "occupancy",
@@ -122,20 +135,23 @@ _FOR_PEOPLE = {"colour"}
 """Outputs that say in colours what others say in numbers: bags do without."""
 
 
-def demand_of(heard: Collection[str], cameras: Sequence[str], rectify: bool) -> Demand:
+def demand_of(
+    heard: Collection[str], cameras: Sequence[str], rectify: bool, motion: bool = False
+) -> Demand:
     """Say what is needed for the topics that somebody listens to.
 
     Args:
         heard: Topics (relative, as here) that somebody listens to.
         cameras: Names of all cameras there are.
         rectify: As the parameter.
+        motion: As the parameter ``motion.enabled``.
     """
 
     def listened(topics: Mapping[str, tuple[str, str]]) -> set[str]:
         return {short for short, (topic, _) in topics.items() if topic in heard}
 
     vehicle = listened(vehicle_topics())
-    by_camera = {name: listened(camera_topics(name, rectify)) for name in cameras}
+    by_camera = {name: listened(camera_topics(name, rectify, motion)) for name in cameras}
     stages = {_STAGES[short] for short in vehicle.union(*by_camera.values())}
     return Demand(
         cameras=tuple(name for name in cameras if vehicle or by_camera[name]),
@@ -165,7 +181,10 @@ def messages_of(
         return heard is None or topic in heard
 
     for name, camera in result.cameras.items():
-        for short, (topic, _) in camera_topics(name, parameters.rectify).items():
+        outputs = camera_topics(name, parameters.rectify, parameters.motion.enabled)
+        for short, (topic, _) in outputs.items():
+            if short.startswith("measured") and camera.measured is None:
+                continue
             if wanted(topic) and not (heard is None and short in _FOR_PEOPLE):
                 yield topic, _camera_message(short, camera, types, parameters)
     topics = vehicle_topics()
@@ -199,12 +218,14 @@ def _camera_message(
 ) -> Any:
     """Build one output of one camera by its short name in `camera_topics`."""
     stamp, frame, encoding = camera.stamp, camera.frame_id, parameters.output.depth_encoding
-    if short in ("camera_info", "embodied_info"):
+    if short.endswith("_info"):
         return messages.camera_info_message(types, stamp, frame, camera.camera)
     if short == "depth":
         return messages.depth_message(types, stamp, frame, camera.depth, encoding)
     if short == "confidence":
         return messages.image_message(types, stamp, frame, camera.confidence, "32FC1")
+    if short == "measured" and camera.measured is not None:
+        return messages.depth_message(types, stamp, frame, camera.measured, encoding)
     if short == "colour":
         return messages.image_message(types, stamp, frame, colour_depth(camera.depth), "bgr8")
     assert short == "embodied", short

@@ -47,6 +47,8 @@ class CameraResult:
             not asked for.
         plane: (h, w) float32: depth of the ground plane at every pixel, +Inf above the horizon.
         surface: (h, w) uint8, `segmentation.classes.Surface` of each pixel.
+        measured: (h, w) float32: what the vehicle's motion measured, m; NaN where nothing; None
+            where nothing of this camera was measured at all.
     """
 
     stamp: int
@@ -60,6 +62,7 @@ class CameraResult:
     embodied: NDArray[np.float32]
     plane: NDArray[np.float32]
     surface: NDArray[np.uint8]
+    measured: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,9 @@ the own body is, how to bring the arriving image here) is computed once and kept
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -134,6 +136,31 @@ def working_size(camera: CameraModel, image_width: int) -> tuple[int, int]:
     return image_width, max(1, round(camera.height * image_width / camera.width))
 
 
+def view_on_ground(view: CameraView, ground: GroundPlane) -> CameraView:
+    """Return the same working grid over another ground plane: only what depends on it is new."""
+    rays = view.rays.astype(np.float64)
+    return dataclasses.replace(view, **_over_ground(rays, view.T_base_camera, ground))
+
+
+def _over_ground(
+    rays: NDArray[np.float64], T_base_camera: NDArray[np.float64], ground: GroundPlane
+) -> dict[str, Any]:
+    """What of a `CameraView` depends on the ground."""
+    plane = plane_depth(rays, T_base_camera, ground)
+    sigma = plane_depth_relative_sigma(rays, plane, T_base_camera, ground)
+    with np.errstate(invalid="ignore"):
+        direction = rays @ T_base_camera[:2, :3].T
+        ground_xy = direction * plane[..., None] + T_base_camera[:2, 3]
+    return {
+        "plane": plane.astype(np.float32),
+        "inverse_plane": np.where(np.isfinite(plane), 1 / plane, 0).astype(np.float32),
+        "plane_sigma": sigma.astype(np.float32),
+        "ground_xy": ground_xy.astype(np.float32),
+        "height": camera_height(ground, T_base_camera),
+        "normal": T_base_camera[:3, :3].T @ ground.normal,
+    }
+
+
 OBLIQUE = np.radians(75.0)
 """Farther than this from the optical axis, depth along it hangs on where a pixel looks."""
 
@@ -181,11 +208,6 @@ def camera_view(
         T_base_camera[:3, :3] = T_base_camera[:3, :3] @ camera.R.T
         camera = camera.without_rotation()
     rays = camera.rays()
-    plane = plane_depth(rays, T_base_camera, ground)
-    sigma = plane_depth_relative_sigma(rays, plane, T_base_camera, ground)
-    with np.errstate(invalid="ignore"):
-        direction = rays @ T_base_camera[:2, :3].T
-        ground_xy = direction * plane[..., None] + T_base_camera[:2, 3]
     maps = None
     if source.view is not source.model and not source.view.same_as(source.model):
         target = source.view.resized(width, height)
@@ -195,15 +217,10 @@ def camera_view(
         camera=camera,
         T_base_camera=T_base_camera,
         rays=rays.astype(np.float32),
-        plane=plane.astype(np.float32),
-        inverse_plane=np.where(np.isfinite(plane), 1 / plane, 0).astype(np.float32),
-        plane_sigma=sigma.astype(np.float32),
-        ground_xy=ground_xy.astype(np.float32),
-        height=camera_height(ground, T_base_camera),
-        normal=T_base_camera[:3, :3].T @ ground.normal,
         ego=np.zeros((height, width), dtype=bool),
         maps=maps,
         ray_sigma=oblique_sigma(rays),
+        **_over_ground(rays, T_base_camera, ground),
     )
     if source.ego_mask is not None:
         view.ego[...] = view.labels(source.ego_mask.astype(np.uint8)) > 0

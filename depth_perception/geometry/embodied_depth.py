@@ -134,6 +134,16 @@ def confidence_of(sigma: NDArray[np.floating], tolerance: float = 0.10) -> NDArr
     return np.where(np.isfinite(value), value, np.where(np.isinf(x), 1, 0)).astype(np.float32)
 
 
+def sigma_of(confidence: NDArray[np.floating], tolerance: float = 0.10) -> NDArray[np.float32]:
+    """Relative standard deviation that `confidence_of` makes this confidence of; its inverse.
+
+    By a table: nothing needs it finer than a hundredth.
+    """
+    sigmas = np.geomspace(0.01, 10.0, 400)
+    table = confidence_of(sigmas, tolerance)
+    return np.interp(-np.asarray(confidence), -table, sigmas).astype(np.float32)
+
+
 def _extend(
     view: CameraView,
     surface: NDArray[np.uint8],

@@ -43,6 +43,7 @@ from depth_perception.ros.discovery import discover, resolved
 from depth_perception.ros.inputs import CameraSubscriptions, now_of
 from depth_perception.ros.lifecycle import ManagedNode
 from depth_perception.ros.listening import IDLE, IdleNotice
+from depth_perception.ros.odometry import OdometrySubscription
 from depth_perception.ros.parameters import NodeParameters
 from depth_perception.ros.processing import Processor
 from depth_perception.ros.saving import FrameSetSaver
@@ -96,6 +97,7 @@ class SurroundDepth:
         self._diagnostics = Diagnostics(self.node)
         self._transforms: TransformSubscriptions | None = None
         self._ingest: Ingest | None = None
+        self._odometry: OdometrySubscription | None = None
         self._processor: Processor | None = None
         self._subscriptions: dict[str, CameraSubscriptions] = {}
         self._enabled = True
@@ -128,6 +130,15 @@ class SurroundDepth:
         self._processor = Processor(
             self.node, parameters, self._ingest, self._throttled, self._log.warning, self._debug
         )
+        if parameters.motion.enabled and parameters.motion.odometry_topic:
+            assert self._transforms is not None
+            self._odometry = OdometrySubscription(
+                self.node,
+                parameters,
+                self._transforms.rig.mounting,
+                self._processor.pipeline.add_odometry,
+                self._throttled.add,
+            )
         self._parameters = parameters
         points = self.node.resolve_topic_name(vehicle_topics()["points"][0])
         self._idle = IdleNotice(points, self._log.warning, self._log.info)
@@ -178,10 +189,10 @@ class SurroundDepth:
     def release(self) -> None:
         """Give back everything, from whatever state."""
         self.deactivate()
-        for item in (self._processor, self._ingest, self._transforms):
+        for item in (self._odometry, self._processor, self._ingest, self._transforms):
             if item is not None:
                 item.close()
-        self._processor = self._ingest = self._transforms = None
+        self._odometry = self._processor = self._ingest = self._transforms = None
         self._node_parameters.unlock()
 
     def close(self) -> None:

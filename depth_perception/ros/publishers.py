@@ -115,7 +115,9 @@ class ResultPublishers:
     def set_cameras(self, names: list[str]) -> None:
         """Advertise the topics of cameras that are new."""
         for name in names:
-            self._advertise(camera_topics(name, self._parameters.rectify))
+            self._advertise(
+                camera_topics(name, self._parameters.rectify, self._parameters.motion.enabled)
+            )
 
     @property
     def heard(self) -> set[str]:
@@ -125,7 +127,8 @@ class ResultPublishers:
 
     def demand(self, cameras: Sequence[str]) -> Demand:
         """Say what is needed for the topics that somebody listens to."""
-        return demand_of(self.heard, cameras, self._parameters.rectify)
+        parameters = self._parameters
+        return demand_of(self.heard, cameras, parameters.rectify, parameters.motion.enabled)
 
     def publish(self, result: SurroundResult) -> None:
         """Publish everything but the status of one result that somebody listens to."""

@@ -92,6 +92,11 @@ CLOCK = QoSProfile(
 )
 """``/clock`` of a player: nodes subscribe best effort, others may not."""
 
+ODOMETRY = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=50, reliability=ReliabilityPolicy.BEST_EFFORT
+)
+"""Odometry comes often; best effort pairs with every publisher."""
+
 PLAYED = QoSProfile(
     history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE
 )

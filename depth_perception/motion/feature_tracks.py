@@ -1,0 +1,136 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Points of one camera that are followed from image to image (Lucas-Kanade, OpenCV).
+
+What the motion is found from, and what is left of a past image once its pixels are gone: where its
+points were seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_perception.geometry.camera import CameraModel
+
+WANTED = 400
+"""Points that are followed in one image."""
+SPACING = 8
+"""They lie at least so many pixels apart."""
+_WINDOW = (15, 15)
+_LEVELS = 4
+_BACK_LIMIT = 0.5
+"""A point that is followed back must come out where it began, px."""
+_QUALITY = 0.005
+_CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.01)
+
+Points = NDArray[np.float32]
+
+
+class FeatureTracks:
+    """The points of one camera."""
+
+    def __init__(self, camera: CameraModel, mask: NDArray[np.bool_] | None = None) -> None:
+        """Begin without any.
+
+        Args:
+            camera: Model of the images that will come.
+            mask: (h, w), true where nothing is to be followed: the own body, no image.
+        """
+        self.camera = camera
+        self._free = np.full((camera.height, camera.width), 255, dtype=np.uint8)
+        if mask is not None:
+            # A window that reaches onto the body would follow the body.
+            reach = np.ones((_WINDOW[1] | 1, _WINDOW[0] | 1), np.uint8)
+            self._free[cv2.dilate(mask.astype(np.uint8), reach) > 0] = 0
+        self._image: NDArray[np.uint8] | None = None
+        self._points: Points = np.zeros((0, 2), np.float32)
+        self._ids: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._next = 0
+        self._seen: dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
+
+    def advance(self, image: NDArray[np.uint8], stamp: int) -> None:
+        """Follow the points into the next image, and find new ones where some were lost.
+
+        Args:
+            image: (h, w) uint8, grey.
+            stamp: Names the image, ns.
+        """
+        if self._image is not None and len(self._points):
+            moved, found, _ = cv2.calcOpticalFlowPyrLK(
+                self._image, image, self._points[:, None], None,  # type: ignore[call-overload]
+                winSize=_WINDOW, maxLevel=_LEVELS, criteria=_CRITERIA,
+            )  # fmt: skip
+            back, found_back, _ = cv2.calcOpticalFlowPyrLK(
+                image, self._image, moved, self._points[:, None].copy(),
+                winSize=_WINDOW, maxLevel=_LEVELS, criteria=_CRITERIA,
+                flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+            )  # fmt: skip
+            moved, back = moved[:, 0], back[:, 0]
+            good = (found[:, 0] > 0) & (found_back[:, 0] > 0)
+            good &= np.linalg.norm(back - self._points, axis=1) < _BACK_LIMIT
+            columns, rows = np.rint(moved).astype(np.intp).T
+            good &= (columns >= 0) & (columns < image.shape[1])
+            good &= (rows >= 0) & (rows < image.shape[0])
+            good[good] = self._free[rows[good], columns[good]] > 0
+            self._points, self._ids = moved[good], self._ids[good]
+        self._refill(image)
+        self._image = image
+        self._seen[stamp] = (self._ids, self.camera.lift(self._points.astype(np.float64)))
+
+    def keep(self, stamps: Collection[int]) -> None:
+        """Forget where points were seen in all images but these."""
+        for stamp in self._seen.keys() - set(stamps):
+            del self._seen[stamp]
+
+    def forget(self) -> None:
+        """Begin anew: what comes next has nothing to do with what was."""
+        self._image = None
+        self._points, self._ids = np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
+        self._seen.clear()
+
+    def common(
+        self, first: int, second: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Return the rays of the points that were seen in both of two images.
+
+        Returns:
+            Two (n, 3) arrays of rays of the optical frame, third component 1; None where one of
+            the images is not remembered.
+        """
+        if first not in self._seen or second not in self._seen:
+            return None
+        (ids_a, rays_a), (ids_b, rays_b) = self._seen[first], self._seen[second]
+        _, at_a, at_b = np.intersect1d(ids_a, ids_b, assume_unique=True, return_indices=True)
+        good = np.isfinite(rays_a[at_a]).all(axis=1) & np.isfinite(rays_b[at_b]).all(axis=1)
+        return rays_a[at_a[good]], rays_b[at_b[good]]
+
+    def _refill(self, image: NDArray[np.uint8]) -> None:
+        missing = WANTED - len(self._points)
+        if missing < WANTED // 4:
+            return
+        free = self._free.copy()
+        for x, y in np.rint(self._points).astype(int):
+            cv2.circle(free, (int(x), int(y)), SPACING, 0, -1)
+        new = cv2.goodFeaturesToTrack(image, missing, _QUALITY, SPACING, mask=free)
+        if new is None:
+            return
+        ids = np.arange(self._next, self._next + len(new))
+        self._next += len(new)
+        self._points = np.concatenate([self._points, new[:, 0]]).astype(np.float32)
+        self._ids = np.concatenate([self._ids, ids])

@@ -1,0 +1,278 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Measured depth of one camera: which matches are believed, and how sure they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_perception.geometry.ground_plane import GroundPlane
+from depth_perception.geometry.transforms import Matrix
+from depth_perception.motion import matching_loops as loops
+from depth_perception.motion.matching import SUBPIXEL_SIGMA, Match
+
+MAX_RELATIVE_SIGMA = 0.15
+"""What is less sure than this is not measured: near the point that one drives towards, far away."""
+MAX_RATIO = 0.95
+"""Another depth, more than two steps away, is nearly as good: not measured."""
+MAX_RATIO_AT_EDGE = 0.75
+"""Beside a step of depth, where the window of a match sees both sides."""
+EDGE_STEP = 1.25
+"""Depths whose ratio is larger have a step between them."""
+EDGE_REACH = 7
+"""How far a window reaches, px."""
+MAX_DEVIATION = 0.10
+"""A match differs from the median around it by no more than this share, or two deviations."""
+SPECKLE = 40
+"""Fewer connected pixels of one depth than this are noise."""
+SPECKLE_STEP = 0.12
+"""Relative change of inverse depth, of the largest there is in the patch, that still connects."""
+BELOW_GROUND = 0.25
+"""Nothing lies deeper under the road than this, m, and a twentieth of its distance."""
+
+
+MAX_BITS = 9.0
+"""Of 24; with more that differ nothing was found again: what moves across the epipolar lines."""
+PLANE_RATIO = 1.12
+"""The ground is not contradicted where its cost is on average so little above the least."""
+PLANE_SHARE = 0.10
+"""A match within this share of the ground (or two deviations) is on it."""
+PLANE_SUPPORT = 0.6
+"""Of the matches around, so many must be on the ground for it to be believed without a match."""
+PLANE_OPPOSED = 0.15
+"""On the path it is believed without any, unless so many of the pixels around say otherwise."""
+BLANK_LEVELS = 5.0
+"""Where grey values differ by less than this (standard deviation) costs say nothing."""
+PLANE_WINDOW = (61, 21)
+"""(width, height) of what is around, px."""
+PLANE_RANGE = 40.0
+"""Farther the ground is not measured by the plane, m."""
+FEET_REACH = 4
+"""Rows between a thing and the ground below it."""
+FEET_CONTRADICTION = float(np.log(1.22))
+"""What is measured by so much nearer or farther than the ground on which it stands moves."""
+FEET_COLUMNS = 3
+SURFACE_CHANGE = 0.10
+
+
+class Kind(IntEnum):
+    """How a pixel was measured."""
+
+    NOTHING = 0
+    PLANE = 1
+    PARALLAX = 2
+    OVERLAP = 3
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredDepth:
+    """What geometry measured of one camera, on its matching grid.
+
+    Attributes:
+        inverse_depth: (h, w) float32, 1/m; NaN where nothing is measured surely.
+        sigma: (h, w) float32, its standard deviation, 1/m; NaN there.
+        kind: (h, w) uint8, `Kind`.
+    """
+
+    inverse_depth: NDArray[np.float32]
+    sigma: NDArray[np.float32]
+    kind: NDArray[np.uint8]
+
+    def on_grid(self, shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return depth (m) and its relative standard deviation on a grid of the same field.
+
+        Args:
+            shape: (h, w) of that grid, px.
+        """
+        size = (shape[1], shape[0])
+        w, sigma = (
+            cv2.resize(item, size, interpolation=cv2.INTER_NEAREST)
+            for item in (self.inverse_depth, self.sigma)
+        )
+        return (1 / w).astype(np.float32), (sigma / w).astype(np.float32)
+
+
+def judge(
+    found: Match,
+    rays: NDArray[np.float32],
+    T_base_camera: Matrix,
+    ground: GroundPlane,
+    mask: NDArray[np.bool_],
+    kinds: NDArray[np.uint8],
+) -> MeasuredDepth:
+    """Keep the matches that can be believed.
+
+    Args:
+        found: Of `match`.
+        rays: (h, w, 3) float32, third component 1.
+        T_base_camera: 4x4, the mounting.
+        ground: In the base frame.
+        mask: (h, w), true where nothing may be measured: the own body.
+        kinds: (number of sources,) uint8, `Kind` of each source of the match.
+
+    Returns:
+        Measured depth, of the matches that were kept.
+    """
+    w = found.inverse_depth
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sigma = np.float32(SUBPIXEL_SIGMA) / found.sensitivity
+        good = (
+            (w > 0)
+            & (found.ratio < MAX_RATIO)
+            & (found.bits < MAX_BITS)
+            & ~mask
+            & (sigma < MAX_RELATIVE_SIGMA * w)
+        )
+        filled = np.where(w > 0, w, 0).astype(np.float32)
+        smooth = cv2.medianBlur(filled, 5)
+        good &= np.abs(w - smooth) < np.maximum(MAX_DEVIATION * smooth, 2 * sigma)
+        window = np.ones((EDGE_REACH, EDGE_REACH), np.uint8)
+        edge = cv2.dilate(smooth, window) > EDGE_STEP * cv2.erode(smooth, window)
+        good &= ~edge | (found.ratio < MAX_RATIO_AT_EDGE)
+        good &= _above_ground(w, rays, T_base_camera, ground)
+    good &= _no_speckle(w, good)
+    nan = np.float32(np.nan)
+    return MeasuredDepth(
+        np.where(good, w, nan),
+        np.where(good, sigma, nan).astype(np.float32),
+        np.where(good, kinds[found.best_source], np.uint8(Kind.NOTHING)).astype(np.uint8),
+    )
+
+
+def _above_ground(
+    w: NDArray[np.float32], rays: NDArray[np.float32], T_base_camera: Matrix, ground: GroundPlane
+) -> NDArray[np.bool_]:
+    """Tell where a point does not lie under the road: what does moves, or is a reflection."""
+    up = (T_base_camera[:3, :3].T @ ground.normal).astype(np.float32)
+    height = ground.signed_distance(T_base_camera[:3, 3])
+    depth = 1 / np.maximum(w, np.float32(1e-3))
+    return np.asarray(height + (rays @ up) * depth > -(BELOW_GROUND + 0.05 * depth))
+
+
+def _no_speckle(w: NDArray[np.float32], good: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell which pixels belong to a patch of some size, whose depth has no steps."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        steps = np.log(np.where(good, w, 1e-3) / 1e-3) * (1000 / np.log(1e4))
+    image = np.where(good, np.clip(steps, 1, 1000), 0).astype(np.int16)
+    # The logarithm makes one relative change the same everywhere.
+    change = float(np.log1p(SPECKLE_STEP) * (1000 / np.log(1e4)))
+    cv2.filterSpeckles(image, 0, SPECKLE, change)
+    return np.asarray(image > 0)
+
+
+def with_ground(
+    measured: MeasuredDepth,
+    found: Match,
+    plane: NDArray[np.float32],
+    plane_sigma: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    image: NDArray[np.uint8],
+    lane: NDArray[np.bool_],
+    factor: float,
+    factor_sigma: float,
+) -> MeasuredDepth:
+    """Add the ground where it is confirmed, and take out what contradicts the ground it stands on.
+
+    Args:
+        measured: Of `judge`.
+        found: What it was judged from.
+        plane: (h, w) float32: inverse depth of the ground, 1/m, in metres of the vehicle's true
+            way; 0 at and above the horizon.
+        plane_sigma: (h, w) float32: its relative standard deviation.
+        mask: (h, w), true on the own body.
+        image: (h, w) uint8, grey.
+        lane: (h, w), true where the ground would lie on the vehicle's path: there it is believed
+            where nothing speaks against it, elsewhere only where matches around confirm it.
+        factor: By how much the way is longer than was assumed: divides inverse depths.
+        factor_sigma: Its relative standard deviation, which all matches share.
+
+    Returns:
+        Measured depth in metres, kind `Kind.PLANE` where it is the ground.
+    """
+    w = measured.inverse_depth / np.float32(factor)
+    sigma = np.hypot(measured.sigma / np.float32(factor), w * np.float32(factor_sigma))
+    known = np.isfinite(w)
+    ground = (plane > 1 / PLANE_RANGE) & ~mask & np.isfinite(plane_sigma)
+    with np.errstate(invalid="ignore"):
+        on_ground = known & ground
+        on_ground &= np.abs(w - plane) < np.maximum(PLANE_SHARE * plane, 2 * sigma)
+    around = _share_around(on_ground, known & ground)
+    cost = np.minimum(found.cost_ratio_at(plane * np.float32(factor)), np.float32(2))
+    not_contradicted = cv2.blur(cost, (EDGE_REACH, EDGE_REACH)) < PLANE_RATIO
+    against = _share_around(known & ground & ~on_ground, np.ones_like(ground))
+    unopposed = lane & (against < PLANE_OPPOSED) & (around >= 0.5 * (against > 0.02))
+    blank = _contrast(image) < BLANK_LEVELS
+    filled = not_contradicted & ((around > PLANE_SUPPORT) | unopposed) | (blank & unopposed)
+    filled &= ground & ~known
+    feet = on_ground | (ground & ~known & (not_contradicted | blank | (cost < PLANE_RATIO)))
+    moving = _moving(w, known & ~on_ground, plane, feet)
+    kind = measured.kind.copy()
+    kind[moving] = Kind.NOTHING
+    w[moving] = sigma[moving] = np.nan
+    # Two measurements of one thing: the plane's and the match's.
+    both = on_ground & ~moving
+    a, b = 1 / np.square(sigma[both]), 1 / np.square(plane[both] * plane_sigma[both])
+    w[both] = (w[both] * a + plane[both] * b) / (a + b)
+    sigma[both] = 1 / np.sqrt(a + b)
+    w[filled] = plane[filled]
+    sigma[filled] = plane[filled] * plane_sigma[filled]
+    kind[both | filled] = Kind.PLANE
+    return MeasuredDepth(w.astype(np.float32), sigma.astype(np.float32), kind)
+
+
+def _contrast(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Standard deviation of grey values (h, w) in the window of a match."""
+    values = image.astype(np.float32)
+    window = (EDGE_REACH, EDGE_REACH)
+    variance = cv2.blur(values * values, window) - np.square(cv2.blur(values, window))
+    return np.sqrt(np.maximum(variance, 0)).astype(np.float32)
+
+
+def _share_around(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Of the pixels of ``whole`` around each pixel, the share that is in ``part``; 0 of few."""
+    count, of = (
+        cv2.boxFilter(item.astype(np.float32), -1, PLANE_WINDOW, borderType=cv2.BORDER_CONSTANT)
+        for item in (part, whole)
+    )
+    few = 0.02
+    return np.asarray(np.where(of > few, count / np.maximum(of, few), 0), dtype=np.float32)
+
+
+def _moving(
+    w: NDArray[np.float32],
+    things: NDArray[np.bool_],
+    plane: NDArray[np.float32],
+    flat: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Tell what was measured nearer or farther than the ground on which it is seen to stand.
+
+    A vehicle that comes towards the camera moves as if it were near, one that goes ahead as if it
+    were far; the ground below its wheels says where it is.
+    """
+    labels = np.zeros(w.shape, np.int32)
+    stack = np.empty(w.size, np.int32)
+    count = loops.label_surfaces(
+        np.nan_to_num(w), things, np.float32(SURFACE_CHANGE), labels, stack
+    )
+    sums, columns = np.zeros(count + 1), np.zeros(count + 1, np.int64)
+    loops.compare_with_feet(labels, np.nan_to_num(w), plane, flat, FEET_REACH, sums, columns)
+    mean = sums / np.maximum(columns, 1)
+    against = (columns >= FEET_COLUMNS) & (np.abs(mean) > FEET_CONTRADICTION)
+    return np.asarray(against[labels], dtype=np.bool_)

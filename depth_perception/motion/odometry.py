@@ -1,0 +1,210 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What odometry says of the way between two instants, and whether it can be believed.
+
+Poses come stamped, from `nav_msgs/Odometry` or the bag; asked is the motion of the base frame
+between the stamps of two images. Odometry is right about the rough way and wrong in the fine print
+(architecture: "What the first round taught"), so that its deviation goes along.
+"""
+
+from __future__ import annotations
+
+import bisect
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_perception.geometry.transforms import Matrix, interpolate, inverse
+
+KEPT_S = 10.0
+"""Poses older than this before the newest are forgotten, s."""
+MAX_POSES = 4000
+MAX_SPEED = 70.0
+"""No vehicle is faster, m/s: a step that would take more is a jump of the odometry frame."""
+MAX_ACCELERATION = 25.0
+"""Nor does one change its velocity faster, m/s^2, than by a crash."""
+MAX_TURN_RATE = np.radians(200.0)
+MAX_AHEAD_S = 0.15
+"""How far a pose may be carried on beyond the newest, by the velocity of the last two, s."""
+MAX_GAP_S = 1.5
+"""Between poses farther apart than this nothing is interpolated, s."""
+FROZEN_S = 0.3
+"""Poses that are the same to the last bit for so long come from no sensor, s."""
+
+LENGTH_SIGMA = 0.05
+"""Relative standard deviation of the length of a way: wheel radius, slip, GPS smoothing."""
+ROTATION_SIGMA = np.radians(0.3)
+"""Standard deviation of its rotation, rad: probes found 0.005 to 0.15 degrees, and worse."""
+DIRECTION_SIGMA = np.radians(4.0)
+"""Of its direction: base frames are not quite where they are said to be."""
+
+
+@dataclass(frozen=True, eq=False)
+class MotionPrior:
+    """Roughly known motion of the base frame between two instants.
+
+    Attributes:
+        T_to_from: 4x4, maps points of the base frame at the first instant into that at the second.
+        length_sigma: Relative standard deviation of the translation's length.
+        direction_sigma: Standard deviation of its direction, rad.
+        rotation_sigma: Standard deviation of the rotation about each axis, rad.
+    """
+
+    T_to_from: Matrix
+    length_sigma: float = LENGTH_SIGMA
+    direction_sigma: float = DIRECTION_SIGMA
+    rotation_sigma: float = ROTATION_SIGMA
+
+
+class OdometryTrack:
+    """A bounded run of stamped poses of the base frame.
+
+    Attributes:
+        problem: What is wrong with what came last; empty when nothing is.
+        jumps: How often the odometry frame was reset or jumped.
+    """
+
+    def __init__(self) -> None:
+        self._stamps: list[int] = []
+        self._poses: list[Matrix] = []
+        self._run: list[int] = []
+        """Of each pose: the number of the run it belongs to; a jump begins a new one."""
+        self.problem = ""
+        self.jumps = 0
+
+    def __len__(self) -> int:
+        """Count the poses that are kept."""
+        return len(self._stamps)
+
+    @property
+    def latest(self) -> int:
+        """Stamp of the newest pose, ns; 0 before the first."""
+        return self._stamps[-1] if self._stamps else 0
+
+    def add(self, stamp: int, T_odom_base: NDArray[np.floating]) -> None:
+        """Take a pose; one that cannot follow the last begins a new run.
+
+        Args:
+            stamp: Time of the pose, ns.
+            T_odom_base: 4x4, of the base frame in the odometry frame.
+        """
+        T = np.asarray(T_odom_base, dtype=np.float64)
+        if stamp <= 0 or not np.isfinite(T).all():
+            self.problem = "a pose without a stamp, or with numbers that are not finite"
+            return
+        if self._stamps and stamp <= self._stamps[-1]:
+            if stamp > self._stamps[-1] - round(KEPT_S * 1e9):
+                if stamp != self._stamps[-1]:
+                    self.problem = "its stamps go back"
+                return
+            self.clear()  # time has jumped, as when a bag begins again
+        run = self._run[-1] if self._run else 0
+        if self._stamps and (reason := self._impossible(stamp, T)):
+            run += 1
+            self.jumps += 1
+            self.problem = reason
+        elif self._frozen(stamp, T):
+            self.problem = f"the same pose to the last bit for over {FROZEN_S:g} s"
+        else:
+            self.problem = ""
+        self._stamps.append(stamp)
+        self._poses.append(T)
+        self._run.append(run)
+        oldest = bisect.bisect_left(self._stamps, stamp - round(KEPT_S * 1e9))
+        oldest = max(oldest, len(self._stamps) - MAX_POSES)
+        if oldest > 0:
+            del self._stamps[:oldest], self._poses[:oldest], self._run[:oldest]
+
+    def clear(self) -> None:
+        """Forget all poses."""
+        self._stamps.clear()
+        self._poses.clear()
+        self._run.clear()
+
+    def between(self, start: int, end: int) -> MotionPrior | None:
+        """Return the motion from one instant to another, as odometry has it.
+
+        Args:
+            start: Stamp, ns.
+            end: Stamp, ns; may lie up to `MAX_AHEAD_S` after the newest pose.
+
+        Returns:
+            The motion; None where no pose is near, or the odometry frame jumped in between.
+        """
+        first, second = self._at(start), self._at(end)
+        if first is None or second is None or first[1] != second[1]:
+            return None
+        ahead = max(start, end) - self.latest
+        worse = 1.0 + max(0.0, ahead * 1e-9) / 0.05
+        return MotionPrior(
+            inverse(second[0]) @ first[0],
+            LENGTH_SIGMA * worse,
+            DIRECTION_SIGMA * worse,
+            ROTATION_SIGMA * worse,
+        )
+
+    def _at(self, stamp: int) -> tuple[Matrix, int] | None:
+        """Pose at an instant, and its run."""
+        if not self._stamps:
+            return None
+        k = bisect.bisect_left(self._stamps, stamp)
+        if k < len(self._stamps) and self._stamps[k] == stamp:
+            return self._poses[k], self._run[k]
+        if k == 0:
+            return None
+        if k == len(self._stamps):
+            if stamp - self._stamps[-1] > MAX_AHEAD_S * 1e9 or k < 2:
+                return None
+            k -= 1
+        a, b = k - 1, k
+        step = self._stamps[b] - self._stamps[a]
+        if self._run[a] != self._run[b] or step > MAX_GAP_S * 1e9:
+            return None
+        fraction = (stamp - self._stamps[a]) / step
+        return interpolate(self._poses[a], self._poses[b], fraction), self._run[b]
+
+    def _impossible(self, stamp: int, T: Matrix) -> str:
+        """Say why no vehicle can have come from the last pose to this one; empty when one can."""
+        seconds = (stamp - self._stamps[-1]) * 1e-9
+        step = inverse(self._poses[-1]) @ T
+        way = float(np.linalg.norm(step[:3, 3]))
+        # Stamps are not exact either: the time may be 10 ms longer, and 5 cm are noise.
+        if way > MAX_SPEED * (seconds + 0.01) + 0.05:
+            return f"it jumped by {way:.1f} m in {seconds:.2f} s"
+        angle = float(np.arccos(np.clip((np.trace(step[:3, :3]) - 1) / 2, -1, 1)))
+        if angle > MAX_TURN_RATE * (seconds + 0.01):
+            return f"it turned by {np.degrees(angle):.0f} degrees in {seconds:.2f} s"
+        if len(self._stamps) < 2 or self._run[-1] != self._run[-2]:
+            return ""
+        before = (self._stamps[-1] - self._stamps[-2]) * 1e-9
+        if max(before, seconds) > MAX_GAP_S:
+            return ""
+        last = inverse(self._poses[-2]) @ self._poses[-1]
+        # Slack for noise of position: 10 cm each way, and odometry that comes at uneven times.
+        change = np.linalg.norm(step[:3, 3] / seconds - last[:3, 3] / before)
+        allowed = MAX_ACCELERATION * (seconds + before) / 2 + 0.2 / min(seconds, before)
+        if change > allowed:
+            return f"its velocity changed by {change:.0f} m/s in {seconds:.2f} s"
+        return ""
+
+    def _frozen(self, stamp: int, T: Matrix) -> bool:
+        """Tell whether nothing at all has changed for `FROZEN_S`, after something had."""
+        k = len(self._stamps) - 1
+        while k >= 0 and np.array_equal(self._poses[k], T):
+            if stamp - self._stamps[k] > FROZEN_S * 1e9:
+                return True
+            k -= 1
+        return False

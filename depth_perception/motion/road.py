@@ -1,0 +1,212 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The road as a ruler: its slope under the vehicle, and how long the vehicle's way really was.
+
+Parallax gives depth in units of the way between two images. On the road it must come out as the
+camera's height over it says, and that is known to millimetres: for a pixel's ray r (base frame,
+third component 1 in the camera) and a road with normal n,
+
+    w = s (-n . r) / (n . p - g)
+
+where w is the inverse depth that was measured with the assumed way, s the factor by which the way
+is really longer, p the optical centre and n . X = g the road. Three unknowns, linear but for the
+lever arm of p: pitch, roll and s. Taken from what lies in the vehicle's lane, ahead and behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_perception.geometry.ground_plane import GroundPlane
+from depth_perception.geometry.transforms import Matrix
+
+LANE_HALF_WIDTH = 1.6
+"""Kerbs and verges begin beyond, m from the vehicle's path."""
+NEAR, FAR = 3.0, 18.0
+"""Where the road is looked at, m from the camera along the ground: nearer it is blurred by speed,
+farther the slope of the road counts more than its height."""
+WIDEST = 3.0
+"""Largest difference from the road that is expected, in prior deviations."""
+PATCH = 150.0
+"""So many neighbouring pixels say no more than one: windows overlap and costs are smoothed."""
+ROUGHNESS = 0.012
+"""Relative error that no number of pixels averages away: a road is no plane."""
+MIN_PATCHES = 6.0
+MIN_AGREEING = 0.5
+"""With fewer of the lane's pixels on one plane there is no road."""
+_ITERATIONS = 12
+
+
+@dataclass(frozen=True, eq=False)
+class RoadSamples:
+    """What one camera measured where the lane should be.
+
+    Attributes:
+        rays: (n, 3) in the base frame's axes, third component 1 in the camera's.
+        centre: (3,) the optical centre in the base frame, m.
+        inverse_depth: (n,) 1/m.
+    """
+
+    rays: NDArray[np.float64]
+    centre: NDArray[np.float64]
+    inverse_depth: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class RoadFit:
+    """The road that one set shows.
+
+    Attributes:
+        state: (3,) pitch and roll (rad, as `GroundPlane` has them) and ln s.
+        covariance: (3, 3).
+        samples: How many pixels there were.
+        agreeing: Share of them that lie on it.
+        spread: Relative deviation of those.
+    """
+
+    state: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    samples: int
+    agreeing: float
+    spread: float
+
+
+def lane_samples(
+    inverse_depth: NDArray[np.float32],
+    rays: NDArray[np.float32],
+    T_base_camera: Matrix,
+    ground: GroundPlane,
+    curvature: float,
+) -> RoadSamples:
+    """Pick the measured pixels that see the vehicle's lane, if the road is where it should be.
+
+    Args:
+        inverse_depth: (h, w) float32, 1/m; NaN where nothing was measured.
+        rays: (h, w, 3) float32, third component 1.
+        T_base_camera: 4x4, the mounting.
+        ground: Where the road is thought to be.
+        curvature: Of the vehicle's path, 1/m; positive to the left.
+    """
+    lane = on_path(rays, T_base_camera, ground, curvature, LANE_HALF_WIDTH, FAR)
+    lane &= np.isfinite(inverse_depth)
+    turned = rays[lane].astype(np.float64) @ T_base_camera[:3, :3].T
+    return RoadSamples(turned, T_base_camera[:3, 3], inverse_depth[lane].astype(np.float64))
+
+
+def on_path(
+    rays: NDArray[np.float32],
+    T_base_camera: Matrix,
+    ground: GroundPlane,
+    curvature: float,
+    half_width: float,
+    length: float,
+) -> NDArray[np.bool_]:
+    """Tell which pixels would see the vehicle's path, if nothing stood on it.
+
+    Args:
+        rays: (h, w, 3) float32, third component 1.
+        T_base_camera: 4x4, the mounting.
+        ground: Where the road is.
+        curvature: Of the path, 1/m; positive to the left.
+        half_width: Of the path, m.
+        length: From `NEAR` to so far from the camera, m.
+    """
+    turned = rays.astype(np.float64) @ T_base_camera[:3, :3].T
+    centre = T_base_camera[:3, 3]
+    down = -(turned @ ground.normal)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        depth = np.where(down > 1e-6, float(ground.signed_distance(centre)) / down, np.nan)
+        x, y = (turned[..., k] * depth + centre[k] for k in (0, 1))
+        away = np.hypot(turned[..., 0], turned[..., 1]) * depth
+        aside = np.abs(y - 0.5 * curvature * x * np.abs(x))
+        return np.asarray((aside < half_width) & (away > NEAR) & (away < length))
+
+
+def fit_road(
+    samples: Sequence[RoadSamples],
+    ground: GroundPlane,
+    expected: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+) -> RoadFit | None:
+    """Fit pitch, roll and the factor of the way to what all cameras measured in the lane.
+
+    Args:
+        samples: Of each camera.
+        ground: Its height holds; the camera heights over it are the ruler.
+        expected: (3,) pitch, roll and ln s that are expected, see `RoadFit`.
+        covariance: (3, 3) of that.
+
+    Returns:
+        The fit, which takes in what was expected; None where no road is seen.
+    """
+    used = [item for item in samples if len(item.inverse_depth)]
+    count = sum(len(item.inverse_depth) for item in used)
+    if count < MIN_PATCHES * PATCH:
+        return None
+    prior = np.linalg.inv(covariance)
+    state = expected.copy()
+    width = WIDEST * float(np.sqrt(covariance[2, 2]) + 0.05)
+    information = prior
+    residual = np.zeros(0)
+    spread = width
+    for _ in range(_ITERATIONS):
+        parts = [_residuals(item, ground, state) for item in used]
+        residual = np.concatenate([part[0] for part in parts])
+        slopes = np.concatenate([part[1] for part in parts])
+        spread = max(1.48 * float(np.median(np.abs(residual))), 0.005)
+        width = max(min(width * 0.6, 6 * spread), 2 * spread)
+        weight = 1 / (1 + np.square(residual / width)) ** 2 / spread**2 / PATCH
+        information = prior + (slopes * weight[:, None]).T @ slopes
+        gradient = (slopes * weight[:, None]).T @ residual + prior @ (state - expected)
+        step = -np.linalg.solve(information, gradient)
+        state = state + step
+        if np.abs(step).max() < 1e-6:
+            break
+    agreeing = float((np.abs(residual) < 3 * max(spread, 0.03)).mean())
+    if agreeing < MIN_AGREEING or spread > 0.15:
+        return None
+    found = np.linalg.inv(information) + np.diag([0.0, 0.0, ROUGHNESS**2])
+    return RoadFit(state, found, count, agreeing, spread)
+
+
+def _residuals(
+    samples: RoadSamples, ground: GroundPlane, state: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Relative differences of measured from expected inverse depth, and their slopes (n, 3)."""
+    pitch, roll, factor = state
+    plane = GroundPlane.from_angles(roll, pitch, ground.height)
+    height = float(plane.signed_distance(samples.centre))
+    down = np.maximum(-(samples.rays @ plane.normal), 1e-6)
+    ratio = np.exp(factor) * down / height / samples.inverse_depth
+    residual = np.log(ratio)
+    slopes = np.empty((len(residual), 3))
+    for k, axis in enumerate((_pitch_slope(roll, pitch), _roll_slope(roll, pitch))):
+        slopes[:, k] = -(samples.rays @ axis) / down - (samples.centre @ axis) / height
+    slopes[:, 2] = 1.0
+    return residual, slopes
+
+
+def _pitch_slope(roll: float, pitch: float) -> NDArray[np.float64]:
+    """Change of the normal by pitch."""
+    return np.array([np.cos(pitch) * np.cos(roll), 0.0, -np.sin(pitch) * np.cos(roll)])
+
+
+def _roll_slope(roll: float, pitch: float) -> NDArray[np.float64]:
+    """Change of the normal by roll."""
+    return np.array([-np.sin(pitch) * np.sin(roll), -np.cos(roll), -np.cos(pitch) * np.sin(roll)])

@@ -1,0 +1,74 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Takes nav_msgs/Odometry for what measures by the vehicle's motion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nav_msgs.msg import Odometry
+from rclpy.node import Node
+
+from depth_perception.errors import TransformError
+from depth_perception.geometry.transforms import Matrix, inverse
+from depth_perception.messages.sensors import stamp_of
+from depth_perception.messages.transforms import decode_pose
+from depth_perception.parameters import Parameters
+from depth_perception.ros.qos import ODOMETRY
+
+
+class OdometrySubscription:
+    """Poses of the base frame, from a topic that may have poses of another frame of the vehicle."""
+
+    def __init__(
+        self,
+        node: Node,
+        parameters: Parameters,
+        lookup: Callable[[str, str], Matrix],
+        take: Callable[[int, Matrix], None],
+        problem: Callable[[str, str], None],
+    ) -> None:
+        """Subscribe.
+
+        Args:
+            node: Whose subscription it is.
+            parameters: ``base_frame`` and ``motion.odometry_topic`` hold.
+            lookup: Returns T_base_frame of a frame, for this topic; raises `TransformError`.
+            take: Called with stamp (ns) and T_odom_base of each pose.
+            problem: Called with ("", reason) when a message cannot be used.
+        """
+        self._node = node
+        self._base_frame = parameters.base_frame
+        self._lookup, self._take, self._problem = lookup, take, problem
+        self._topic = node.resolve_topic_name(parameters.motion.odometry_topic)
+        self._subscription = node.create_subscription(
+            Odometry, parameters.motion.odometry_topic, self._on_pose, ODOMETRY
+        )
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._node.destroy_subscription(self._subscription)
+
+    def _on_pose(self, message: Any) -> None:
+        try:
+            T_odom_child = decode_pose(message.pose.pose, self._topic)
+            child = message.child_frame_id.lstrip("/") or self._base_frame
+            if child != self._base_frame:
+                T_odom_child = T_odom_child @ inverse(self._lookup(child, self._topic))
+        except TransformError as error:
+            self._problem("", f"{self._topic}: {error}")
+            return
+        self._take(stamp_of(message.header.stamp), T_odom_child)

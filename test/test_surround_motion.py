@@ -1,0 +1,187 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Frame sets in order in, measured depth and the road out: a vehicle drives through a street."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+from textured_street import mounted, pose, render
+
+from depth_perception.frames.frame_set import CameraFrame
+from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.camera_view import camera_view
+from depth_perception.geometry.ground_plane import GroundPlane
+from depth_perception.geometry.rig import RigCamera
+from depth_perception.motion.surround_motion import SurroundMotion
+
+S = 1_000_000_000
+CAMERA = CameraModel(320, 160, np.array([[210.0, 0, 159.5], [0, 210.0, 70.0], [0, 0, 1]]))
+MOUNTS = {"front": mounted(x=1.5, z=1.5), "left": mounted(x=0.5, y=0.8, z=1.4, yaw=np.pi / 2)}
+STEP = 0.5
+"""Metres from set to set, at ten sets a second."""
+
+
+def views_of(mounts):
+    rig = {n: RigCamera(n, CAMERA, C, n, CAMERA) for n, C in mounts.items()}
+    return {n: camera_view(camera, GroundPlane(), 0) for n, camera in rig.items()}
+
+
+_DRAWN: dict[tuple[str, float, float], tuple[np.ndarray, np.ndarray]] = {}
+
+
+def seen(name, x, yaw):
+    """Image and depth of a camera; drawn once."""
+    if (name, x, yaw) not in _DRAWN:
+        _DRAWN[name, x, yaw] = render(CAMERA, pose(x, 0.0, yaw) @ MOUNTS[name])
+    return _DRAWN[name, x, yaw]
+
+
+def drive(motion, poses, names=("front",), odometry=1.0, start=1.0, rate=10.0):
+    """Drive along poses (x, yaw); return what was measured at each, and exact depths."""
+    views = views_of({name: MOUNTS[name] for name in names})
+    out = []
+    with ThreadPoolExecutor(2) as pool:
+        for k, (x, yaw) in enumerate(poses):
+            stamp = round((start + k / rate) * S)
+            if odometry:
+                motion.odometry.add(stamp, pose(x * odometry, 0.0, yaw))
+            drawn = {name: seen(name, x, yaw) for name in names}
+            frames = {
+                name: CameraFrame(stamp, cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
+                for name, (image, _) in drawn.items()
+            }
+            found = motion.update(stamp, frames, views, pool)
+            out.append((found, {name: depth for name, (_, depth) in drawn.items()}))
+    return out
+
+
+def straight(count, step=STEP):
+    return [(k * step, 0.0) for k in range(count)]
+
+
+def score(measured, depth, limit=25.0):
+    """Share of pixels nearer than the limit that are measured, median and gross errors."""
+    small = cv2.resize(depth, measured.inverse_depth.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    near = small < limit
+    known = np.isfinite(measured.inverse_depth) & near
+    error = np.abs(1 / measured.inverse_depth[known] / small[known] - 1)
+    return known.sum() / near.sum(), float(np.median(error)), float((error > 0.25).mean())
+
+
+def test_first_set_measures_nothing_and_says_nothing_wrong():
+    motion = SurroundMotion(GroundPlane(), 256)
+    ((first, _),) = drive(motion, straight(1))
+    assert not first.measured and first.source == "" and not first.problem
+    assert first.ground.source == "nominal"
+
+
+@pytest.mark.parametrize("odometry", [1.0, 1.06, 0.95])
+def test_depth_is_metric_though_odometry_is_wrong_in_length(odometry):
+    motion = SurroundMotion(GroundPlane(), 256)
+    found, depth = drive(motion, straight(7), odometry=odometry)[-1]
+    cover, median, gross = score(found.measured["front"], depth["front"])
+    assert found.source == "odometry"
+    assert cover > 0.6 and median < 0.03 and gross < 0.02
+    assert found.speed == pytest.approx(5.0, rel=0.05)
+    assert found.ground.source == "estimated"
+    assert abs(found.ground.pitch) < np.radians(0.3)
+
+
+def test_without_odometry_the_road_gives_the_length():
+    motion = SurroundMotion(GroundPlane(), 256)
+    found, depth = drive(motion, straight(7), odometry=0.0)[-1]
+    cover, median, gross = score(found.measured["front"], depth["front"])
+    assert found.source == "images"
+    assert cover > 0.6 and median < 0.05 and gross < 0.02
+    assert found.speed == pytest.approx(5.0, rel=0.06)
+
+
+def test_every_camera_measures_on_the_way_round_a_bend():
+    poses = [(k * STEP, 0.02 * k) for k in range(7)]
+    found, depth = drive(SurroundMotion(GroundPlane(), 256), poses, ("front", "left"))[-1]
+    for name in ("front", "left"):
+        cover, median, gross = score(found.measured[name], depth[name])
+        assert cover > 0.5 and median < 0.03 and gross < 0.02, name
+
+
+def test_standing_keeps_measuring_with_what_was_seen_on_the_way():
+    motion = SurroundMotion(GroundPlane(), 256)
+    poses = straight(6) + [(5 * STEP, 0.0)] * 30
+    found, depth = drive(motion, poses)[-1]
+    assert found.source == "standing" and found.speed == pytest.approx(0.0, abs=0.05)
+    cover, median, gross = score(found.measured["front"], depth["front"])
+    assert cover > 0.5 and median < 0.04 and gross < 0.02
+
+
+def test_a_vehicle_that_never_moved_measures_nothing_and_goes_on():
+    for found, _ in drive(SurroundMotion(GroundPlane(), 256), [(0.0, 0.0)] * 4):
+        assert not found.measured and found.ground.source == "nominal"
+
+
+def test_frozen_odometry_is_noticed_and_the_images_take_over():
+    motion = SurroundMotion(GroundPlane(), 256)
+    drive(motion, straight(5))
+    views = views_of({"front": MOUNTS["front"]})
+    with ThreadPoolExecutor(2) as pool:
+        for k in range(5, 11):
+            stamp = round((1 + k / 10) * S)
+            motion.odometry.add(stamp, pose(4 * STEP))
+            image, depth = seen("front", k * STEP, 0.0)
+            frame = CameraFrame(stamp, cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
+            found = motion.update(stamp, {"front": frame}, views, pool)
+            assert found.source == "images" and found.problem
+    cover, median, gross = score(found.measured["front"], depth)
+    assert cover > 0.5 and median < 0.06 and gross < 0.03
+
+
+def test_a_jump_in_time_begins_anew():
+    motion = SurroundMotion(GroundPlane(), 256)
+    drive(motion, straight(5))
+    found, _ = drive(motion, straight(1), start=0.2)[0]
+    assert not found.measured and found.ground.source == "nominal"
+    found, _ = drive(motion, straight(4), start=0.5)[-1]
+    assert found.measured
+
+
+def test_a_camera_that_is_missing_for_a_while_comes_back():
+    motion = SurroundMotion(GroundPlane(), 256)
+    drive(motion, straight(4), ("front", "left"))
+    found, _ = drive(motion, [(2.0, 0.0), (2.5, 0.0)], ("left",), start=1.4)[-1]
+    assert set(found.measured) == {"left"}
+    poses = [(3.0 + k * STEP, 0.0) for k in range(4)]
+    found, depth = drive(motion, poses, ("front", "left"), start=1.6)[-1]
+    cover, median, _ = score(found.measured["front"], depth["front"])
+    assert cover > 0.5 and median < 0.04
+
+
+def test_same_drive_same_bits():
+    results = [
+        drive(SurroundMotion(GroundPlane(), 256), straight(5))[-1][0].measured["front"]
+        for _ in range(2)
+    ]
+    np.testing.assert_array_equal(results[0].inverse_depth, results[1].inverse_depth)
+    np.testing.assert_array_equal(results[0].sigma, results[1].sigma)
+
+
+def test_memory_is_bounded():
+    motion = SurroundMotion(GroundPlane(), 128)
+    drive(motion, straight(40, step=0.2))
+    assert len(motion._keyframes) <= 20
+    tracks = motion._cameras["front"].tracks
+    assert len(tracks._seen) <= 21
