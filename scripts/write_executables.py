@@ -67,12 +67,7 @@ import sys
 
 site.main()
 
-try:
-    from {module} import {attribute}
-except ImportError as error:
-    if not hasattr(error, "fix"):  # as errors.LibraryError has it
-        raise
-    sys.exit(f"{name}: {{error}}")
+from {module} import {attribute}
 
 if __name__ == "__main__":
     sys.exit({attribute}())

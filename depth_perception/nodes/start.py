@@ -25,6 +25,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import sys
 from types import FrameType
 
 
@@ -43,7 +44,13 @@ def _run(node: str) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as in the background of a shell
             signal.signal(number, _end)
-    return int(importlib.import_module(f"depth_perception.nodes.{node}").main())
+    try:
+        module = importlib.import_module(f"depth_perception.nodes.{node}")
+    except ImportError as error:
+        if not hasattr(error, "fix"):  # as errors.LibraryError has it
+            raise
+        sys.exit(f"{node}: {error}")
+    return int(module.main())
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -43,6 +43,9 @@ from depth_perception.ros.graph_qos import unmatched
 from depth_perception.ros.messages import RclpyTypes, message_class
 from depth_perception.ros.qos import map_output, mismatch, policy_name, result_output
 
+_TRIES = 10
+"""So often it is looked for on the graph who asks for more than is offered."""
+
 
 class ResultPublishers:
     """All outputs of ``surround_depth``; topics are relative, so namespaces and remaps hold."""
@@ -64,7 +67,9 @@ class ResultPublishers:
         self._profile = result_output(parameters.qos)
         self._map_profile = map_output(parameters.qos)
         self._publishers: dict[str, Publisher] = {}
-        self._asked_for_more: set[str] = set()
+        self._asked_for_more: dict[str, str] = {}
+        """By topic: the QoS policy that somebody wants more of, while it is not said who does."""
+        self._tries: dict[str, int] = {}
         self._vehicle = vehicle_topics()
         self._advertise(self._vehicle)
 
@@ -82,11 +87,10 @@ class ResultPublishers:
                 )
 
     def _mismatch(self, topic: str, event: Any) -> None:
-        self._asked_for_more.add(topic)
-        # The graph may not show yet whom the event is about.
-        name = self._node.resolve_topic_name(topic)
-        kind = policy_name(event.last_policy_kind)
-        for text in self._unserved(topic) or [mismatch((kind,), name, we_publish=True)]:
+        found = self._unserved(topic)
+        self._asked_for_more[topic] = "" if found else policy_name(event.last_policy_kind)
+        self._tries[topic] = 0
+        for text in found:
             self._problem("", text)
 
     def _unserved(self, topic: str) -> list[str]:
@@ -97,10 +101,29 @@ class ResultPublishers:
         ]
 
     def unserved(self) -> list[str]:
-        """Say who on the graph gets nothing of a topic, since it asks for more than is offered."""
-        texts = {topic: self._unserved(topic) for topic in sorted(self._asked_for_more)}
-        self._asked_for_more = {topic for topic, found in texts.items() if found}
-        return [text for found in texts.values() for text in found]
+        """Say who on the graph gets nothing of a topic, since it asks for more than is offered.
+
+        To be called once a second: the graph shows later than the event whom it was about, and
+        what was not said for that is said here.
+        """
+        texts: list[str] = []
+        for topic, policy in sorted(self._asked_for_more.items()):
+            found = self._unserved(topic)
+            texts += found
+            if found and not policy:
+                continue
+            self._tries[topic] += 1
+            if not found and policy and self._tries[topic] < _TRIES:
+                continue
+            if policy:
+                name = self._node.resolve_topic_name(topic)
+                for text in found or [mismatch((policy,), name, we_publish=True)]:
+                    self._problem("", text)
+            if found:
+                self._asked_for_more[topic] = ""
+            else:
+                del self._asked_for_more[topic]
+        return texts
 
     def close(self) -> None:
         """Withdraw every topic."""

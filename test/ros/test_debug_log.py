@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -85,9 +86,14 @@ def test_debug_says_what_becomes_of_every_frame_set(
     ):
         assert wait_for(lambda p=parts: listener.line("[DEBUG]", *p), what=str(parts))
     # A camera that falls silent: its absence is told, with the reason.
-    for _ in range(5):
+
+    def told() -> str | None:
+        """Send one image, and wait longer than a set does, so that no later one closes it."""
         vehicle.send("front")
-    assert wait_for(lambda: listener.line("closes", "(sync.timeout)", "without rear (none came;"))
+        time.sleep(0.6)
+        return listener.line("closes", "(sync.timeout)", "without rear (none came;")
+
+    assert wait_for(told, what="the deadline")
     node._enabled = False
     node._follow_demand()
     assert wait_for(lambda: listener.line("rear: no longer subscribed to /rear/image_raw"))

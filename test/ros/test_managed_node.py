@@ -420,4 +420,4 @@ def test_only_cameras_that_somebody_listens_to_are_computed(
     assert computed and all(names <= {"front"} for names in computed)
     status = listener.listen(*STATUS)
     sent_until(vehicle, lambda: computed[-1] == {"front", "rear"})
-    assert [s for s in status if s.stage_names]
+    sent_until(vehicle, lambda: [s for s in list(status) if s.stage_names])
