@@ -340,6 +340,11 @@ class MotionParameters:
     image_width: int = _parameter(
         416, "Width of the images that are matched, px.", minimum=64, maximum=4096
     )
+    overlap: bool = _parameter(
+        False,
+        "Also match cameras of one set with each other, where they see the same; needs extrinsics"
+        " exact to about 0.1 degrees.",
+    )
     odometry_topic: str = _parameter(
         "odom",
         "nav_msgs/Odometry that the node takes; where nobody publishes it the images alone say how"

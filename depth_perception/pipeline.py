@@ -95,7 +95,8 @@ def new_motion(ground: GroundPlane, parameters: Parameters) -> SurroundMotion | 
     """Make what measures by motion, where the parameters ask for it."""
     if not parameters.motion.enabled:
         return None
-    return SurroundMotion(ground, parameters.motion.image_width)
+    given = parameters.motion
+    return SurroundMotion(ground, given.image_width, overlap=given.overlap)
 
 
 class SurroundPipeline:

@@ -28,11 +28,15 @@ from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.camera_view import camera_view
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import RigCamera
-from depth_perception.motion.surround_motion import SurroundMotion
+from depth_perception.motion.surround_motion import Kind, SurroundMotion
 
 S = 1_000_000_000
 CAMERA = CameraModel(320, 160, np.array([[210.0, 0, 159.5], [0, 210.0, 70.0], [0, 0, 1]]))
-MOUNTS = {"front": mounted(x=1.5, z=1.5), "left": mounted(x=0.5, y=0.8, z=1.4, yaw=np.pi / 2)}
+MOUNTS = {
+    "right": mounted(x=1.5, y=-0.6, z=1.5),
+    "front": mounted(x=1.5, z=1.5),
+    "left": mounted(x=0.5, y=0.8, z=1.4, yaw=np.pi / 2),
+}
 STEP = 0.5
 """Metres from set to set, at ten sets a second."""
 
@@ -168,6 +172,37 @@ def test_a_camera_that_is_missing_for_a_while_comes_back():
     found, depth = drive(motion, poses, ("front", "left"), start=1.6)[-1]
     cover, median, _ = score(found.measured["front"], depth["front"])
     assert cover > 0.5 and median < 0.04
+
+
+def test_cameras_that_see_the_same_measure_before_anything_moves():
+    motion = SurroundMotion(GroundPlane(), 256, overlap=True)
+    for found, depth in drive(motion, [(0.0, 0.0)] * 2, ("front", "right")):
+        assert found.ground.source == "nominal"
+        for name in ("front", "right"):
+            cover, median, gross = score(found.measured[name], depth[name], limit=12.0)
+            assert cover > 0.5 and median < 0.03 and gross < 0.02
+            assert (found.measured[name].kind == Kind.OVERLAP).any()
+
+
+def test_overlap_and_way_measure_together():
+    alone, depth = drive(SurroundMotion(GroundPlane(), 256), straight(6), odometry=1.06)[-1]
+    both, _ = drive(
+        SurroundMotion(GroundPlane(), 256, overlap=True),
+        straight(6),
+        ("front", "right"),
+        odometry=1.06,
+    )[-1]
+    cover, median, gross = score(both.measured["front"], depth["front"])
+    before, _, _ = score(alone.measured["front"], depth["front"])
+    assert cover > before - 0.02 and median < 0.03 and gross < 0.02
+
+
+def test_cameras_that_look_elsewhere_do_not_match():
+    motion = SurroundMotion(GroundPlane(), 128, overlap=True)
+    drive(motion, straight(2), ("front", "left", "right"))
+    assert motion._overlap("front", "right") and not motion._overlap("front", "left")
+    motion._with_overlap = False
+    assert not motion._overlap("front", "right")
 
 
 def test_same_drive_same_bits():

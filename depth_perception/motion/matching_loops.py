@@ -437,3 +437,51 @@ def compare_with_feet(labels, inverse_depth, plane, flat, reach, sums, counts): 
                     counts[label] += 1
             last = label
             ground_row = -1
+
+
+@compiled
+def clear_above(
+    labels, against, inverse_depth, plane, flat, reach, change, rise, height, top, moving, above
+):  # type: ignore[no-untyped-def]
+    """Mark what lies above the foot of a moving thing, up to a thing's height, and is not there.
+
+    A thing that moves falls into patches, of which only the lowest is seen to stand on the ground.
+
+    Args:
+        labels: (h, w) int32, of `label_surfaces`.
+        against: (count + 1,) bool: patches that contradict the ground on which they stand.
+        inverse_depth: (h, w) float32, 1/m.
+        plane: (h, w) float32, of the ground, 1/m.
+        flat: (h, w) bool, as in `compare_with_feet`.
+        reach: As there.
+        change: Largest difference of the logarithm from the foot's inverse depth.
+        rise: (h, w) float32: height that a pixel's ray gains for each metre of depth.
+        height: Of the camera over the ground, m.
+        top: Largest height of a thing that moves, m.
+        moving: (h, w) bool, written.
+        above: (h, w) bool, written: all that lies there, measured or not.
+    """
+    rows, columns = labels.shape
+    for u in range(columns):
+        ground_row = -1
+        last = 0
+        foot = np.float32(0)
+        for v in range(rows - 1, -1, -1):
+            label = labels[v, u]
+            if flat[v, u]:
+                ground_row = v
+                last = 0
+            elif label != 0:
+                near = ground_row >= 0 and ground_row - v <= reach
+                if label != last and near and against[label]:
+                    foot = plane[ground_row, u]
+                last = label
+                ground_row = -1
+            if foot <= 0:
+                continue
+            if height + rise[v, u] / foot > top:
+                foot = np.float32(0)
+                continue
+            above[v, u] = True
+            if label != 0 and abs(np.log(inverse_depth[v, u] / foot)) > change:
+                moving[v, u] = True

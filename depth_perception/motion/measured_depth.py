@@ -54,13 +54,13 @@ PLANE_RATIO = 1.12
 """The ground is not contradicted where its cost is on average so little above the least."""
 PLANE_SHARE = 0.10
 """A match within this share of the ground (or two deviations) is on it."""
-PLANE_SUPPORT = 0.6
+PLANE_SUPPORT = 0.8
 """Of the matches around, so many must be on the ground for it to be believed without a match."""
 PLANE_OPPOSED = 0.15
 """On the path it is believed without any, unless so many of the pixels around say otherwise."""
 BLANK_LEVELS = 5.0
 """Where grey values differ by less than this (standard deviation) costs say nothing."""
-PLANE_WINDOW = (61, 21)
+PLANE_WINDOW = (41, 15)
 """(width, height) of what is around, px."""
 PLANE_RANGE = 40.0
 """Farther the ground is not measured by the plane, m."""
@@ -70,6 +70,8 @@ FEET_CONTRADICTION = float(np.log(1.22))
 """What is measured by so much nearer or farther than the ground on which it stands moves."""
 FEET_COLUMNS = 3
 SURFACE_CHANGE = 0.10
+MOVING_HEIGHT = 3.5
+"""Height up to which something that moves is looked for over its foot, m."""
 
 
 class Kind(IntEnum):
@@ -185,6 +187,8 @@ def with_ground(
     mask: NDArray[np.bool_],
     image: NDArray[np.uint8],
     lane: NDArray[np.bool_],
+    rise: NDArray[np.float32],
+    height: float,
     factor: float,
     factor_sigma: float,
 ) -> MeasuredDepth:
@@ -200,29 +204,38 @@ def with_ground(
         image: (h, w) uint8, grey.
         lane: (h, w), true where the ground would lie on the vehicle's path: there it is believed
             where nothing speaks against it, elsewhere only where matches around confirm it.
+        rise: (h, w) float32: height over the ground that a ray gains for each metre of depth.
+        height: Of the camera over the ground, m.
         factor: By how much the way is longer than was assumed: divides inverse depths.
         factor_sigma: Its relative standard deviation, which all matches share.
 
     Returns:
         Measured depth in metres, kind `Kind.PLANE` where it is the ground.
     """
-    w = measured.inverse_depth / np.float32(factor)
-    sigma = np.hypot(measured.sigma / np.float32(factor), w * np.float32(factor_sigma))
+    # What other cameras of the set measured hangs on no way.
+    by_way = measured.kind == Kind.PARALLAX
+    longer = np.where(by_way, factor, 1.0).astype(np.float32)
+    shared = np.where(by_way, factor_sigma, 0.0).astype(np.float32)
+    w, own = measured.inverse_depth / longer, measured.sigma / longer
+    sigma = np.hypot(own, w * shared)
     known = np.isfinite(w)
     ground = (plane > 1 / PLANE_RANGE) & ~mask & np.isfinite(plane_sigma)
     with np.errstate(invalid="ignore"):
         on_ground = known & ground
-        on_ground &= np.abs(w - plane) < np.maximum(PLANE_SHARE * plane, 2 * sigma)
+        # By the match alone: a way of unknown length must not make everything ground.
+        on_ground &= np.abs(w - plane) < np.maximum(PLANE_SHARE * plane, 2 * own)
     around = _share_around(on_ground, known & ground)
     cost = np.minimum(found.cost_ratio_at(plane * np.float32(factor)), np.float32(2))
     not_contradicted = cv2.blur(cost, (EDGE_REACH, EDGE_REACH)) < PLANE_RATIO
+    blank = _contrast(image) < BLANK_LEVELS
+    # What has texture would have been found on the ground, if it were ground.
     against = _share_around(known & ground & ~on_ground, np.ones_like(ground))
     unopposed = lane & (against < PLANE_OPPOSED) & (around >= 0.5 * (against > 0.02))
-    blank = _contrast(image) < BLANK_LEVELS
-    filled = not_contradicted & ((around > PLANE_SUPPORT) | unopposed) | (blank & unopposed)
-    filled &= ground & ~known
+    confirmed = not_contradicted & (around > PLANE_SUPPORT) & ~blank
+    filled = ground & ~known & ((unopposed & (not_contradicted | blank)) | confirmed)
     feet = on_ground | (ground & ~known & (not_contradicted | blank | (cost < PLANE_RATIO)))
-    moving = _moving(w, known & ~on_ground, plane, feet)
+    moving, above = _moving(w, known & ~on_ground, plane, feet, rise, height)
+    filled &= ~above
     kind = measured.kind.copy()
     kind[moving] = Kind.NOTHING
     w[moving] = sigma[moving] = np.nan
@@ -260,7 +273,9 @@ def _moving(
     things: NDArray[np.bool_],
     plane: NDArray[np.float32],
     flat: NDArray[np.bool_],
-) -> NDArray[np.bool_]:
+    rise: NDArray[np.float32],
+    height: float,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Tell what was measured nearer or farther than the ground on which it is seen to stand.
 
     A vehicle that comes towards the camera moves as if it were near, one that goes ahead as if it
@@ -272,7 +287,24 @@ def _moving(
         np.nan_to_num(w), things, np.float32(SURFACE_CHANGE), labels, stack
     )
     sums, columns = np.zeros(count + 1), np.zeros(count + 1, np.int64)
-    loops.compare_with_feet(labels, np.nan_to_num(w), plane, flat, FEET_REACH, sums, columns)
+    values = np.nan_to_num(w)
+    loops.compare_with_feet(labels, values, plane, flat, FEET_REACH, sums, columns)
     mean = sums / np.maximum(columns, 1)
     against = (columns >= FEET_COLUMNS) & (np.abs(mean) > FEET_CONTRADICTION)
-    return np.asarray(against[labels], dtype=np.bool_)
+    moving = np.ascontiguousarray(against[labels])
+    above = np.zeros(w.shape, np.bool_)
+    loops.clear_above(
+        labels,
+        against,
+        values,
+        plane,
+        flat,
+        FEET_REACH,
+        np.float32(FEET_CONTRADICTION),
+        rise,
+        np.float32(height),
+        np.float32(MOVING_HEIGHT),
+        moving,
+        above,
+    )
+    return moving, above

@@ -39,6 +39,7 @@ from depth_perception.geometry.ground_plane import (
     plane_depth,
     plane_depth_relative_sigma,
 )
+from depth_perception.geometry.sampling import inside_image
 from depth_perception.geometry.transforms import Matrix, interpolate, inverse
 from depth_perception.motion.feature_tracks import FeatureTracks
 from depth_perception.motion.ground_length import length_from_ground
@@ -63,6 +64,10 @@ CARRIED_LENGTH_SIGMA = 0.15
 UNKNOWN_LENGTH_SIGMA = 1.0
 PATH_HALF_WIDTH, PATH_LENGTH = 2.5, 25.0
 """Where the vehicle is to drive next it is believed to be able to, m."""
+OVERLAP_SHARE = 0.10
+"""Cameras are matched with each other where so much of one's image may be in the other's."""
+OVERLAP_DEPTHS = (5.0, 20.0)
+SAME_INSTANT_S = 0.005
 DISAGREEMENT = 3.0
 """Odometry whose rotation is farther from the images', in its deviations, is not believed."""
 
@@ -106,12 +111,13 @@ class _Camera:
 class SurroundMotion:
     """Measures; one frame set at a time, in the order of time."""
 
-    def __init__(self, nominal: GroundPlane, image_width: int) -> None:
+    def __init__(self, nominal: GroundPlane, image_width: int, overlap: bool = False) -> None:
         """Begin with nothing known.
 
         Args:
             nominal: The road plane that the mounting describes.
             image_width: Of the matching grid, px; the working grid's where that is smaller.
+            overlap: Also match cameras of one set with each other.
         """
         self.odometry = OdometryTrack()
         self._nominal = nominal
@@ -121,6 +127,8 @@ class SurroundMotion:
         self._road = RoadFilter(nominal)
         self._T_start_now: Matrix = np.eye(4)
         self._last: tuple[int, dict[str, int]] | None = None
+        self._with_overlap = overlap
+        self._sees: dict[tuple[str, str], bool] = {}
         self._step: tuple[float, Matrix] | None = None
         """Seconds and motion (T_now_last) of the last step."""
 
@@ -167,7 +175,7 @@ class SurroundMotion:
         elif self._last is not None:
             self.reset_memory()
         moved = time.perf_counter()
-        measured = self._measure(stamp, stamps, pool, source) if step is not None else {}
+        measured = self._measure(stamp, stamps, pool, source, step is not None)
         speed = float("nan")
         if step is not None and self._step is not None:
             speed = float(np.linalg.norm(self._step[1][:3, 3])) * self._road.factor / self._step[0]
@@ -207,6 +215,7 @@ class SurroundMotion:
             tracks = FeatureTracks(view.camera, view.ego)
             rays = grid.rays().astype(np.float32)
             camera = _Camera(view, grid, rays, mask, tracks, small, np.zeros(0, np.uint32))
+            self._sees = {}
         camera.view = view
         camera.tracks.advance(np.asarray(grey, np.uint8), frame.stamp)
         camera.small = small
@@ -282,11 +291,34 @@ class SurroundMotion:
         return MotionPrior(T, CARRIED_LENGTH_SIGMA, np.radians(10), np.radians(5))
 
     def _measure(
-        self, stamp: int, stamps: Mapping[str, int], pool: Executor, source: str
+        self, stamp: int, stamps: Mapping[str, int], pool: Executor, source: str, moved: bool
     ) -> dict[str, MeasuredDepth]:
         """Match every camera, and let the road set the length of the way."""
-        assert self._last is not None
-        self._road.predict((stamp - self._last[0]) * 1e-9, source == "odometry")
+        if self._last is not None:
+            self._road.predict((stamp - self._last[0]) * 1e-9, source == "odometry")
+        ways = self._ways(stamp, stamps) if moved else []
+        # Ways are matched as long as they are thought to be: other cameras know metres already.
+        taken = self._road.factor
+        scaled = [(keyframe, _stretched(T, taken)) for keyframe, T in ways]
+        names = list(stamps)
+        matched = pool.map(lambda n: self._match(n, stamps, scaled), names)
+        found = {n: item for n, item in zip(names, matched, strict=True) if item is not None}
+        curvature = _curvature([T for _, T in ways])
+        samples = []
+        for name, (_, item) in found.items():
+            camera = self._cameras[name]
+            of_way = item.kind == Kind.PARALLAX
+            w = np.where(of_way, item.inverse_depth * np.float32(taken), np.float32(np.nan))
+            C = camera.view.T_base_camera
+            samples.append(lane_samples(w, camera.rays, C, self._road.ground, curvature))
+        if ways:
+            self._road.update(samples)
+        factor = self._road.factor / taken
+        done = pool.map(lambda n: self._with_ground(n, *found[n], curvature, factor), found)
+        return dict(zip(found, done, strict=True))
+
+    def _ways(self, stamp: int, stamps: Mapping[str, int]) -> list[tuple[Keyframe, Matrix]]:
+        """Find the motion (T_now_then) from each keyframe that is matched with."""
         ways: list[tuple[Keyframe, Matrix]] = []
         for keyframe in self._keyframes.choose(self._T_start_now):
             seconds = (stamp - keyframe.stamp) * 1e-9
@@ -297,33 +329,12 @@ class SurroundMotion:
             if found is not None and not found.standing:
                 T = found.T_to_from
             ways.append((keyframe, T))
-        found_at: dict[str, tuple[Match, MeasuredDepth]] = {}
-        names = list(stamps)
-        for name, result in zip(
-            names, pool.map(lambda n: self._match(n, stamps, ways), names), strict=True
-        ):
-            if result is not None:
-                found_at[name] = result
-        curvature = _curvature([T for _, T in ways])
-        self._road.update(
-            [
-                lane_samples(
-                    item[1].inverse_depth,
-                    self._cameras[name].rays,
-                    self._cameras[name].view.T_base_camera,
-                    self._road.ground,
-                    curvature,
-                )
-                for name, item in found_at.items()
-            ]
-        )
-        done = pool.map(lambda n: self._with_ground(n, *found_at[n], curvature), found_at)
-        return dict(zip(found_at, done, strict=True))
+        return ways
 
     def _match(
         self, name: str, stamps: Mapping[str, int], ways: list[tuple[Keyframe, Matrix]]
     ) -> tuple[Match, MeasuredDepth] | None:
-        """Match one camera with its past."""
+        """Match one camera with its past and with the cameras beside it."""
         camera = self._cameras[name]
         C, C_inverse = camera.view.T_base_camera, inverse(camera.view.T_base_camera)
         sources, kinds = [], []
@@ -336,6 +347,12 @@ class SurroundMotion:
                 continue
             sources.append(Source(census, camera.grid, T))
             kinds.append(Kind.PARALLAX)
+        for other in stamps:
+            if other != name and self._overlap(name, other):
+                beside = self._cameras[other]
+                T = inverse(beside.view.T_base_camera) @ self._between(name, other) @ C
+                sources.append(Source(beside.census, beside.grid, T))
+                kinds.append(Kind.OVERLAP)
         if not sources:
             return None
         found = match(camera.small, camera.census, camera.rays, sources, NEAREST_M)
@@ -343,8 +360,37 @@ class SurroundMotion:
             found, camera.rays, C, self._road.ground, camera.mask, np.array(kinds, np.uint8)
         )
 
+    def _between(self, name: str, other: str) -> Matrix:
+        """Motion of the base frame from the instant of one camera's image to that of another's."""
+        if self._step is None:
+            return np.eye(4)
+        seconds, T = self._step
+        later = (self._cameras[other].stamp - self._cameras[name].stamp) * 1e-9
+        return interpolate(np.eye(4), _stretched(T, self._road.factor), later / seconds)
+
+    def _overlap(self, name: str, other: str) -> bool:
+        """Tell whether a camera may see a part of what another sees, from somewhere else."""
+        if not self._with_overlap:
+            return False
+        later = abs(self._cameras[other].stamp - self._cameras[name].stamp) * 1e-9
+        if self._step is None and later > SAME_INSTANT_S:
+            return False  # nobody knows how far the vehicle came in between
+        if (name, other) not in self._sees:
+            one, two = self._cameras[name], self._cameras[other]
+            M = inverse(two.view.T_base_camera) @ one.view.T_base_camera
+            rays = one.rays[4::9, 4::9].reshape(-1, 3).astype(np.float64)
+            share = 0.0
+            for depth in OVERLAP_DEPTHS:
+                points = rays * depth @ M[:3, :3].T + M[:3, 3]
+                uv = two.grid.project(points[np.isfinite(points).all(axis=1)])
+                inside = inside_image(uv, (two.grid.width, two.grid.height))
+                share = max(share, float(inside.sum()) / max(1, len(rays)))
+            apart = float(np.linalg.norm(M[:3, 3])) > MIN_BASELINE_M
+            self._sees[name, other] = apart and share > OVERLAP_SHARE
+        return self._sees[name, other]
+
     def _with_ground(
-        self, name: str, found: Match, item: MeasuredDepth, curvature: float
+        self, name: str, found: Match, item: MeasuredDepth, curvature: float, factor: float
     ) -> MeasuredDepth:
         """Bring what was measured with the assumed way to metres, and add the ground."""
         camera = self._cameras[name]
@@ -362,7 +408,9 @@ class SurroundMotion:
             camera.mask,
             camera.small,
             lane,
-            self._road.factor,
+            (camera.rays @ (C[:3, :3].T @ ground.normal)).astype(np.float32),
+            float(ground.signed_distance(C[:3, 3])),
+            factor,
             self._road.factor_sigma,
         )
 
@@ -381,6 +429,13 @@ def _same(before: CameraView, now: CameraView) -> bool:
     if before is now:
         return True
     return before.size == now.size and before.source.same_as(now.source)
+
+
+def _stretched(T: Matrix, factor: float) -> Matrix:
+    """Return a motion whose way is longer by a factor."""
+    out = T.copy()
+    out[:3, 3] *= factor
+    return out
 
 
 def _curvature(ways: list[Matrix]) -> float:
