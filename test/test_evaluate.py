@@ -64,6 +64,9 @@ class Pipeline:
     def __init__(self, scale=1.0):
         self.scale = scale
 
+    def add_odometry(self, stamp, T_odom_base):
+        pass
+
     def check_rig(self, rig):
         pass
 
