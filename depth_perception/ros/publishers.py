@@ -93,6 +93,19 @@ class ResultPublishers:
         for text in found:
             self._problem("", text)
 
+    def _find_missed(self) -> None:
+        """Look for those of whom no event came, which the middleware does not promise."""
+        for topic, publisher in self._publishers.items():
+            if topic in self._asked_for_more:
+                continue
+            name = self._node.resolve_topic_name(topic)
+            if self._node.count_subscribers(name) <= publisher.get_subscription_count():
+                continue
+            for text in self._unserved(topic):
+                self._asked_for_more[topic] = ""
+                self._tries[topic] = 0
+                self._problem("", text)
+
     def _unserved(self, topic: str) -> list[str]:
         name = self._node.resolve_topic_name(topic)
         return [
@@ -107,6 +120,7 @@ class ResultPublishers:
         what was not said for that is said here.
         """
         texts: list[str] = []
+        self._find_missed()
         for topic, policy in sorted(self._asked_for_more.items()):
             found = self._unserved(topic)
             texts += found
