@@ -228,7 +228,6 @@ def with_ground(
     cost = np.minimum(found.cost_ratio_at(plane * np.float32(factor)), np.float32(2))
     not_contradicted = cv2.blur(cost, (EDGE_REACH, EDGE_REACH)) < PLANE_RATIO
     blank = _contrast(image) < BLANK_LEVELS
-    # What has texture would have been found on the ground, if it were ground.
     against = _share_around(known & ground & ~on_ground, np.ones_like(ground))
     unopposed = lane & (against < PLANE_OPPOSED) & (around >= 0.5 * (against > 0.02))
     confirmed = not_contradicted & (around > PLANE_SUPPORT) & ~blank
