@@ -1,0 +1,181 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Scores of measured depth, worked out by hand; static and moving things apart, by exact truth."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from test_evaluate_exact import DEPTH, LABELS, TYPES, road_depth, road_labels
+from tiny_drive import CAMERA, PERIOD, START
+
+from depth_perception import messages
+from depth_perception.datasets.exact_truth import OBJECTS_TOPIC, moving_topics, speeds_of
+from depth_perception.datasets.lidar_truth import TruthProtocol
+from depth_perception.evaluation.exact import ExactScorer
+from depth_perception.evaluation.exact_window import ExactWindow
+from depth_perception.evaluation.measured import MeasuredTally, table_of
+from depth_perception.frames.measured_kind import Kind
+from depth_perception.frames.surround_result import CameraResult
+from depth_perception.geometry.rig import RigCamera
+
+INSTANCE = "/truth/front/instance"
+NAN = np.nan
+
+
+def tally(*images):
+    made = MeasuredTally()
+    for truth, measured, sigma, kind in images:
+        made.add("front", np.array(truth), np.array(measured), np.array(sigma), np.array(kind))
+    return made.scores()
+
+
+def test_figures_by_hand():
+    # Errors 0.1, 0.5, 0.02 and 0; in deviations 2.5, 2, 0.4 and 0.
+    scores = tally(
+        (
+            [10.0, 20.0, 50.0, 4.0, 30.0],
+            [11.0, 30.0, 51.0, 4.0, NAN],
+            [0.04, 0.25, 0.05, 0.1, NAN],
+            [Kind.PLANE, Kind.PARALLAX, Kind.OVERLAP, Kind.PLANE, Kind.NOTHING],
+        )
+    )
+    figures = scores.all.median
+    assert figures.cover == pytest.approx(0.8) and figures.abs_rel == pytest.approx(0.155)
+    assert figures.median_error == pytest.approx(0.06) and figures.wrong == 0.25
+    assert figures.within_one == 0.5 and figures.within_two == 0.75
+    assert scores.all.count == 4 and scores.all.truth_count == 5
+    assert scores.all.kinds == {"plane": 0.4, "parallax": 0.2, "overlap": 0.2}
+    assert scores.by_kind["parallax"].median.wrong == 1.0
+    assert scores.by_kind["plane"].median.cover == pytest.approx(0.4)
+    assert "range" not in scores.by_kind
+    assert [row.truth_count for row in scores.by_range.values()] == [1, 1, 2, 1]
+    assert scores.by_range["20-40 m"].median.cover == 0.5
+
+
+def test_an_image_without_any_counts_in_cover_and_in_no_error():
+    full = ([10.0, 10.0], [10.0, 12.0], [0.1, 0.1], [2, 2])
+    scores = tally(full, full, ([10.0, 10.0], [NAN, NAN], [NAN, NAN], [0, 0]))
+    assert scores.all.images == 3 and scores.all.measured_images == 2
+    assert scores.all.mean.cover == pytest.approx(2 / 3) and scores.all.median.cover == 1.0
+    assert scores.all.mean.abs_rel == pytest.approx(0.1)
+    made = MeasuredTally()
+    made.add("front", np.array([10.0]), None, None, None)
+    assert made.scores().all.median.cover == 0.0
+    assert np.isnan(made.scores().all.median.abs_rel)
+    assert MeasuredTally().scores() is None
+
+
+def test_median_mean_and_points_alike_differ_where_they_should():
+    small = ([10.0], [20.0], [0.1], [2])
+    large = ([10.0] * 9, [10.5] * 9, [0.1] * 9, [2] * 9)
+    row = tally(small, large, large).all
+    assert row.median.abs_rel == pytest.approx(0.05)
+    assert row.mean.abs_rel == pytest.approx(1.1 / 3)
+    assert row.pooled.abs_rel == pytest.approx((1 + 18 * 0.05) / 19)
+    assert row.pooled.median_error == pytest.approx(0.05, abs=1e-3)
+    assert row.pooled.wrong == pytest.approx(1 / 19)
+
+
+def test_honest_deviations_hold_what_they_promise():
+    rng = np.random.default_rng(3)
+    truth = rng.uniform(2, 70, 20000)
+    sigma = rng.uniform(0.01, 0.08, truth.size)
+    measured = truth * (1 + rng.normal(0, sigma))
+    kind = np.full(truth.size, Kind.RANGE)
+    figures = tally((truth, measured, sigma, kind)).all.pooled
+    assert figures.within_one == pytest.approx(0.683, abs=0.01)
+    assert figures.within_two == pytest.approx(0.954, abs=0.01)
+    sure = tally((truth, measured, sigma / 3, kind)).all.pooled
+    assert sure.within_one < 0.3
+
+
+def test_the_table_has_a_part_for_moving_things():
+    one = tally(([10.0], [20.0], [0.1], [2]))
+    parts = table_of({"all": one, "moving": one})
+    assert [name for name, *_ in parts[-1]] == ["moving, up to 60 m", "moving, all alike"]
+    assert parts[-1][0][2] == 1 and len(parts) == 4
+
+
+def markers(*speeds):
+    items = [SimpleNamespace(id=k, text=f"car 12.3 m {v:.1f} m/s") for k, v in speeds]
+    return SimpleNamespace(markers=items)
+
+
+def test_speeds_are_read_from_the_markers():
+    message = markers((3, 8.0), (4, 0.0))
+    message.markers.append(SimpleNamespace(id=5, text="a tree"))
+    assert speeds_of(message) == {3: 8.0, 4: 0.0}
+    topics = {INSTANCE: "", OBJECTS_TOPIC: ""}
+    assert moving_topics(topics, ["front", "left"]) == [INSTANCE, OBJECTS_TOPIC]
+    assert moving_topics({INSTANCE: ""}, ["front"]) == []
+
+
+def exact_scores(ids, with_objects=True):
+    """Score one image: right on the left half, twice as far on the right half, where ids are."""
+    stamp = START + PERIOD
+    instances = np.zeros((CAMERA.height, CAMERA.width), np.uint16)
+    instances[120:, 160:] = ids[0]
+    instances[120:, 240:] = ids[1]
+    image = [
+        (DEPTH, stamp, messages.depth_message(TYPES, stamp, "front", road_depth())),
+        (LABELS, stamp, messages.image_message(TYPES, stamp, "front", road_labels(), "mono8")),
+        (INSTANCE, stamp, messages.image_message(TYPES, stamp, "front", instances, "16UC1")),
+    ]
+    topics = dict.fromkeys((DEPTH, LABELS, INSTANCE), "sensor_msgs/msg/Image")
+    if with_objects:  # behind the images of its instant, as in a bag sorted by topic
+        image.append((OBJECTS_TOPIC, stamp, markers((7, 5.0), (8, 0.0))))
+        topics[OBJECTS_TOPIC] = "visualization_msgs/msg/MarkerArray"
+    scorer = ExactScorer(ExactWindow(image, topics), TruthProtocol(), measured=True)
+    shape = (CAMERA.height, CAMERA.width)
+    depth = road_depth()
+    measured = np.where(np.isfinite(depth), depth, np.nan)
+    measured[120:, 160:] *= 2
+    flat = np.full(shape, 0.02, np.float32)
+    result = CameraResult(
+        stamp,
+        "front",
+        CAMERA,
+        np.eye(4),
+        np.zeros((*shape, 3), np.uint8),
+        depth,
+        flat,
+        np.ones(shape, np.uint8),
+        depth,
+        depth,
+        np.ones(shape, np.uint8),
+        measured,
+        flat,
+        np.full(shape, Kind.PARALLAX, np.uint8),
+    )
+    assert scorer.add(result, RigCamera("front", CAMERA, np.eye(4), "front", CAMERA), None)
+    return scorer.finish(["front"]), list(scorer.notes())
+
+
+def test_static_and_moving_pixels_are_scored_apart():
+    exact, notes = exact_scores((7, 8))
+    assert not notes
+    moving, static = exact.measured["moving"].all, exact.measured["static"].all
+    assert moving.truth_count == 80 * 80 and moving.pooled.wrong == 1.0
+    # What stands there, instance 8, is wrong, too; it is static.
+    assert static.truth_count + moving.truth_count == exact.measured["all"].all.truth_count
+    assert static.pooled.wrong == pytest.approx(80 * 80 / static.count)
+
+
+def test_without_speeds_nothing_is_told_apart():
+    exact, _ = exact_scores((7, 8), with_objects=False)
+    assert set(exact.measured) == {"all"}
+    exact, _ = exact_scores((8, 8))
+    assert set(exact.measured) == {"all", "static"}
