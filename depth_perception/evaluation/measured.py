@@ -280,8 +280,10 @@ def table_of(scores: Mapping[str, MeasuredScores]) -> list[list[TableRow]]:
     entry (static and moving things) a part of its own.
 
     Args:
-        scores: By what they are of; the first is of everything.
+        scores: By what they are of; the first is of everything. Without any there are no rows.
     """
+    if not scores:
+        return []
     first, *others = scores.items()
     everything = first[1]
     parts = [
