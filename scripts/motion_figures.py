@@ -34,15 +34,15 @@ from pathlib import Path
 from typing import Any
 
 DRIVES: dict[str, list[str]] = {
-    "kitti": "--seed 21 --setting city --speed 8 --width 1000".split(),
-    "fisheye": "--seed 24 --setting city --speed 5 --width 640".split(),
-    "nuscenes": "--seed 22 --setting suburb --speed 8 --width 640".split(),
-    "robot": "--seed 21 --setting suburb --speed 2 --width 640".split(),
-    "waymo": "--seed 21 --setting motorway --speed 14 --width 640".split(),
+    "kitti": ["--seed", "21", "--setting", "city", "--speed", "8", "--width", "1000"],
+    "fisheye": ["--seed", "24", "--setting", "city", "--speed", "5", "--width", "640"],
+    "nuscenes": ["--seed", "22", "--setting", "suburb", "--speed", "8", "--width", "640"],
+    "robot": ["--seed", "21", "--setting", "suburb", "--speed", "2", "--width", "640"],
+    "waymo": ["--seed", "21", "--setting", "motorway", "--speed", "14", "--width", "640"],
 }
 """Rig, and the other arguments of `depth_perception world`."""
 
-COMMON = "--seconds 2 --rate 10 --truth depth,instance".split()
+COMMON = ["--seconds", "2", "--rate", "10", "--truth", "depth,instance"]
 
 HEAD = (
     "| rig | static up to 60 m: cover | AbsRel | off 25 % | in 1 σ | moving things: cover"
@@ -65,9 +65,9 @@ def main(arguments: list[str] | None = None) -> int:
     lines = []
     for rig in options.rigs or DRIVES:
         bag, numbers = options.output / rig, options.output / f"{rig}.json"
-        if not (bag / "metadata.yaml").exists():
-            if _run("world", "--output", str(bag), "--rig", rig, *DRIVES[rig], *COMMON):
-                return 1
+        made = (bag / "metadata.yaml").exists()
+        if not made and _run("world", "--output", str(bag), "--rig", rig, *DRIVES[rig], *COMMON):
+            return 1
         embodied = ["--estimator", "embodied", "--set", "motion.enabled=true"]
         if _run("evaluate", str(bag), *embodied, "--json", str(numbers), *more):
             return 1
