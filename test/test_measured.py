@@ -27,8 +27,16 @@ from depth_perception.datasets.lidar_truth import TruthProtocol
 from depth_perception.evaluation.exact import ExactScorer
 from depth_perception.evaluation.exact_window import ExactWindow
 from depth_perception.evaluation.measured import MeasuredTally, table_of
-from depth_perception.frames.measured_kind import Kind
+from depth_perception.evaluation.measured_figures import measured_figures
+from depth_perception.evaluation.measured_pictures import (
+    KIND_COLOURS,
+    KIND_NAMES,
+    colour_kinds,
+    colour_measured,
+)
+from depth_perception.frames.measured_kind import MEASURED_KINDS, Kind
 from depth_perception.frames.surround_result import CameraResult
+from depth_perception.geometry.depth_colours import colour_depth
 from depth_perception.geometry.rig import RigCamera
 
 INSTANCE = "/truth/front/instance"
@@ -179,3 +187,42 @@ def test_without_speeds_nothing_is_told_apart():
     assert set(exact.measured) == {"all"}
     exact, _ = exact_scores((8, 8))
     assert set(exact.measured) == {"all", "static"}
+
+
+def test_pictures_show_what_is_measured_and_how():
+    shape = (CAMERA.height, CAMERA.width)
+    kind = np.zeros(shape, np.uint8)
+    kind[100:150], kind[150:] = Kind.PARALLAX, Kind.PLANE
+    measured = np.where(kind > 0, 12.0, np.nan).astype(np.float32)
+    depth = np.full(shape, 12.0, np.float32)
+    image = np.full((*shape, 3), 100, np.uint8)
+    level = np.ones(shape, np.uint8)
+    fields = (image, depth, depth, level, depth, depth, level, measured, depth, kind)
+    camera = CameraResult(1, "front", CAMERA, np.eye(4), *fields)
+    painted, tinted = colour_measured(camera), colour_kinds(camera)
+    expected = colour_depth(depth)
+    assert (painted[kind > 0] == expected[kind > 0]).all() and (painted[:100] == 40).all()
+    assert (tinted[:100] == 40).all()
+    assert len(np.unique(tinted.reshape(-1, 3), axis=0)) == 3
+    assert tinted[120, 0, 2] > tinted[120, 0, 0], "parallax is orange"
+    assert tinted[180, 0, 0] > tinted[180, 0, 2], "the plane is blue"
+    assert set(KIND_COLOURS) == set(KIND_NAMES) == set(MEASURED_KINDS)
+
+
+def test_charts_say_where_it_is_worst_and_whether_deviations_are_honest():
+    near, far = [5.0] * 8, [50.0] * 8
+    scores = tally((near + far, [5.1] * 8 + [60.0] * 8, [0.01] * 16, [1] * 8 + [2] * 8))
+    figures = {figure.title: figure for figure in measured_figures({"all": scores}, "points")}
+    assert [title.partition(": ")[2] for title in figures] == [
+        "how much",
+        "AbsRel",
+        "how much is wrong",
+        "does it know how sure it is",
+    ]
+    cover, error, wrong, sure = figures.values()
+    assert "100.0 %" in cover.reading and "Worst at 40-80 m (0.200)" in error.reading
+    assert "Of all 0.0 %" in wrong.reading and "0 % within one" in sure.reading
+    assert "too small" in sure.reading
+    assert measured_figures({}, "points") == []
+    nothing = tally((near, [NAN] * 8, [NAN] * 8, [0] * 8))
+    assert [f.title for f in measured_figures({"all": nothing}, "points")] == [cover.title]

@@ -107,6 +107,11 @@ def test_measured_depth_has_topics_only_with_motion():
     depth = np.frombuffer(bytes(image.data), np.float32).reshape(image.height, image.width)
     np.testing.assert_array_equal(depth, result.cameras["front"].measured)
     assert "surround_depth/front/measured/camera_info" in sent
+    colour = "surround_depth/front/measured/image_color"
+    assert colour not in sent, "a picture for people, which bags do without"
+    (painted,) = [m for t, m in messages_of(result, given, TYPES, {colour})]
+    pixels = np.frombuffer(bytes(painted.data), np.uint8).reshape(image.height, image.width, 3)
+    assert ((pixels.max(axis=2) == 0) == np.isnan(depth)).all()
     assert not any("measured" in topic for topic in messages_without(result))
     topic = camera_topics("front", motion=True)["measured"][0]
     assert demand_of({topic}, ["front", "rear"], True, motion=True).cameras == ("front",)
