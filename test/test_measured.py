@@ -14,6 +14,10 @@
 
 """Scores of measured depth, worked out by hand; static and moving things apart, by exact truth."""
 
+import dataclasses
+import importlib.util
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -226,3 +230,19 @@ def test_charts_say_where_it_is_worst_and_whether_deviations_are_honest():
     assert measured_figures({}, "points") == []
     nothing = tally((near, [NAN] * 8, [NAN] * 8, [0] * 8))
     assert [f.title for f in measured_figures({"all": nothing}, "points")] == [cover.title]
+
+
+def test_the_script_of_the_five_rigs_reads_the_numbers_that_evaluate_writes():
+    path = Path(__file__).resolve().parents[1] / "scripts" / "motion_figures.py"
+    spec = importlib.util.spec_from_file_location("motion_figures", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    exact, _ = exact_scores((7, 8))
+    numbers = json.loads(json.dumps({"exact": dataclasses.asdict(exact)}))
+    line = script.row("tiny", numbers)
+    assert line.count("|") == script.HEAD.count("|")
+    # Static road up to 60 m: 95 rows of 320, less what moves; of it 80 x 80 stand where it is wrong.
+    wrong = 80 * 80 / (95 * 320 - 80 * 80)
+    assert line.split(" | ")[1:4] == ["100.0 %", f"{wrong:.3f}", f"{100 * wrong:.1f} %"]
+    assert line.endswith("| 100.0 % | 100.0 % |")
+    assert len(script.DRIVES) == 5
