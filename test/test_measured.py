@@ -241,7 +241,7 @@ def test_the_script_of_the_five_rigs_reads_the_numbers_that_evaluate_writes():
     numbers = json.loads(json.dumps({"exact": dataclasses.asdict(exact)}))
     line = script.row("tiny", numbers)
     assert line.count("|") == script.HEAD.count("|")
-    # Static road up to 60 m: 95 rows of 320, less what moves; of it 80 x 80 stand where it is wrong.
+    # Static road up to 60 m: 95 rows of 320, less what moves; 80 x 80 of it are wrong.
     wrong = 80 * 80 / (95 * 320 - 80 * 80)
     assert line.split(" | ")[1:4] == ["100.0 %", f"{wrong:.3f}", f"{100 * wrong:.1f} %"]
     assert line.endswith("| 100.0 % | 100.0 % |")

@@ -90,11 +90,11 @@ def run(options: argparse.Namespace) -> int:
         return code
     _step("2/4  the same bag through bag_player and surround_depth over DDS")
     recorded = output / "nodes"
-    _through_nodes(bag, params, replayed, recorded, options.rate)
+    parameters = load(params)
+    _through_nodes(bag, params, replayed, recorded, options.rate, parameters.motion.enabled)
     _step("3/4  compare the two")
     same, expected = _compare(replayed, recorded)
     print(f"{same} of {expected} depth images came over DDS, bit for bit those of replay")
-    parameters = load(params)
     with BagReader(bag, parameters) as reader:
         truth = [topic for topic in reader.topics if topic.startswith("/truth/")]
         has_truth = bool(reader.lidar_topics or truth)
@@ -222,7 +222,9 @@ def _guess(bag: Path) -> dict[str, Any]:
     return {}
 
 
-def _through_nodes(bag: Path, params: Path, replayed: Path, recorded: Path, rate: float) -> None:
+def _through_nodes(
+    bag: Path, params: Path, replayed: Path, recorded: Path, rate: float, motion: bool
+) -> None:
     """Start player and node as a user would, and record what comes out."""
     from depth_perception.datasets.bag_file import open_bag
     from depth_perception.ros.dds_profile import transport_environment
@@ -234,7 +236,7 @@ def _through_nodes(bag: Path, params: Path, replayed: Path, recorded: Path, rate
         os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
     try:
-        from depth_perception.ros.recorded_run import record_run
+        from depth_perception.ros.recorded_run import SILENCE_S, SILENCE_WITH_MOTION_S, record_run
     except ImportError as error:
         raise _without_ros(error) from None
     with open_bag(replayed) as reader:
@@ -244,7 +246,8 @@ def _through_nodes(bag: Path, params: Path, replayed: Path, recorded: Path, rate
     types = {c.topic: c.msgtype for c in published}
     wanted = {c.topic: c.msgcount for c in published if _has_depth(c.topic)}
     with Progress("depth images over DDS", sum(wanted.values()), "image") as progress:
-        record_run(command, recorded, types, wanted, progress.to)
+        silence = SILENCE_WITH_MOTION_S if motion else SILENCE_S
+        record_run(command, recorded, types, wanted, progress.to, silence)
 
 
 def _compare(replayed: Path, recorded: Path) -> tuple[int, int]:

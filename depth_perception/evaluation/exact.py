@@ -228,10 +228,14 @@ class ExactScorer:
         if image.moving is not None:
             moving = sample_nearest(image.moving.astype(np.uint8), grid.uv) > 0
             chosen |= {"static": ~moving, "moving": moving}
-        layers = (result.measured, result.measured_sigma, result.measured_kind)
         for what, here in chosen.items():
-            values = (None if layer is None else layer.ravel()[here] for layer in layers)
-            self._measured[what].add(grid.source.name, truth[here], *values)
+            self._measured[what].add(
+                grid.source.name,
+                truth[here],
+                None if result.measured is None else result.measured.ravel()[here],
+                None if result.measured_sigma is None else result.measured_sigma.ravel()[here],
+                None if result.measured_kind is None else result.measured_kind.ravel()[here],
+            )
 
     def _count(self, what: str, prediction: Any, truth: Any, confidence: Any = None) -> None:
         counter = self._counters.get(what)
