@@ -22,10 +22,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from test_evaluate import Pipeline
 from test_evaluate_exact import DEPTH, LABELS, TYPES, road_depth, road_labels
+from test_report import Page, evaluation
 from tiny_drive import CAMERA, PERIOD, START
 
 from depth_perception import messages
+from depth_perception.cli.evaluate import print_tables
 from depth_perception.datasets.exact_truth import OBJECTS_TOPIC, moving_topics, speeds_of
 from depth_perception.datasets.lidar_truth import TruthProtocol
 from depth_perception.evaluation.exact import ExactScorer
@@ -38,6 +41,7 @@ from depth_perception.evaluation.measured_pictures import (
     colour_kinds,
     colour_measured,
 )
+from depth_perception.evaluation.report import render
 from depth_perception.frames.measured_kind import MEASURED_KINDS, Kind
 from depth_perception.frames.surround_result import CameraResult
 from depth_perception.geometry.depth_colours import colour_depth
@@ -246,3 +250,24 @@ def test_the_script_of_the_five_rigs_reads_the_numbers_that_evaluate_writes():
     assert line.split(" | ")[1:4] == ["100.0 %", f"{wrong:.3f}", f"{100 * wrong:.1f} %"]
     assert line.endswith("| 100.0 % | 100.0 % |")
     assert len(script.DRIVES) == 5
+
+
+def test_report_and_terminal_show_measured_depth_only_where_there_is_any(capsys):
+    e, _ = evaluation(Pipeline(), {"front": 0.0})
+    plain = render(e, [])
+    assert "<h3>Measured by motion" not in plain and "of points are" not in plain
+    scores = tally(([10.0, 10.0, 70.0], [10.5, NAN, 100.0], [0.1, NAN, 0.1], [1, 0, 2]))
+    exact, _ = exact_scores((7, 8))
+    page = render(dataclasses.replace(e, measured=scores, exact=exact), [])
+    words = " ".join(Page(page).words)
+    assert words.count("median over images") == 2 and words.count(", all alike") == 2
+    for title in ("how much", "AbsRel", "how much is wrong", "does it know how sure it is"):
+        assert title in words
+    print_tables(dataclasses.replace(e, measured=scores))
+    shown = capsys.readouterr().out
+    row = next(line for line in shown.splitlines() if line.strip().startswith("40-80 m"))
+    assert row.split()[2:6] == ["100.0", "0.429", "42.9", "100.0"]
+    assert "at LiDAR points: 1 of 1 images" in shown
+    assert e.to_dict()["measured"] is None
+    numbers = dataclasses.replace(e, measured=scores).to_dict()["measured"]
+    assert numbers["by_kind"]["plane"]["median"]["within_one"] == 1.0
