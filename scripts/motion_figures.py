@@ -46,7 +46,7 @@ COMMON = ["--seconds", "2", "--rate", "10", "--truth", "depth,instance"]
 
 HEAD = (
     "| rig | static up to 60 m: cover | AbsRel | off 25 % | in 1 σ | moving things: cover"
-    " | of it off 25 % |"
+    " | of it off 25 % | sky: cover |"
 )
 
 
@@ -77,13 +77,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def row(rig: str, numbers: dict[str, Any]) -> str:
-    """Return a line of the table: medians over images; of moving things all pixels alike."""
+    """Return a line of the table: medians over images; of moving things and sky all pixels."""
     measured = numbers["exact"]["measured"]
     static = measured.get("static", measured["all"])["near"]["median"]
     cells = [_percent(static["cover"]), _number(static["abs_rel"]), _percent(static["wrong"])]
     cells.append(_percent(static["within_one"]))
     moving = measured["moving"]["all"]["pooled"] if "moving" in measured else {}
     cells += [_percent(moving.get("cover")), _percent(moving.get("wrong"))]
+    sky = measured["sky"]["all"]["pooled"] if "sky" in measured else {}
+    cells.append(_percent(sky.get("cover")))
     return f"| {rig} | {' | '.join(cells)} |"
 
 

@@ -139,7 +139,7 @@ def test_speeds_are_read_from_the_markers():
     assert moving_topics({INSTANCE: ""}, ["front"]) == []
 
 
-def exact_scores(ids, with_objects=True):
+def exact_scores(ids, with_objects=True, change=lambda measured: None):
     """Score one image: right on the left half, twice as far on the right half, where ids are."""
     stamp = START + PERIOD
     instances = np.zeros((CAMERA.height, CAMERA.width), np.uint16)
@@ -159,6 +159,7 @@ def exact_scores(ids, with_objects=True):
     depth = road_depth()
     measured = np.where(np.isfinite(depth), depth, np.nan)
     measured[120:, 160:] *= 2
+    change(measured)
     flat = np.full(shape, 0.02, np.float32)
     result = CameraResult(
         stamp,
@@ -185,6 +186,9 @@ def test_static_and_moving_pixels_are_scored_apart():
     assert not notes
     moving, static = exact.measured["moving"].all, exact.measured["static"].all
     assert moving.truth_count == 80 * 80 and moving.pooled.wrong == 1.0
+    # Of the sky, rows 0 to 99, nothing is measured; it is in none of the others.
+    sky = exact.measured["sky"].all
+    assert sky.truth_count == 100 * CAMERA.width and sky.count == 0
     # What stands there, instance 8, is wrong, too; it is static.
     assert static.truth_count + moving.truth_count == exact.measured["all"].all.truth_count
     assert static.pooled.wrong == pytest.approx(80 * 80 / static.count)
@@ -192,9 +196,17 @@ def test_static_and_moving_pixels_are_scored_apart():
 
 def test_without_speeds_nothing_is_told_apart():
     exact, _ = exact_scores((7, 8), with_objects=False)
-    assert set(exact.measured) == {"all"}
+    assert set(exact.measured) == {"all", "sky"}
     exact, _ = exact_scores((8, 8))
-    assert set(exact.measured) == {"all", "static"}
+    assert set(exact.measured) == {"all", "static", "sky"}
+
+
+def test_what_is_measured_in_the_sky_is_wrong():
+    def clouds(measured):
+        measured[:10] = 8.0
+
+    sky = exact_scores((7, 8), change=clouds)[0].measured["sky"].all.pooled
+    assert sky.cover == pytest.approx(0.1) and sky.wrong == 1.0 and sky.within_two == 0.0
 
 
 def test_pictures_show_what_is_measured_and_how():
@@ -248,7 +260,7 @@ def test_the_script_of_the_five_rigs_reads_the_numbers_that_evaluate_writes():
     # Static road up to 60 m: 95 rows of 320, less what moves; 80 x 80 of it are wrong.
     wrong = 80 * 80 / (95 * 320 - 80 * 80)
     assert line.split(" | ")[1:4] == ["100.0 %", f"{wrong:.3f}", f"{100 * wrong:.1f} %"]
-    assert line.endswith("| 100.0 % | 100.0 % |")
+    assert line.endswith("| 100.0 % | 100.0 % | 0.0 % |")
     assert len(script.DRIVES) == 5
 
 
@@ -260,7 +272,7 @@ def test_report_and_terminal_show_measured_depth_only_where_there_is_any(capsys)
     exact, _ = exact_scores((7, 8))
     page = render(dataclasses.replace(e, measured=scores, exact=exact), [])
     words = " ".join(Page(page).words)
-    assert words.count("median over images") == 2 and words.count(", all alike") == 2
+    assert words.count("median over images") == 2 and words.count(", all alike") == 3
     for title in ("how much", "AbsRel", "how much is wrong", "does it know how sure it is"):
         assert title in words
     print_tables(dataclasses.replace(e, measured=scores))

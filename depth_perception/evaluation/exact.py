@@ -67,8 +67,11 @@ from depth_perception.geometry.transforms import inverse, transform_points
 
 ROAD_LABEL = 0
 
-_PIXELS = ("all", "static", "moving")
+_PIXELS = ("all", "static", "moving", "sky")
 """What measured depth is scored on."""
+
+_SKY = 1e6
+"""As far as the sky is when measured depth is scored, m: whatever is measured there is wrong."""
 
 EXACT_ROAD_BINS = ((0.0, 10.0), (10.0, 20.0), (20.0, 40.0), (0.0, 40.0))
 """Distances of road pixels, metres."""
@@ -120,8 +123,9 @@ class ExactScores:
     """What exact truth says: of each camera, of all, of each frame set, and how errors are spread.
 
     ``profiles`` has the depth image's and, with another estimator than embodied, embodied depth's.
-    ``measured`` has what motion measured: ``all`` pixels, and ``static`` and ``moving`` ones where
-    the bag tells them apart; empty without motion.
+    ``measured`` has what motion measured: ``all`` pixels that have a depth, ``static`` and
+    ``moving`` ones where the bag tells them apart, and those of the ``sky``, where all that is
+    measured is wrong; empty without motion.
     """
 
     cameras: dict[str, CameraExact]
@@ -199,7 +203,7 @@ class ExactScorer:
         kept.frames.append(self._frame)
         self._count("depth image", prediction, truth, result.confidence.ravel())
         if self._measured:
-            self._add_measured(result, truth, grid, image)
+            self._add_measured(result, truth, is_beyond(whole), grid, image)
         shape = result.depth.shape
         with_sky = np.where(is_beyond(whole), np.inf, truth).reshape(shape)
         step = spacing(shape[1])
@@ -221,13 +225,22 @@ class ExactScorer:
         return True
 
     def _add_measured(
-        self, result: CameraResult, truth: NDArray[np.float64], grid: TruthGrid, image: ExactImage
+        self,
+        result: CameraResult,
+        truth: NDArray[np.float64],
+        sky: NDArray[np.bool_],
+        grid: TruthGrid,
+        image: ExactImage,
     ) -> None:
-        """Score what motion measured, on static and moving pixels apart where truth knows them."""
-        chosen = {"all": np.ones(len(truth), np.bool_)}
+        """Score what motion measured, on static and moving pixels apart where truth knows them.
+
+        The sky is in none of these: it is apart, too.
+        """
+        chosen = {"all": ~sky, "sky": sky}
+        truth = np.where(sky, _SKY, truth)
         if image.moving is not None:
             moving = sample_nearest(image.moving.astype(np.uint8), grid.uv) > 0
-            chosen |= {"static": ~moving, "moving": moving}
+            chosen |= {"static": ~moving & ~sky, "moving": moving & ~sky}
         for what, here in chosen.items():
             self._measured[what].add(
                 grid.source.name,

@@ -153,6 +153,9 @@ GLOSSARY = (
         " are to be left out, or right.",
     ),
     Word(
+        "sky", ("sky",), "pixels of the sky, by exact truth: whatever is measured there is wrong."
+    ),
+    Word(
         "p95", ("p50", "p95"), "half of the frame sets, and 95 % of them, took no longer than this."
     ),
 )

@@ -277,7 +277,7 @@ def table_of(scores: Mapping[str, MeasuredScores]) -> list[list[TableRow]]:
     """Return the rows of a table, part by part.
 
     Of the first entry: all points in three ways, then medians by kind and by range; of each other
-    entry (static and moving things) a part of its own.
+    entry (static and moving things, the sky) a part of its own.
 
     Args:
         scores: By what they are of; the first is of everything. Without any there are no rows.
@@ -297,12 +297,9 @@ def table_of(scores: Mapping[str, MeasuredScores]) -> list[list[TableRow]]:
         + [(NEARER, everything.near.median, everything.near.count)],
     ]
     for name, item in others:
-        parts.append(
-            [
-                (f"{name}, {NEARER}", item.near.median, item.near.count),
-                (f"{name}, all alike", item.all.pooled, item.all.count),
-            ]
-        )
+        part = [(f"{name}, {NEARER}", item.near.median, item.near.count)]
+        whole = (f"{name}, all alike", item.all.pooled, item.all.count)
+        parts.append([*(part if item.near.truth_count else []), whole])
     return [part for part in parts if part]
 
 

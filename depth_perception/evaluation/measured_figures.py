@@ -163,8 +163,9 @@ def _places(scores: Mapping[str, MeasuredScores]) -> Iterator[tuple[str, Measure
     yield from everything.by_range.items()
     if "static" in scores:
         yield f"static, {NEARER}", scores["static"].near
-    if "moving" in scores:
-        yield "moving", scores["moving"].all
+    for name in ("moving", "sky"):
+        if name in scores:
+            yield name, scores[name].all
 
 
 def _groups(scores: MeasuredScores, figure: str) -> list[BarGroup]:
