@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from depth_perception.motion.measured_depth import _moving
+from depth_perception.motion.moving import find_moving
 
 HEIGHT, WIDTH, FOCAL, HORIZON, CAMERA_HEIGHT = 120, 80, 100.0, 40, 1.5
 ROWS = np.arange(HEIGHT, dtype=np.float32)[:, None] * np.ones((1, WIDTH), np.float32)
@@ -40,7 +40,8 @@ def scene(nearer: float, upper: float = 1.0):
     w[top] = PLANE[FOOT, 0] * np.float32(upper)
     flat = (PLANE > 0) & ~body & (ROWS >= FOOT)
     things = body | top
-    return _moving(w, things, PLANE, flat, RISE, CAMERA_HEIGHT), body, top
+    none = np.zeros(w.shape, bool)
+    return find_moving(w, things, none, PLANE, flat, RISE, CAMERA_HEIGHT), body, top
 
 
 @pytest.mark.parametrize("nearer", [0.5, 1.6])

@@ -227,9 +227,13 @@ class EgoMotion:
         if seen is None:
             return None
         before = np.tile(moved_by(self.step, (now[0] - now[1][name]) * 1e-9), (len(chosen), 1, 1))
+        # Before the first step nobody knew the speed; the present one is nearest.
         after = np.stack(
             [
-                moved_by(item.velocity, (item.stamps.get(name, item.stamp) - item.stamp) * 1e-9)
+                moved_by(
+                    item.velocity or self.step,
+                    (item.stamps.get(name, item.stamp) - item.stamp) * 1e-9,
+                )
                 for item in chosen
             ]
         )

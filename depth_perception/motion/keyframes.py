@@ -41,13 +41,13 @@ class Keyframe:
     Attributes:
         stamp: Of the set, ns.
         stamps: Of each camera's image, ns.
-        census: (h, w) uint32 of each camera's matching image.
+        census: (h, w) uint32 of each camera's matching image, at all sizes from the smallest.
         T_start_base: 4x4, the base frame then, in a frame that drifts: chained motions.
     """
 
     stamp: int
     stamps: Mapping[str, int]
-    census: Mapping[str, NDArray[np.uint32]]
+    census: Mapping[str, tuple[NDArray[np.uint32], ...]]
     T_start_base: Matrix
     velocity: tuple[float, Matrix] | None = None
     """Seconds and motion (T_now_last) of the last step then."""

@@ -17,10 +17,12 @@
 One reference image, several sources with known poses: earlier images of the same camera
 (parallax), other cameras of the same set (overlap). Census costs along the epipolar lines at even
 steps of inverse depth, all sources together; semi-global aggregation; the least cost, between the
-steps. Works on rays: pinholes, distorted lenses and fisheyes alike.
+steps. From coarse to fine: a small image is matched over all depths, larger ones only around what
+the smaller found, which is both faster and finer. Works on rays: pinholes, distorted lenses and
+fisheyes alike.
 
-Sources: census transform (Zabih and Woodfill 1994); semi-global matching (Hirschmüller 2008); plane
-sweep over several views (Collins 1996).
+Sources: census transform (Zabih and Woodfill 1994); semi-global matching (Hirschmueller 2008), from
+coarse to fine (Rothermel et al. 2012); plane sweep over several views (Collins 1996).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,7 +42,14 @@ SMALL_CHANGE = np.float32(20.0)
 """Cost of a change by one step from pixel to pixel, in quarters of a bit."""
 LARGE_CHANGE = np.float32(120.0)
 """Cost of a larger one, where the image is smooth."""
-MIN_STEPS, MAX_STEPS = 16, 96
+LEVELS = 3
+"""Each has half the width and height of the next."""
+SMALLEST_WIDTH = 150
+"""A smaller image shows too little, px."""
+MIN_STEPS, MAX_STEPS = 16, 64
+"""Steps of the coarsest level."""
+WINDOWS = (24, 16)
+"""Steps of the finer ones."""
 STEP_PX = 1.5
 """One step of inverse depth moves no pixel by much more than this in any source, px."""
 SUBPIXEL_SIGMA = 0.35
@@ -47,52 +57,114 @@ SUBPIXEL_SIGMA = 0.35
 
 
 @dataclass(frozen=True, eq=False)
+class Pyramid:
+    """One camera at several sizes, from the smallest to the largest.
+
+    Attributes:
+        cameras: Its models.
+        rays: (h, w, 3) float32 of each: of its pixels, third component 1; 0 where it sees nothing.
+    """
+
+    cameras: tuple[CameraModel, ...]
+    rays: tuple[NDArray[np.float32], ...]
+
+    @classmethod
+    def of(cls, camera: CameraModel, levels: int = LEVELS) -> Pyramid:
+        """Make one for a camera, whose model is that of the largest image."""
+        cameras = [camera]
+        while len(cameras) < levels and cameras[0].width // 2 >= SMALLEST_WIDTH:
+            half = max(1, cameras[0].height // 2)
+            cameras.insert(0, camera.resized(cameras[0].width // 2, half))
+        rays = [np.nan_to_num(item.rays(), nan=0.0, posinf=0, neginf=0) for item in cameras]
+        for item in rays:
+            item[(item[..., 2] != 1)] = 0
+        return cls(tuple(cameras), tuple(item.astype(np.float32) for item in rays))
+
+    def images(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
+        """Resize a grey image, which is at least as large as the largest, to all sizes."""
+        out: list[NDArray[np.uint8]] = []
+        for camera in reversed(self.cameras):
+            size = (camera.width, camera.height)
+            if (image.shape[1], image.shape[0]) != size:
+                resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+                image = np.asarray(resized, dtype=np.uint8)
+            out.insert(0, image)
+        return tuple(out)
+
+
+@dataclass(frozen=True, eq=False)
 class Source:
     """Another image of the same things.
 
     Attributes:
-        census: (H, W) uint32, see `matching_loops.census`.
-        camera: Its model.
+        census: Of each size, from the smallest, (H, W) uint32, see `matching_loops.census`.
+        cameras: The models of those sizes.
         T_source_reference: 4x4, from the reference camera's frame to this one's.
     """
 
-    census: NDArray[np.uint32]
-    camera: CameraModel
+    census: Sequence[NDArray[np.uint32]]
+    cameras: Sequence[CameraModel]
     T_source_reference: Matrix
 
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """What matching found, before anything is judged.
+    """What matching found, before anything is judged, at the largest size.
 
     Attributes:
         inverse_depth: (h, w) float32, 1/m; NaN where it is out of range.
         ratio: (h, w) float32: least cost over the next best, 1 is no better at all.
+        coarse_ratio: (h, w) float32: the same over all depths, at the smallest size.
         bits: (h, w) float32: bits of the census that differ.
         sensitivity: (h, w) float32: by how many pixels a match moves in the best source when
             inverse depth changes by 1/m.
         best_source: (h, w) uint8: index of that source.
-        paths: (h, w, n) float32: the costs, for whoever asks about another depth.
-        first: Inverse depth of the first step, 1/m.
-        step: From one step to the next, 1/m.
+        levels: Costs of all sizes, for whoever asks about another depth.
     """
 
     inverse_depth: NDArray[np.float32]
     ratio: NDArray[np.float32]
+    coarse_ratio: NDArray[np.float32]
     bits: NDArray[np.float32]
     sensitivity: NDArray[np.float32]
     best_source: NDArray[np.uint8]
-    paths: NDArray[np.float32]
-    first: np.float32
-    step: np.float32
+    levels: tuple[Costs, ...]
 
     def cost_ratio_at(self, inverse_depth: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compare a given inverse depth (h, w) with the best: its cost over the least.
 
-        1 is as good as the best; infinite where it is not above zero, or out of range.
+        1 is as good as the best; infinite where it is not above zero, or out of range. Where the
+        finer sizes did not look there, the coarser tell.
         """
+        out = self.levels[-1].ratio_at(inverse_depth)
+        size = (inverse_depth.shape[1], inverse_depth.shape[0])
+        for costs in self.levels[-2::-1]:
+            smaller = (costs.base.shape[1], costs.base.shape[0])
+            asked = cv2.resize(inverse_depth, smaller, interpolation=cv2.INTER_NEAREST)
+            there = costs.ratio_at(np.asarray(asked, np.float32))
+            there = np.asarray(cv2.resize(there, size, interpolation=cv2.INTER_NEAREST), np.float32)
+            out = np.where(np.isfinite(out), out, there)
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class Costs:
+    """Aggregated costs of one size.
+
+    Attributes:
+        total: (h, w, n) float32.
+        base: (h, w) int32: number of the first step of each pixel.
+        step: From one step to the next, 1/m.
+    """
+
+    total: NDArray[np.float32]
+    base: NDArray[np.int32]
+    step: np.float32
+
+    def ratio_at(self, inverse_depth: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Match.cost_ratio_at`."""
         out = np.empty(inverse_depth.shape, np.float32)
-        loops.cost_ratio_at(self.paths, self.first, self.step, inverse_depth, out)
+        loops.cost_ratio_at(self.total, self.base, self.step, inverse_depth, out)
         return out
 
 
@@ -104,85 +176,115 @@ def census_of(image: NDArray[np.uint8]) -> NDArray[np.uint32]:
 
 
 def match(
-    image: NDArray[np.uint8],
-    census: NDArray[np.uint32],
-    rays: NDArray[np.float32],
+    images: Sequence[NDArray[np.uint8]],
+    census: Sequence[NDArray[np.uint32]],
+    pyramid: Pyramid,
     sources: Sequence[Source],
     nearest: float,
 ) -> Match:
     """Match one image with its sources.
 
     Args:
-        image: (h, w) uint8, grey.
-        census: (h, w), of it.
-        rays: (h, w, 3) float32, of its pixels, third component 1.
-        sources: At least one.
+        images: (h, w) uint8, grey, of each size of the pyramid.
+        census: (h, w), of them.
+        pyramid: The camera.
+        sources: At least one; with as many sizes.
         nearest: Nearest depth that is looked for, metres.
 
     Returns:
         The match of every pixel.
     """
     far = 1.0 / nearest
-    moved = [
-        _sensitivity(rays, source, np.full(census.shape, far / 4, np.float32)) for source in sources
-    ]
-    largest = max(float(np.nanpercentile(item, 95)) for item in moved)
+    finest = len(images) - 1
+    largest = _largest_shift(pyramid, sources, far)
     steps = int(np.clip(np.ceil(far * largest / STEP_PX), MIN_STEPS, MAX_STEPS))
     # One step more at the far end: a minimum at infinity is one that has two sides.
-    step = np.float32(far / (steps - 2))
-    first = np.float32(-step)
-    shape = (*census.shape, steps)
-    bits, seen = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
-    for k, source in enumerate(sources):
-        _compare(census, source, rays, first, step, k > 0, bits, seen)
-    cost = np.empty(shape, np.float32)
-    loops.mean_costs(bits, seen, cost)
-    paths = np.zeros(shape, np.float32)
-    for reverse in (False, True):
-        loops.aggregate_rows(cost, image, SMALL_CHANGE, LARGE_CHANGE, paths, reverse)
-        for slant in (-1, 0, 1):
-            loops.aggregate_columns(cost, image, SMALL_CHANGE, LARGE_CHANGE, paths, reverse, slant)
-    inverse_depth, ratio, differing = (np.empty(census.shape, np.float32) for _ in range(3))
-    loops.pick(paths, cost, first, step, inverse_depth, ratio, differing)
-    at = np.nan_to_num(inverse_depth)
-    each = np.stack([_sensitivity(rays, source, at) for source in sources])
-    best = np.nanargmax(np.where(np.isfinite(each), each, 0), axis=0)
-    return Match(
-        inverse_depth,
-        ratio,
-        differing,
-        np.nanmax(np.where(np.isfinite(each), each, 0), axis=0).astype(np.float32),
-        best.astype(np.uint8),
-        paths,
-        first,
-        step,
+    step, most = far / (steps - 2), steps - 2
+    base = np.full(census[0].shape, -1, np.int32)
+    done: list[Costs] = []
+    coarse_ratio = ratio = np.zeros((0, 0), np.float32)
+    inverse_depth = bits = ratio
+    for level in range(finest + 1):
+        if level > 0:
+            step, most, steps = step / 2, 2 * most, WINDOWS[min(level, len(WINDOWS)) - 1]
+            base = np.empty(census[level].shape, np.int32)
+            loops.window_of(inverse_depth, np.float32(step), steps, -1, most, base)
+        shape = (*census[level].shape, steps)
+        cost, total = np.empty(shape, np.float32), np.zeros(shape, np.float32)
+        size = np.float32(step)
+        lenses = _lenses(sources, level)
+        loops.compare(census[level], pyramid.rays[level], base, size, *lenses, cost)
+        for reverse in (False, True):
+            loops.aggregate(cost, base, images[level], SMALL_CHANGE, LARGE_CHANGE, total, reverse)
+        inverse_depth, ratio, bits = (np.empty(shape[:2], np.float32) for _ in range(3))
+        loops.pick(total, cost, base, size, most, inverse_depth, ratio, bits)
+        done.append(Costs(total, base, size))
+        if level == 0:
+            coarse_ratio = ratio
+        if level < finest:
+            _fill(inverse_depth)
+    shape = inverse_depth.shape
+    coarse_ratio = cv2.resize(coarse_ratio, shape[::-1], interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+    moved, best = np.empty(shape, np.float32), np.empty(shape, np.uint8)
+    loops.sensitivity(pyramid.rays[finest], inverse_depth, *_turned(sources, finest), moved, best)
+    return Match(inverse_depth, ratio, coarse_ratio, bits, moved, best, tuple(done))
+
+
+def _fill(inverse_depth: NDArray[np.float32]) -> None:
+    """Look where the neighbours are, where a small image shows nothing; in place."""
+    nothing = np.isnan(inverse_depth)
+    inverse_depth[nothing] = 0
+    smooth = cv2.medianBlur(inverse_depth, 5)
+    inverse_depth[nothing] = smooth[nothing]
+
+
+def _lenses(sources: Sequence[Source], level: int) -> tuple[NDArray[np.generic], ...]:
+    """What `matching_loops.compare` asks of the sources at one size."""
+    codes, places, R, t, kinds, K, D, limits = [], [], [], [], [], [], [], []
+    begin = 0
+    for source in sources:
+        camera, code = source.cameras[level], source.census[level]
+        codes.append(code.ravel())
+        places.append((begin, *code.shape))
+        begin += code.size
+        R.append(camera.R @ source.T_source_reference[:3, :3])
+        t.append(camera.R @ source.T_source_reference[:3, 3])
+        kind, intrinsics, distortion = _lens(camera)
+        kinds.append(kind)
+        K.append(intrinsics)
+        D.append(distortion)
+        limits.append(_limit(camera) if kind != loops.PINHOLE else np.float32(0))
+    return (
+        np.concatenate(codes),
+        np.array(places, np.int64),
+        np.array(R, np.float32),
+        np.array(t, np.float32),
+        np.array(kinds, np.int64),
+        np.array(K, np.float32),
+        np.array(D, np.float32),
+        np.array(limits, np.float32),
     )
 
 
-def _compare(
-    census: NDArray[np.uint32],
-    source: Source,
-    rays: NDArray[np.float32],
-    first: np.float32,
-    step: np.float32,
-    add: bool,
-    bits: NDArray[np.uint8],
-    seen: NDArray[np.uint8],
-) -> None:
-    """Add the costs of one source, see `matching_loops.compare_pinhole`."""
-    camera = source.camera
-    R = camera.R @ source.T_source_reference[:3, :3]
-    t = camera.R @ source.T_source_reference[:3, 3]
-    if camera.is_pinhole:
-        M, m = (camera.K @ R).astype(np.float32), (camera.K @ t).astype(np.float32)
-        loops.compare_pinhole(census, source.census, rays, M, m, first, step, add, bits, seen)
-        return
-    kind, K, D = _lens(camera)
-    R, t = R.astype(np.float32), t.astype(np.float32)
-    limit = _limit(camera)
-    loops.compare_lens(
-        census, source.census, rays, R, t, kind, K, D, limit, first, step, add, bits, seen
+def _turned(sources: Sequence[Source], level: int) -> tuple[NDArray[np.generic], ...]:
+    """What `matching_loops.sensitivity` asks of the sources."""
+    cameras = [source.cameras[level] for source in sources]
+    T = np.array([source.T_source_reference for source in sources], np.float32)
+    return (
+        np.ascontiguousarray(T[:, :3, :3]),
+        np.ascontiguousarray(T[:, :3, 3]),
+        np.array([camera.K[0, 0] for camera in cameras], np.float32),
+        np.array([camera.distortion_model == "equidistant" for camera in cameras]),
     )
+
+
+def _largest_shift(pyramid: Pyramid, sources: Sequence[Source], far: float) -> float:
+    """By how many pixels of the smallest size a match moves for 1/m, nearly at the most."""
+    rays = np.ascontiguousarray(pyramid.rays[0][2::4, 2::4])
+    some = np.full(rays.shape[:2], far / 4, np.float32)
+    moved, best = np.empty(some.shape, np.float32), np.empty(some.shape, np.uint8)
+    loops.sensitivity(rays, some, *_turned(sources, 0), moved, best)
+    return float(np.percentile(moved, 95))
 
 
 def _lens(camera: CameraModel) -> tuple[int, NDArray[np.float32], NDArray[np.float32]]:
@@ -205,24 +307,3 @@ def _limit(camera: CameraModel) -> np.float32:
     if not np.isfinite(cosine).any():
         return np.float32(0.0)
     return np.float32(max(0.01, float(np.nanmin(cosine)) * 0.98))
-
-
-def _sensitivity(
-    rays: NDArray[np.float32], source: Source, inverse_depth: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """By how many pixels of the source a pixel moves for each 1/m of inverse depth, (h, w).
-
-    Of the angle between the rays, by the source's focal length: near enough for every lens.
-    """
-    M = source.T_source_reference.astype(np.float32)
-    at = rays @ M[:3, :3].T + inverse_depth[..., None] * M[:3, 3]
-    square = (at * at).sum(axis=-1)
-    along = at @ M[:3, 3]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        across = np.sqrt(np.maximum(float(M[:3, 3] @ M[:3, 3]) - along**2 / square, 0))
-        out = across / np.sqrt(square) * np.float32(source.camera.K[0, 0])
-    if source.camera.distortion_model != "equidistant":
-        # A pinhole's pixels are finer away from the axis.
-        with np.errstate(invalid="ignore", divide="ignore"):
-            out = np.where(at[..., 2] > 0, out * square / np.square(at[..., 2]), 0)
-    return np.asarray(out, dtype=np.float32)

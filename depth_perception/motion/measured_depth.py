@@ -25,17 +25,19 @@ from numpy.typing import NDArray
 from depth_perception.frames.measured_kind import Kind as Kind
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.transforms import Matrix
-from depth_perception.motion import matching_loops as loops
 from depth_perception.motion.matching import SUBPIXEL_SIGMA, Match
+from depth_perception.motion.moving import find_moving
 
 MAX_RELATIVE_SIGMA = 0.15
 """What is less sure than this is not measured: near the point that one drives towards, far away."""
-MAX_RATIO = 0.95
-"""Another depth, more than two steps away, is nearly as good: not measured."""
-MAX_RATIO_AT_EDGE = 0.75
-"""Beside a step of depth, where the window of a match sees both sides."""
+MAX_RATIO = 0.97
+"""Another depth is nearly as good: not measured. Over all depths, at the smallest size; and beside
+a step of depth, where the window of a match sees both sides, at the largest, too."""
 EDGE_STEP = 1.25
 """Depths whose ratio is larger have a step between them."""
+EDGE_LEVELS = 5
+"""Beside a step of depth what is blank takes the depth of the other side: the sky that of a roof.
+Grey values of a pixel and those next to it must differ by so much."""
 EDGE_REACH = 7
 """How far a window reaches, px."""
 MAX_DEVIATION = 0.10
@@ -44,10 +46,9 @@ SPECKLE = 40
 """Fewer connected pixels of one depth than this are noise."""
 SPECKLE_STEP = 0.12
 """Relative change of inverse depth, of the largest there is in the patch, that still connects."""
-BELOW_GROUND = 0.25
-"""Nothing lies deeper under the road than this, m, and a twentieth of its distance."""
-
-
+BELOW_GROUND = (0.15, 0.01, 0.001)
+"""Nothing lies deeper under the road than this (m), more by so much for each metre of distance (its
+slope is not known better) and for each square metre (it is bent)."""
 MAX_BITS = 9.0
 """Of 24; with more that differ nothing was found again: what moves across the epipolar lines."""
 PLANE_RATIO = 1.12
@@ -64,14 +65,6 @@ PLANE_WINDOW = (41, 15)
 """(width, height) of what is around, px."""
 PLANE_RANGE = 40.0
 """Farther the ground is not measured by the plane, m."""
-FEET_REACH = 4
-"""Rows between a thing and the ground below it."""
-FEET_CONTRADICTION = float(np.log(1.22))
-"""What is measured by so much nearer or farther than the ground on which it stands moves."""
-FEET_COLUMNS = 3
-SURFACE_CHANGE = 0.10
-MOVING_HEIGHT = 3.5
-"""Height up to which something that moves is looked for over its foot, m."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,16 +103,18 @@ class MeasuredDepth:
 
 def judge(
     found: Match,
+    image: NDArray[np.uint8],
     rays: NDArray[np.float32],
     T_base_camera: Matrix,
     ground: GroundPlane,
     mask: NDArray[np.bool_],
     kinds: NDArray[np.uint8],
-) -> MeasuredDepth:
+) -> tuple[MeasuredDepth, NDArray[np.float32]]:
     """Keep the matches that can be believed.
 
     Args:
         found: Of `match`.
+        image: (h, w) uint8, grey.
         rays: (h, w, 3) float32, third component 1.
         T_base_camera: 4x4, the mounting.
         ground: In the base frame.
@@ -127,14 +122,15 @@ def judge(
         kinds: (number of sources,) uint8, `Kind` of each source of the match.
 
     Returns:
-        Measured depth, of the matches that were kept.
+        Measured depth, of the matches that were kept; and the inverse depth (h, w) of those that
+        only the ground speaks against, since they would lie under it; NaN elsewhere.
     """
     w = found.inverse_depth
     with np.errstate(invalid="ignore", divide="ignore"):
         sigma = np.float32(SUBPIXEL_SIGMA) / found.sensitivity
         good = (
             (w > 0)
-            & (found.ratio < MAX_RATIO)
+            & (found.coarse_ratio < MAX_RATIO)
             & (found.bits < MAX_BITS)
             & ~mask
             & (sigma < MAX_RELATIVE_SIGMA * w)
@@ -144,15 +140,20 @@ def judge(
         good &= np.abs(w - smooth) < np.maximum(MAX_DEVIATION * smooth, 2 * sigma)
         window = np.ones((EDGE_REACH, EDGE_REACH), np.uint8)
         edge = cv2.dilate(smooth, window) > EDGE_STEP * cv2.erode(smooth, window)
-        good &= ~edge | (found.ratio < MAX_RATIO_AT_EDGE)
-        good &= _above_ground(w, rays, T_base_camera, ground)
+        here = np.ones((3, 3), np.uint8)
+        structure = cv2.dilate(image, here) - cv2.erode(image, here) >= EDGE_LEVELS
+        good &= ~edge | ((found.ratio < MAX_RATIO) & structure)
     good &= _no_speckle(w, good)
+    above = _above_ground(w, rays, T_base_camera, ground)
     nan = np.float32(np.nan)
-    return MeasuredDepth(
+    under = np.where(good & ~above, w, nan)
+    good &= above
+    kept = MeasuredDepth(
         np.where(good, w, nan),
         np.where(good, sigma, nan).astype(np.float32),
         np.where(good, kinds[found.best_source], np.uint8(Kind.NOTHING)).astype(np.uint8),
     )
+    return kept, under
 
 
 def _above_ground(
@@ -162,7 +163,9 @@ def _above_ground(
     up = (T_base_camera[:3, :3].T @ ground.normal).astype(np.float32)
     height = ground.signed_distance(T_base_camera[:3, 3])
     depth = 1 / np.maximum(w, np.float32(1e-3))
-    return np.asarray(height + (rays @ up) * depth > -(BELOW_GROUND + 0.05 * depth))
+    rough, slope, bend = (np.float32(value) for value in BELOW_GROUND)
+    allowed = rough + slope * depth + bend * depth * depth
+    return np.asarray(height + (rays @ up) * depth > -allowed)
 
 
 def _no_speckle(w: NDArray[np.float32], good: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -178,6 +181,7 @@ def _no_speckle(w: NDArray[np.float32], good: NDArray[np.bool_]) -> NDArray[np.b
 
 def with_ground(
     measured: MeasuredDepth,
+    under: NDArray[np.float32],
     found: Match,
     plane: NDArray[np.float32],
     plane_sigma: NDArray[np.float32],
@@ -193,6 +197,7 @@ def with_ground(
 
     Args:
         measured: Of `judge`.
+        under: Of `judge`, too.
         found: What it was judged from.
         plane: (h, w) float32: inverse depth of the ground, 1/m, in metres of the vehicle's true
             way; 0 at and above the horizon.
@@ -230,7 +235,10 @@ def with_ground(
     confirmed = not_contradicted & (around > PLANE_SUPPORT) & ~blank
     filled = ground & ~known & ((unopposed & (not_contradicted | blank)) | confirmed)
     feet = on_ground | (ground & ~known & (not_contradicted | blank | (cost < PLANE_RATIO)))
-    moving, above = _moving(w, known & ~on_ground, plane, feet, rise, height)
+    below = np.isfinite(under)
+    everything = np.where(below, under / np.float32(factor), w)
+    things = below | (known & ~on_ground)
+    moving, above = find_moving(everything, things, below, plane, feet, rise, height)
     filled &= ~above
     kind = measured.kind.copy()
     kind[moving] = Kind.NOTHING
@@ -262,45 +270,3 @@ def _share_around(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> NDArray[
     )
     few = 0.02
     return np.asarray(np.where(of > few, count / np.maximum(of, few), 0), dtype=np.float32)
-
-
-def _moving(
-    w: NDArray[np.float32],
-    things: NDArray[np.bool_],
-    plane: NDArray[np.float32],
-    flat: NDArray[np.bool_],
-    rise: NDArray[np.float32],
-    height: float,
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Tell what was measured nearer or farther than the ground on which it is seen to stand.
-
-    A vehicle that comes towards the camera moves as if it were near, one that goes ahead as if it
-    were far; the ground below its wheels says where it is.
-    """
-    labels = np.zeros(w.shape, np.int32)
-    stack = np.empty(w.size, np.int32)
-    count = loops.label_surfaces(
-        np.nan_to_num(w), things, np.float32(SURFACE_CHANGE), labels, stack
-    )
-    sums, columns = np.zeros(count + 1), np.zeros(count + 1, np.int64)
-    values = np.nan_to_num(w)
-    loops.compare_with_feet(labels, values, plane, flat, FEET_REACH, sums, columns)
-    mean = sums / np.maximum(columns, 1)
-    against = (columns >= FEET_COLUMNS) & (np.abs(mean) > FEET_CONTRADICTION)
-    moving = np.ascontiguousarray(against[labels])
-    above = np.zeros(w.shape, np.bool_)
-    loops.clear_above(
-        labels,
-        against,
-        values,
-        plane,
-        flat,
-        FEET_REACH,
-        np.float32(FEET_CONTRADICTION),
-        rise,
-        np.float32(height),
-        np.float32(MOVING_HEIGHT),
-        moving,
-        above,
-    )
-    return moving, above

@@ -50,14 +50,16 @@ from depth_perception.motion.ego_motion import (
 )
 from depth_perception.motion.feature_tracks import FeatureTracks
 from depth_perception.motion.keyframes import Keyframe, Keyframes
-from depth_perception.motion.matching import Match, Source, census_of, match
+from depth_perception.motion.matching import Match, Pyramid, Source, census_of, match
 from depth_perception.motion.measured_depth import Kind, MeasuredDepth, judge, with_ground
 from depth_perception.motion.odometry import OdometryTrack
 from depth_perception.motion.road import lane_samples, on_path
 from depth_perception.motion.road_filter import RoadFilter
 
-NEAREST_M = 2.5
-"""Nearest depth that parallax looks for, m."""
+NEAREST_M, LOWEST_M = 2.5, 0.3
+"""Nearest depth that parallax looks for, m, and for a camera that is mounted low."""
+NEAREST_OF_HEIGHT = 1.5
+"""The road is looked for from so many of the camera's heights on."""
 LONGEST_GAP_S = 2.5
 """After a longer pause everything begins anew, s."""
 PATH_HALF_WIDTH, PATH_LENGTH = 2.5, 25.0
@@ -95,12 +97,21 @@ class _Camera(CameraTracks):
     """What belongs to one camera: its grids and its points."""
 
     view: CameraView
-    grid: CameraModel
-    rays: NDArray[np.float32]
+    pyramid: Pyramid
     mask: NDArray[np.bool_]
-    small: NDArray[np.uint8]
-    census: NDArray[np.uint32]
+    images: tuple[NDArray[np.uint8], ...] = ()
+    census: tuple[NDArray[np.uint32], ...] = ()
     stamp: int = 0
+
+    @property
+    def grid(self) -> CameraModel:
+        """Model of the matching grid."""
+        return self.pyramid.cameras[-1]
+
+    @property
+    def rays(self) -> NDArray[np.float32]:
+        """Rays (h, w, 3) of the matching grid; 0 where nothing is seen."""
+        return self.pyramid.rays[-1]
 
 
 class SurroundMotion:
@@ -217,25 +228,20 @@ class SurroundMotion:
         """Follow the points into a camera's image, and make its census."""
         grey = cv2.cvtColor(view.image(frame.image), cv2.COLOR_BGR2GRAY)
         camera = self._cameras.get(name)
-        width = min(self._width, view.camera.width)
-        height = max(1, round(view.camera.height * width / view.camera.width))
-        small = np.asarray(
-            cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8
-        )
         if camera is None or not _same(camera.view, view):
-            grid = view.camera.resized(width, height)
+            width = min(self._width, view.camera.width)
+            height = max(1, round(view.camera.height * width / view.camera.width))
             mask = cv2.resize(view.ego.astype(np.uint8), (width, height)) > 0
+            pyramid = Pyramid.of(view.camera.resized(width, height))
+            mask |= pyramid.rays[-1][..., 2] == 0
             tracks = FeatureTracks(view.camera, view.ego)
-            rays = grid.rays().astype(np.float32)
-            mounting, focal = view.T_base_camera, float(view.camera.K[0, 0])
-            camera = _Camera(
-                mounting, focal, tracks, view, grid, rays, mask, small, np.zeros(0, np.uint32)
-            )
+            focal = float(view.camera.K[0, 0])
+            camera = _Camera(view.T_base_camera, focal, tracks, view, pyramid, mask)
             self._sees = {}
         camera.view = view
         camera.tracks.advance(np.asarray(grey, np.uint8), frame.stamp)
-        camera.small = small
-        camera.census = census_of(camera.small)
+        camera.images = camera.pyramid.images(np.asarray(grey, np.uint8))
+        camera.census = tuple(census_of(image) for image in camera.images)
         camera.stamp = frame.stamp
         return camera
 
@@ -251,7 +257,7 @@ class SurroundMotion:
         found = {n: item for n, item in zip(names, matched, strict=True) if item is not None}
         curvature = _curvature([T for _, T in ways])
         samples = []
-        for name, (_, item) in found.items():
+        for name, (_, item, _) in found.items():
             camera = self._cameras[name]
             of_way = item.kind == Kind.PARALLAX
             w = np.where(of_way, item.inverse_depth * np.float32(taken), np.float32(np.nan))
@@ -265,32 +271,41 @@ class SurroundMotion:
 
     def _match(
         self, name: str, stamps: Mapping[str, int], ways: list[tuple[Keyframe, Matrix]]
-    ) -> tuple[Match, MeasuredDepth] | None:
+    ) -> tuple[Match, MeasuredDepth, NDArray[np.float32]] | None:
         """Match one camera with its past and with the cameras beside it."""
         camera = self._cameras[name]
         C, C_inverse = camera.view.T_base_camera, inverse(camera.view.T_base_camera)
         sources, kinds = [], []
         for keyframe, T_now_then in ways:
             census = keyframe.census.get(name)
-            if census is None or census.shape != camera.census.shape:
+            if census is None or census[-1].shape != camera.census[-1].shape:
                 continue
             T = C_inverse @ inverse(T_now_then) @ C
             if np.linalg.norm(T[:3, 3]) < MIN_BASELINE_M:
                 continue
-            sources.append(Source(census, camera.grid, T))
+            sources.append(Source(census, camera.pyramid.cameras, T))
             kinds.append(Kind.PARALLAX)
         for other in stamps:
             if other != name and self._overlap(name, other):
                 beside = self._cameras[other]
                 T = inverse(beside.view.T_base_camera) @ self._between(name, other) @ C
-                sources.append(Source(beside.census, beside.grid, T))
+                sources.append(Source(beside.census, beside.pyramid.cameras, T))
                 kinds.append(Kind.OVERLAP)
         if not sources:
             return None
-        found = match(camera.small, camera.census, camera.rays, sources, NEAREST_M)
-        return found, judge(
-            found, camera.rays, C, self._road.ground, camera.mask, np.array(kinds, np.uint8)
+        height = float(self._nominal.signed_distance(C[:3, 3]))
+        nearest = float(np.clip(NEAREST_OF_HEIGHT * height, LOWEST_M, NEAREST_M))
+        found = match(camera.images, camera.census, camera.pyramid, sources, nearest)
+        kept, under = judge(
+            found,
+            camera.images[-1],
+            camera.rays,
+            C,
+            self._road.ground,
+            camera.mask,
+            np.array(kinds, np.uint8),
         )
+        return found, kept, under
 
     def _between(self, name: str, other: str) -> Matrix:
         """Motion of the base frame from the instant of one camera's image to that of another's."""
@@ -319,7 +334,13 @@ class SurroundMotion:
         return self._sees[name, other]
 
     def _with_ground(
-        self, name: str, found: Match, item: MeasuredDepth, curvature: float, factor: float
+        self,
+        name: str,
+        found: Match,
+        item: MeasuredDepth,
+        under: NDArray[np.float32],
+        curvature: float,
+        factor: float,
     ) -> MeasuredDepth:
         """Bring what was measured with the assumed way to metres, and add the ground."""
         camera = self._cameras[name]
@@ -331,11 +352,12 @@ class SurroundMotion:
         lane = on_path(camera.rays, C, ground, curvature, PATH_HALF_WIDTH, PATH_LENGTH)
         return with_ground(
             item,
+            under,
             found,
             plane,
             relative,
             camera.mask,
-            camera.small,
+            camera.images[-1],
             lane,
             (camera.rays @ (C[:3, :3].T @ ground.normal)).astype(np.float32),
             float(ground.signed_distance(C[:3, 3])),

@@ -1,0 +1,135 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The pixel loops of `moving`. All write into arrays that the caller gives."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from depth_perception.geometry.compiled import compiled
+
+
+@compiled
+def label_surfaces(inverse_depth, good, change, labels, stack):  # type: ignore[no-untyped-def]
+    """Number patches of pixels whose inverse depth changes by no step from one to the next.
+
+    Args:
+        inverse_depth: (h, w) float32, 1/m.
+        good: (h, w) bool: the pixels that are looked at.
+        change: Largest relative change from a pixel to the next.
+        labels: (h, w) int32, written: 0 where nothing is looked at.
+        stack: (h * w,) int32, for the loop's own use.
+
+    Returns:
+        How many patches there are.
+    """
+    height, width = labels.shape
+    labels[:] = 0
+    count = 0
+    for start in range(height * width):
+        if labels.flat[start] != 0 or not good.flat[start]:
+            continue
+        count += 1
+        labels.flat[start] = count
+        top = 1
+        stack[0] = start
+        while top > 0:
+            top -= 1
+            at = stack[top]
+            v, u = at // width, at % width
+            here = inverse_depth[v, u]
+            for k in range(4):
+                row = v + (1 if k == 0 else -1 if k == 1 else 0)
+                column = u + (1 if k == 2 else -1 if k == 3 else 0)
+                if row < 0 or column < 0 or row >= height or column >= width:
+                    continue
+                if labels[row, column] != 0 or not good[row, column]:
+                    continue
+                there = inverse_depth[row, column]
+                if abs(there - here) <= change * max(there, here):
+                    labels[row, column] = count
+                    stack[top] = row * width + column
+                    top += 1
+    return count
+
+
+@compiled
+def compare_with_feet(labels, inverse_depth, plane, flat, reach, sums, counts):  # type: ignore[no-untyped-def]
+    """Compare each patch with the ground that is seen directly below it.
+
+    Args:
+        labels: (h, w) int32, of `label_surfaces`.
+        inverse_depth: (h, w) float32, 1/m.
+        plane: (h, w) float32, of the ground, 1/m; 0 at and above the horizon.
+        flat: (h, w) bool: pixels that were found on the ground.
+        reach: Rows between a patch and the ground below it at the most.
+        sums: (count + 1,) float64: sum of ln(measured / ground at the foot) of each patch.
+        counts: (count + 1,) int64: of how many columns.
+    """
+    height, width = labels.shape
+    for u in range(width):
+        ground_row = -1
+        last = 0
+        for v in range(height - 1, -1, -1):
+            label = labels[v, u]
+            if flat[v, u]:
+                ground_row = v
+                last = 0
+                continue
+            if label == 0:
+                continue
+            if label != last and ground_row >= 0 and ground_row - v <= reach:
+                foot = plane[ground_row, u]
+                if foot > 0 and inverse_depth[v, u] > 0:
+                    sums[label] += np.log(inverse_depth[v, u] / foot)
+                    counts[label] += 1
+            last = label
+            ground_row = -1
+
+
+@compiled
+def clear_above(labels, against, inverse_depth, plane, change, rise, height, top, moving, above):  # type: ignore[no-untyped-def]
+    """Mark what lies above the foot of a moving thing, up to a thing's height, and is not there.
+
+    A thing that moves falls into patches, of which only the lowest is seen to stand on the ground.
+
+    Args:
+        labels: (h, w) int32, of `label_surfaces`.
+        against: (count + 1,) bool: patches that contradict the ground on which they stand.
+        inverse_depth: (h, w) float32, 1/m.
+        plane: (h, w) float32, of the ground, 1/m.
+        change: Largest difference of the logarithm from the foot's inverse depth.
+        rise: (h, w) float32: height that a pixel's ray gains for each metre of depth.
+        height: Of the camera over the ground, m.
+        top: Largest height of a thing that moves, m.
+        moving: (h, w) bool, written.
+        above: (h, w) bool, written: all that lies there, measured or not.
+    """
+    rows, columns = labels.shape
+    for u in range(columns):
+        foot = np.float32(0)
+        for v in range(rows - 1, -1, -1):
+            label = labels[v, u]
+            # The lowest row of the patch; a farther thing's foot does not end a nearer one.
+            if against[label] and plane[v, u] > 0 and foot <= 0:
+                foot = plane[v, u]
+            if foot <= 0:
+                continue
+            if height + rise[v, u] / foot > top:
+                foot = np.float32(0)
+                continue
+            above[v, u] = True
+            if label != 0 and abs(np.log(inverse_depth[v, u] / foot)) > change:
+                moving[v, u] = True
