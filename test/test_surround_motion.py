@@ -154,6 +154,68 @@ def test_frozen_odometry_is_noticed_and_the_images_take_over():
     assert cover > 0.5 and median < 0.06 and gross < 0.03
 
 
+def test_odometry_that_never_moves_is_noticed():
+    """A topic of a driver that was never connected: poses come, and all are zero."""
+    motion = SurroundMotion(GroundPlane(), 256)
+    found, depth = drive(motion, straight(8), odometry=1e-9)[-1]
+    assert found.source == "images" and "stands while the images move" in found.problem
+    assert found.speed == pytest.approx(5.0, rel=0.06)
+    cover, median, gross = score(found.measured["front"], depth["front"])
+    assert cover > 0.5 and median < 0.05 and gross < 0.03
+
+
+def test_a_set_without_an_image_forgets_nothing():
+    motion = SurroundMotion(GroundPlane(), 256)
+    drive(motion, straight(6))
+    views = views_of({"front": MOUNTS["front"]})
+    with ThreadPoolExecutor(2) as pool:
+        empty = motion.update(round(1.55 * S), {}, views, pool)
+    assert not empty.measured and empty.ground.source == "estimated"
+    found, depth = drive(motion, [(3.0, 0.0)], start=1.6)[-1]
+    cover, median, _ = score(found.measured["front"], depth["front"])
+    assert cover > 0.5 and median < 0.04
+
+
+@pytest.mark.parametrize("odometry", [0.0, 1.0])
+def test_cameras_that_take_turns_do_not_reset_each_other(odometry):
+    motion = SurroundMotion(GroundPlane(), 256)
+    drive(motion, straight(5), ("front", "left"), odometry)
+    for k, name in enumerate(("left", "front", "left", "front")):
+        place = [((5 + k) * STEP, 0.0)]
+        found, depth = drive(motion, place, (name,), odometry, start=1.5 + k / 10)[-1]
+        cover, median, _ = score(found.measured[name], depth[name])
+        # Without odometry the length of the way is free, and only the front camera sees the road.
+        assert cover > 0.4 and median < (0.05 if odometry else 0.15), (k, name)
+
+
+def test_dark_images_leave_the_way_to_odometry():
+    motion = SurroundMotion(GroundPlane(), 256)
+    drive(motion, straight(5))
+    views = views_of({"front": MOUNTS["front"]})
+    with ThreadPoolExecutor(2) as pool:
+        for k in (5, 6):
+            stamp = round((1 + k / 10) * S)
+            motion.odometry.add(stamp, pose(k * STEP))
+            dark = CameraFrame(stamp, np.zeros((160, 320, 3), np.uint8))
+            found = motion.update(stamp, {"front": dark}, views, pool)
+            assert found.source == "odometry"
+    found, depth = drive(motion, [(3.5, 0.0)], start=1.7)[-1]
+    cover, median, _ = score(found.measured["front"], depth["front"])
+    assert cover > 0.3 and median < 0.06
+
+
+def test_transforms_are_taken_where_no_odometry_comes():
+    motion = SurroundMotion(GroundPlane(), 256)
+    for k in range(7):
+        motion.transforms.add(round((1 + k / 10) * S), pose(k * STEP))
+    found, _ = drive(motion, straight(7), odometry=0.0)[-1]
+    assert found.source == "tf"
+    motion.transforms.add(round(1.7 * S), pose(3.5))
+    (first, _), (second, _) = drive(motion, [(3.5, 0.0), (4.0, 0.0)], start=1.7)
+    assert first.source == "tf"  # of the topic there is one pose yet
+    assert second.source == "odometry"
+
+
 def test_a_jump_in_time_begins_anew():
     motion = SurroundMotion(GroundPlane(), 256)
     drive(motion, straight(5))

@@ -46,7 +46,7 @@ from depth_perception.motion.ground_length import length_from_ground
 from depth_perception.motion.keyframes import Keyframe, Keyframes
 from depth_perception.motion.matching import Match, Source, census_of, match
 from depth_perception.motion.measured_depth import Kind, MeasuredDepth, judge, with_ground
-from depth_perception.motion.odometry import MotionPrior, OdometryTrack
+from depth_perception.motion.odometry import MAX_AHEAD_S, MotionPrior, OdometryTrack
 from depth_perception.motion.rig_motion import PointPairs, RigMotion, solve_rig_motion
 from depth_perception.motion.road import lane_samples, on_path
 from depth_perception.motion.road_filter import RoadFilter
@@ -80,9 +80,12 @@ class Motion:
         measured: Of each camera, on its matching grid; cameras of which nothing could be measured
             are not in it.
         ground: The road plane; the nominal one until a road was seen.
-        source: Whence the way: ``odometry``, ``images``, ``standing``, or empty when unknown.
+        source: Whence the way: ``odometry``, ``tf``, ``images``, ``standing``, or empty when
+            unknown.
         speed: Of the vehicle, m/s; NaN when unknown.
-        problem: What is wrong; empty when nothing is.
+        problem: What is wrong with odometry, and what helps; empty when nothing is.
+        length_factor: By how much the way is longer than its source says, by the road.
+        length_factor_sigma: Relative standard deviation of that.
         latencies: Seconds by stage.
     """
 
@@ -91,6 +94,8 @@ class Motion:
     source: str = ""
     speed: float = float("nan")
     problem: str = ""
+    length_factor: float = float("nan")
+    length_factor_sigma: float = float("nan")
     latencies: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -120,6 +125,7 @@ class SurroundMotion:
             overlap: Also match cameras of one set with each other.
         """
         self.odometry = OdometryTrack()
+        self.transforms = OdometryTrack("TF")
         self._nominal = nominal
         self._width = image_width
         self._cameras: dict[str, _Camera] = {}
@@ -162,6 +168,10 @@ class SurroundMotion:
             if seconds <= 0 or seconds > LONGEST_GAP_S:
                 self.reset()
         names = [name for name in views if name in frames]
+        if not names:  # nothing was seen, and so nothing is to be forgotten
+            return Motion(ground=self._road.ground, problem=self._problem)
+        for track in (self.odometry, self.transforms):
+            track.watch.look_at_age(track.latest, stamp, MAX_AHEAD_S)
         for name, camera in zip(
             names, pool.map(lambda n: self._take(n, frames[n], views[n]), names), strict=True
         ):
@@ -172,6 +182,7 @@ class SurroundMotion:
         if step is not None and self._last is not None:
             self._T_start_now = self._T_start_now @ inverse(step.T_to_from)
             self._step = ((stamp - self._last[0]) * 1e-9, step.T_to_from)
+            self._watch(stamp, source, step)
         elif self._last is not None:
             self.reset_memory()
         moved = time.perf_counter()
@@ -186,13 +197,29 @@ class SurroundMotion:
             ground=self._road.ground,
             source=source,
             speed=speed,
-            problem=self.odometry.problem,
+            problem=self._problem,
+            length_factor=self._road.factor,
+            length_factor_sigma=self._road.factor_sigma,
             latencies={
                 "follow": followed - begin,
                 "motion": moved - followed,
                 "match": done - moved,
             },
         )
+
+    def _watch(self, stamp: int, source: str, step: RigMotion) -> None:
+        """Compare odometry with what the images made of a step."""
+        for name, track in (("odometry", self.odometry), ("tf", self.transforms)):
+            if self._last is not None and step.points:
+                times = self._last[0], stamp
+                track.watch.look_at_turning(*times, step.T_to_from, track.yaws_between)
+            if source == name:
+                track.watch.look_at_length(stamp, self._road.factor, self._road.factor_sigma)
+
+    @property
+    def _problem(self) -> str:
+        """What is wrong with odometry: that of a topic goes before TF."""
+        return (self.odometry if len(self.odometry) else self.transforms).problem
 
     def reset_memory(self) -> None:
         """Forget keyframes whose way to the present is not known."""
@@ -247,35 +274,50 @@ class SurroundMotion:
         last, since = self._last
         seconds = (stamp - last) * 1e-9
         pairs = self._pairs(stamps, since, seconds)
-        prior = self.odometry.between(last, stamp)
-        if prior is not None:
+        given: tuple[str, MotionPrior] | None = None
+        creeping: tuple[str, OdometryTrack, RigMotion] | None = None
+        for source, track in (("odometry", self.odometry), ("tf", self.transforms)):
+            prior = track.between(last, stamp)
+            if prior is None:
+                continue
+            given = given or (source, prior)
             found = solve_rig_motion(pairs, prior)
-            if found is not None and self._agrees(found, prior):
-                return ("standing" if found.standing else "odometry"), found
+            if found is not None and found.standing:
+                return "standing", found
+            if np.linalg.norm(prior.T_to_from[:3, 3]) < MIN_BASELINE_M / 4:
+                here = RigMotion(prior.T_to_from, prior.covariance, 0.0, 0)
+                creeping = creeping or (source, track, here)
+            elif found is not None and self._agrees(found, prior, track):
+                return source, found
         prior = self._carried_on(seconds)
         found = solve_rig_motion(pairs, prior)
+        if found is None and given is not None:  # the images show nothing, odometry goes on
+            return given[0], RigMotion(given[1].T_to_from, given[1].covariance, 0.0, 0)
         if found is None or found.standing:
             return ("standing" if found is not None else ""), found
         length = length_from_ground(pairs, found.T_to_from, self._road.ground)
+        now = float(np.linalg.norm(found.T_to_from[:3, 3]))
+        if creeping is not None:
+            known = 0.0 if self._step is None else now
+            way = float(np.linalg.norm(creeping[2].T_to_from[:3, 3]))
+            if max(known, length or 0.0) < 4 * way + 0.05:
+                return creeping[0], creeping[2]
+            track = creeping[1]
+            track.watch.note("frozen", "it stands while the images move", track.latest)
         if length is not None:
-            now = float(np.linalg.norm(found.T_to_from[:3, 3]))
             if self._step is None or abs(np.log(length / now)) > 2 * CARRIED_LENGTH_SIGMA:
                 T = found.T_to_from.copy()
                 T[:3, 3] *= length / now
                 found = RigMotion(T, found.covariance, found.inliers, found.points)
         return "images", found
 
-    def _agrees(self, found: RigMotion, prior: MotionPrior) -> bool:
-        """Tell whether odometry is near to what the images say."""
+    def _agrees(self, found: RigMotion, prior: MotionPrior, track: OdometryTrack) -> bool:
+        """Tell whether odometry turns nearly as the images say."""
         difference = found.T_to_from[:3, :3] @ prior.T_to_from[:3, :3].T
         angle = float(np.linalg.norm(cv2.Rodrigues(difference)[0]))
         if angle > DISAGREEMENT * prior.rotation_sigma + np.radians(0.2):
-            self.odometry.problem = f"the images turn by {np.degrees(angle):.1f} degrees otherwise"
-            return False
-        way = float(np.linalg.norm(prior.T_to_from[:3, 3]))
-        before = 0.0 if self._step is None else float(np.linalg.norm(self._step[1][:3, 3]))
-        if not found.standing and way < MIN_BASELINE_M / 4 and before > 4 * way + 0.05:
-            self.odometry.problem = "it stands while the images move"
+            text = f"it turns by {np.degrees(angle):.1f} degrees otherwise than the images"
+            track.watch.note("disagrees", text, track.latest)
             return False
         return True
 
@@ -295,7 +337,7 @@ class SurroundMotion:
     ) -> dict[str, MeasuredDepth]:
         """Match every camera, and let the road set the length of the way."""
         if self._last is not None:
-            self._road.predict((stamp - self._last[0]) * 1e-9, source == "odometry")
+            self._road.predict((stamp - self._last[0]) * 1e-9, source in ("odometry", "tf"))
         ways = self._ways(stamp, stamps) if moved else []
         # Ways are matched as long as they are thought to be: other cameras know metres already.
         taken = self._road.factor
@@ -418,8 +460,11 @@ class SurroundMotion:
         """Keep the set if the vehicle has come far enough, and forget what nobody needs."""
         census = {name: self._cameras[name].census for name in stamps}
         self._keyframes.add(Keyframe(stamp, dict(stamps), census, self._T_start_now))
-        self._last = (stamp, dict(stamps))
-        wanted = {*self._keyframes.stamps, *stamps.values()}
+        # A camera that misses a set is followed from where it was last seen.
+        before = {} if self._last is None else self._last[1]
+        recent = {n: s for n, s in before.items() if s > stamp - round(LONGEST_GAP_S * 1e9)}
+        self._last = (stamp, {**recent, **stamps})
+        wanted = {*self._keyframes.stamps, *self._last[1].values()}
         for camera in self._cameras.values():
             camera.tracks.keep(wanted)
 
