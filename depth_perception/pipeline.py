@@ -36,7 +36,7 @@ from depth_perception.estimators.named_files import (
     unused_file_notes,
 )
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
-from depth_perception.frames.surround_result import CameraResult, SurroundResult
+from depth_perception.frames.surround_result import CameraResult, MotionState, SurroundResult
 from depth_perception.geometry.camera_view import (
     CameraView,
     camera_view,
@@ -138,7 +138,9 @@ class SurroundPipeline:
         self._warned: set[tuple[str, str]] = set()
         self.estimator: Estimator = make_estimator(parameters, self.warn, source)
         self.motion = new_motion(self.ground, parameters)
-        self._poses: deque[tuple[int, NDArray[np.float64]]] = deque(maxlen=_WAITING_POSES)
+        self._poses: deque[tuple[int, NDArray[np.float64], str, bool]] = deque(
+            maxlen=_WAITING_POSES
+        )
         self._views: dict[str, CameraView] = {}
         # More threads than cores take no less time, and each takes memory for a whole image.
         self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="camera")
@@ -183,7 +185,9 @@ class SurroundPipeline:
             self.warn(text)
 
     def warn_of_lost(self, frame_set: FrameSet[CameraFrame], result: SurroundResult) -> None:
-        """Warn of each camera whose image is there and gave no depth, with the reason."""
+        """Warn of each camera whose image is there and gave no depth, and of wrong odometry."""
+        if result.motion is not None and result.motion.problem:
+            self.warn(result.motion.problem, "motion")
         for name, reason in result.missing.items():
             if name in frame_set.frames:
                 self.warn(reason, name)
@@ -278,6 +282,7 @@ class SurroundPipeline:
             estimator=self.parameters.estimator,
             provider=self.estimator.provider,
             model=self.estimator.model,
+            motion=None if moved is None else _state_of(moved),
             latencies={
                 **frame_set.latencies,
                 **measuring,
@@ -287,15 +292,28 @@ class SurroundPipeline:
             },
         )
 
-    def add_odometry(self, stamp: int, T_odom_base: NDArray[np.float64]) -> None:
+    def add_odometry(
+        self,
+        stamp: int,
+        T_odom_base: NDArray[np.float64],
+        name: str = "odometry",
+        by_tf: bool = False,
+    ) -> None:
         """Take a pose of the base frame, from any thread; ignored unless ``motion.enabled``.
 
         Args:
             stamp: Of the pose, ns.
             T_odom_base: 4x4.
+            name: Where it comes from, for what is said of it.
+            by_tf: It is from TF, which is used where no odometry comes.
         """
         if self.motion is not None:
-            self._poses.append((stamp, T_odom_base))
+            self._poses.append((stamp, T_odom_base, name, by_tf))
+
+    def forget_motion(self) -> None:
+        """Forget what the past images showed: what comes next does not follow them."""
+        if self.motion is not None:
+            self.motion.reset()
 
     def _move(
         self, frame_set: FrameSet[CameraFrame], views: Mapping[str, CameraView]
@@ -304,7 +322,12 @@ class SurroundPipeline:
         if self.motion is None:
             return None
         while self._poses:
-            self.motion.odometry.add(*self._poses.popleft())
+            stamp, pose, name, by_tf = self._poses.popleft()
+            track = self.motion.transforms if by_tf else self.motion.odometry
+            if track.name != name:  # poses of two frames do not mix
+                track.clear()
+                track.name = name
+            track.add(stamp, pose)
         frames = {name: frame for name, frame in frame_set.frames.items() if name in views}
         return self.motion.update(frame_set.stamp, frames, views, self._pool)
 
@@ -366,3 +389,13 @@ class SurroundPipeline:
             max_height=self.parameters.cloud.obstacle_max_height,
             min_points=self.parameters.occupancy.min_points,
         )
+
+
+def _state_of(moved: Motion) -> MotionState:
+    return MotionState(
+        moved.source or "none",
+        moved.speed,
+        moved.length_factor,
+        moved.length_factor_sigma,
+        moved.problem,
+    )

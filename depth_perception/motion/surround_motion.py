@@ -304,11 +304,12 @@ class SurroundMotion:
                 return creeping[0], creeping[2]
             track = creeping[1]
             track.watch.note("frozen", "it stands while the images move", track.latest)
-        if length is not None:
-            if self._step is None or abs(np.log(length / now)) > 2 * CARRIED_LENGTH_SIGMA:
-                T = found.T_to_from.copy()
-                T[:3, 3] *= length / now
-                found = RigMotion(T, found.covariance, found.inliers, found.points)
+        far_off = self._step is None or length is None
+        far_off = far_off or abs(np.log((length or now) / now)) > 2 * CARRIED_LENGTH_SIGMA
+        if length is not None and far_off:
+            T = found.T_to_from.copy()
+            T[:3, 3] *= length / now
+            found = RigMotion(T, found.covariance, found.inliers, found.points)
         return "images", found
 
     def _agrees(self, found: RigMotion, prior: MotionPrior, track: OdometryTrack) -> bool:

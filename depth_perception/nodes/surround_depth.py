@@ -128,7 +128,13 @@ class SurroundDepth:
         begin = time.monotonic()
         self._ingest = self._new_ingest(parameters)
         self._processor = Processor(
-            self.node, parameters, self._ingest, self._throttled, self._log.warning, self._debug
+            self.node,
+            parameters,
+            self._ingest,
+            self._throttled,
+            self._log.warning,
+            self._debug,
+            self._log.info,
         )
         if parameters.motion.enabled and parameters.motion.odometry_topic:
             assert self._transforms is not None
@@ -302,6 +308,7 @@ class SurroundDepth:
                 provider=estimator.provider,
                 model=estimator.model,
                 ground=processor.pipeline.ground,
+                motion=processor.motion,
                 pause=pause,
                 problem=problem,
                 unserved=processor.publishers.unserved(),

@@ -25,7 +25,7 @@ from rclpy.node import Node
 from depth_perception.errors import TransformError
 from depth_perception.geometry.transforms import Matrix, inverse
 from depth_perception.messages.sensors import stamp_of
-from depth_perception.messages.transforms import decode_pose
+from depth_perception.messages.transforms import decode_pose, of_another_frame
 from depth_perception.parameters import Parameters
 from depth_perception.ros.qos import ODOMETRY
 
@@ -38,7 +38,7 @@ class OdometrySubscription:
         node: Node,
         parameters: Parameters,
         lookup: Callable[[str, str], Matrix],
-        take: Callable[[int, Matrix], None],
+        take: Callable[[int, Matrix, str], None],
         problem: Callable[[str, str], None],
     ) -> None:
         """Subscribe.
@@ -47,7 +47,7 @@ class OdometrySubscription:
             node: Whose subscription it is.
             parameters: ``base_frame`` and ``motion.odometry_topic`` hold.
             lookup: Returns T_base_frame of a frame, for this topic; raises `TransformError`.
-            take: Called with stamp (ns) and T_odom_base of each pose.
+            take: Called with stamp (ns), T_odom_base and topic of each pose.
             problem: Called with ("", reason) when a message cannot be used.
         """
         self._node = node
@@ -63,12 +63,16 @@ class OdometrySubscription:
         self._node.destroy_subscription(self._subscription)
 
     def _on_pose(self, message: Any) -> None:
+        child = message.child_frame_id.lstrip("/") or self._base_frame
         try:
-            T_odom_child = decode_pose(message.pose.pose, self._topic)
-            child = message.child_frame_id.lstrip("/") or self._base_frame
+            T_odom_base = decode_pose(message.pose.pose, self._topic)
             if child != self._base_frame:
-                T_odom_child = T_odom_child @ inverse(self._lookup(child, self._topic))
+                try:
+                    T_base_child = self._lookup(child, self._topic)
+                except TransformError as error:
+                    raise of_another_frame(self._topic, child, self._base_frame, error) from None
+                T_odom_base = T_odom_base @ inverse(T_base_child)
         except TransformError as error:
-            self._problem("", f"{self._topic}: {error}")
+            self._problem("", str(error))
             return
-        self._take(stamp_of(message.header.stamp), T_odom_child)
+        self._take(stamp_of(message.header.stamp), T_odom_base, self._topic)
