@@ -347,8 +347,13 @@ class MotionParameters:
     )
     odometry_topic: str = _parameter(
         "odom",
-        "nav_msgs/Odometry that the node takes; where nobody publishes it the images alone say how"
-        " the vehicle moves. Empty: none.",
+        "nav_msgs/Odometry that the node takes; a bag's only such topic may have another name."
+        " Empty: none.",
+    )
+    fixed_frame: str = _parameter(
+        "odom",
+        "Where no odometry comes, TF from this frame to base_frame says how the vehicle moves;"
+        " where TF does not have that either, the images alone do. Empty: TF is not asked.",
     )
 
 

@@ -64,7 +64,7 @@ class Pipeline:
     def __init__(self, scale=1.0):
         self.scale = scale
 
-    def add_odometry(self, stamp, T_odom_base):
+    def add_odometry(self, stamp, T_odom_base, name, by_tf):
         pass
 
     def check_rig(self, rig):
@@ -127,6 +127,7 @@ def drive(points, rig, offset=0.0, lidar_topics=("/lidar",)):
         rig=rig,
         view=lambda topic: tree,
         odometry=[],
+        motion=[],
         lidar_topics=list(lidar_topics),
         topics={"/image": "sensor_msgs/msg/Image"},
         problems=[],

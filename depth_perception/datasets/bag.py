@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,10 +48,20 @@ from depth_perception.rig.camera_topics import (
     unclear_cameras,
     why_no_camera,
 )
+from depth_perception.rig.fixed_frame import FixedFrame
 from depth_perception.rig.tracker import RigTracker
 
 CLOUD_TYPE = "sensor_msgs/msg/PointCloud2"
 ODOMETRY_TYPE = "nav_msgs/msg/Odometry"
+
+
+class StampedPose(NamedTuple):
+    """Stamp (ns), T_odom_base, where the pose comes from, and whether that is TF."""
+
+    stamp: int
+    T_odom_base: Matrix
+    name: str
+    by_tf: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +84,7 @@ class BagReader:
         counts: Number of messages by topic name.
         cameras: Topics of each usable camera, by name.
         odometry: (stamp ns, T_odom_base) in the order of time; may be empty.
+        motion: Poses as ``motion`` of the parameters has them, in the order of time.
         transforms: What the bag's transforms are, by their topics.
         lidar_topics: Topics of point clouds; the one with most points in its first scan is first.
         problems: What was wrong and left out, each once.
@@ -90,6 +101,7 @@ class BagReader:
         self.counts: dict[str, int] = {}
         self.cameras: dict[str, CameraTopics] = {}
         self.odometry: list[tuple[int, Matrix]] = []
+        self.motion: list[StampedPose] = []
         self.lidar_topics: list[str] = []
         self.problems: list[str] = []
         self._log = log or (lambda text: None)
@@ -114,7 +126,7 @@ class BagReader:
             self.transforms = BagTransforms(self.topics, self._tracker, self._problem)
             images = [camera.image for camera in self.cameras.values()]
             stream = self.messages(self.transforms.topics)
-            self.odometry = self.transforms.read(stream, images)
+            self.odometry = self.transforms.read(stream, images, self._fixed_frame(images))
             self._read_odometry()
             for name, camera in self.cameras.items():
                 if camera.note:
@@ -360,25 +372,56 @@ class BagReader:
             )
         return Rig(ordered, self.parameters.base_frame)
 
+    def _fixed_frame(self, images: list[str]) -> FixedFrame | None:
+        """Make what follows the base frame through TF, where ``motion`` asks for it."""
+        motion, base_frame = self.parameters.motion, self.parameters.base_frame
+        if not motion.enabled or not motion.fixed_frame:
+            return None
+        return FixedFrame(
+            base_frame,
+            motion.fixed_frame,
+            lambda stamp, T, name: self.motion.append(StampedPose(stamp, T, name, True)),
+            self._problem,
+            lambda: self._tracker.namespaces_for(images[0] if images else ""),
+        )
+
     def _read_odometry(self) -> None:
         """Read poses of the base frame; an Odometry topic goes before /tf."""
         topics = [topic for topic, kind in self.topics.items() if kind == ODOMETRY_TYPE]
         poses: list[tuple[int, Matrix]] = []
         images = [camera.image for camera in self.cameras.values()]
-        for topic, _, message in self.messages(self.transforms.nearest(topics, images)[:1]):
+        base, motion = self.parameters.base_frame, self.parameters.motion
+        wanted = motion.odometry_topic
+        ending = wanted if wanted.startswith("/") else f"/{wanted}"
+        named = [
+            topic for topic in topics if topic == wanted or (topic.endswith(ending) and wanted)
+        ]
+        for topic, _, message in self.messages(
+            self.transforms.nearest(named or topics, images)[:1]
+        ):
+            child = message.child_frame_id.lstrip("/") or base
             try:
-                T_odom_child = messages.decode_pose(message.pose.pose, topic)
-                child = message.child_frame_id.lstrip("/") or self.parameters.base_frame
-                if child != self.parameters.base_frame:
-                    T_odom_child = T_odom_child @ inverse(
-                        self.view(topic).lookup(self.parameters.base_frame, child)
-                    )
+                T_odom_base = messages.decode_pose(message.pose.pose, topic)
+                if child != base:
+                    T_base_child = self._mounting_of_odometry(topic, child)
+                    T_odom_base = T_odom_base @ inverse(T_base_child)
             except TransformError as error:
                 self._problem(str(error))
                 continue
-            poses.append((messages.stamp_of(message.header.stamp), T_odom_child))
+            stamp = messages.stamp_of(message.header.stamp)
+            poses.append((stamp, T_odom_base))
+            if motion.enabled and motion.odometry_topic:
+                self.motion.append(StampedPose(stamp, T_odom_base, topic, False))
         if poses:
             self.odometry = sorted(poses, key=lambda item: item[0])
+        self.motion.sort(key=lambda item: item.stamp)
+
+    def _mounting_of_odometry(self, topic: str, child: str) -> Matrix:
+        base = self.parameters.base_frame
+        try:
+            return self.view(topic).lookup(base, child)
+        except TransformError as error:
+            raise messages.of_another_frame(topic, child, base, error) from None
 
     def _problem(self, text: str) -> None:
         if text not in self.problems:

@@ -40,7 +40,7 @@ class OdometryFeed:
 
     def __init__(self, reader: BagReader, pipeline: SurroundPipeline) -> None:
         """Begin before the first pose of an opened bag."""
-        self._poses = reader.odometry
+        self._poses = reader.motion
         self._next = 0
         self._pipeline = pipeline
 
@@ -48,7 +48,7 @@ class OdometryFeed:
         """Hand over what has come when the set of this stamp (ns) is computed."""
         while self._next < len(self._poses):
             pose = self._poses[self._next]
-            if pose[0] > stamp + ODOMETRY_AHEAD_NS:
+            if pose.stamp > stamp + ODOMETRY_AHEAD_NS:
                 return
             self._pipeline.add_odometry(*pose)
             self._next += 1

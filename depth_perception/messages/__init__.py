@@ -43,6 +43,7 @@ from depth_perception.messages.transforms import (
     decode_edge,
     decode_pose,
     decode_transform,
+    of_another_frame,
     transform_message,
 )
 
@@ -66,6 +67,7 @@ __all__ = [
     "is_compressed",
     "is_plain",
     "occupancy_message",
+    "of_another_frame",
     "stamp_of",
     "transform_message",
     "zero_stamp",

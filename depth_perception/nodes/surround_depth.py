@@ -43,7 +43,7 @@ from depth_perception.ros.discovery import discover, resolved
 from depth_perception.ros.inputs import CameraSubscriptions, now_of
 from depth_perception.ros.lifecycle import ManagedNode
 from depth_perception.ros.listening import IDLE, IdleNotice
-from depth_perception.ros.odometry import OdometrySubscription
+from depth_perception.ros.odometry import OdometrySubscription, odometry_of
 from depth_perception.ros.parameters import NodeParameters
 from depth_perception.ros.processing import Processor
 from depth_perception.ros.saving import FrameSetSaver
@@ -136,15 +136,10 @@ class SurroundDepth:
             self._debug,
             self._log.info,
         )
-        if parameters.motion.enabled and parameters.motion.odometry_topic:
-            assert self._transforms is not None
-            self._odometry = OdometrySubscription(
-                self.node,
-                parameters,
-                self._transforms.rig.mounting,
-                self._processor.pipeline.add_odometry,
-                self._throttled.add,
-            )
+        assert self._transforms is not None
+        self._odometry = odometry_of(
+            self.node, parameters, self._transforms, self._processor.pipeline, self._throttled.add
+        )
         self._parameters = parameters
         points = self.node.resolve_topic_name(vehicle_topics()["points"][0])
         self._idle = IdleNotice(points, self._log.warning, self._log.info)

@@ -12,11 +12,12 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Takes nav_msgs/Odometry for what measures by the vehicle's motion."""
+"""Takes nav_msgs/Odometry and TF for what measures by the vehicle's motion."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from nav_msgs.msg import Odometry
@@ -27,7 +28,10 @@ from depth_perception.geometry.transforms import Matrix, inverse
 from depth_perception.messages.sensors import stamp_of
 from depth_perception.messages.transforms import decode_pose, of_another_frame
 from depth_perception.parameters import Parameters
+from depth_perception.pipeline import SurroundPipeline
+from depth_perception.rig.fixed_frame import FixedFrame
 from depth_perception.ros.qos import ODOMETRY
+from depth_perception.ros.transforms import TransformSubscriptions
 
 
 class OdometrySubscription:
@@ -76,3 +80,40 @@ class OdometrySubscription:
             self._problem("", str(error))
             return
         self._take(stamp_of(message.header.stamp), T_odom_base, self._topic)
+
+
+def odometry_of(
+    node: Node,
+    parameters: Parameters,
+    transforms: TransformSubscriptions,
+    pipeline: SurroundPipeline,
+    problem: Callable[[str, str], None],
+) -> OdometrySubscription | None:
+    """Let a pipeline know how the vehicle moves: by a topic, by TF, or by both.
+
+    Args:
+        node: Whose subscriptions they are.
+        parameters: ``motion`` holds; unless it is enabled, nothing is subscribed to.
+        transforms: What hears TF.
+        pipeline: Takes the poses.
+        problem: Called with ("", reason) for what is wrong.
+
+    Returns:
+        The subscription to the topic; None without one.
+    """
+    motion = parameters.motion
+    if not motion.enabled:
+        return None
+    if motion.fixed_frame:
+        transforms.fixed_frame = FixedFrame(
+            parameters.base_frame,
+            motion.fixed_frame,
+            partial(pipeline.add_odometry, by_tf=True),
+            lambda text: problem("", text),
+            transforms.namespaces,
+        )
+    if not motion.odometry_topic:
+        return None
+    return OdometrySubscription(
+        node, parameters, transforms.rig.mounting, pipeline.add_odometry, problem
+    )

@@ -31,6 +31,7 @@ from vehicle import Vehicle  # noqa: E402
 
 from depth_perception.geometry.transforms import quaternion_of  # noqa: E402
 from depth_perception.messages.sensors import header  # noqa: E402
+from depth_perception.messages.transforms import transform_message  # noqa: E402
 from depth_perception.ros.messages import RclpyTypes, message_class  # noqa: E402
 from depth_perception.ros.qos import PLAYED  # noqa: E402
 
@@ -117,7 +118,7 @@ def test_without_motion_nobody_listens_to_odometry(
     assert not any("measured" in name for name, _ in node.node.get_topic_names_and_types())
 
 
-def drive(vehicle: Vehicle, wheels: Wheels | None, **place: Any) -> int:
+def drive(vehicle: Vehicle, wheels: Any, **place: Any) -> int:
     """Send a set of images, and odometry at 5 m/s with it; returns their stamp."""
     time.sleep(0.1)  # sets that wait for the node would be dropped
     stamp = vehicle.send()
@@ -128,7 +129,7 @@ def drive(vehicle: Vehicle, wheels: Wheels | None, **place: Any) -> int:
     return stamp
 
 
-def moving_status(vehicle: Vehicle, listener: Listener, wheels: Wheels | None, **place: Any) -> Any:
+def moving_status(vehicle: Vehicle, listener: Listener, wheels: Any, **place: Any) -> Any:
     """Drive until a status is of the fifth frame set or a later one."""
     statuses = listener.listen(*STATUS)
 
@@ -216,3 +217,51 @@ def test_after_a_pause_the_motion_begins_anew(
         return [item for item in list(statuses) if item.stage_names]
 
     assert wait_for(first, what="a status")[0].motion_source == "none"
+
+
+class Localisation:
+    """Publishes TF from a fixed frame to the base frame."""
+
+    def __init__(self, ros: RosSession) -> None:
+        self.node, self.types = Node("localisation"), RclpyTypes()
+        kind = message_class("tf2_msgs/msg/TFMessage")
+        self.publisher = self.node.create_publisher(kind, "/tf", PLAYED)
+        ros.add(self.node)
+
+    def send(self, stamp: int, T: Any, parent: str) -> None:
+        item = transform_message(self.types, stamp, parent, "base_link", T)
+        self.publisher.publish(self.types.new("tf2_msgs/msg/TFMessage", transforms=[item]))
+
+
+@pytest.fixture
+def localisation(ros: RosSession) -> Any:
+    made = Localisation(ros)
+    yield made
+    ros.remove(made.node)
+
+
+@pytest.mark.parametrize("frame", ["odom", "map"])
+def test_without_odometry_tf_says_how_the_vehicle_moves(
+    start: Any, vehicle: Vehicle, localisation: Localisation, listener: Listener, frame: str
+) -> None:
+    start(motion__enabled=True)
+    status = moving_status(vehicle, listener, localisation, parent=frame)
+    assert status.motion_source == "tf"
+    assert status.motion_speed == pytest.approx(5.0, rel=0.01)
+    if frame == "map":
+        assert listener.line("TF has no frame 'odom'", "'map'", "Fix:")
+
+
+def test_odometry_goes_before_tf(
+    start: Any, vehicle: Vehicle, wheels: Wheels, localisation: Localisation, listener: Listener
+) -> None:
+    start(motion__enabled=True)
+
+    class Both:
+        def send(self, stamp: int, T: Any) -> None:
+            wheels.send(stamp, T)
+            localisation.send(stamp, np.diag([2.0, 1, 1, 1]) @ T @ np.diag([0.5, 1, 1, 1]), "odom")
+
+    status = moving_status(vehicle, listener, Both())
+    assert status.motion_source == "odometry"
+    assert status.motion_speed == pytest.approx(5.0, rel=0.01)
