@@ -355,6 +355,18 @@ class MotionParameters:
         "Where no odometry comes, TF from this frame to base_frame says how the vehicle moves;"
         " where TF does not have that either, the images alone do. Empty: TF is not asked.",
     )
+    range_topic: str = _parameter(
+        "",
+        "sensor_msgs/PointCloud2 of a LiDAR or radar: each point is one more measurement of depth."
+        " evaluate never scores against this topic. Empty: none.",
+    )
+    range_sigma: float = _parameter(
+        0.05,
+        "Standard deviation of the range of its points, m; a field 'sigma' (m) of the cloud goes"
+        " before.",
+        minimum=0.001,
+        maximum=10.0,
+    )
 
 
 @dataclass(frozen=True)

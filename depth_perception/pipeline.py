@@ -53,7 +53,9 @@ from depth_perception.geometry.cloud import (
 from depth_perception.geometry.embodied_depth import Level, confidence_of, sigma_of
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import Rig, RigCamera
+from depth_perception.geometry.transforms import Matrix, transform_points
 from depth_perception.motion.completion import complete
+from depth_perception.motion.range_points import RangeScan
 from depth_perception.motion.surround_motion import Motion, SurroundMotion
 from depth_perception.parameters import Parameters
 from depth_perception.rig.builder import ego_masks_of, nominal_ground
@@ -67,6 +69,7 @@ from depth_perception.rig.mounting import (
 )
 from depth_perception.segmentation.sources import SurfaceSource
 
+_WAITING_SCANS = 16
 _WAITING_POSES = 1000
 """Poses of odometry that wait for the next frame set, at the most."""
 
@@ -141,6 +144,7 @@ class SurroundPipeline:
         self._poses: deque[tuple[int, NDArray[np.float64], str, bool]] = deque(
             maxlen=_WAITING_POSES
         )
+        self._scans: deque[RangeScan] = deque(maxlen=_WAITING_SCANS)
         self._views: dict[str, CameraView] = {}
         # More threads than cores take no less time, and each takes memory for a whole image.
         self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="camera")
@@ -310,6 +314,27 @@ class SurroundPipeline:
         if self.motion is not None:
             self._poses.append((stamp, T_odom_base, name, by_tf))
 
+    def add_range(
+        self,
+        stamp: int,
+        T_base_sensor: Matrix,
+        points: NDArray[np.float32],
+        sigma: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Take a scan of a LiDAR or radar, from any thread; ignored unless ``motion.enabled``.
+
+        Args:
+            stamp: Its instant, ns.
+            T_base_sensor: 4x4, the sensor's mounting.
+            points: (N, 3) of the sensor's frame, m.
+            sigma: (N,) standard deviation of each point's range, m; None:
+                ``motion.range_sigma``.
+        """
+        if self.motion is not None:
+            if sigma is None:
+                sigma = np.full(len(points), self.parameters.motion.range_sigma, np.float32)
+            self._scans.append(RangeScan(stamp, transform_points(T_base_sensor, points), sigma))
+
     def forget_motion(self) -> None:
         """Forget what the past images showed: what comes next does not follow them."""
         if self.motion is not None:
@@ -328,6 +353,8 @@ class SurroundPipeline:
                 track.clear()
                 track.name = name
             track.add(stamp, pose)
+        while self._scans:
+            self.motion.range.add(self._scans.popleft())
         frames = {name: frame for name, frame in frame_set.frames.items() if name in views}
         return self.motion.update(frame_set.stamp, frames, views, self._pool)
 

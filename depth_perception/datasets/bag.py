@@ -64,6 +64,15 @@ class StampedPose(NamedTuple):
     by_tf: bool
 
 
+class RangeScanMessage(NamedTuple):
+    """Stamp (ns), T_base_sensor, points (N, 3) of the sensor's frame, m, and their sigma, m."""
+
+    stamp: int
+    T_base_sensor: Matrix
+    points: NDArray[np.float32]
+    sigma: NDArray[np.float32] | None
+
+
 @dataclass(frozen=True, eq=False)
 class LidarScan:
     """One LiDAR revolution: (N, 3) float32 points of its own frame, metres, at one instant (ns)."""
@@ -257,6 +266,35 @@ class BagReader:
                 continue
             frame = message.header.frame_id.lstrip("/")
             yield LidarScan(messages.stamp_of(message.header.stamp), frame, points)
+
+    @property
+    def range_topic(self) -> str:
+        """Topic whose points the motion takes as measurements; empty without one."""
+        motion = self.parameters.motion
+        if not motion.enabled or not motion.range_topic:
+            return ""
+        return "/" + motion.range_topic.lstrip("/")
+
+    def ranges(self) -> Iterator[RangeScanMessage]:
+        """Yield the scans of `range_topic` in the bag's order; what cannot be used is said."""
+        topic = self.range_topic
+        if topic and self.topics.get(topic) != CLOUD_TYPE:
+            there = ", ".join(self.lidar_topics) or "none"
+            self._problem(
+                f"motion.range_topic {topic} is no sensor_msgs/PointCloud2 of the bag; there are:"
+                f" {there}. Fix: name one of them, or leave it empty"
+            )
+            return
+        for _, _, message in self.messages([topic] if topic else []):
+            try:
+                points, sigma = messages.decode_ranges(message, topic)
+                frame = message.header.frame_id.lstrip("/")
+                T_base_sensor = self.view(topic).lookup(self.parameters.base_frame, frame)
+            except DepthPerceptionError as error:
+                self._problem(f"{topic}: {error}" if topic not in str(error) else str(error))
+                continue
+            stamp = messages.stamp_of(message.header.stamp)
+            yield RangeScanMessage(stamp, T_base_sensor, points, sigma)
 
     def frame_sets(self) -> Iterator[FrameSet[CameraFrame]]:
         """Yield every frame set once, in the order of time.

@@ -81,6 +81,7 @@ class Kind(IntEnum):
     PLANE = 1
     PARALLAX = 2
     OVERLAP = 3
+    RANGE = 4
 
 
 @dataclass(frozen=True, eq=False)

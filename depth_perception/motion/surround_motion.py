@@ -47,6 +47,7 @@ from depth_perception.motion.keyframes import Keyframe, Keyframes
 from depth_perception.motion.matching import Match, Source, census_of, match
 from depth_perception.motion.measured_depth import Kind, MeasuredDepth, judge, with_ground
 from depth_perception.motion.odometry import MAX_AHEAD_S, MotionPrior, OdometryTrack
+from depth_perception.motion.range_points import RangePoints, merged
 from depth_perception.motion.rig_motion import PointPairs, RigMotion, solve_rig_motion
 from depth_perception.motion.road import lane_samples, on_path
 from depth_perception.motion.road_filter import RoadFilter
@@ -126,6 +127,7 @@ class SurroundMotion:
         """
         self.odometry = OdometryTrack()
         self.transforms = OdometryTrack("TF")
+        self.range = RangePoints()
         self._nominal = nominal
         self._width = image_width
         self._cameras: dict[str, _Camera] = {}
@@ -146,6 +148,7 @@ class SurroundMotion:
         self._road = RoadFilter(self._nominal)
         self._T_start_now = np.eye(4)
         self._last = self._step = None
+        self.range.forget_way()
 
     def update(
         self,
@@ -187,6 +190,8 @@ class SurroundMotion:
             self.reset_memory()
         moved = time.perf_counter()
         measured = self._measure(stamp, stamps, pool, source, step is not None)
+        if len(self.range):
+            measured = self._with_range(stamp, stamps, measured, pool)
         speed = float("nan")
         if step is not None and self._step is not None:
             speed = float(np.linalg.norm(self._step[1][:3, 3])) * self._road.factor / self._step[0]
@@ -226,6 +231,7 @@ class SurroundMotion:
         self._keyframes.clear()
         self._T_start_now = np.eye(4)
         self._step = None
+        self.range.forget_way()
 
     def _take(self, name: str, frame: CameraFrame, view: CameraView) -> _Camera:
         """Follow the points into a camera's image, and make its census."""
@@ -456,6 +462,25 @@ class SurroundMotion:
             factor,
             self._road.factor_sigma,
         )
+
+    def _with_range(
+        self,
+        stamp: int,
+        stamps: Mapping[str, int],
+        measured: dict[str, MeasuredDepth],
+        pool: Executor,
+    ) -> dict[str, MeasuredDepth]:
+        """Add what a LiDAR or radar measured."""
+        self.range.note_place(stamp, self._T_start_now, self._road.factor)
+
+        def with_range(name: str) -> MeasuredDepth | None:
+            camera, item = self._cameras[name], measured.get(name)
+            mounting = camera.view.T_base_camera
+            layer = self.range.layer(camera.grid, mounting, camera.mask, stamps[name])
+            return item if layer is None else merged(item, layer)
+
+        out = zip(stamps, pool.map(with_range, stamps), strict=True)
+        return {name: item for name, item in out if item is not None}
 
     def _remember(self, stamp: int, stamps: dict[str, int]) -> None:
         """Keep the set if the vehicle has come far enough, and forget what nobody needs."""
