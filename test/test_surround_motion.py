@@ -180,11 +180,12 @@ def test_a_set_without_an_image_forgets_nothing():
 def test_cameras_that_take_turns_do_not_reset_each_other(odometry):
     motion = SurroundMotion(GroundPlane(), 256)
     drive(motion, straight(5), ("front", "left"), odometry)
-    for k, name in enumerate(("left", "front", "left", "front")):
+    # Without odometry the length of the way is free while the front camera does not see the road.
+    turns = ("left", "front", "left", "front") if odometry else ("left", "front")
+    for k, name in enumerate(turns):
         place = [((5 + k) * STEP, 0.0)]
         found, depth = drive(motion, place, (name,), odometry, start=1.5 + k / 10)[-1]
         cover, median, _ = score(found.measured[name], depth[name])
-        # Without odometry the length of the way is free, and only the front camera sees the road.
         assert cover > 0.4 and median < (0.05 if odometry else 0.15), (k, name)
 
 
@@ -214,6 +215,47 @@ def test_transforms_are_taken_where_no_odometry_comes():
     (first, _), (second, _) = drive(motion, [(3.5, 0.0), (4.0, 0.0)], start=1.7)
     assert first.source == "tf"  # of the topic there is one pose yet
     assert second.source == "odometry"
+
+
+def drive_with(motion, poses_of_set):
+    """Drive straight; ``poses_of_set`` returns what odometry has said when a set is computed."""
+    views, found = views_of({"front": MOUNTS["front"]}), []
+    with ThreadPoolExecutor(2) as pool:
+        for k in range(10):
+            for t, T in poses_of_set(k):
+                motion.odometry.add(round((1 + t / 10) * S), T)
+            image, depth = seen("front", k * STEP, 0.0)
+            stamp = round((1 + k / 10) * S)
+            frame = CameraFrame(stamp, cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
+            found.append(motion.update(stamp, {"front": frame}, views, pool))
+    return found, score(found[-1].measured["front"], depth)
+
+
+def test_odometry_that_arrives_a_tenth_of_a_second_late_is_used_all_the_same():
+    found, (cover, median, gross) = drive_with(
+        SurroundMotion(GroundPlane(), 256), lambda k: [(k - 1.1, pose((k - 1.1) * STEP))]
+    )
+    assert {item.source for item in found[4:]} == {"odometry"}
+    assert not found[-1].problem
+    assert cover > 0.6 and median < 0.03 and gross < 0.02
+
+
+@pytest.mark.parametrize(
+    ("moved", "odometry_again"),
+    [
+        (lambda k: pose() if k < 5 else pose(-2.5, 3.0, 1.0), True),  # the frame is reset once
+        (lambda k: pose(0.0, 2.0 * (k // 3), 0.1 * (k // 3)), True),  # and again and again
+        (lambda k: pose(0.0, 2.0 * (k % 2)), False),  # two sources that contradict each other
+    ],
+)
+def test_a_frame_that_jumps_costs_its_own_steps_alone(moved, odometry_again):
+    found, (cover, median, gross) = drive_with(
+        SurroundMotion(GroundPlane(), 256), lambda k: [(k, moved(k) @ pose(k * STEP))]
+    )
+    sources = [item.source for item in found[1:]]
+    assert "images" in sources and ("odometry" in sources[5:]) == odometry_again
+    assert any("Fix: " in item.problem for item in found)
+    assert cover > 0.5 and median < 0.05 and gross < 0.03
 
 
 def test_a_jump_in_time_begins_anew():

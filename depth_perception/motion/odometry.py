@@ -102,6 +102,8 @@ class OdometryTrack:
         """Of each pose: the number of the run it belongs to; a jump begins a new one."""
         self._earlier: list[tuple[int, Matrix]] = []
         """Poses in a row from before the newest."""
+        self._steady: tuple[int, float, NDArray[np.float64]] | None = None
+        """Stamp (ns), duration (s) and velocity in the base frame (m/s) of the last good step."""
         self.name = name
         self.jumps = 0
         self.watch = OdometryWatch()
@@ -159,6 +161,7 @@ class OdometryTrack:
         self._poses.clear()
         self._run.clear()
         self._earlier.clear()
+        self._steady = None
         self.watch = OdometryWatch()
 
     def _take_earlier(self, stamp: int, T: Matrix) -> None:
@@ -264,15 +267,16 @@ class OdometryTrack:
         angle = float(np.arccos(np.clip((np.trace(step[:3, :3]) - 1) / 2, -1, 1)))
         if angle > MAX_TURN_RATE * (seconds + 0.01):
             return f"it turned by {np.degrees(angle):.0f} degrees in {seconds:.2f} s"
-        if len(self._stamps) < 2 or self._run[-1] != self._run[-2]:
+        velocity = step[:3, 3] / seconds
+        if self._steady is None or (stamp - self._steady[0]) * 1e-9 > MAX_GAP_S:
+            self._steady = stamp, seconds, velocity
             return ""
-        before = (self._stamps[-1] - self._stamps[-2]) * 1e-9
-        if max(before, seconds) > MAX_GAP_S:
-            return ""
-        last = inverse(self._poses[-2]) @ self._poses[-1]
+        at, before, last = self._steady
         # Slack for noise of position: 10 cm each way, and odometry that comes at uneven times.
-        change = np.linalg.norm(step[:3, 3] / seconds - last[:3, 3] / before)
-        allowed = MAX_ACCELERATION * (seconds + before) / 2 + 0.2 / min(seconds, before)
+        change = float(np.linalg.norm(velocity - last))
+        apart = (stamp - at) * 1e-9 + (before - seconds) / 2
+        allowed = MAX_ACCELERATION * apart + 0.2 / min(seconds, before)
         if change > allowed:
             return f"its velocity changed by {change:.0f} m/s in {seconds:.2f} s"
+        self._steady = stamp, seconds, velocity
         return ""

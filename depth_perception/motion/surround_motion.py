@@ -70,7 +70,8 @@ OVERLAP_SHARE = 0.10
 OVERLAP_DEPTHS = (5.0, 20.0)
 SAME_INSTANT_S = 0.005
 DISAGREEMENT = 3.0
-"""Odometry whose rotation is farther from the images', in its deviations, is not believed."""
+"""Odometry whose rotation or direction is farther off the images', in its deviations, is wrong."""
+POSITION_NOISE_M = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -319,11 +320,19 @@ class SurroundMotion:
         return "images", found
 
     def _agrees(self, found: RigMotion, prior: MotionPrior, track: OdometryTrack) -> bool:
-        """Tell whether odometry turns nearly as the images say."""
+        """Tell whether odometry turns and goes nearly as the images say."""
         difference = found.T_to_from[:3, :3] @ prior.T_to_from[:3, :3].T
         angle = float(np.linalg.norm(cv2.Rodrigues(difference)[0]))
         if angle > DISAGREEMENT * prior.rotation_sigma + np.radians(0.2):
             text = f"it turns by {np.degrees(angle):.1f} degrees otherwise than the images"
+            track.watch.note("disagrees", text, track.latest)
+            return False
+        ahead, seen = prior.T_to_from[:3, 3], found.T_to_from[:3, 3]
+        along = seen / max(float(np.linalg.norm(seen)), 1e-6)
+        beside = float(np.linalg.norm(ahead - (ahead @ along) * along))
+        way = float(np.linalg.norm(ahead))
+        if beside > DISAGREEMENT * np.tan(prior.direction_sigma) * way + POSITION_NOISE_M:
+            text = f"its way leads {beside:.1f} m beside that of the images"
             track.watch.note("disagrees", text, track.latest)
             return False
         return True
