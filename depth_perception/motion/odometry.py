@@ -98,6 +98,7 @@ class OdometryTrack:
     def __init__(self, name: str = "odometry") -> None:
         self._stamps: list[int] = []
         self._poses: list[Matrix] = []
+        self._yaws: list[float] = []
         self._run: list[int] = []
         """Of each pose: the number of the run it belongs to; a jump begins a new one."""
         self._earlier: list[tuple[int, Matrix]] = []
@@ -149,18 +150,18 @@ class OdometryTrack:
         self.watch.forget_before(stamp - round(HELD_S * 1e9))
         self._stamps.append(stamp)
         self._poses.append(T)
+        self._yaws.append(float(np.arctan2(T[1, 0], T[0, 0])))
         self._run.append(run)
         oldest = bisect.bisect_left(self._stamps, stamp - round(KEPT_S * 1e9))
         oldest = max(oldest, len(self._stamps) - MAX_POSES)
         if oldest > 0:
-            del self._stamps[:oldest], self._poses[:oldest], self._run[:oldest]
+            for kept in (self._stamps, self._poses, self._yaws, self._run):
+                del kept[:oldest]
 
     def clear(self) -> None:
         """Forget all poses, and what was wrong with them."""
-        self._stamps.clear()
-        self._poses.clear()
-        self._run.clear()
-        self._earlier.clear()
+        for kept in (self._stamps, self._poses, self._yaws, self._run, self._earlier):
+            kept.clear()
         self._steady = None
         self.watch = OdometryWatch()
 
@@ -218,7 +219,7 @@ class OdometryTrack:
         if not self._stamps:
             return np.full(len(starts), np.nan)
         stamps = np.array(self._stamps)
-        yaws = np.unwrap([float(np.arctan2(T[1, 0], T[0, 0])) for T in self._poses])
+        yaws = np.unwrap(np.array(self._yaws))
         # Nanoseconds since 1970 have more digits than a float64.
         first = self._stamps[0]
         a, b = (

@@ -43,7 +43,7 @@ from depth_perception.ros.discovery import discover, resolved
 from depth_perception.ros.inputs import CameraSubscriptions, now_of
 from depth_perception.ros.lifecycle import ManagedNode
 from depth_perception.ros.listening import IDLE, IdleNotice
-from depth_perception.ros.odometry import OdometrySubscription, odometry_of
+from depth_perception.ros.odometry import OdometrySubscription, odometry_of, why_images
 from depth_perception.ros.parameters import NodeParameters
 from depth_perception.ros.processing import Processor
 from depth_perception.ros.range_points import RangeSubscription
@@ -141,6 +141,9 @@ class SurroundDepth:
         assert self._transforms is not None
         self._odometry = odometry_of(
             self.node, parameters, self._transforms, self._processor.pipeline, self._throttled.add
+        )
+        self._processor.motion_log.why_images = partial(
+            why_images, self.node, parameters, self._transforms
         )
         self._range = RangeSubscription(
             self.node,
@@ -318,7 +321,7 @@ class SurroundDepth:
                 provider=estimator.provider,
                 model=estimator.model,
                 ground=processor.pipeline.ground,
-                motion=processor.motion,
+                motion=None if pause else processor.motion,
                 pause=pause,
                 problem=problem,
                 unserved=processor.publishers.unserved(),

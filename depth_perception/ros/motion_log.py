@@ -31,7 +31,11 @@ _FROM = {"odometry": "odometry", "tf": "TF", "images": "the images alone"}
 
 
 class MotionLog:
-    """One warning for each fault, one line when it is over, and one where the source changes."""
+    """One warning for each fault, one line when it is over, and one where the source changes.
+
+    Attributes:
+        why_images: Says why neither odometry nor TF is used, for the end of a line.
+    """
 
     def __init__(self, warn: Callable[[str, str], None], say: Callable[[str], None]) -> None:
         """Set where the lines go.
@@ -41,6 +45,7 @@ class MotionLog:
             say: Called with what is good to know.
         """
         self._warn, self._say = warn, say
+        self.why_images: Callable[[], str] = lambda: ""
         self._open: dict[str, tuple[str, float]] = {}
         """Of each fault, by its words without numbers: what was said, and when it was last so."""
         self._source, self._said = "", ""
@@ -64,4 +69,5 @@ class MotionLog:
         settled = now - self._since >= SETTLED_S
         if settled and motion.source in _FROM and motion.source != self._said:
             self._said = motion.source
-            self._say(f"motion: the vehicle's way is taken from {_FROM[motion.source]}")
+            why = self.why_images() if motion.source == "images" else ""
+            self._say(f"motion: the vehicle's way is taken from {_FROM[motion.source]}{why}")

@@ -117,3 +117,31 @@ def odometry_of(
     return OdometrySubscription(
         node, parameters, transforms.rig.mounting, pipeline.add_odometry, problem
     )
+
+
+def why_images(node: Node, parameters: Parameters, transforms: TransformSubscriptions) -> str:
+    """Say why the images alone tell how the vehicle moves: nobody publishes odometry.
+
+    Args:
+        node: Whose graph is looked at.
+        parameters: ``motion`` holds.
+        transforms: What hears TF.
+
+    Returns:
+        The end of a sentence; empty where odometry is published, so that something else is wrong.
+    """
+    motion, base_frame = parameters.motion, parameters.base_frame
+    topic = node.resolve_topic_name(motion.odometry_topic) if motion.odometry_topic else ""
+    by_tf = transforms.fixed_frame.name if transforms.fixed_frame is not None else ""
+    if by_tf or (topic and node.count_publishers(topic)):
+        return ""
+    others = [
+        name
+        for name, types in node.get_topic_names_and_types()
+        if "nav_msgs/msg/Odometry" in types and name != topic and node.count_publishers(name)
+    ]
+    absent = f"nobody publishes {topic}" if topic else "motion.odometry_topic is empty"
+    by_tf = f"nothing on /tf moves '{base_frame}'" if motion.fixed_frame else "TF is not asked"
+    fix = "publish odometry" if not others else f"set motion.odometry_topic: {others[0]}"
+    there = f"; there is {', '.join(others)}" if others else ""
+    return f": {absent}, and {by_tf}{there}. For exact lengths: {fix}"

@@ -95,6 +95,7 @@ class Processor:
         counters: Frame sets since the node was configured.
         demand: What is to be computed; whoever owns the processor keeps it up to date.
         motion: How the vehicle moves, by the latest frame set; None without ``motion.enabled``.
+        motion_log: Says in the log what is known of that.
         latest: The latest closed frame set, as messages; None before the first.
         status_at: Monotonic seconds of the latest status.
         fault: Why the latest frame set as a whole was lost; empty when it was not.
@@ -142,7 +143,7 @@ class Processor:
         self._computing = False
         self.motion: MotionState | None = None
         self._begins_anew = False
-        self._motion_log = MotionLog(log.add, say)
+        self.motion_log = MotionLog(log.add, say)
         self.pipeline = SurroundPipeline(parameters, warn)
         try:
             if not _builds_engines(parameters):
@@ -259,7 +260,7 @@ class Processor:
             embodied=demand.embodied,
         )
         self.motion = result.motion
-        self._motion_log.add(result.motion)
+        self.motion_log.add(result.motion)
         wanted = [name for name in result.missing if name not in cameras or name in demand.cameras]
         latency = 0.0
         if result.cameras:

@@ -219,6 +219,20 @@ def test_after_a_pause_the_motion_begins_anew(
     assert wait_for(first, what="a status")[0].motion_source == "none"
 
 
+def test_the_images_alone_are_said_with_the_odometry_that_there_is(
+    start: Any, vehicle: Vehicle, wheels: Wheels
+) -> None:
+    def why(**names: Any) -> str:
+        node = start(motion__enabled=True, **names)
+        return node._processor.motion_log.why_images()
+
+    assert why() == ""  # it is published: something else is wrong
+    named = why(motion__odometry_topic="wheel_odometry", motion__fixed_frame="")
+    assert "nobody publishes /wheel_odometry" in named and "TF is not asked" in named
+    assert "there is /odom." in named and "set motion.odometry_topic: /odom" in named
+    assert "nothing on /tf moves 'base_link'" in why(motion__odometry_topic="")
+
+
 class Localisation:
     """Publishes TF from a fixed frame to the base frame."""
 
