@@ -419,10 +419,8 @@ class SurroundPipeline:
 
 
 def _state_of(moved: Motion) -> MotionState:
+    if not moved.source:
+        return MotionState(problem=moved.problem)
     return MotionState(
-        moved.source or "none",
-        moved.speed,
-        moved.length_factor,
-        moved.length_factor_sigma,
-        moved.problem,
+        moved.source, moved.speed, moved.length_factor, moved.length_factor_sigma, moved.problem
     )

@@ -109,12 +109,14 @@ def test_poses_that_are_no_poses_are_left_out():
     track.clear()
     drive(track)
     track.add(round(2.5 * S), pose())
+    assert track.problem == ""  # a bag may begin again
+    track.add(round(3.001 * S), pose(20.01))
     assert "go back, by 0.50 s" in track.problem and "one node alone" in track.problem
-    assert len(track) == count
+    assert len(track) == count + 1
     for k in range(1, 30):  # one of two publishers lags behind the other
         track.add(round((3 + 0.05 * k) * S), pose(20 + 0.5 * k))
         track.add(round((2.4 + 0.05 * k) * S), pose(14 + 0.5 * k))
-    assert "go back" in track.problem and len(track) == count + 29 and track.jumps == 0
+    assert "go back" in track.problem and len(track) == count + 30 and track.jumps == 0
 
 
 def test_time_that_begins_again_begins_a_new_track():
@@ -131,6 +133,18 @@ def test_a_short_bag_that_begins_again_is_followed_at_once():
     drive(track, start=100.0, seconds=0.4)
     assert track.latest == round(100.4 * S)
     assert track.between(round(100.1 * S), round(100.4 * S)) is not None
+    assert track.problem == "" and track.jumps == 0
+
+
+def test_images_that_go_back_take_odometry_with_them():
+    track = OdometryTrack()
+    drive(track, start=100.0, seconds=3.0)
+    for k in range(3):
+        track.add(round((100.0 + k / 20) * S), pose(0.5 * k))
+    track.go_back(round(102.9 * S))  # the same image twice is no jump
+    assert track.latest == 103 * S
+    track.go_back(round(100.1 * S))
+    assert track.latest == round(100.1 * S) and len(track) == 3 and track.problem == ""
 
 
 def test_velocity_of_a_fast_and_noisy_topic_is_taken_over_a_tenth_of_a_second():

@@ -141,7 +141,10 @@ class OdometryTrack:
         if self._stamps and stamp <= self._stamps[-1]:
             self._take_earlier(stamp, T)
             return
-        self._earlier.clear()
+        if self._earlier:  # a newer one after older ones: not a jump of time
+            back = (self._stamps[-1] - self._earlier[-1][0]) * 1e-9
+            self.watch.note("back", f"its stamps go back, by {back:.2f} s", stamp)
+            self._earlier.clear()
         run = self._run[-1] if self._run else 0
         if self._stamps and (reason := self._impossible(stamp, T)):
             run += 1
@@ -172,14 +175,20 @@ class OdometryTrack:
         if self._earlier and stamp <= self._earlier[-1][0]:
             self._earlier.clear()
         self._earlier.append((stamp, T))
-        back = (self._stamps[-1] - stamp) * 1e-9
-        if back > KEPT_S or len(self._earlier) >= BACK_AGAIN:
-            earlier = list(self._earlier)
-            self.clear()
-            for item in earlier:
-                self.add(*item)
-            return
-        self.watch.note("back", f"its stamps go back, by {back:.2f} s", self._stamps[-1])
+        if self._stamps[-1] - stamp > KEPT_S * 1e9 or len(self._earlier) >= BACK_AGAIN:
+            self._begin_again()
+
+    def go_back(self, stamp: int) -> None:
+        """Follow a jump of time that the images have made back to an instant (ns)."""
+        if self.latest > stamp + MAX_GAP_S * 1e9:
+            self._begin_again()
+
+    def _begin_again(self) -> None:
+        """Forget all but the poses that came last, from before the newest."""
+        earlier = list(self._earlier)
+        self.clear()
+        for item in earlier:
+            self.add(*item)
 
     def between(self, start: int, end: int) -> MotionPrior | None:
         """Return the motion from one instant to another, as odometry has it.

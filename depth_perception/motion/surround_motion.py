@@ -171,6 +171,8 @@ class SurroundMotion:
             seconds = (stamp - self._last[0]) * 1e-9
             if seconds <= 0 or seconds > LONGEST_GAP_S:
                 self.reset()
+                for track in (self.odometry, self.transforms):
+                    track.go_back(stamp)
         names = [name for name in views if name in frames]
         if not names:  # nothing was seen, and so nothing is to be forgotten
             return Motion(ground=self._road.ground, problem=self._problem)
