@@ -240,6 +240,27 @@ def test_odometry_that_arrives_a_tenth_of_a_second_late_is_used_all_the_same():
     assert cover > 0.6 and median < 0.03 and gross < 0.02
 
 
+@pytest.mark.parametrize("delay", [0.0, 0.1])
+def test_images_of_serpentines_tell_by_how_much_odometry_is_stamped_late(delay):
+    motion, views = SurroundMotion(GroundPlane(), 128), views_of({"front": MOUNTS["front"]})
+
+    def at(t):
+        return pose(5.0 * t, 0.0, 0.15 * np.sin(1.5 * t))
+
+    with ThreadPoolExecutor(2) as pool:
+        for k in range(40):
+            for t in (k / 10 - 0.05, k / 10):
+                motion.odometry.add(round((1 + t + delay) * S), at(t))
+            image, depth = render(CAMERA, at(k / 10) @ MOUNTS["front"])
+            stamp = round((1 + k / 10) * S)
+            frame = CameraFrame(stamp, cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
+            found = motion.update(stamp, {"front": frame}, views, pool)
+    assert motion.odometry.watch.delay * 1e-9 == pytest.approx(delay, abs=0.015)
+    assert ("0.10 s too late, by the images" in found.problem) == (delay > 0)
+    cover, median, gross = score(found.measured["front"], depth)
+    assert cover > 0.5 and median < 0.05 and gross < 0.02
+
+
 @pytest.mark.parametrize(
     ("moved", "odometry_again"),
     [
