@@ -364,18 +364,20 @@ class SurroundPipeline:
         if item is None:
             return result
         measured, sigma = item.on_grid(result.depth.shape)
+        result = dataclasses.replace(
+            result,
+            measured=measured,
+            measured_sigma=sigma,
+            measured_kind=item.kind_on_grid(result.depth.shape),
+        )
         if self.parameters.estimator != "embodied":
-            return dataclasses.replace(result, measured=measured)
+            return result
         fixed = (result.level == Level.ROAD) | (result.level == Level.GROUND)
         guess = sigma_of(result.confidence)
         depth, spread = complete(result.depth, guess, measured, sigma, fixed)
         confidence = np.where(np.isfinite(depth), confidence_of(spread), result.confidence)
         return dataclasses.replace(
-            result,
-            depth=depth,
-            embodied=depth,
-            confidence=confidence.astype(np.float32),
-            measured=measured,
+            result, depth=depth, embodied=depth, confidence=confidence.astype(np.float32)
         )
 
     def _view(self, camera: RigCamera) -> CameraView:

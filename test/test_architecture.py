@@ -94,16 +94,6 @@ ROS_MODULES = {
 are ROS too."""
 
 
-def read_modules() -> dict[str, ast.Module]:
-    """Parse all modules, by dotted name without the package's own; its ``__init__`` is empty."""
-    modules = {}
-    for path in sorted((ROOT / PACKAGE).rglob("*.py")):
-        parts = path.relative_to(ROOT / PACKAGE).with_suffix("").parts
-        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        modules[name] = ast.parse(path.read_text(encoding="utf-8"), str(path))
-    return modules
-
-
 def imported_names(tree: ast.Module) -> set[str]:
     """Every full name that a module imports, wherever in it: ``from a import b`` is ``a.b``."""
     names = set()
@@ -116,21 +106,35 @@ def imported_names(tree: ast.Module) -> set[str]:
     return names
 
 
-MODULES = read_modules()
-NAMES = {module: imported_names(tree) for module, tree in MODULES.items()}
+# Not where tests are collected: every process that runs tests would parse all modules, for nothing.
+@pytest.fixture(scope="module")
+def names() -> dict[str, set[str]]:
+    """Every name that a module imports, by its dotted name without the package's own.
+
+    The package's ``__init__`` is the empty name.
+    """
+    found = {}
+    for path in sorted((ROOT / PACKAGE).rglob("*.py")):
+        parts = path.relative_to(ROOT / PACKAGE).with_suffix("").parts
+        module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[module] = imported_names(ast.parse(path.read_text(encoding="utf-8"), str(path)))
+    return found
 
 
-def inner_imports(module: str) -> set[str]:
+def inner_imports(module: str, names: Mapping[str, set[str]]) -> set[str]:
     """Modules of the package that a module imports: a function's name counts as its module."""
     found = set()
-    for name in NAMES[module]:
+    for name in names[module]:
         if name.split(".")[0] == PACKAGE:
             inner = name[len(PACKAGE) + 1 :]
-            found.add(inner if inner in MODULES else inner.rpartition(".")[0])
+            found.add(inner if inner in names else inner.rpartition(".")[0])
     return found - {module}
 
 
-IMPORTS = {module: inner_imports(module) for module in MODULES}
+@pytest.fixture(scope="module")
+def imports(names: dict[str, set[str]]) -> dict[str, set[str]]:
+    """The modules of the package that each of them imports."""
+    return {module: inner_imports(module, names) for module in names}
 
 
 def room(module: str) -> str:
@@ -152,8 +156,8 @@ def find_cycle(graph: Mapping[str, Iterable[str]]) -> list[str]:
     return []
 
 
-def test_every_import_is_of_a_module_that_exists():
-    missing = {(m, o) for m, imported in IMPORTS.items() for o in imported if o not in MODULES}
+def test_every_import_is_of_a_module_that_exists(imports, names):
+    missing = {(m, o) for m, imported in imports.items() for o in imported if o not in names}
     # The messages are generated when the package is built.
     assert {pair for pair in missing if room(pair[1]) not in ("msg", "srv")} == set()
 
@@ -162,8 +166,8 @@ def test_nothing_lies_loose_but_the_named_files():
     assert {path.stem for path in (ROOT / PACKAGE).glob("*.py")} == LOOSE_FILES
 
 
-def test_the_table_has_every_room_and_points_upward_only():
-    assert {room(module) for module in MODULES} - {""} == set(ROOMS)
+def test_the_table_has_every_room_and_points_upward_only(names):
+    assert {room(module) for module in names} - {""} == set(ROOMS)
     known: set[str] = set()
     for name, allowed in ROOMS.items():
         assert set(allowed.split()) <= known, f"{name} may import what is not above it"
@@ -171,19 +175,19 @@ def test_the_table_has_every_room_and_points_upward_only():
 
 
 @pytest.mark.parametrize("name", ROOMS)
-def test_a_room_imports_what_the_table_allows(name):
+def test_a_room_imports_what_the_table_allows(name, imports):
     allowed = {name, "", *ROOMS[name].split()}
     wrong = [
         f"{module} imports {other}"
-        for module, imported in IMPORTS.items()
+        for module, imported in imports.items()
         for other in imported
         if room(module) == name and room(other) not in allowed
     ]
     assert not wrong
 
 
-def test_no_two_files_import_each_other_on_any_way():
-    assert find_cycle(IMPORTS) == []
+def test_no_two_files_import_each_other_on_any_way(imports):
+    assert find_cycle(imports) == []
 
 
 def test_a_cycle_would_be_found():
@@ -191,12 +195,12 @@ def test_a_cycle_would_be_found():
     assert set(find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}})) == {"b", "c"}
 
 
-def test_the_folders_of_the_world_import_downward():
-    folders = {module.split(".")[1] for module in MODULES if module.startswith("world.")}
+def test_the_folders_of_the_world_import_downward(imports, names):
+    folders = {module.split(".")[1] for module in names if module.startswith("world.")}
     assert folders == set(WORLD)
     wrong = [
         f"{module} imports {other}"
-        for module, imported in IMPORTS.items()
+        for module, imported in imports.items()
         for other in imported
         if module.startswith("world.") and other.startswith("world.")
         if WORLD.index(other.split(".")[1]) > WORLD.index(module.split(".")[1])
@@ -205,13 +209,13 @@ def test_the_folders_of_the_world_import_downward():
 
 
 @pytest.mark.parametrize("leaf", ["world", "training", "nodes", "benchmarks"])
-def test_only_the_command_imports_a_leaf(leaf):
-    users = {room(m) for m, imported in IMPORTS.items() if any(room(o) == leaf for o in imported)}
+def test_only_the_command_imports_a_leaf(leaf, imports):
+    users = {room(m) for m, imported in imports.items() if any(room(o) == leaf for o in imported)}
     assert users <= {leaf, "cli"}
 
 
-def test_torch_is_imported_where_networks_are_made_and_trained_alone():
-    users = {m for m, names in NAMES.items() if any(n.split(".")[0] == "torch" for n in names)}
+def test_torch_is_imported_where_networks_are_made_and_trained_alone(names):
+    users = {m for m, used in names.items() if any(n.split(".")[0] == "torch" for n in used)}
     assert users
     assert [module for module in sorted(users) if not lies_in(module, TORCH_PLACES)] == []
 
@@ -222,8 +226,8 @@ def is_ros(name: str) -> bool:
     return top in ROS_MODULES or top.endswith(("_msgs", "_py")) or top.startswith("rosidl_")
 
 
-def test_ros_is_imported_in_its_own_rooms_alone():
-    users = {module for module, names in NAMES.items() if any(map(is_ros, names))}
+def test_ros_is_imported_in_its_own_rooms_alone(names):
+    users = {module for module, used in names.items() if any(map(is_ros, used))}
     assert users
     assert [module for module in sorted(users) if not lies_in(module, ROS_PLACES)] == []
 
@@ -248,12 +252,12 @@ for module in modules:
 
 
 @pytest.mark.parametrize("with_ros", [True, False])
-def test_a_robot_needs_neither_training_nor_the_world_nor_torch(with_ros):
+def test_a_robot_needs_neither_training_nor_the_world_nor_torch(with_ros, names):
     if with_ros and importlib.util.find_spec("rclpy") is None:
         pytest.skip("rclpy is not installed")
     training = ["torch", "warp", "embreex", f"{PACKAGE}.world", f"{PACKAGE}.training"]
     absent = [*TORCH_PLACES, "world", *([] if with_ros else ROS_PLACES)]
-    modules = [module for module in MODULES if module and not lies_in(module, absent)]
+    modules = [module for module in names if module and not lies_in(module, absent)]
     assert len(modules) > 80
     refused = training + ([] if with_ros else sorted(ROS_MODULES))
     done = subprocess.run(

@@ -24,8 +24,9 @@ from test_lidar import AHEAD, SECOND, SHARED
 
 from depth_perception.cli.evaluate import print_tables
 from depth_perception.errors import BagError
+from depth_perception.evaluation.cloud_picture import cloud_from_above
 from depth_perception.evaluation.evaluate import _truth_topic, evaluate
-from depth_perception.evaluation.pictures import UNKNOWN, arrange, cloud_from_above, error_colours
+from depth_perception.evaluation.pictures import UNKNOWN, arrange, error_colours
 from depth_perception.evaluation.report import PictureCollector, render, road_within, write_report
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.frames.surround_result import CameraResult, SurroundResult

@@ -29,13 +29,8 @@ from depth_perception.datasets.bag_writer import BagTypes, BagWriter, package_ty
 from depth_perception.datasets.lidar_truth import TruthProtocol
 from depth_perception.errors import BagError
 from depth_perception.evaluation.evaluate import evaluate
-from depth_perception.evaluation.exact import (
-    OWN_BODY_LABEL,
-    ROAD_LABEL,
-    ExactScorer,
-    ExactWindow,
-    TruthGrid,
-)
+from depth_perception.evaluation.exact import OWN_BODY_LABEL, ROAD_LABEL, ExactScorer, TruthGrid
+from depth_perception.evaluation.exact_window import ExactWindow
 from depth_perception.evaluation.report import advice, render, road_within
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.camera import CameraModel

@@ -16,7 +16,7 @@
 
 10,000 cases in all. Every field of a message may be anything that its type allows; bags are a small
 valid one that was cut, overwritten or grown. FUZZ=N runs N times as
-many, others on every run.
+many, others on every run; with a fraction, as `make test` does, fewer, the same ones on every run.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ from depth_perception.pipeline import SurroundPipeline
 from depth_perception.rig.builder import build_rig_camera
 from depth_perception.rig.tracker import calibration_key
 
-FACTOR = int(os.environ.get("FUZZ", "1"))
+FACTOR = float(os.environ.get("FUZZ", "1"))
 
 
 def cases(count: int) -> Any:
     """Run so many cases, the same ones on every run, without a database or a deadline."""
     return settings(
-        max_examples=count * FACTOR,
+        max_examples=round(count * FACTOR),
         deadline=None,
-        derandomize=FACTOR == 1,
+        derandomize=FACTOR <= 1,
         database=None,
         suppress_health_check=list(HealthCheck),
     )
@@ -423,5 +423,5 @@ def test_bags(bags: dict[str, bytes], tmp_path: Path, kind: str, count: int) -> 
 
     check()
     # Whole ones and refused ones have to occur, or the mutations are too strong or too weak.
-    assert outcomes.count(4) > count / 20 and outcomes.count(None) > count / 20
+    assert min(outcomes.count(4), outcomes.count(None)) > len(outcomes) / 20
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 3 * 2**20, "3 GB at most"

@@ -186,4 +186,4 @@ def test_damaged_files_without_an_index(drive: Path, tmp_path: Path, compression
         outcomes.append(attempt(read_bag, tmp_path / "bag.mcap"))
 
     check()
-    assert outcomes.count(4) > 20 and len(set(outcomes)) > 1
+    assert outcomes.count(4) > len(outcomes) / 10 and len(set(outcomes)) > 1

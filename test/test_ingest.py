@@ -432,7 +432,7 @@ def test_each_namespace_has_its_transforms_and_shares_the_global_ones() -> None:
 
 def test_transforms_that_nobody_reads_do_not_pile_up() -> None:
     rig = RigTracker(PARAMETERS)
-    for index in range(25_000):
+    for index in range(12_000):
         rig.add_transforms(mounted("rear", x=index * 0.001), "/tf_static")
     assert len(rig._arrived) <= 10_000 and len(rig.tree.told("rear")) <= 8
 

@@ -27,8 +27,8 @@ from textured_street import pose
 from depth_perception.datasets.bag import StampedPose
 from depth_perception.datasets.bag_writer import BagTypes, package_typestore
 from depth_perception.evaluation.replay import OdometryFeed
-from depth_perception.evaluation.scores import measured_scores
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
+from depth_perception.frames.measured_kind import Kind
 from depth_perception.frames.publication import camera_topics, demand_of, messages_of
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import Rig, RigCamera
@@ -76,6 +76,9 @@ def test_embodied_depth_is_filled_from_what_was_measured():
     assert error(moved.depth, truth) < 0.4 * error(still.depth, truth)
     measured = np.isfinite(moved.measured)
     assert measured.mean() > 0.4
+    assert ((moved.measured_kind > Kind.NOTHING) == measured).all()
+    assert {Kind.PLANE, Kind.PARALLAX} <= set(np.unique(moved.measured_kind))
+    assert (moved.measured_sigma[measured] > 0).all()
     np.testing.assert_array_equal(moved.depth[measured], moved.measured[measured])
     assert (moved.confidence[measured] > 0.3).mean() > 0.9
     assert with_motion.ground.source == "estimated"
@@ -84,7 +87,8 @@ def test_embodied_depth_is_filled_from_what_was_measured():
 
 def test_off_is_off():
     without, _ = drive(parameters(enabled=False), straight(2))
-    assert without.cameras["front"].measured is None
+    camera = without.cameras["front"]
+    assert camera.measured is camera.measured_sigma is camera.measured_kind is None
     assert without.ground.source == "nominal"
     assert "match" not in without.latencies
 
@@ -104,6 +108,11 @@ def test_measured_depth_has_topics_only_with_motion():
     depth = np.frombuffer(bytes(image.data), np.float32).reshape(image.height, image.width)
     np.testing.assert_array_equal(depth, result.cameras["front"].measured)
     assert "surround_depth/front/measured/camera_info" in sent
+    colour = "surround_depth/front/measured/image_color"
+    assert colour not in sent, "a picture for people, which bags do without"
+    (painted,) = [m for t, m in messages_of(result, given, TYPES, {colour})]
+    pixels = np.frombuffer(bytes(painted.data), np.uint8).reshape(image.height, image.width, 3)
+    assert ((pixels.max(axis=2) == 0) == np.isnan(depth)).all()
     assert not any("measured" in topic for topic in messages_without(result))
     topic = camera_topics("front", motion=True)["measured"][0]
     assert demand_of({topic}, ["front", "rear"], True, motion=True).cameras == ("front",)
@@ -112,20 +121,6 @@ def test_measured_depth_has_topics_only_with_motion():
 
 def messages_without(result):
     return [topic for topic, _ in messages_of(result, parameters(enabled=False), TYPES)]
-
-
-def test_measured_depth_is_scored_over_the_images_that_have_any():
-    truth = np.array([10.0, 20.0, 30.0, 40.0])
-    images = [
-        SimpleNamespace(measured=np.array([10.0, 22.0, np.nan, 80.0]), depth=truth),
-        SimpleNamespace(measured=np.full(4, np.nan), depth=truth),
-        SimpleNamespace(measured=None, depth=truth),
-    ]
-    scores = measured_scores(images)
-    assert scores.images == 1 and scores.cover == pytest.approx(0.75)
-    assert scores.abs_rel == pytest.approx((0 + 0.1 + 1.0) / 3)
-    assert scores.median == pytest.approx(0.1) and scores.wrong == pytest.approx(1 / 3)
-    assert measured_scores(images[1:]) is None
 
 
 def test_a_bags_odometry_comes_when_it_would_on_the_vehicle():

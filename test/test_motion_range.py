@@ -26,10 +26,11 @@ from textured_street import mounted, pose
 
 from depth_perception.datasets.bag_writer import BagTypes, package_typestore
 from depth_perception.frames.frame_set import CameraFrame
+from depth_perception.frames.measured_kind import Kind
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.transforms import transform_points
 from depth_perception.messages.sensors import cloud_message, decode_points, decode_ranges
-from depth_perception.motion.measured_depth import Kind, MeasuredDepth
+from depth_perception.motion.measured_depth import MeasuredDepth
 from depth_perception.motion.range_points import RangePoints, RangeScan, merged, project_points
 from depth_perception.motion.surround_motion import SurroundMotion
 

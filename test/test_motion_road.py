@@ -121,10 +121,28 @@ def test_filter_gets_surer_and_follows_a_slope():
     assert follower.ground.covariance[1, 1] <= NOMINAL.covariance[1, 1] * 1.001
 
 
-def test_without_odometry_the_factor_is_new_for_every_set():
+def test_a_first_guess_may_be_far_off_and_then_only_drifts():
     C = mounted(x=1.5, z=1.6)
     follower = RoadFilter(NOMINAL)
-    for factor in (1.3, 0.8, 1.1):
+    follower.begin_factor(by_odometry=False)
+    for k in range(20):
         follower.predict(0.1, by_odometry=False)
-        follower.update([samples(C, factor=factor)])
-        assert follower.factor == pytest.approx(factor, rel=0.03)
+        follower.update([samples(C, factor=1.4, seed=k)])
+    assert follower.factor == pytest.approx(1.4, rel=0.03)
+    # Odometry comes: what was found scales the past, and its own factor is new and nearly one.
+    sure = follower.factor_sigma
+    follower.begin_factor(by_odometry=True)
+    assert follower.factor == 1.0 and follower.factor_sigma > sure
+
+
+def test_road_that_lies_lower_ahead_is_a_lower_plane_not_a_longer_way():
+    C = mounted(x=1.5, z=1.6)
+    follower = RoadFilter(NOMINAL)
+    lower = 1.04
+    for k in range(30):
+        follower.predict(0.1, by_odometry=True)
+        follower.update([samples(C, factor=1 / lower, seed=k)])
+    # Nobody can tell the two apart at once; together they explain all of it.
+    ground = follower.ground
+    height = float(ground.signed_distance(C[:3, 3])) / float(NOMINAL.signed_distance(C[:3, 3]))
+    assert height * 1.0 / follower.factor == pytest.approx(lower, abs=0.015)

@@ -148,9 +148,10 @@ def test_the_fixed_frame_is_the_vehicles(rviz: Path, tmp_path: Path) -> None:
     assert frame(base_frame="yes") == "yes", "a name that YAML would take for something else"
 
 
+@pytest.mark.parametrize("motion", [False, True])
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 6, 7, 12])
-def test_the_cloud_has_more_than_half_of_the_window(count: int) -> None:
-    cameras = [camera_panels(f"c{i}", f"/c{i}/image_raw", False) for i in range(count)]
+def test_the_cloud_has_more_than_half_of_the_window(count: int, motion: bool) -> None:
+    cameras = [camera_panels(f"c{i}", f"/c{i}/image_raw", False, motion) for i in range(count)]
     window = yaml.safe_load(rviz_text(cameras, "base_link"))["Window Geometry"]
     state = read_state(window["QMainWindow State"])
     assert (window["Width"], window["Height"]) == WINDOW
@@ -158,7 +159,8 @@ def test_the_cloud_has_more_than_half_of_the_window(count: int) -> None:
     assert (width - HIDE_BUTTONS) * height > 0.5 * WINDOW[0] * WINDOW[1]
     assert panels(state[0]) == ["Displays"]
     shown = panels(state[1]) if count else []
-    assert sorted(shown) == sorted([name for c in cameras for name in (c.panel, c.depth_panel)])
+    names = [name for c in cameras for name in (c.panel, c.depth_panel, c.measured_panel)]
+    assert sorted(shown) == sorted(filter(None, names))
     assert all(not entry["collapsed"] for entry in window.values() if isinstance(entry, dict))
     if count:
         assert len(state[1]["items"]) <= 6, "panels are too low to see anything in"
@@ -184,6 +186,15 @@ def test_cameras_in_front_come_first_unless_an_order_is_given(rviz: Path, tmp_pa
     assert names == ["front", "rear", "front depth", "rear depth"]
     alone = read(rviz_of(bag=bag, cameras="rear"))
     assert "front" not in [d["Name"] for d in displays(alone)]
+
+
+def test_measured_depth_is_shown_with_motion_alone(rviz: Path, tmp_path: Path) -> None:
+    bag = str(write_drive(tmp_path / "bag", frames=1))
+    own = tmp_path / "own.yaml"
+    own.write_text("/**:\n  ros__parameters:\n    motion.enabled: true\n")
+    topics = heard(rviz_of(bag=bag, params_file=str(own), namespace="car1"))
+    assert topics["front measured"] == "/car1/surround_depth/front/measured/image_color"
+    assert not any("measured" in topic for topic in heard(rviz_of(bag=bag)).values())
 
 
 def test_a_bag_that_is_looped_does_not_reset_rviz(rviz: Path, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ Without --bag it makes a drive through the synthetic world, which has exact trut
 each of which ends with something to look at: replay without ROS (pictures), the nodes over DDS
 (recorded into a bag), the two compared bit for bit, and the evaluation (a report page). Depth is
 that of the network which comes with the package, with embodied depth beside it; with
---estimator embodied it is embodied depth alone.
+--estimator embodied it is embodied depth alone. The synthetic drive is also measured by the
+vehicle's motion (motion.enabled), as is one of your own with --set motion.enabled=true.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from depth_perception.cli.destinations import check_folder
 from depth_perception.cli.extras import load_extras
 from depth_perception.cli.progress import Progress
 from depth_perception.errors import ConfigurationError, DepthPerceptionError
+from depth_perception.parameters import load
 
 DRIVE = (
     "--seed",
@@ -55,6 +57,8 @@ DRIVE = (
     "2",
     "--rate",
     "5",
+    "--truth",
+    "depth,instance",
 )
 """The synthetic drive, as arguments of `depth_perception world`."""
 
@@ -86,11 +90,11 @@ def run(options: argparse.Namespace) -> int:
         return code
     _step("2/4  the same bag through bag_player and surround_depth over DDS")
     recorded = output / "nodes"
-    _through_nodes(bag, params, replayed, recorded, options.rate)
+    parameters = load(params)
+    _through_nodes(bag, params, replayed, recorded, options.rate, parameters.motion.enabled)
     _step("3/4  compare the two")
     same, expected = _compare(replayed, recorded)
     print(f"{same} of {expected} depth images came over DDS, bit for bit those of replay")
-    parameters = parameters_from(options)
     with BagReader(bag, parameters) as reader:
         truth = [topic for topic in reader.topics if topic.startswith("/truth/")]
         has_truth = bool(reader.lidar_topics or truth)
@@ -108,6 +112,8 @@ def run(options: argparse.Namespace) -> int:
     if has_truth and not code:
         print(f"  {report / 'index.html'}   the report, open it in a browser")
     beside = "" if parameters.estimator == "embodied" else "embodied depth beside it, confidence, "
+    if parameters.motion.enabled:
+        beside += "what motion measured and how, "
     print(f"  {pictures}/   input, depth in colour, {beside}cloud from above, by frame set")
     print(f"  {recorded}/   what the nodes published, as a bag: for RViz, Foxglove")
     print("and try:")
@@ -171,7 +177,9 @@ def _write_parameters(options: argparse.Namespace, bag: Path, path: Path) -> Pat
 
     from depth_perception.parameters import specifications
 
-    overrides = {"sync.queue_size": 1000}
+    overrides: dict[str, Any] = {"sync.queue_size": 1000}
+    if not (options.bag or options.params or _is_set(options, "motion.enabled")):
+        overrides["motion.enabled"] = True
     if not options.params:
         overrides |= _guess(bag)
     parameters = parameters_from(options)
@@ -186,6 +194,11 @@ def _write_parameters(options: argparse.Namespace, bag: Path, path: Path) -> Pat
             values[spec.name] = value
     path.write_text(yaml.safe_dump({"/**": {"ros__parameters": values}}, sort_keys=True))
     return path
+
+
+def _is_set(options: argparse.Namespace, name: str) -> bool:
+    """Tell whether the user gave a parameter, be it its default."""
+    return any(item.partition("=")[0].strip() == name for item in options.set)
 
 
 def _guess(bag: Path) -> dict[str, Any]:
@@ -209,7 +222,9 @@ def _guess(bag: Path) -> dict[str, Any]:
     return {}
 
 
-def _through_nodes(bag: Path, params: Path, replayed: Path, recorded: Path, rate: float) -> None:
+def _through_nodes(
+    bag: Path, params: Path, replayed: Path, recorded: Path, rate: float, motion: bool
+) -> None:
     """Start player and node as a user would, and record what comes out."""
     from depth_perception.datasets.bag_file import open_bag
     from depth_perception.ros.dds_profile import transport_environment
@@ -221,7 +236,7 @@ def _through_nodes(bag: Path, params: Path, replayed: Path, recorded: Path, rate
         os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
     try:
-        from depth_perception.ros.recorded_run import record_run
+        from depth_perception.ros.recorded_run import SILENCE_S, SILENCE_WITH_MOTION_S, record_run
     except ImportError as error:
         raise _without_ros(error) from None
     with open_bag(replayed) as reader:
@@ -229,9 +244,10 @@ def _through_nodes(bag: Path, params: Path, replayed: Path, recorded: Path, rate
     command = [sys.executable, "-m", "depth_perception.cli.main", "launch", f"bag:={bag}"]
     command += [f"rate:={rate}", f"params_file:={params}"]
     types = {c.topic: c.msgtype for c in published}
-    wanted = {c.topic: c.msgcount for c in published if "/depth/image" in c.topic}
+    wanted = {c.topic: c.msgcount for c in published if _has_depth(c.topic)}
     with Progress("depth images over DDS", sum(wanted.values()), "image") as progress:
-        record_run(command, recorded, types, wanted, progress.to)
+        silence = SILENCE_WITH_MOTION_S if motion else SILENCE_S
+        record_run(command, recorded, types, wanted, progress.to, silence)
 
 
 def _compare(replayed: Path, recorded: Path) -> tuple[int, int]:
@@ -244,6 +260,11 @@ def _compare(replayed: Path, recorded: Path) -> tuple[int, int]:
     return sum(theirs.get(key) == value for key, value in mine.items()), len(mine)
 
 
+def _has_depth(topic: str) -> bool:
+    """Tell whether a topic has depth images: the estimator's, or what motion measured."""
+    return "/depth/image" in topic or "/measured/image" in topic
+
+
 def _depth_images(bag: Path) -> dict[tuple[str, int], bytes]:
     """Digest of each depth image by topic and stamp."""
     import hashlib
@@ -253,7 +274,7 @@ def _depth_images(bag: Path) -> dict[tuple[str, int], bytes]:
 
     images = {}
     with open_bag(bag) as reader:
-        chosen = [c for c in reader.connections if "/depth/image" in c.topic]
+        chosen = [c for c in reader.connections if _has_depth(c.topic)]
         for connection, _, raw in reader.messages(chosen) if chosen else ():
             message: Any = reader.deserialize(raw, connection.msgtype)
             key = (connection.topic, stamp_of(message.header.stamp))

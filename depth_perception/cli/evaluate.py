@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from depth_perception.evaluation.boundary import Boundary
     from depth_perception.evaluation.exact import ExactScores
+    from depth_perception.evaluation.measured import MeasuredScores
     from depth_perception.evaluation.metrics import DepthMetrics
     from depth_perception.evaluation.scores import Evaluation
 
@@ -336,15 +337,8 @@ def _print_lidar(console: Console, e: Evaluation) -> None:
         ):
             plane.add_row(name, f"{pitch:+.2f}", f"{roll:+.2f}", f"{height:+.3f}")
         console.print(plane)
-    if (seen := e.measured) is not None:
-        table = _table(
-            "Measured by motion: medians over images", "", "cover", "AbsRel", "median", "off 25 %"
-        )
-        table.add_row(
-            f"{seen.images} images",
-            *(share(seen.cover), number(seen.abs_rel), number(seen.median), share(seen.wrong)),
-        )
-        console.print(table)
+    if e.measured is not None:
+        _print_measured(console, "LiDAR points", {"all": e.measured})
     if e.overlap_all is not None:
         overlap = _table("Overlap of cameras", "", "median %", "mean %", "agree to 5 %", "points")
         for pair in [e.overlap_all, *e.overlap]:
@@ -368,6 +362,17 @@ def _print_boundary(console: Console, title: str, rows: Mapping[str, Boundary]) 
     console.print(table)
 
 
+def _print_measured(console: Console, things: str, scores: Mapping[str, MeasuredScores]) -> None:
+    from depth_perception.cli.measured_table import fill_measured_table
+    from depth_perception.evaluation.formats import MEASURED_HEADINGS
+
+    row = next(iter(scores.values())).all
+    title = f"Measured by motion, at {things}: {row.measured_images} of {row.images} images"
+    table = _table(title, "", *MEASURED_HEADINGS, "measured")
+    fill_measured_table(table, scores)
+    console.print(table)
+
+
 def _print_exact(console: Console, exact: ExactScores) -> None:
     from depth_perception.evaluation.report import number, share, short
 
@@ -387,6 +392,8 @@ def _print_exact(console: Console, exact: ExactScores) -> None:
     if any(edges.values()):
         found = {name: item for name, item in edges.items() if item is not None}
         _print_boundary(console, "Exact truth: edges of depth", found)
+    if exact.measured:
+        _print_measured(console, "pixels of exact truth", exact.measured)
     if not exact.all.road and exact.all.lidar is None:
         return
 

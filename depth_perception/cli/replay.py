@@ -15,7 +15,8 @@
 """Compute depth for every frame set of a bag and write the node's topics to a new bag.
 
 Deterministic: every frame set once, in the order of time. With --images also pictures: the input,
-depth in colour, a network's confidence and the embodied depth beside it, and the cloud from above.
+depth in colour, a network's confidence and the embodied depth beside it, what motion measured and
+how, and the cloud from above.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     from depth_perception.datasets.bag import BagReader
     from depth_perception.datasets.bag_writer import BagWriter
     from depth_perception.evaluation.output_folder import OutputFolder
-    from depth_perception.evaluation.pictures import write_pictures
+    from depth_perception.evaluation.picture_files import write_pictures
     from depth_perception.evaluation.replay import replay, results
     from depth_perception.frames.frame_set import CameraFrame, FrameSet
     from depth_perception.frames.surround_result import SurroundResult

@@ -16,7 +16,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 def exact_topics(topics: Mapping[str, str], cameras: Iterable[str]) -> list[str]:
@@ -34,3 +36,33 @@ def _depth_topic(camera: str) -> str:
 
 def _label_topic(camera: str) -> str:
     return f"/{camera}/labels"
+
+
+OBJECTS_TOPIC = "/truth/objects"
+"""Every thing with an instance id, its box and its speed: visualization_msgs/MarkerArray."""
+
+_SPEED = re.compile(r"(\d+(?:\.\d+)?) m/s\s*$")
+
+
+def moving_topics(topics: Mapping[str, str], cameras: Iterable[str]) -> list[str]:
+    """Name the topics that say which pixels show things that move; none where a bag lacks them."""
+    found = [_instance_topic(camera) for camera in cameras if _instance_topic(camera) in topics]
+    return [*found, OBJECTS_TOPIC] if found and OBJECTS_TOPIC in topics else []
+
+
+def speeds_of(message: Any) -> dict[int, float]:
+    """Return the speed (m/s) of each instance of a `OBJECTS_TOPIC` message.
+
+    A marker's text ends with it, as in ``car 12.3 m 8.0 m/s``; markers whose text does not are left
+    out.
+    """
+    found = {}
+    for marker in message.markers:
+        speed = _SPEED.search(marker.text)
+        if speed:
+            found[int(marker.id)] = float(speed[1])
+    return found
+
+
+def _instance_topic(camera: str) -> str:
+    return f"/truth/{camera}/instance"

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_perception.datasets.exact_truth import exact_topics
+from depth_perception.datasets.exact_truth import exact_topics, moving_topics
 from depth_perception.datasets.lidar_truth import (
     OFFSET_WITH_ODOMETRY,
     OFFSET_WITHOUT_ODOMETRY,
@@ -45,7 +45,8 @@ from depth_perception.datasets.lidar_truth import (
     lidar_truth,
 )
 from depth_perception.errors import BagError
-from depth_perception.evaluation.exact import ExactScorer, ExactWindow
+from depth_perception.evaluation.exact import ExactScorer
+from depth_perception.evaluation.exact_window import ExactWindow
 from depth_perception.evaluation.metrics import (
     accuracy_by_range,
     depth_metrics,
@@ -120,6 +121,9 @@ def evaluate(
     pipeline.check_rig(reader.rig)
     topics = exact_topics(reader.topics, reader.rig.names)
     lidar = _truth_topic(reader, lidar, bool(topics))
+    motion = pipeline.parameters.motion.enabled
+    if topics and motion:
+        topics += moving_topics(reader.topics, reader.rig.names)
     with contextlib.ExitStack() as stack:
         # Images and truth are read side by side, each with its own place in the file.
         if scans is None and (lidar or not topics):
@@ -133,7 +137,7 @@ def evaluate(
         if scans is not None:
             run.lidar = lidar or ""
         if exact is not None and topics:
-            run.exact = ExactScorer(ExactWindow(exact, reader.topics), run.protocol)
+            run.exact = ExactScorer(ExactWindow(exact, reader.topics), run.protocol, motion)
         placed = reader.view(lidar or "")
         window = ScanWindow(scans or (), placed, reader.rig.base_frame, run.protocol)
         sets = itertools.islice(reader.frame_sets(), frames or None)
@@ -275,6 +279,7 @@ class _Run:
         every = [np.concatenate(v) for v in self.overlaps.values()]
         offsets = [sample.truth.offset for sample in images]
         edges = depth_edges(self.protocol.max_depth)
+        motion = self.pipeline.parameters.motion.enabled
         embodied = embodied_scores(self.sets)
         depth = _joined([s.depth for s in images])
         return Evaluation(
@@ -321,7 +326,7 @@ class _Run:
             exact=exact,
             notes=notes,
             broken=self.broken,
-            measured=measured_scores(images),
+            measured=measured_scores(self.sets) if motion else None,
         )
 
     def _scores(self) -> list[tuple[str, Scores]]:

@@ -28,6 +28,8 @@ The protocol:
 3. Metrics are those of the LiDAR's tables, over images and then over cameras. Road is label 0,
    pooled over all images, by distance from the base frame in x and y. Edges (`boundary`) are
    pooled, too; those of objects before the sky are among them.
+4. With ``motion.enabled`` what was measured is scored (`measured`) on all pixels with truth, and
+   where the bag has instances and their speeds, on static pixels and on those of things that move.
 
 No extrinsic is used but for the distance of road pixels, so that a wrong mounting shows as an error
 of depth. The LiDAR is held against the same truth: `LidarAgreement` is a check of both.
@@ -36,20 +38,18 @@ of depth. The LiDAR is held against the same truth: `LidarAgreement` is a check 
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_perception import messages
-from depth_perception.datasets.exact_truth import _depth_topic, _label_topic
 from depth_perception.datasets.lidar_truth import LidarTruth, TruthProtocol, without_body
-from depth_perception.errors import MessageError
 from depth_perception.evaluation.boundary import Boundary, boundary_counts, spacing
+from depth_perception.evaluation.exact_window import ExactImage, ExactWindow
 from depth_perception.evaluation.frame_scores import FrameScores
+from depth_perception.evaluation.measured import MeasuredScores, MeasuredTally
 from depth_perception.evaluation.metrics import (
     DepthMetrics,
     RangeAccuracy,
@@ -65,15 +65,16 @@ from depth_perception.geometry.rig import RigCamera
 from depth_perception.geometry.sampling import sample_depth, sample_nearest
 from depth_perception.geometry.transforms import inverse, transform_points
 
-IMAGE_TYPE = "sensor_msgs/msg/Image"
 ROAD_LABEL = 0
+
+_PIXELS = ("all", "static", "moving", "sky")
+"""What measured depth is scored on."""
+
+_SKY = 1e6
+"""As far as the sky is when measured depth is scored, m: whatever is measured there is wrong."""
 
 EXACT_ROAD_BINS = ((0.0, 10.0), (10.0, 20.0), (20.0, 40.0), (0.0, 40.0))
 """Distances of road pixels, metres."""
-
-_SECOND = 1_000_000_000
-_AHEAD = 4
-"""Truth images of one topic that are read beyond a wanted one before it counts as missing."""
 
 
 @dataclass(frozen=True)
@@ -122,88 +123,16 @@ class ExactScores:
     """What exact truth says: of each camera, of all, of each frame set, and how errors are spread.
 
     ``profiles`` has the depth image's and, with another estimator than embodied, embodied depth's.
+    ``measured`` has what motion measured: ``all`` pixels that have a depth, ``static`` and
+    ``moving`` ones where the bag tells them apart, and those of the ``sky``, where all that is
+    measured is wrong; empty without motion.
     """
 
     cameras: dict[str, CameraExact]
     all: CameraExact
     by_frame: list[FrameScores] = field(default_factory=list)
     profiles: dict[str, ErrorProfile] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class ExactImage:
-    """Truth of one image: (h, w) float32 metres, and (h, w) class ids or None, on its pixels."""
-
-    depth: NDArray[np.float32]
-    labels: NDArray[np.integer] | None
-
-
-class ExactWindow:
-    """Truth around an instant, read message by message and forgotten behind it."""
-
-    def __init__(self, stream: Iterable[tuple[str, int, Any]], topics: Mapping[str, str]) -> None:
-        """Take (topic, bag time, message) in about the order of time, and the bag's types."""
-        self._stream = iter(stream)
-        self._topics = topics
-        self._held: dict[str, dict[int, Any]] = {}
-        self.left_out: Counter[str] = Counter()
-
-    def at(self, camera: str, stamp: int, size: tuple[int, int]) -> ExactImage | None:
-        """Return the truth of the image of ``stamp`` (ns), or None and count why in ``left_out``.
-
-        Args:
-            camera: Its name.
-            stamp: Must not go back by more than a second from call to call.
-            size: (width, height) of the image, px.
-        """
-        for held in self._held.values():
-            for old in [time for time in held if time < stamp - _SECOND]:
-                del held[old]
-        try:
-            depth = self._image(_depth_topic(camera), stamp, size, messages.decode_depth)
-        except MessageError as error:
-            self.left_out[f"{error}; scored without these images' exact truth"] += 1
-            return None
-        labels = None
-        if _label_topic(camera) in self._topics:
-            try:
-                labels = self._image(_label_topic(camera), stamp, size, messages.decode_labels)
-            except MessageError as error:
-                self.left_out[f"{error}; these images have no exact road"] += 1
-        return ExactImage(depth, labels)
-
-    def _image(self, topic: str, stamp: int, size: tuple[int, int], decode: Any) -> NDArray[Any]:
-        kind = self._topics.get(topic, "")
-        if kind != IMAGE_TYPE:
-            raise MessageError(
-                f"{topic} is a {kind}" if kind else f"{topic}: no such topic", expected=IMAGE_TYPE
-            )
-        message = self._take(topic, stamp)
-        if message is None:
-            raise MessageError(f"{topic}: no message", expected="one with each image's stamp")
-        array: NDArray[Any] = decode(message, topic)
-        if array.shape != (size[1], size[0]):
-            raise MessageError(
-                f"{topic}: {array.shape[1]}x{array.shape[0]} pixels",
-                expected=f"those of the camera's image, {size[0]}x{size[1]}",
-            )
-        return array
-
-    def _take(self, topic: str, stamp: int) -> Any:
-        """Read on until the message of that stamp is there, or well passed."""
-        mine = self._held.setdefault(topic, {})
-        while stamp not in mine:
-            if any(sum(t > stamp for t in held) >= _AHEAD for held in self._held.values()):
-                break
-            item = next(self._stream, None)
-            if item is None:
-                break
-            read, _, message = item
-            self._held.setdefault(read, {})[messages.stamp_of(message.header.stamp)] = message
-        found = mine.pop(stamp, None)
-        for old in [time for time in mine if time < stamp]:
-            del mine[old]
-        return found
+    measured: dict[str, MeasuredScores] = field(default_factory=dict)
 
 
 @dataclass
@@ -225,9 +154,15 @@ class _Gathered:
 class ExactScorer:
     """Scores depth images against exact truth on the way through a bag."""
 
-    def __init__(self, window: ExactWindow, protocol: TruthProtocol) -> None:
-        """Take the truth, and the largest depth and own body's box of the protocol."""
+    def __init__(
+        self, window: ExactWindow, protocol: TruthProtocol, measured: bool = False
+    ) -> None:
+        """Take the truth, and the largest depth and own body's box of the protocol.
+
+        With ``measured`` what motion measured is scored, too.
+        """
         self.window, self.protocol = window, protocol
+        self._measured = {name: MeasuredTally() for name in _PIXELS} if measured else {}
         self._grids: dict[str, TruthGrid] = {}
         self._gathered: dict[str, _Gathered] = {}
         self._counters: dict[str, ErrorCounter] = {}
@@ -253,7 +188,8 @@ class ExactScorer:
             embodied: Also score the embodied depth beside the published one.
         """
         name = source.name
-        image = self.window.at(name, result.stamp, (source.model.width, source.model.height))
+        size = (source.model.width, source.model.height)
+        image = self.window.at(name, result.stamp, size, moving=bool(self._measured))
         if image is None:
             return False
         grid = self._grids.get(name)
@@ -266,6 +202,8 @@ class ExactScorer:
         kept.images.append(depth_metrics(prediction, truth))
         kept.frames.append(self._frame)
         self._count("depth image", prediction, truth, result.confidence.ravel())
+        if self._measured:
+            self._add_measured(result, truth, is_beyond(whole), grid, image)
         shape = result.depth.shape
         with_sky = np.where(is_beyond(whole), np.inf, truth).reshape(shape)
         step = spacing(shape[1])
@@ -285,6 +223,32 @@ class ExactScorer:
             difference = (measured - exact)[np.isfinite(exact)]
             kept.lidar.append(difference.astype(np.float32))
         return True
+
+    def _add_measured(
+        self,
+        result: CameraResult,
+        truth: NDArray[np.float64],
+        sky: NDArray[np.bool_],
+        grid: TruthGrid,
+        image: ExactImage,
+    ) -> None:
+        """Score what motion measured, on static and moving pixels apart where truth knows them.
+
+        The sky is in none of these: it is apart, too.
+        """
+        chosen = {"all": ~sky, "sky": sky}
+        truth = np.where(sky, _SKY, truth)
+        if image.moving is not None:
+            moving = sample_nearest(image.moving.astype(np.uint8), grid.uv) > 0
+            chosen |= {"static": ~moving & ~sky, "moving": moving & ~sky}
+        for what, here in chosen.items():
+            self._measured[what].add(
+                grid.source.name,
+                truth[here],
+                None if result.measured is None else result.measured.ravel()[here],
+                None if result.measured_sigma is None else result.measured_sigma.ravel()[here],
+                None if result.measured_kind is None else result.measured_kind.ravel()[here],
+            )
 
     def _count(self, what: str, prediction: Any, truth: Any, confidence: Any = None) -> None:
         counter = self._counters.get(what)
@@ -331,6 +295,11 @@ class ExactScorer:
             total,
             _by_frame(list(kept.values())),
             {name: counter.profile() for name, counter in self._counters.items()},
+            {
+                name: scores
+                for name, tally in self._measured.items()
+                if (scores := tally.scores()) is not None
+            },
         )
 
     def notes(self) -> Iterator[str]:

@@ -43,6 +43,7 @@ from depth_perception.evaluation.error_figures import (
 )
 from depth_perception.evaluation.exact import ExactScores
 from depth_perception.evaluation.formats import milliseconds, share
+from depth_perception.evaluation.measured_figures import measured_figures
 from depth_perception.evaluation.scores import Evaluation, Overlap, StageLatency
 
 MOST_PAIRS = 10
@@ -66,6 +67,7 @@ def lidar_figures(e: Evaluation) -> list[Figure]:
         confidence_figure(image, "LiDAR points"),
         overlap_figure(e.overlap_all, e.overlap),
         edges_figure(e.boundary, name),
+        *measured_figures({} if e.measured is None else {"all": e.measured}, "LiDAR points"),
     ]
     return [figure for figure in made if figure is not None]
 
@@ -88,6 +90,7 @@ def exact_figures(x: ExactScores | None, estimator: str) -> list[Figure]:
         direction_figure(image.by_depth if image else [], "pixels"),
         confidence_figure(image, "pixels"),
         edges_figure({k: b for k, b in edges.items() if b is not None}, name),
+        *measured_figures(x.measured, "pixels"),
     ]
     return [figure for figure in made if figure is not None]
 

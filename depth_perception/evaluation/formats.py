@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 
+from depth_perception.evaluation.measured import MeasuredFigures
 from depth_perception.evaluation.metrics import DepthMetrics
 
 METRIC_COLUMNS = (
@@ -74,4 +75,20 @@ def metric_cells(metrics: DepthMetrics) -> list[str]:
     return [
         (share if is_share else number)(getattr(metrics, name), decimals)
         for name, _, decimals, is_share in METRIC_COLUMNS
+    ]
+
+
+MEASURED_HEADINGS = ("cover", "AbsRel", "median %", "off 25 %", "in 1 σ", "in 2 σ")
+"""Headings of `measured_cells`."""
+
+
+def measured_cells(figures: MeasuredFigures) -> list[str]:
+    """Format the figures of measured depth: shares as percent, AbsRel as a number."""
+    return [
+        share(figures.cover),
+        number(figures.abs_rel),
+        share(figures.median_error),
+        share(figures.wrong),
+        share(figures.within_one, 0),
+        share(figures.within_two, 0),
     ]

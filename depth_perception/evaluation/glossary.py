@@ -127,6 +127,35 @@ GLOSSARY = (
         "the plane that fits the scan's road best: about the most that a single plane can reach.",
     ),
     Word(
+        "measured",
+        ("Measured by motion", "measured by motion"),
+        "depth from how things shift between images while the vehicle moves, and between cameras"
+        " that see the same: measured, not guessed, and unknown where nothing can be measured.",
+    ),
+    Word("plane", ("plane",), "measured as a part of the road, whose slope motion measures."),
+    Word("parallax", ("parallax",), "measured by its shift between images of one camera."),
+    Word("overlap", ("overlap",), "measured by its place in the images of two cameras."),
+    Word("range", ("range",), "measured by another sensor, such as a radar or a LiDAR."),
+    Word("cover", ("cover",), "share of the truth that is measured, %."),
+    Word("median-error", ("median %",), "half of what is measured is off by less than this."),
+    Word("off", ("off 25 %",), "share of what is measured that is off by more than a quarter, %."),
+    Word(
+        "sigma",
+        ("in 1 σ", "in 2 σ", "σ"),
+        "σ is the standard deviation that comes with each measurement. Share of the errors that are"
+        " within one, and within two: 68 and 95 % where it is honest.",
+    ),
+    Word("static", ("static",), "pixels of what stands still, by exact truth."),
+    Word(
+        "moving",
+        ("moving",),
+        "pixels of things that move by themselves, by exact truth. Their shift is not depth: they"
+        " are to be left out, or right.",
+    ),
+    Word(
+        "sky", ("sky",), "pixels of the sky, by exact truth: whatever is measured there is wrong."
+    ),
+    Word(
         "p95", ("p50", "p95"), "half of the frame sets, and 95 % of them, took no longer than this."
     ),
 )

@@ -25,10 +25,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from depth_perception.evaluation.cloud_picture import cloud_from_above
+from depth_perception.evaluation.measured_pictures import (
+    anything_measured,
+    kind_mosaic,
+    measured_mosaic,
+)
 from depth_perception.evaluation.pictures import (
     Picture,
     arrange,
-    cloud_from_above,
     confidence_mosaic,
     depth_mosaic,
     embodied_mosaic,
@@ -139,6 +144,21 @@ def drawn(
                 "Confidence: how probable it is that depth is right to 10 %",
                 f"Confidence {of} in colour, from dark blue at 0 to yellow at 1; scale below.",
                 confidence_mosaic(result),
+                columns,
+            ),
+        ]
+    if anything_measured(result):
+        pictures += [
+            (
+                "Measured by motion: grey where nothing is",
+                f"Measured depth {of} in the colours of the depth images, over the dimmed images.",
+                measured_mosaic(result, max_depth),
+                columns,
+            ),
+            (
+                "How it was measured",
+                f"Images {of}, tinted by how depth was measured at each pixel; legend below.",
+                kind_mosaic(result),
                 columns,
             ),
         ]

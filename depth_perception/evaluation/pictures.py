@@ -21,15 +21,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_perception.evaluation.cloud_picture import cloud_from_above
 from depth_perception.evaluation.drawing import BACKGROUND, Colour, Picture, font, write
-from depth_perception.evaluation.output_folder import OutputFolder
 from depth_perception.frames.surround_result import SurroundResult
 from depth_perception.geometry.depth_colours import BEYOND, FARTHEST, NEAREST, colour_depth
 
@@ -227,30 +224,6 @@ def confidence_mosaic(result: SurroundResult, width: int = 1440) -> Picture:
 
 def _poses(result: SurroundResult) -> dict[str, NDArray[np.float64]]:
     return {name: camera.T_base_camera for name, camera in result.cameras.items()}
-
-
-def write_pictures(
-    folder: OutputFolder, result: SurroundResult, max_depth: float = FARTHEST
-) -> list[Path]:
-    """Write a frame set's input, depth and cloud from above as ``<stamp>_<what>.jpg``.
-
-    Where a network made the depth, also its confidence, and the embodied depth beside it. A second
-    set of the same stamp gets ``<stamp>-2_<what>.jpg``.
-
-    Raises:
-        ConfigurationError: The folder cannot be written, or holds such a file of somebody else.
-    """
-    pictures = {"input": input_mosaic(result), "depth": depth_mosaic(result, max_depth)}
-    if result.estimator != "embodied":
-        pictures["embodied"] = embodied_mosaic(result, max_depth)
-        pictures["confidence"] = confidence_mosaic(result)
-    if result.points is not None:
-        pictures["above"] = cloud_from_above(
-            result.points, ground_height=result.ground.height, title="Cloud from above"
-        )
-    files = {f"_{what}.jpg": encoded(picture) for what, picture in pictures.items()}
-    stem = folder.free(str(result.stamp), tuple(files))
-    return [folder.write(stem + ending, data) for ending, data in files.items()]
 
 
 def encoded(picture: Picture, quality: int = 88) -> bytes:

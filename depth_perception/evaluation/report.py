@@ -31,8 +31,10 @@ from typing import TYPE_CHECKING
 from depth_perception.errors import ConfigurationError
 from depth_perception.evaluation.figures import exact_figures, latency_figure, lidar_figures
 from depth_perception.evaluation.formats import (
+    MEASURED_HEADINGS,
     METRIC_COLUMNS,
     count,
+    measured_cells,
     metric_cells,
     milliseconds,
     number,
@@ -40,6 +42,7 @@ from depth_perception.evaluation.formats import (
     short,
 )
 from depth_perception.evaluation.glossary import GLOSSARY
+from depth_perception.evaluation.measured import table_of
 from depth_perception.evaluation.metrics import RangeAccuracy
 from depth_perception.evaluation.panels import Panel, PictureCollector
 from depth_perception.evaluation.scores import Evaluation, LevelScores
@@ -158,6 +161,7 @@ def render(evaluation: Evaluation, panels: Sequence[Panel], date: str = "") -> s
         share=share,
         count=count,
         metrics=metric_cells,
+        measured=measured_cells,
         milliseconds=milliseconds,
         words=explained,
         base64=lambda data: base64.b64encode(data).decode(),
@@ -169,6 +173,9 @@ def render(evaluation: Evaluation, panels: Sequence[Panel], date: str = "") -> s
         road20=road_within(evaluation),
         levels=levels_shown(evaluation),
         columns=[heading for _, heading, *_ in METRIC_COLUMNS],
+        measured_columns=MEASURED_HEADINGS,
+        lidar_measured=[] if evaluation.measured is None else table_of({"": evaluation.measured}),
+        exact_measured=table_of(evaluation.exact.measured) if evaluation.exact else [],
         glossary=GLOSSARY,
         lidar_figures=lidar_figures(evaluation),
         exact_figures=exact_figures(evaluation.exact, evaluation.estimator),

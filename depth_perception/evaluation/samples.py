@@ -73,6 +73,12 @@ def image_sample(
         size=(result.camera.width, result.camera.height),
         embodied=sample_depth(result.embodied, uv) if embodied else None,
         measured=None if result.measured is None else sample_nearest_value(result.measured, uv),
+        measured_sigma=None
+        if result.measured_sigma is None
+        else sample_nearest_value(result.measured_sigma, uv),
+        measured_kind=None
+        if result.measured_kind is None
+        else sample_nearest(result.measured_kind, uv),
         confidence=sample_nearest_value(result.confidence, uv),
     )
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from depth_perception.datasets.lidar_truth import LidarTruth, TruthProtocol
 from depth_perception.evaluation.boundary import Boundary, boundary_counts_at_points
 from depth_perception.evaluation.exact import ExactScores
 from depth_perception.evaluation.frame_scores import FrameScores
+from depth_perception.evaluation.measured import MeasuredScores, MeasuredTally
 from depth_perception.evaluation.metrics import (
     Accuracy,
     DepthMetrics,
@@ -60,7 +61,10 @@ class ImageSample:
         planes: (N,) depth of each plane by name at the exact positions, metres.
         true_planes: (N,) true depth that belongs to ``planes``: along the source image's axis.
         size: (width, height) of the depth image, px.
-        measured: (N,) what motion measured there, m; NaN where nothing; None without motion.
+        measured: (N,) what motion measured there, m; NaN where nothing; None without motion, as are
+            the next two.
+        measured_sigma: (N,) its relative standard deviation.
+        measured_kind: (N,) `frames.measured_kind.Kind`.
         embodied: (N,) embodied depth there, read as the depth image is, where another estimator
             made that; None where it is the depth image itself.
         confidence: (N,) confidence of the nearest pixel, NaN outside of the image; None where there
@@ -78,6 +82,8 @@ class ImageSample:
     size: tuple[int, int]
     embodied: NDArray[np.float64] | None = None
     measured: NDArray[np.float64] | None = None
+    measured_sigma: NDArray[np.float64] | None = None
+    measured_kind: NDArray[np.int64] | None = None
     confidence: NDArray[np.float64] | None = None
 
 
@@ -139,22 +145,6 @@ class Overlap:
 
 
 @dataclass(frozen=True)
-class MeasuredScores:
-    """What the vehicle's motion measured, at LiDAR points: medians over images.
-
-    Images of which nothing was measured do not count. ``cover`` is the share of points that are
-    measured, ``abs_rel`` and ``median`` are of their relative errors, ``wrong`` is the share of
-    them that are wrong by more than a quarter.
-    """
-
-    images: int
-    cover: float
-    abs_rel: float
-    median: float
-    wrong: float
-
-
-@dataclass(frozen=True)
 class StageLatency:
     """Time of one stage per frame set, seconds."""
 
@@ -173,7 +163,7 @@ class Evaluation:
     has the spread of errors of the depth image and of embodied depth beside it, ``boundary`` their
     edges at LiDAR points. ``exact`` is None where the bag has no exact truth. Without a LiDAR
     ``lidar`` is empty, ``points`` 0, and what follows from its points is empty, None or NaN.
-    ``measured`` is None where nothing was measured by motion.
+    ``measured`` is what motion measured, None unless ``motion.enabled``.
     ``broken`` says why the bag could not be read to its end; empty where it could.
     """
 
@@ -227,19 +217,13 @@ def mean_scores(items: Sequence[Scores]) -> Scores:
     )
 
 
-def measured_scores(images: Iterable[ImageSample]) -> MeasuredScores | None:
-    """Score what motion measured, over the images of which anything was measured."""
-    rows = []
-    for s in images:
-        if s.measured is None or not len(s.depth):
-            continue
-        known = np.isfinite(s.measured)
-        error = np.abs(s.measured[known] / s.depth[known] - 1)
-        if len(error):
-            rows.append((known.mean(), error.mean(), np.median(error), (error > 0.25).mean()))
-    if not rows:
-        return None
-    return MeasuredScores(len(rows), *(float(value) for value in np.median(rows, axis=0)))
+def measured_scores(sets: Sequence[Mapping[str, ImageSample]]) -> MeasuredScores | None:
+    """Score what motion measured, over the images of all frame sets by camera."""
+    tally = MeasuredTally()
+    for samples in sets:
+        for name, s in samples.items():
+            tally.add(name, s.depth, s.measured, s.measured_sigma, s.measured_kind)
+    return tally.scores()
 
 
 def embodied_scores(sets: Sequence[Mapping[str, ImageSample]]) -> dict[str, DepthMetrics]:

@@ -68,6 +68,7 @@ def camera_topics(
     if motion:
         topics["measured_info"] = (f"{root}/measured/camera_info", CAMERA_INFO)
         topics["measured"] = (f"{root}/measured/{image}", IMAGE)
+        topics["measured_colour"] = (f"{root}/measured/image_color", IMAGE)
     return topics
 
 
@@ -122,6 +123,7 @@ _STAGES = {
     "embodied": "embodied",
     "measured_info": "",
     "measured": "",
+    "measured_colour": "",
     "points": "clouds",
     "obstacles": "clouds",
     "occupancy": "occupancy",
@@ -131,7 +133,7 @@ _STAGES = {
 """Of each output, by short name: the stage that only some outputs need. What is of a camera needs
 that camera's images, what is of the whole vehicle those of all cameras."""
 
-_FOR_PEOPLE = {"colour"}
+_FOR_PEOPLE = {"colour", "measured_colour"}
 """Outputs that say in colours what others say in numbers: bags do without."""
 
 
@@ -226,6 +228,8 @@ def _camera_message(
         return messages.image_message(types, stamp, frame, camera.confidence, "32FC1")
     if short == "measured" and camera.measured is not None:
         return messages.depth_message(types, stamp, frame, camera.measured, encoding)
+    if short == "measured_colour" and camera.measured is not None:
+        return messages.image_message(types, stamp, frame, colour_depth(camera.measured), "bgr8")
     if short == "colour":
         return messages.image_message(types, stamp, frame, colour_depth(camera.depth), "bgr8")
     assert short == "embodied", short

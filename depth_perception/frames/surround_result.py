@@ -49,7 +49,9 @@ class CameraResult:
         plane: (h, w) float32: depth of the ground plane at every pixel, +Inf above the horizon.
         surface: (h, w) uint8, `segmentation.classes.Surface` of each pixel.
         measured: (h, w) float32: what the vehicle's motion measured, m; NaN where nothing; None
-            where nothing of this camera was measured at all.
+            where nothing of this camera was measured at all, as are the next two.
+        measured_sigma: (h, w) float32: its relative standard deviation; NaN where nothing.
+        measured_kind: (h, w) uint8: `measured_kind.Kind` of each pixel.
     """
 
     stamp: int
@@ -64,6 +66,8 @@ class CameraResult:
     plane: NDArray[np.float32]
     surface: NDArray[np.uint8]
     measured: NDArray[np.float32] | None = None
+    measured_sigma: NDArray[np.float32] | None = None
+    measured_kind: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ points were seen.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import cv2
 import numpy as np
@@ -119,6 +119,33 @@ class FeatureTracks:
         _, at_a, at_b = np.intersect1d(ids_a, ids_b, assume_unique=True, return_indices=True)
         good = np.isfinite(rays_a[at_a]).all(axis=1) & np.isfinite(rays_b[at_b]).all(axis=1)
         return rays_a[at_a[good]], rays_b[at_b[good]]
+
+    def observations(
+        self, now: int, then: Sequence[int]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Return where the points of one image were seen in several others.
+
+        Args:
+            now: Stamp of the one image, ns.
+            then: Stamps of the K others, ns.
+
+        Returns:
+            (n, 3) and (n, K, 3) unit rays of the optical frame; NaN where a point was not seen.
+            None where the one image is not remembered.
+        """
+        if now not in self._seen:
+            return None
+        ids, rays = self._seen[now]
+        out = np.full((len(ids), len(then), 3), np.nan)
+        for k, stamp in enumerate(then):
+            if stamp in self._seen:
+                others, seen = self._seen[stamp]
+                _, a, b = np.intersect1d(ids, others, assume_unique=True, return_indices=True)
+                out[a, k] = seen[b]
+        good = np.isfinite(rays).all(axis=1)
+        rays, out = rays[good], out[good]
+        rays = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+        return rays, out / np.linalg.norm(out, axis=-1, keepdims=True)
 
     def _refill(self, image: NDArray[np.uint8]) -> None:
         missing = WANTED - len(self._points)

@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,8 @@ class Keyframe:
     stamps: Mapping[str, int]
     census: Mapping[str, NDArray[np.uint32]]
     T_start_base: Matrix
+    velocity: tuple[float, Matrix] | None = None
+    """Seconds and motion (T_now_last) of the last step then."""
 
 
 class Keyframes:
@@ -69,6 +71,13 @@ class Keyframes:
     def clear(self) -> None:
         """Forget all."""
         self._frames.clear()
+
+    def rescale(self, factor: float) -> None:
+        """Take all ways to be longer by a factor."""
+        for k, frame in enumerate(self._frames):
+            T = frame.T_start_base.copy()
+            T[:3, 3] *= factor
+            self._frames[k] = replace(frame, T_start_base=T)
 
     def add(self, frame: Keyframe) -> None:
         """Remember a set, if the vehicle has come far enough since the last; drop the oldest."""

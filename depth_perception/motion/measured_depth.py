@@ -17,12 +17,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_perception.frames.measured_kind import Kind as Kind
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.transforms import Matrix
 from depth_perception.motion import matching_loops as loops
@@ -74,16 +74,6 @@ MOVING_HEIGHT = 3.5
 """Height up to which something that moves is looked for over its foot, m."""
 
 
-class Kind(IntEnum):
-    """How a pixel was measured."""
-
-    NOTHING = 0
-    PLANE = 1
-    PARALLAX = 2
-    OVERLAP = 3
-    RANGE = 4
-
-
 @dataclass(frozen=True, eq=False)
 class MeasuredDepth:
     """What geometry measured of one camera, on its matching grid.
@@ -110,6 +100,12 @@ class MeasuredDepth:
             for item in (self.inverse_depth, self.sigma)
         )
         return (1 / w).astype(np.float32), (sigma / w).astype(np.float32)
+
+    def kind_on_grid(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return `Kind` on a grid (h, w) of the same field, on the pixels of `on_grid`."""
+        size = (shape[1], shape[0])
+        kind = cv2.resize(self.kind, size, interpolation=cv2.INTER_NEAREST)
+        return np.asarray(kind, dtype=np.uint8)
 
 
 def judge(

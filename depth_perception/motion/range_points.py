@@ -26,11 +26,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_perception.frames.measured_kind import Kind
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.occlusion import visible
 from depth_perception.geometry.sampling import inside_image
 from depth_perception.geometry.transforms import Matrix, interpolate, inverse, transform_points
-from depth_perception.motion.measured_depth import MAX_RELATIVE_SIGMA, Kind, MeasuredDepth
+from depth_perception.motion.measured_depth import MAX_RELATIVE_SIGMA, MeasuredDepth
 
 MAX_AGE_S = 0.25
 """Scans farther from an image in time tell nothing of it, s."""

@@ -41,13 +41,15 @@ LANE_HALF_WIDTH = 1.6
 NEAR, FAR = 3.0, 18.0
 """Where the road is looked at, m from the camera along the ground: nearer it is blurred by speed,
 farther the slope of the road counts more than its height."""
+FARTHEST = 30.0
+"""As far as the plane is fitted, once the way is known, m."""
 WIDEST = 3.0
 """Largest difference from the road that is expected, in prior deviations."""
-PATCH = 150.0
+PATCH = 300.0
 """So many neighbouring pixels say no more than one: windows overlap and costs are smoothed."""
-ROUGHNESS = 0.012
+ROUGHNESS = 0.03
 """Relative error that no number of pixels averages away: a road is no plane."""
-MIN_PATCHES = 6.0
+MIN_PIXELS = 900
 MIN_AGREEING = 0.5
 """With fewer of the lane's pixels on one plane there is no road."""
 _ITERATIONS = 12
@@ -61,11 +63,18 @@ class RoadSamples:
         rays: (n, 3) in the base frame's axes, third component 1 in the camera's.
         centre: (3,) the optical centre in the base frame, m.
         inverse_depth: (n,) 1/m.
+        away: (n,) how far away they are along the ground, roughly, m.
     """
 
     rays: NDArray[np.float64]
     centre: NDArray[np.float64]
     inverse_depth: NDArray[np.float64]
+    away: NDArray[np.float64]
+
+    def within(self, distance: float) -> RoadSamples:
+        """Return those that are no farther away."""
+        near = self.away < distance
+        return RoadSamples(self.rays[near], self.centre, self.inverse_depth[near], self.away[near])
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +82,8 @@ class RoadFit:
     """The road that one set shows.
 
     Attributes:
-        state: (3,) pitch and roll (rad, as `GroundPlane` has them) and ln s.
+        state: (3,) pitch and roll (rad, as `GroundPlane` has them) and ln s; where the way is
+            known, by how much nearer the road is than nominal, as a share of the camera's height.
         covariance: (3, 3).
         samples: How many pixels there were.
         agreeing: Share of them that lie on it.
@@ -103,10 +113,11 @@ def lane_samples(
         ground: Where the road is thought to be.
         curvature: Of the vehicle's path, 1/m; positive to the left.
     """
-    lane = on_path(rays, T_base_camera, ground, curvature, LANE_HALF_WIDTH, FAR)
+    lane = on_path(rays, T_base_camera, ground, curvature, LANE_HALF_WIDTH, FARTHEST)
     lane &= np.isfinite(inverse_depth)
     turned = rays[lane].astype(np.float64) @ T_base_camera[:3, :3].T
-    return RoadSamples(turned, T_base_camera[:3, 3], inverse_depth[lane].astype(np.float64))
+    w = inverse_depth[lane].astype(np.float64)
+    return RoadSamples(turned, T_base_camera[:3, 3], w, np.hypot(turned[:, 0], turned[:, 1]) / w)
 
 
 def on_path(
@@ -157,7 +168,7 @@ def fit_road(
     """
     used = [item for item in samples if len(item.inverse_depth)]
     count = sum(len(item.inverse_depth) for item in used)
-    if count < MIN_PATCHES * PATCH:
+    if count < MIN_PIXELS:
         return None
     prior = np.linalg.inv(covariance)
     state = expected.copy()

@@ -12,20 +12,23 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the road has shown so far, set after set: pitch, roll and the factor of the way.
+"""What the road has shown so far, set after set: where it is, and by which factor ways are longer.
 
-A Kalman filter over `road.fit_road`: its fit takes in what is expected here.
+Two Kalman filters over `road.fit_road`, whose fits take in what is expected here. The first looks
+at the road near the vehicle, where the height of the cameras over it counts most: it is the ruler
+for the way. The second looks farther, with the way known: it is the plane.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.motion.road import RoadFit, RoadSamples, fit_road
+from depth_perception.motion.road import FAR, RoadFit, RoadSamples, fit_road
 
 RETURN_S = 3.0
 """The vehicle's body comes back to its rest within about this time, s."""
@@ -35,51 +38,91 @@ FACTOR_NOISE = 0.01
 """Odometry's error of length hardly changes: share in one second."""
 FIRST_FACTOR_SIGMA = 0.08
 """It is hardly larger: wheel radius, smoothing of GPS."""
-FREE_FACTOR_SIGMA = 0.25
-"""Without odometry the way is guessed anew for every set."""
+DRIFT = 0.05
+"""Of the scale that images carry on: share in one second."""
+GUESSED_SIGMA = 0.25
+"""Deviation of the first guess from images."""
+HEIGHT_SIGMA = 0.03
+"""Of the height of the cameras over the road ahead, relative: springs, dips, camber."""
+
+
+@dataclass(eq=False)
+class _State:
+    """Mean (3,) and covariance (3, 3) of pitch, roll and a logarithm."""
+
+    rest: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    largest: NDArray[np.float64]
+
+    def predict(self, seconds: float, third_kept: float, third_noise: float) -> None:
+        """Let time pass.
+
+        Args:
+            seconds: How much.
+            third_kept: Of the third number, the share that stays.
+            third_noise: Variance that it gains.
+        """
+        keep = float(np.exp(-seconds / RETURN_S))
+        kept = np.array([keep, keep, third_kept])
+        self.mean = self.rest + kept * (self.mean - self.rest)
+        noise = np.array([PITCH_NOISE**2 * seconds, ROLL_NOISE**2 * seconds, third_noise])
+        covariance = self.covariance * np.outer(kept, kept) + np.diag(noise)
+        # What is not seen for long is no less sure than it was at rest.
+        over = np.sqrt(np.minimum(1.0, self.largest / np.diag(covariance)))
+        over[2] = 1.0
+        self.covariance = covariance * np.outer(over, over)
 
 
 class RoadFilter:
     """Follows the road.
 
     Attributes:
-        fit: What the last set showed; None where no road was seen.
+        fit: What the last set showed near the vehicle; None where no road was seen.
     """
 
     def __init__(self, nominal: GroundPlane) -> None:
         """Begin at the plane that the mounting describes."""
         self._nominal = nominal
-        self._rest = np.array([nominal.pitch, nominal.roll, 0.0])
-        self._state = self._rest.copy()
-        self._covariance = np.diag(
-            [nominal.covariance[1, 1], nominal.covariance[0, 0], FIRST_FACTOR_SIGMA**2]
-        )
-        self._largest = np.diag(self._covariance).copy()
-        self._measured = False
-        self._ruler_variance = 0.0
+        self._way = self._at_rest(FIRST_FACTOR_SIGMA)
+        self._plane = self._at_rest(HEIGHT_SIGMA)
+        self._seen = False
+        self._camera_height = 0.0
         self.fit: RoadFit | None = None
+
+    def _at_rest(self, third_sigma: float) -> _State:
+        rest = np.array([self._nominal.pitch, self._nominal.roll, 0.0])
+        given = self._nominal.covariance
+        variances = np.array([given[1, 1], given[0, 0], third_sigma**2])
+        return _State(rest, rest.copy(), np.diag(variances), variances)
 
     @property
     def factor(self) -> float:
         """By how much the way is longer than was assumed."""
-        return float(np.exp(self._state[2]))
+        return float(np.exp(self._way.mean[2]))
 
     @property
     def factor_sigma(self) -> float:
         """Relative standard deviation of the factor, with what the ruler itself may be off."""
-        return float(np.sqrt(self._covariance[2, 2] + self._ruler_variance))
+        ruler = 0.0
+        if self._camera_height > 0:
+            # No number of sets averages away an error of the cameras' height over the road.
+            ruler = float(self._nominal.covariance[2, 2]) / self._camera_height**2
+        return float(np.sqrt(self._way.covariance[2, 2] + ruler))
 
     @property
     def ground(self) -> GroundPlane:
         """The road plane now; the nominal one until a road was seen."""
-        if not self._measured:
+        if not self._seen:
             return self._nominal
-        pitch, roll, _ = self._state
+        pitch, roll, nearer = self._plane.mean
         covariance = np.zeros((3, 3))
-        covariance[:2, :2] = self._covariance[:2, :2][::-1, ::-1]
+        covariance[:2, :2] = self._plane.covariance[:2, :2][::-1, ::-1]
+        height = self._camera_height
         covariance[2, 2] = self._nominal.covariance[2, 2]
+        covariance[2, 2] += self._plane.covariance[2, 2] * height**2
         return GroundPlane.from_angles(
-            roll, pitch, self._nominal.height, covariance, source="estimated"
+            roll, pitch, self._nominal.height + nearer * height, covariance, source="estimated"
         )
 
     def predict(self, seconds: float, by_odometry: bool) -> None:
@@ -87,32 +130,40 @@ class RoadFilter:
 
         Args:
             seconds: Since the last set.
-            by_odometry: The way is odometry's; otherwise it is a guess, whose factor is new.
+            by_odometry: The way is odometry's; otherwise its scale drifts.
         """
-        keep = float(np.exp(-max(seconds, 0.0) / RETURN_S))
-        shrink = np.diag([keep, keep, 1.0])
-        self._state = self._rest + shrink @ (self._state - self._rest)
-        noise = np.array([PITCH_NOISE, ROLL_NOISE, FACTOR_NOISE]) ** 2 * max(seconds, 0.0)
-        self._covariance = shrink @ self._covariance @ shrink + np.diag(noise)
-        if not by_odometry:
-            self._state[2] = 0.0
-            self._covariance[2, :] = self._covariance[:, 2] = 0.0
-            self._covariance[2, 2] = FREE_FACTOR_SIGMA**2
-        # What is not seen for long is no less sure than it was at rest.
-        over = np.sqrt(np.minimum(1.0, self._largest[:2] / np.diag(self._covariance)[:2]))
-        limit = np.diag([over[0], over[1], 1.0])
-        self._covariance = limit @ self._covariance @ limit
+        passed = max(seconds, 0.0)
+        drift = FACTOR_NOISE if by_odometry else DRIFT
+        self._way.predict(passed, 1.0, drift**2 * passed)
+        keep = float(np.exp(-passed / RETURN_S))
+        self._plane.predict(passed, keep, (1 - keep**2) * HEIGHT_SIGMA**2)
+
+    def begin_factor(self, by_odometry: bool) -> None:
+        """Begin a new factor: ways come from another source, scaled by the last factor so far."""
+        known = float(self._way.covariance[2, 2])
+        if by_odometry:
+            known = FIRST_FACTOR_SIGMA**2
+        elif self.fit is None:
+            known = GUESSED_SIGMA**2
+        self._way.mean[2] = 0.0
+        self._way.covariance[2, :] = self._way.covariance[:, 2] = 0.0
+        self._way.covariance[2, 2] = known
 
     def update(self, samples: Sequence[RoadSamples]) -> None:
         """Take in what the cameras measured in the lane; no road leaves everything as it is."""
-        self.fit = fit_road(samples, self._nominal, self._state, self._covariance)
-        if self.fit is not None:
-            # No number of sets averages away an error of the cameras' height over the road.
-            height = np.mean([self._nominal.signed_distance(item.centre) for item in samples])
-            self._ruler_variance = float(self._nominal.covariance[2, 2] / height**2)
-            self._state, self._covariance = self.fit.state.copy(), self.fit.covariance.copy()
-            self._measured = True
-
-    def expected(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """State (pitch, roll, ln factor) and covariance, as now known."""
-        return self._state.copy(), self._covariance.copy()
+        near = [item.within(FAR) for item in samples]
+        self.fit = fit_road(near, self._nominal, self._way.mean, self._way.covariance)
+        if self.fit is None:
+            return
+        self._way.mean, self._way.covariance = self.fit.state.copy(), self.fit.covariance.copy()
+        scaled = [replace(item, inverse_depth=item.inverse_depth / self.factor) for item in samples]
+        plane = fit_road(scaled, self._nominal, self._plane.mean, self._plane.covariance)
+        if plane is not None:
+            self._plane.mean, self._plane.covariance = plane.state, plane.covariance
+            heights = [
+                float(self._nominal.signed_distance(item.centre))
+                for item in samples
+                if len(item.inverse_depth)
+            ]
+            self._camera_height = float(np.mean(heights))
+            self._seen = True

@@ -40,38 +40,33 @@ from depth_perception.geometry.ground_plane import (
     plane_depth_relative_sigma,
 )
 from depth_perception.geometry.sampling import inside_image
-from depth_perception.geometry.transforms import Matrix, interpolate, inverse
+from depth_perception.geometry.transforms import Matrix, inverse
+from depth_perception.motion.ego_motion import (
+    MIN_BASELINE_M,
+    CameraTracks,
+    EgoMotion,
+    moved_by,
+    stretched,
+)
 from depth_perception.motion.feature_tracks import FeatureTracks
-from depth_perception.motion.ground_length import length_from_ground
 from depth_perception.motion.keyframes import Keyframe, Keyframes
 from depth_perception.motion.matching import Match, Source, census_of, match
 from depth_perception.motion.measured_depth import Kind, MeasuredDepth, judge, with_ground
-from depth_perception.motion.odometry import MAX_AHEAD_S, MotionPrior, OdometryTrack
+from depth_perception.motion.odometry import OdometryTrack
 from depth_perception.motion.range_points import RangePoints, merged
-from depth_perception.motion.rig_motion import PointPairs, RigMotion, solve_rig_motion
 from depth_perception.motion.road import lane_samples, on_path
 from depth_perception.motion.road_filter import RoadFilter
 
 NEAREST_M = 2.5
 """Nearest depth that parallax looks for, m."""
-MIN_BASELINE_M = 0.1
-"""A shorter way measures nothing."""
 LONGEST_GAP_S = 2.5
 """After a longer pause everything begins anew, s."""
-FIRST_SPEED = 5.0
-"""What is guessed before anything is known, m/s."""
-CARRIED_LENGTH_SIGMA = 0.15
-"""Relative deviation of the way when the last speed is carried on."""
-UNKNOWN_LENGTH_SIGMA = 1.0
 PATH_HALF_WIDTH, PATH_LENGTH = 2.5, 25.0
 """Where the vehicle is to drive next it is believed to be able to, m."""
 OVERLAP_SHARE = 0.10
 """Cameras are matched with each other where so much of one's image may be in the other's."""
 OVERLAP_DEPTHS = (5.0, 20.0)
 SAME_INSTANT_S = 0.005
-DISAGREEMENT = 3.0
-"""Odometry whose rotation or direction is farther off the images', in its deviations, is wrong."""
-POSITION_NOISE_M = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,14 +97,13 @@ class Motion:
 
 
 @dataclass(eq=False)
-class _Camera:
+class _Camera(CameraTracks):
     """What belongs to one camera: its grids and its points."""
 
     view: CameraView
     grid: CameraModel
     rays: NDArray[np.float32]
     mask: NDArray[np.bool_]
-    tracks: FeatureTracks
     small: NDArray[np.uint8]
     census: NDArray[np.uint32]
     stamp: int = 0
@@ -126,20 +120,27 @@ class SurroundMotion:
             image_width: Of the matching grid, px; the working grid's where that is smaller.
             overlap: Also match cameras of one set with each other.
         """
-        self.odometry = OdometryTrack()
-        self.transforms = OdometryTrack("TF")
+        self.ego = EgoMotion()
         self.range = RangePoints()
         self._nominal = nominal
         self._width = image_width
         self._cameras: dict[str, _Camera] = {}
         self._keyframes = Keyframes()
         self._road = RoadFilter(nominal)
-        self._T_start_now: Matrix = np.eye(4)
         self._last: tuple[int, dict[str, int]] | None = None
         self._with_overlap = overlap
         self._sees: dict[tuple[str, str], bool] = {}
-        self._step: tuple[float, Matrix] | None = None
-        """Seconds and motion (T_now_last) of the last step."""
+        self._by_odometry: bool | None = None
+
+    @property
+    def odometry(self) -> OdometryTrack:
+        """Poses that came; add them here."""
+        return self.ego.odometry
+
+    @property
+    def transforms(self) -> OdometryTrack:
+        """Poses that TF has; add them here. Used where no odometry comes."""
+        return self.ego.transforms
 
     def reset(self) -> None:
         """Forget the past: time has jumped, or the images have."""
@@ -147,9 +148,9 @@ class SurroundMotion:
         for camera in self._cameras.values():
             camera.tracks.forget()
         self._road = RoadFilter(self._nominal)
-        self._T_start_now = np.eye(4)
-        self._last = self._step = None
+        self.ego.reset()
         self.range.forget_way()
+        self._last = None
 
     def update(
         self,
@@ -171,70 +172,70 @@ class SurroundMotion:
             seconds = (stamp - self._last[0]) * 1e-9
             if seconds <= 0 or seconds > LONGEST_GAP_S:
                 self.reset()
-                for track in (self.odometry, self.transforms):
-                    track.go_back(stamp)
+                self.ego.go_back(stamp)
         names = [name for name in views if name in frames]
         if not names:  # nothing was seen, and so nothing is to be forgotten
-            return Motion(ground=self._road.ground, problem=self._problem)
-        for track in (self.odometry, self.transforms):
-            track.watch.look_at_age(track.latest, stamp, MAX_AHEAD_S)
+            return Motion(ground=self._road.ground, problem=self.ego.problem)
+        self.ego.look_at_age(stamp)
         for name, camera in zip(
             names, pool.map(lambda n: self._take(n, frames[n], views[n]), names), strict=True
         ):
             self._cameras[name] = camera
         stamps = {name: frames[name].stamp for name in names}
         followed = time.perf_counter()
-        source, step = self._step_to(stamp, stamps)
-        if step is not None and self._last is not None:
-            self._T_start_now = self._T_start_now @ inverse(step.T_to_from)
-            self._step = ((stamp - self._last[0]) * 1e-9, step.T_to_from)
-            self._watch(stamp, source, step)
-        elif self._last is not None:
-            self.reset_memory()
-        moved = time.perf_counter()
-        measured = self._measure(stamp, stamps, pool, source, step is not None)
+        moved = False
+        if self._last is not None:
+            last, now = self._last, (stamp, stamps)
+            moved = self.ego.advance(self._cameras, last, now, self._road.ground, self._road.factor)
+            if not moved:
+                self.reset_memory()
+            self._note_source()
+            self.ego.watch(last[0], stamp, self._road.factor, self._road.factor_sigma)
+            self._road.predict((stamp - last[0]) * 1e-9, bool(self._by_odometry))
+        ways = self.ego.ways(self._cameras, (stamp, stamps), self._keyframes) if moved else []
+        known = time.perf_counter()
+        measured = self._measure(stamps, pool, ways)
         if len(self.range):
             measured = self._with_range(stamp, stamps, measured, pool)
         speed = float("nan")
-        if step is not None and self._step is not None:
-            speed = float(np.linalg.norm(self._step[1][:3, 3])) * self._road.factor / self._step[0]
+        if moved and self.ego.step is not None:
+            seconds, T = self.ego.step
+            speed = float(np.linalg.norm(T[:3, 3])) * self._road.factor / seconds
         self._remember(stamp, stamps)
         done = time.perf_counter()
         return Motion(
             measured=measured,
             ground=self._road.ground,
-            source=source,
+            source=self.ego.source,
             speed=speed,
-            problem=self._problem,
+            problem=self.ego.problem,
             length_factor=self._road.factor,
             length_factor_sigma=self._road.factor_sigma,
             latencies={
                 "follow": followed - begin,
-                "motion": moved - followed,
-                "match": done - moved,
+                "motion": known - followed,
+                "match": done - known,
             },
         )
-
-    def _watch(self, stamp: int, source: str, step: RigMotion) -> None:
-        """Compare odometry with what the images made of a step."""
-        for name, track in (("odometry", self.odometry), ("tf", self.transforms)):
-            if self._last is not None and step.points:
-                times = self._last[0], stamp
-                track.watch.look_at_turning(*times, step.T_to_from, track.yaws_between)
-            if source == name:
-                track.watch.look_at_length(stamp, self._road.factor, self._road.factor_sigma)
-
-    @property
-    def _problem(self) -> str:
-        """What is wrong with odometry: that of a topic goes before TF."""
-        return (self.odometry if len(self.odometry) else self.transforms).problem
 
     def reset_memory(self) -> None:
         """Forget keyframes whose way to the present is not known."""
         self._keyframes.clear()
-        self._T_start_now = np.eye(4)
-        self._step = None
+        self.ego.reset()
         self.range.forget_way()
+
+    def _note_source(self) -> None:
+        """Begin a new factor where the way comes from somewhere else than before."""
+        if self.ego.source not in ("odometry", "tf", "images"):
+            return
+        by_odometry = self.ego.source != "images"
+        if by_odometry != self._by_odometry:
+            # Ways so far are made as long as they were found to be.
+            self.ego.rescale(self._road.factor)
+            self._keyframes.rescale(self._road.factor)
+            self.range.forget_way()
+            self._road.begin_factor(by_odometry)
+            self._by_odometry = by_odometry
 
     def _take(self, name: str, frame: CameraFrame, view: CameraView) -> _Camera:
         """Follow the points into a camera's image, and make its census."""
@@ -250,7 +251,10 @@ class SurroundMotion:
             mask = cv2.resize(view.ego.astype(np.uint8), (width, height)) > 0
             tracks = FeatureTracks(view.camera, view.ego)
             rays = grid.rays().astype(np.float32)
-            camera = _Camera(view, grid, rays, mask, tracks, small, np.zeros(0, np.uint32))
+            mounting, focal = view.T_base_camera, float(view.camera.K[0, 0])
+            camera = _Camera(
+                mounting, focal, tracks, view, grid, rays, mask, small, np.zeros(0, np.uint32)
+            )
             self._sees = {}
         camera.view = view
         camera.tracks.advance(np.asarray(grey, np.uint8), frame.stamp)
@@ -259,107 +263,13 @@ class SurroundMotion:
         camera.stamp = frame.stamp
         return camera
 
-    def _pairs(
-        self, stamps: Mapping[str, int], since: Mapping[str, int], seconds: float
-    ) -> list[PointPairs]:
-        """Points of all cameras, from a past set (first) to now (second)."""
-        out = []
-        for name, stamp in stamps.items():
-            if name not in since:
-                continue
-            camera = self._cameras[name]
-            rays = camera.tracks.common(since[name], stamp)
-            if rays is None:
-                continue
-            share = (stamp - since[name]) * 1e-9 / seconds
-            focal = float(camera.view.camera.K[0, 0])
-            out.append(PointPairs(camera.view.T_base_camera, *rays, focal, share))
-        return out
-
-    def _step_to(self, stamp: int, stamps: Mapping[str, int]) -> tuple[str, RigMotion | None]:
-        """Find the motion from the last set to this one, and what its length is from."""
-        if self._last is None:
-            return "", None
-        last, since = self._last
-        seconds = (stamp - last) * 1e-9
-        pairs = self._pairs(stamps, since, seconds)
-        given: tuple[str, MotionPrior] | None = None
-        creeping: tuple[str, OdometryTrack, RigMotion] | None = None
-        for source, track in (("odometry", self.odometry), ("tf", self.transforms)):
-            prior = track.between(last, stamp)
-            if prior is None:
-                continue
-            given = given or (source, prior)
-            found = solve_rig_motion(pairs, prior)
-            if found is not None and found.standing:
-                return "standing", found
-            if np.linalg.norm(prior.T_to_from[:3, 3]) < MIN_BASELINE_M / 4:
-                here = RigMotion(prior.T_to_from, prior.covariance, 0.0, 0)
-                creeping = creeping or (source, track, here)
-            elif found is not None and self._agrees(found, prior, track):
-                return source, found
-        prior = self._carried_on(seconds)
-        found = solve_rig_motion(pairs, prior)
-        if found is None and given is not None:  # the images show nothing, odometry goes on
-            return given[0], RigMotion(given[1].T_to_from, given[1].covariance, 0.0, 0)
-        if found is None or found.standing:
-            return ("standing" if found is not None else ""), found
-        length = length_from_ground(pairs, found.T_to_from, self._road.ground)
-        now = float(np.linalg.norm(found.T_to_from[:3, 3]))
-        if creeping is not None:
-            known = 0.0 if self._step is None else now
-            way = float(np.linalg.norm(creeping[2].T_to_from[:3, 3]))
-            if max(known, length or 0.0) < 4 * way + 0.05:
-                return creeping[0], creeping[2]
-            track = creeping[1]
-            track.watch.note("frozen", "it stands while the images move", track.latest)
-        far_off = self._step is None or length is None
-        far_off = far_off or abs(np.log((length or now) / now)) > 2 * CARRIED_LENGTH_SIGMA
-        if length is not None and far_off:
-            T = found.T_to_from.copy()
-            T[:3, 3] *= length / now
-            found = RigMotion(T, found.covariance, found.inliers, found.points)
-        return "images", found
-
-    def _agrees(self, found: RigMotion, prior: MotionPrior, track: OdometryTrack) -> bool:
-        """Tell whether odometry turns and goes nearly as the images say."""
-        difference = found.T_to_from[:3, :3] @ prior.T_to_from[:3, :3].T
-        angle = float(np.linalg.norm(cv2.Rodrigues(difference)[0]))
-        if angle > DISAGREEMENT * prior.rotation_sigma + np.radians(0.2):
-            text = f"it turns by {np.degrees(angle):.1f} degrees otherwise than the images"
-            track.watch.note("disagrees", text, track.latest)
-            return False
-        ahead, seen = prior.T_to_from[:3, 3], found.T_to_from[:3, 3]
-        along = seen / max(float(np.linalg.norm(seen)), 1e-6)
-        beside = float(np.linalg.norm(ahead - (ahead @ along) * along))
-        way = float(np.linalg.norm(ahead))
-        if beside > DISAGREEMENT * np.tan(prior.direction_sigma) * way + POSITION_NOISE_M:
-            text = f"its way leads {beside:.1f} m beside that of the images"
-            track.watch.note("disagrees", text, track.latest)
-            return False
-        return True
-
-    def _carried_on(self, seconds: float) -> MotionPrior:
-        """Return the motion if the vehicle goes on as before; a guess before it ever moved."""
-        if self._step is None or np.linalg.norm(self._step[1][:3, 3]) < 1e-3:
-            T = np.eye(4)
-            T[0, 3] = -FIRST_SPEED * seconds
-            return MotionPrior(T, UNKNOWN_LENGTH_SIGMA, np.radians(40), np.radians(20))
-        T = interpolate(np.eye(4), self._step[1], seconds / self._step[0])
-        # The factor that the road gave is the better speed.
-        T[:3, 3] *= self._road.factor
-        return MotionPrior(T, CARRIED_LENGTH_SIGMA, np.radians(10), np.radians(5))
-
     def _measure(
-        self, stamp: int, stamps: Mapping[str, int], pool: Executor, source: str, moved: bool
+        self, stamps: Mapping[str, int], pool: Executor, ways: list[tuple[Keyframe, Matrix]]
     ) -> dict[str, MeasuredDepth]:
         """Match every camera, and let the road set the length of the way."""
-        if self._last is not None:
-            self._road.predict((stamp - self._last[0]) * 1e-9, source in ("odometry", "tf"))
-        ways = self._ways(stamp, stamps) if moved else []
         # Ways are matched as long as they are thought to be: other cameras know metres already.
         taken = self._road.factor
-        scaled = [(keyframe, _stretched(T, taken)) for keyframe, T in ways]
+        scaled = [(keyframe, stretched(T, taken)) for keyframe, T in ways]
         names = list(stamps)
         matched = pool.map(lambda n: self._match(n, stamps, scaled), names)
         found = {n: item for n, item in zip(names, matched, strict=True) if item is not None}
@@ -376,20 +286,6 @@ class SurroundMotion:
         factor = self._road.factor / taken
         done = pool.map(lambda n: self._with_ground(n, *found[n], curvature, factor), found)
         return dict(zip(found, done, strict=True))
-
-    def _ways(self, stamp: int, stamps: Mapping[str, int]) -> list[tuple[Keyframe, Matrix]]:
-        """Find the motion (T_now_then) from each keyframe that is matched with."""
-        ways: list[tuple[Keyframe, Matrix]] = []
-        for keyframe in self._keyframes.choose(self._T_start_now):
-            seconds = (stamp - keyframe.stamp) * 1e-9
-            T = inverse(self._T_start_now) @ keyframe.T_start_base
-            pairs = self._pairs(stamps, keyframe.stamps, seconds)
-            # The chain of steps is the prior: its length holds, the images say the rest anew.
-            found = solve_rig_motion(pairs, MotionPrior(T, 0.01, np.radians(5), np.radians(0.5)))
-            if found is not None and not found.standing:
-                T = found.T_to_from
-            ways.append((keyframe, T))
-        return ways
 
     def _match(
         self, name: str, stamps: Mapping[str, int], ways: list[tuple[Keyframe, Matrix]]
@@ -422,18 +318,15 @@ class SurroundMotion:
 
     def _between(self, name: str, other: str) -> Matrix:
         """Motion of the base frame from the instant of one camera's image to that of another's."""
-        if self._step is None:
-            return np.eye(4)
-        seconds, T = self._step
         later = (self._cameras[other].stamp - self._cameras[name].stamp) * 1e-9
-        return interpolate(np.eye(4), _stretched(T, self._road.factor), later / seconds)
+        return stretched(moved_by(self.ego.step, later), self._road.factor)
 
     def _overlap(self, name: str, other: str) -> bool:
         """Tell whether a camera may see a part of what another sees, from somewhere else."""
         if not self._with_overlap:
             return False
         later = abs(self._cameras[other].stamp - self._cameras[name].stamp) * 1e-9
-        if self._step is None and later > SAME_INSTANT_S:
+        if self.ego.step is None and later > SAME_INSTANT_S:
             return False  # nobody knows how far the vehicle came in between
         if (name, other) not in self._sees:
             one, two = self._cameras[name], self._cameras[other]
@@ -482,7 +375,7 @@ class SurroundMotion:
         pool: Executor,
     ) -> dict[str, MeasuredDepth]:
         """Add what a LiDAR or radar measured."""
-        self.range.note_place(stamp, self._T_start_now, self._road.factor)
+        self.range.note_place(stamp, self.ego.T_start_now, self._road.factor)
 
         def with_range(name: str) -> MeasuredDepth | None:
             camera, item = self._cameras[name], measured.get(name)
@@ -496,7 +389,8 @@ class SurroundMotion:
     def _remember(self, stamp: int, stamps: dict[str, int]) -> None:
         """Keep the set if the vehicle has come far enough, and forget what nobody needs."""
         census = {name: self._cameras[name].census for name in stamps}
-        self._keyframes.add(Keyframe(stamp, dict(stamps), census, self._T_start_now))
+        T_start_now, step = self.ego.T_start_now, self.ego.step
+        self._keyframes.add(Keyframe(stamp, dict(stamps), census, T_start_now, step))
         # A camera that misses a set is followed from where it was last seen.
         before = {} if self._last is None else self._last[1]
         recent = {n: s for n, s in before.items() if s > stamp - round(LONGEST_GAP_S * 1e9)}
@@ -511,13 +405,6 @@ def _same(before: CameraView, now: CameraView) -> bool:
     if before is now:
         return True
     return before.size == now.size and before.source.same_as(now.source)
-
-
-def _stretched(T: Matrix, factor: float) -> Matrix:
-    """Return a motion whose way is longer by a factor."""
-    out = T.copy()
-    out[:3, 3] *= factor
-    return out
 
 
 def _curvature(ways: list[Matrix]) -> float:

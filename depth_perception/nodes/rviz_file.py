@@ -64,6 +64,8 @@ class CameraPanels:
         depth_panel: Name of the panel with its depth in colour.
         depth: That topic.
         remapping: What RViz has to be started with for the images to arrive, or None.
+        measured_panel: Name of the panel with its measured depth in colour; empty without motion.
+        measured: That topic.
     """
 
     panel: str
@@ -71,9 +73,18 @@ class CameraPanels:
     depth_panel: str
     depth: str
     remapping: tuple[str, str] | None = None
+    measured_panel: str = ""
+    measured: str = ""
+
+    @property
+    def depths(self) -> str | Stack:
+        """The panel of its depth; with motion also that of measured depth, behind it."""
+        if not self.measured_panel:
+            return self.depth_panel
+        return Stack((self.depth_panel, self.measured_panel), tabbed=True)
 
 
-def camera_panels(name: str, image: str, compressed: bool) -> CameraPanels:
+def camera_panels(name: str, image: str, compressed: bool, motion: bool = False) -> CameraPanels:
     """Name the panels of one camera.
 
     RViz takes the last part of a topic's name for the transport, ``compressed`` or else raw, and
@@ -85,12 +96,17 @@ def camera_panels(name: str, image: str, compressed: bool) -> CameraPanels:
         name: The camera's.
         image: Topic of its images.
         compressed: Whether they are ``CompressedImage``.
+        motion: As the parameter ``motion.enabled``: also show what is measured.
     """
     shown, remapping = image, None
     if compressed and image.rpartition("/")[2] not in TRANSPORTS:
         shown = f"{image}/compressed"
         remapping = (shown, image)
-    return CameraPanels(name, shown, f"{name} depth", camera_topics(name)["colour"][0], remapping)
+    topics = camera_topics(name, motion=motion)
+    measured = (f"{name} measured", topics["measured_colour"][0]) if motion else ("", "")
+    return CameraPanels(
+        name, shown, f"{name} depth", topics["colour"][0], remapping, measured[0], measured[1]
+    )
 
 
 def panels_of(found: Mapping[str, CameraTopics], parameters: Parameters) -> list[CameraPanels]:
@@ -98,19 +114,20 @@ def panels_of(found: Mapping[str, CameraTopics], parameters: Parameters) -> list
     names = list(found)
     if not parameters.cameras:
         names.sort(key=lambda name: "front" not in name.lower())
-    return [camera_panels(n, found[n].image, found[n].compressed) for n in names]
+    motion = parameters.motion.enabled
+    return [camera_panels(n, found[n].image, found[n].compressed, motion) for n in names]
 
 
 def named_panels(parameters: Parameters, pattern: str = "{camera}/image_raw") -> list[CameraPanels]:
     """Name the panels of the cameras that the parameters name, when nobody publishes them yet.
 
     Args:
-        parameters: ``cameras`` and ``image_topics`` count.
+        parameters: ``cameras``, ``image_topics`` and ``motion.enabled`` count.
         pattern: Topic of a camera's images where ``image_topics`` does not say.
     """
     topics = parameters.image_topics or [pattern.format(camera=n) for n in parameters.cameras]
     return [
-        camera_panels(name, topic, topic.endswith("compressed"))
+        camera_panels(name, topic, topic.endswith("compressed"), parameters.motion.enabled)
         for name, topic in zip(parameters.cameras, topics, strict=False)
     ]
 
@@ -170,7 +187,8 @@ def _layout(cameras: Sequence[CameraPanels]) -> str:
     """Lay the panels out on the right; the 3D view has more than half of the window.
 
     Up to three cameras stand above each other, each with its depth below; up to six one to a row
-    with its depth beside it; more of them two to a row, each behind its depth.
+    with its depth beside it; more of them two to a row, each behind its depth. Measured depth is a
+    tab behind depth.
     """
     width, height = WINDOW[0], WINDOW[1] - _BARS
     left = (_LEFT_WIDTH, Stack((DISPLAYS,)))
@@ -178,11 +196,12 @@ def _layout(cameras: Sequence[CameraPanels]) -> str:
         return window_state((width, height), _BELOW_TOP, left, None)
     rows: list[str | Stack] = []
     if len(cameras) <= _FEW:
-        rows += [name for c in cameras for name in (c.panel, c.depth_panel)]
+        rows += [name for c in cameras for name in (c.panel, c.depths)]
     elif len(cameras) <= _ROWS:
-        rows += [Stack((c.panel, c.depth_panel), vertical=False) for c in cameras]
+        rows += [Stack((c.panel, c.depths), vertical=False) for c in cameras]
     else:
-        tabs = [Stack((c.depth_panel, c.panel), tabbed=True) for c in cameras]
+        shown = [(c.depth_panel, c.panel, c.measured_panel) for c in cameras]
+        tabs = [Stack(tuple(filter(None, names)), tabbed=True) for names in shown]
         rows += [Stack(tuple(tabs[i : i + 2]), vertical=False) for i in range(0, len(tabs), 2)]
     return window_state((width, height), _BELOW_TOP, left, (_RIGHT_WIDTH, Stack(tuple(rows))))
 

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -202,12 +203,10 @@ def _setup(
 def _in_namespace(panel: CameraPanels) -> CameraPanels:
     """Make the topic of the images relative, so that the namespace of RViz goes before it."""
     old_new = panel.remapping
-    return CameraPanels(
-        panel.panel,
-        _relative(panel.image),
-        panel.depth_panel,
-        panel.depth,
-        (_relative(old_new[0]), _relative(old_new[1])) if old_new else None,
+    return dataclasses.replace(
+        panel,
+        image=_relative(panel.image),
+        remapping=(_relative(old_new[0]), _relative(old_new[1])) if old_new else None,
     )
 
 

@@ -31,6 +31,8 @@ from depth_perception.ros.recording import Recorder
 
 SILENCE_S = 15.0
 """The nodes are done when nothing new came for this long (on a slow machine a set takes 1 s)."""
+SILENCE_WITH_MOTION_S = 60.0
+"""The same with motion: a set of six cameras takes longer, and the second set compiles loops."""
 
 
 def record_run(
@@ -39,6 +41,7 @@ def record_run(
     types: Mapping[str, str],
     wanted: Mapping[str, int],
     progress: Callable[[int], None] = lambda count: None,
+    silence: float = SILENCE_S,
 ) -> None:
     """Start a command and record topics into a bag until it ends, falls silent, or all has come.
 
@@ -48,6 +51,7 @@ def record_run(
         types: Message type of every topic to record, by absolute name.
         wanted: Number of messages to wait for, by topic; a topic that is absent is not waited for.
         progress: Called with how many of these have come.
+        silence: Seconds without any of these after which no more are waited for.
     """
     # Ctrl-C comes to the caller, who tidies up.
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
@@ -57,7 +61,7 @@ def record_run(
             recorder = Recorder(node, writer, types)
             child = subprocess.Popen(command, start_new_session=True)
             try:
-                _record(node, recorder, child, wanted, progress)
+                _record(node, recorder, child, wanted, progress, silence)
             finally:
                 _stop(child)
         node.destroy_node()
@@ -71,6 +75,7 @@ def _record(
     child: subprocess.Popen[bytes],
     wanted: Mapping[str, int],
     progress: Callable[[int], None],
+    silence: float,
 ) -> None:
     """Spin until everything came, nothing new comes, or the nodes are gone."""
     total = sum(wanted.values())
@@ -84,7 +89,7 @@ def _record(
         quiet = time.monotonic() - latest
         if (seen >= total and quiet > 1.0) or child.poll() is not None:
             return
-        if quiet > SILENCE_S * (4 if seen == 0 else 1):
+        if quiet > silence * (4 if seen == 0 else 1):
             return
 
 

@@ -323,11 +323,11 @@ def test_the_nodes_go_on_when_rviz_ends(
 ) -> None:
     fake_rviz.write_text(f'#!/bin/bash\necho "rviz: $*"\n{end}\n')
     fake_rviz.chmod(0o755)
-    running = launch("rviz:=true", "cameras:=front", "namespace:=car1")
+    running = launch("rviz:=true", "cameras:=front", "namespace:=car1", "estimator:=embodied")
     said = wait_for(lambda: running.line("everything else goes on"), what="RViz's end")
     assert "rviz2 has ended" in said
     assert running.line(f"-d {tmp_path}/log/surround_depth_car1.rviz --ros-args -r __node:=rviz2")
-    wait_for(lambda: running.line("estimator fused on"), what="the node to start")
+    wait_for(lambda: running.line("estimator embodied on"), what="the node to start")
     assert running.process.poll() is None
     running.process.send_signal(signal.SIGINT)
     wait_for(lambda: running.process.poll() is not None, 20, "launch to end")
