@@ -347,8 +347,25 @@ class MotionParameters:
     )
     odometry_topic: str = _parameter(
         "odom",
-        "nav_msgs/Odometry that the node takes; where nobody publishes it the images alone say how"
-        " the vehicle moves. Empty: none.",
+        "nav_msgs/Odometry that the node takes; a bag's only such topic may have another name."
+        " Empty: none.",
+    )
+    fixed_frame: str = _parameter(
+        "odom",
+        "Where no odometry comes, TF from this frame to base_frame says how the vehicle moves;"
+        " where TF does not have that either, the images alone do. Empty: TF is not asked.",
+    )
+    range_topic: str = _parameter(
+        "",
+        "sensor_msgs/PointCloud2 of a LiDAR or radar: each point is one more measurement of depth."
+        " evaluate never scores against this topic. Empty: none.",
+    )
+    range_sigma: float = _parameter(
+        0.05,
+        "Standard deviation of the range of its points, m; a field 'sigma' (m) of the cloud goes"
+        " before.",
+        minimum=0.001,
+        maximum=10.0,
     )
 
 

@@ -36,7 +36,7 @@ from depth_perception.estimators.named_files import (
     unused_file_notes,
 )
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
-from depth_perception.frames.surround_result import CameraResult, SurroundResult
+from depth_perception.frames.surround_result import CameraResult, MotionState, SurroundResult
 from depth_perception.geometry.camera_view import (
     CameraView,
     camera_view,
@@ -53,7 +53,9 @@ from depth_perception.geometry.cloud import (
 from depth_perception.geometry.embodied_depth import Level, confidence_of, sigma_of
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import Rig, RigCamera
+from depth_perception.geometry.transforms import Matrix, transform_points
 from depth_perception.motion.completion import complete
+from depth_perception.motion.range_points import RangeScan
 from depth_perception.motion.surround_motion import Motion, SurroundMotion
 from depth_perception.parameters import Parameters
 from depth_perception.rig.builder import ego_masks_of, nominal_ground
@@ -67,6 +69,7 @@ from depth_perception.rig.mounting import (
 )
 from depth_perception.segmentation.sources import SurfaceSource
 
+_WAITING_SCANS = 16
 _WAITING_POSES = 1000
 """Poses of odometry that wait for the next frame set, at the most."""
 
@@ -138,7 +141,10 @@ class SurroundPipeline:
         self._warned: set[tuple[str, str]] = set()
         self.estimator: Estimator = make_estimator(parameters, self.warn, source)
         self.motion = new_motion(self.ground, parameters)
-        self._poses: deque[tuple[int, NDArray[np.float64]]] = deque(maxlen=_WAITING_POSES)
+        self._poses: deque[tuple[int, NDArray[np.float64], str, bool]] = deque(
+            maxlen=_WAITING_POSES
+        )
+        self._scans: deque[RangeScan] = deque(maxlen=_WAITING_SCANS)
         self._views: dict[str, CameraView] = {}
         # More threads than cores take no less time, and each takes memory for a whole image.
         self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="camera")
@@ -183,7 +189,9 @@ class SurroundPipeline:
             self.warn(text)
 
     def warn_of_lost(self, frame_set: FrameSet[CameraFrame], result: SurroundResult) -> None:
-        """Warn of each camera whose image is there and gave no depth, with the reason."""
+        """Warn of each camera whose image is there and gave no depth, and of wrong odometry."""
+        if result.motion is not None and result.motion.problem:
+            self.warn(result.motion.problem, "motion")
         for name, reason in result.missing.items():
             if name in frame_set.frames:
                 self.warn(reason, name)
@@ -278,6 +286,7 @@ class SurroundPipeline:
             estimator=self.parameters.estimator,
             provider=self.estimator.provider,
             model=self.estimator.model,
+            motion=None if moved is None else _state_of(moved),
             latencies={
                 **frame_set.latencies,
                 **measuring,
@@ -287,15 +296,49 @@ class SurroundPipeline:
             },
         )
 
-    def add_odometry(self, stamp: int, T_odom_base: NDArray[np.float64]) -> None:
+    def add_odometry(
+        self,
+        stamp: int,
+        T_odom_base: NDArray[np.float64],
+        name: str = "odometry",
+        by_tf: bool = False,
+    ) -> None:
         """Take a pose of the base frame, from any thread; ignored unless ``motion.enabled``.
 
         Args:
             stamp: Of the pose, ns.
             T_odom_base: 4x4.
+            name: Where it comes from, for what is said of it.
+            by_tf: It is from TF, which is used where no odometry comes.
         """
         if self.motion is not None:
-            self._poses.append((stamp, T_odom_base))
+            self._poses.append((stamp, T_odom_base, name, by_tf))
+
+    def add_range(
+        self,
+        stamp: int,
+        T_base_sensor: Matrix,
+        points: NDArray[np.float32],
+        sigma: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Take a scan of a LiDAR or radar, from any thread; ignored unless ``motion.enabled``.
+
+        Args:
+            stamp: Its instant, ns.
+            T_base_sensor: 4x4, the sensor's mounting.
+            points: (N, 3) of the sensor's frame, m.
+            sigma: (N,) standard deviation of each point's range, m; None:
+                ``motion.range_sigma``.
+        """
+        if self.motion is not None:
+            if sigma is None:
+                sigma = np.full(len(points), self.parameters.motion.range_sigma, np.float32)
+            self._scans.append(RangeScan(stamp, transform_points(T_base_sensor, points), sigma))
+
+    def forget_motion(self) -> None:
+        """Forget what the past images showed: what comes next does not follow them."""
+        if self.motion is not None:
+            self.motion.reset()
 
     def _move(
         self, frame_set: FrameSet[CameraFrame], views: Mapping[str, CameraView]
@@ -304,7 +347,14 @@ class SurroundPipeline:
         if self.motion is None:
             return None
         while self._poses:
-            self.motion.odometry.add(*self._poses.popleft())
+            stamp, pose, name, by_tf = self._poses.popleft()
+            track = self.motion.transforms if by_tf else self.motion.odometry
+            if track.name != name:  # poses of two frames do not mix
+                track.clear()
+                track.name = name
+            track.add(stamp, pose)
+        while self._scans:
+            self.motion.range.add(self._scans.popleft())
         frames = {name: frame for name, frame in frame_set.frames.items() if name in views}
         return self.motion.update(frame_set.stamp, frames, views, self._pool)
 
@@ -368,3 +418,11 @@ class SurroundPipeline:
             max_height=self.parameters.cloud.obstacle_max_height,
             min_points=self.parameters.occupancy.min_points,
         )
+
+
+def _state_of(moved: Motion) -> MotionState:
+    if not moved.source:
+        return MotionState(problem=moved.problem)
+    return MotionState(
+        moved.source, moved.speed, moved.length_factor, moved.length_factor_sigma, moved.problem
+    )

@@ -282,3 +282,22 @@ def test_a_player_passes_on_a_contradiction_and_says_the_rest_once(tmp_path: Pat
         tf = standard_types().deserialize_cdr(data, "tf2_msgs/msg/TFMessage")
     told = [(item.header.frame_id, item.child_frame_id) for item in tf.transforms]
     assert told == [("camera_link", FRAME), ("base_link", FRAME), ("base_link", "camera_link")]
+
+
+def test_motion_takes_the_topic_that_is_named_and_tf_beside_it(tmp_path: Path) -> None:
+    said = [
+        ("/tf_static", "base_link", FRAME, placed(1.0)),
+        *(("/tf", "odom", "base_link", moved(float(x))) for x in range(4)),
+        *(("/tf", "map", "base_link", moved(100.0 + x)) for x in range(6)),
+    ]
+    path = write_rig(tmp_path / "bag", ["/front"], said)
+    for frame, expected in (("odom", [0.0, 1.0, 2.0, 3.0]), ("map", [100.0 + x for x in range(6)])):
+        given = from_flat({"motion.enabled": True, "motion.fixed_frame": frame})
+        with BagReader(path, given) as reader:
+            assert [item.T_odom_base[0, 3] for item in reader.motion] == expected
+            assert {(item.name, item.by_tf) for item in reader.motion} == {
+                (f"TF '{frame}' -> 'base_link'", True)
+            }
+    for given in ({}, {"motion.enabled": True, "motion.fixed_frame": ""}):
+        with BagReader(path, from_flat(given)) as reader:
+            assert reader.motion == [] and reader.odometry

@@ -25,7 +25,7 @@ from test_lidar import AHEAD, SECOND, SHARED
 from depth_perception.cli.evaluate import print_tables
 from depth_perception.errors import BagError
 from depth_perception.evaluation.cloud_picture import cloud_from_above
-from depth_perception.evaluation.evaluate import evaluate
+from depth_perception.evaluation.evaluate import _truth_topic, evaluate
 from depth_perception.evaluation.pictures import UNKNOWN, arrange, error_colours
 from depth_perception.evaluation.report import PictureCollector, render, road_within, write_report
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
@@ -65,7 +65,7 @@ class Pipeline:
     def __init__(self, scale=1.0):
         self.scale = scale
 
-    def add_odometry(self, stamp, T_odom_base):
+    def add_odometry(self, stamp, T_odom_base, name, by_tf):
         pass
 
     def check_rig(self, rig):
@@ -128,6 +128,8 @@ def drive(points, rig, offset=0.0, lidar_topics=("/lidar",)):
         rig=rig,
         view=lambda topic: tree,
         odometry=[],
+        motion=[],
+        range_topic="",
         lidar_topics=list(lidar_topics),
         topics={"/image": "sensor_msgs/msg/Image"},
         problems=[],
@@ -210,6 +212,17 @@ def test_no_lidar_names_the_topics_that_are_there():
     reader, _ = drive(road(0.0), rig_of(front=0.0), lidar_topics=())
     with pytest.raises(BagError, match=r"no LiDAR.*PointCloud2.*/image"):
         evaluate(reader, Pipeline())
+
+
+@pytest.mark.parametrize("named", [None, "/lidar"])
+def test_depth_is_never_scored_against_what_it_was_measured_with(named):
+    reader, scans = drive(road(0.0), rig_of(front=0.0))
+    reader.range_topic = "/lidar"
+    with pytest.raises(BagError, match=r"against /lidar \(motion.range_topic\).*--lidar, or set"):
+        evaluate(reader, Pipeline(), scans=scans, lidar=named)
+    assert _truth_topic(reader, None, exact=True) is None
+    reader.lidar_topics.append("/other")
+    assert _truth_topic(reader, None, exact=False) == "/other"
 
 
 def test_scans_at_another_time_tell_the_offset():

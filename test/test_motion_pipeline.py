@@ -24,6 +24,7 @@ import pytest
 from test_surround_motion import CAMERA, MOUNTS, STEP, seen, straight
 from textured_street import pose
 
+from depth_perception.datasets.bag import StampedPose
 from depth_perception.datasets.bag_writer import BagTypes, package_typestore
 from depth_perception.evaluation.replay import OdometryFeed
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
@@ -126,10 +127,11 @@ def test_a_bags_odometry_comes_when_it_would_on_the_vehicle():
     class Taken:
         stamps = []  # noqa: RUF012
 
-        def add_odometry(self, stamp, pose):
+        def add_odometry(self, stamp, pose, name, by_tf):
             self.stamps.append(stamp)
 
-    reader = SimpleNamespace(odometry=[(k * S // 10, np.eye(4)) for k in range(20)])
+    poses = [StampedPose(k * S // 10, np.eye(4), "/odom", False) for k in range(20)]
+    reader = SimpleNamespace(motion=poses)
     feed = OdometryFeed(reader, Taken())
     feed.until(S // 2)
     assert max(Taken.stamps) == round(0.6 * S)

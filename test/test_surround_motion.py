@@ -154,6 +154,131 @@ def test_frozen_odometry_is_noticed_and_the_images_take_over():
     assert cover > 0.5 and median < 0.06 and gross < 0.03
 
 
+def test_odometry_that_never_moves_is_noticed():
+    """A topic of a driver that was never connected: poses come, and all are zero."""
+    motion = SurroundMotion(GroundPlane(), 256)
+    found, depth = drive(motion, straight(8), odometry=1e-9)[-1]
+    assert found.source == "images" and "stands while the images move" in found.problem
+    assert found.speed == pytest.approx(5.0, rel=0.06)
+    cover, median, gross = score(found.measured["front"], depth["front"])
+    assert cover > 0.5 and median < 0.05 and gross < 0.03
+
+
+def test_a_set_without_an_image_forgets_nothing():
+    motion = SurroundMotion(GroundPlane(), 256)
+    drive(motion, straight(6))
+    views = views_of({"front": MOUNTS["front"]})
+    with ThreadPoolExecutor(2) as pool:
+        empty = motion.update(round(1.55 * S), {}, views, pool)
+    assert not empty.measured and empty.ground.source == "estimated"
+    found, depth = drive(motion, [(3.0, 0.0)], start=1.6)[-1]
+    cover, median, _ = score(found.measured["front"], depth["front"])
+    assert cover > 0.5 and median < 0.04
+
+
+@pytest.mark.parametrize("odometry", [0.0, 1.0])
+def test_cameras_that_take_turns_do_not_reset_each_other(odometry):
+    motion = SurroundMotion(GroundPlane(), 256)
+    drive(motion, straight(5), ("front", "left"), odometry)
+    # Without odometry the length of the way is free while the front camera does not see the road.
+    turns = ("left", "front", "left", "front") if odometry else ("left", "front")
+    for k, name in enumerate(turns):
+        place = [((5 + k) * STEP, 0.0)]
+        found, depth = drive(motion, place, (name,), odometry, start=1.5 + k / 10)[-1]
+        cover, median, _ = score(found.measured[name], depth[name])
+        assert cover > 0.4 and median < (0.05 if odometry else 0.15), (k, name)
+
+
+def test_dark_images_leave_the_way_to_odometry():
+    motion = SurroundMotion(GroundPlane(), 256)
+    drive(motion, straight(5))
+    views = views_of({"front": MOUNTS["front"]})
+    with ThreadPoolExecutor(2) as pool:
+        for k in (5, 6):
+            stamp = round((1 + k / 10) * S)
+            motion.odometry.add(stamp, pose(k * STEP))
+            dark = CameraFrame(stamp, np.zeros((160, 320, 3), np.uint8))
+            found = motion.update(stamp, {"front": dark}, views, pool)
+            assert found.source == "odometry"
+    found, depth = drive(motion, [(3.5, 0.0)], start=1.7)[-1]
+    cover, median, _ = score(found.measured["front"], depth["front"])
+    assert cover > 0.3 and median < 0.06
+
+
+def test_transforms_are_taken_where_no_odometry_comes():
+    motion = SurroundMotion(GroundPlane(), 256)
+    for k in range(7):
+        motion.transforms.add(round((1 + k / 10) * S), pose(k * STEP))
+    found, _ = drive(motion, straight(7), odometry=0.0)[-1]
+    assert found.source == "tf"
+    motion.transforms.add(round(1.7 * S), pose(3.5))
+    (first, _), (second, _) = drive(motion, [(3.5, 0.0), (4.0, 0.0)], start=1.7)
+    assert first.source == "tf"  # of the topic there is one pose yet
+    assert second.source == "odometry"
+
+
+def drive_with(motion, poses_of_set):
+    """Drive straight; ``poses_of_set`` returns what odometry has said when a set is computed."""
+    views, found = views_of({"front": MOUNTS["front"]}), []
+    with ThreadPoolExecutor(2) as pool:
+        for k in range(10):
+            for t, T in poses_of_set(k):
+                motion.odometry.add(round((1 + t / 10) * S), T)
+            image, depth = seen("front", k * STEP, 0.0)
+            stamp = round((1 + k / 10) * S)
+            frame = CameraFrame(stamp, cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
+            found.append(motion.update(stamp, {"front": frame}, views, pool))
+    return found, score(found[-1].measured["front"], depth)
+
+
+def test_odometry_that_arrives_a_tenth_of_a_second_late_is_used_all_the_same():
+    found, (cover, median, gross) = drive_with(
+        SurroundMotion(GroundPlane(), 256), lambda k: [(k - 1.1, pose((k - 1.1) * STEP))]
+    )
+    assert {item.source for item in found[4:]} == {"odometry"}
+    assert not found[-1].problem
+    assert cover > 0.6 and median < 0.03 and gross < 0.02
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.1])
+def test_images_of_serpentines_tell_by_how_much_odometry_is_stamped_late(delay):
+    motion, views = SurroundMotion(GroundPlane(), 128), views_of({"front": MOUNTS["front"]})
+
+    def at(t):
+        return pose(5.0 * t, 0.0, 0.15 * np.sin(1.5 * t))
+
+    with ThreadPoolExecutor(2) as pool:
+        for k in range(40):
+            for t in (k / 10 - 0.05, k / 10):
+                motion.odometry.add(round((1 + t + delay) * S), at(t))
+            image, depth = render(CAMERA, at(k / 10) @ MOUNTS["front"])
+            stamp = round((1 + k / 10) * S)
+            frame = CameraFrame(stamp, cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
+            found = motion.update(stamp, {"front": frame}, views, pool)
+    assert motion.odometry.watch.delay * 1e-9 == pytest.approx(delay, abs=0.015)
+    assert ("0.10 s too late, by the images" in found.problem) == (delay > 0)
+    cover, median, gross = score(found.measured["front"], depth)
+    assert cover > 0.5 and median < 0.05 and gross < 0.02
+
+
+@pytest.mark.parametrize(
+    ("moved", "odometry_again"),
+    [
+        (lambda k: pose() if k < 5 else pose(-2.5, 3.0, 1.0), True),  # the frame is reset once
+        (lambda k: pose(0.0, 2.0 * (k // 3), 0.1 * (k // 3)), True),  # and again and again
+        (lambda k: pose(0.0, 2.0 * (k % 2)), False),  # two sources that contradict each other
+    ],
+)
+def test_a_frame_that_jumps_costs_its_own_steps_alone(moved, odometry_again):
+    found, (cover, median, gross) = drive_with(
+        SurroundMotion(GroundPlane(), 256), lambda k: [(k, moved(k) @ pose(k * STEP))]
+    )
+    sources = [item.source for item in found[1:]]
+    assert "images" in sources and ("odometry" in sources[5:]) == odometry_again
+    assert any("Fix: " in item.problem for item in found)
+    assert cover > 0.5 and median < 0.05 and gross < 0.03
+
+
 def test_a_jump_in_time_begins_anew():
     motion = SurroundMotion(GroundPlane(), 256)
     drive(motion, straight(5))

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,10 +48,29 @@ from depth_perception.rig.camera_topics import (
     unclear_cameras,
     why_no_camera,
 )
+from depth_perception.rig.fixed_frame import FixedFrame
 from depth_perception.rig.tracker import RigTracker
 
 CLOUD_TYPE = "sensor_msgs/msg/PointCloud2"
 ODOMETRY_TYPE = "nav_msgs/msg/Odometry"
+
+
+class StampedPose(NamedTuple):
+    """Stamp (ns), T_odom_base, where the pose comes from, and whether that is TF."""
+
+    stamp: int
+    T_odom_base: Matrix
+    name: str
+    by_tf: bool
+
+
+class RangeScanMessage(NamedTuple):
+    """Stamp (ns), T_base_sensor, points (N, 3) of the sensor's frame, m, and their sigma, m."""
+
+    stamp: int
+    T_base_sensor: Matrix
+    points: NDArray[np.float32]
+    sigma: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +93,7 @@ class BagReader:
         counts: Number of messages by topic name.
         cameras: Topics of each usable camera, by name.
         odometry: (stamp ns, T_odom_base) in the order of time; may be empty.
+        motion: Poses as ``motion`` of the parameters has them, in the order of time.
         transforms: What the bag's transforms are, by their topics.
         lidar_topics: Topics of point clouds; the one with most points in its first scan is first.
         problems: What was wrong and left out, each once.
@@ -90,6 +110,7 @@ class BagReader:
         self.counts: dict[str, int] = {}
         self.cameras: dict[str, CameraTopics] = {}
         self.odometry: list[tuple[int, Matrix]] = []
+        self.motion: list[StampedPose] = []
         self.lidar_topics: list[str] = []
         self.problems: list[str] = []
         self._log = log or (lambda text: None)
@@ -114,7 +135,7 @@ class BagReader:
             self.transforms = BagTransforms(self.topics, self._tracker, self._problem)
             images = [camera.image for camera in self.cameras.values()]
             stream = self.messages(self.transforms.topics)
-            self.odometry = self.transforms.read(stream, images)
+            self.odometry = self.transforms.read(stream, images, self._fixed_frame(images))
             self._read_odometry()
             for name, camera in self.cameras.items():
                 if camera.note:
@@ -246,6 +267,35 @@ class BagReader:
             frame = message.header.frame_id.lstrip("/")
             yield LidarScan(messages.stamp_of(message.header.stamp), frame, points)
 
+    @property
+    def range_topic(self) -> str:
+        """Topic whose points the motion takes as measurements; empty without one."""
+        motion = self.parameters.motion
+        if not motion.enabled or not motion.range_topic:
+            return ""
+        return "/" + motion.range_topic.lstrip("/")
+
+    def ranges(self) -> Iterator[RangeScanMessage]:
+        """Yield the scans of `range_topic` in the bag's order; what cannot be used is said."""
+        topic = self.range_topic
+        if topic and self.topics.get(topic) != CLOUD_TYPE:
+            there = ", ".join(self.lidar_topics) or "none"
+            self._problem(
+                f"motion.range_topic {topic} is no sensor_msgs/PointCloud2 of the bag; there are:"
+                f" {there}. Fix: name one of them, or leave it empty"
+            )
+            return
+        for _, _, message in self.messages([topic] if topic else []):
+            try:
+                points, sigma = messages.decode_ranges(message, topic)
+                frame = message.header.frame_id.lstrip("/")
+                T_base_sensor = self.view(topic).lookup(self.parameters.base_frame, frame)
+            except DepthPerceptionError as error:
+                self._problem(f"{topic}: {error}" if topic not in str(error) else str(error))
+                continue
+            stamp = messages.stamp_of(message.header.stamp)
+            yield RangeScanMessage(stamp, T_base_sensor, points, sigma)
+
     def frame_sets(self) -> Iterator[FrameSet[CameraFrame]]:
         """Yield every frame set once, in the order of time.
 
@@ -360,25 +410,56 @@ class BagReader:
             )
         return Rig(ordered, self.parameters.base_frame)
 
+    def _fixed_frame(self, images: list[str]) -> FixedFrame | None:
+        """Make what follows the base frame through TF, where ``motion`` asks for it."""
+        motion, base_frame = self.parameters.motion, self.parameters.base_frame
+        if not motion.enabled or not motion.fixed_frame:
+            return None
+        return FixedFrame(
+            base_frame,
+            motion.fixed_frame,
+            lambda stamp, T, name: self.motion.append(StampedPose(stamp, T, name, True)),
+            self._problem,
+            lambda: self._tracker.namespaces_for(images[0] if images else ""),
+        )
+
     def _read_odometry(self) -> None:
         """Read poses of the base frame; an Odometry topic goes before /tf."""
         topics = [topic for topic, kind in self.topics.items() if kind == ODOMETRY_TYPE]
         poses: list[tuple[int, Matrix]] = []
         images = [camera.image for camera in self.cameras.values()]
-        for topic, _, message in self.messages(self.transforms.nearest(topics, images)[:1]):
+        base, motion = self.parameters.base_frame, self.parameters.motion
+        wanted = motion.odometry_topic
+        ending = wanted if wanted.startswith("/") else f"/{wanted}"
+        named = [
+            topic for topic in topics if topic == wanted or (topic.endswith(ending) and wanted)
+        ]
+        for topic, _, message in self.messages(
+            self.transforms.nearest(named or topics, images)[:1]
+        ):
+            child = message.child_frame_id.lstrip("/") or base
             try:
-                T_odom_child = messages.decode_pose(message.pose.pose, topic)
-                child = message.child_frame_id.lstrip("/") or self.parameters.base_frame
-                if child != self.parameters.base_frame:
-                    T_odom_child = T_odom_child @ inverse(
-                        self.view(topic).lookup(self.parameters.base_frame, child)
-                    )
+                T_odom_base = messages.decode_pose(message.pose.pose, topic)
+                if child != base:
+                    T_base_child = self._mounting_of_odometry(topic, child)
+                    T_odom_base = T_odom_base @ inverse(T_base_child)
             except TransformError as error:
                 self._problem(str(error))
                 continue
-            poses.append((messages.stamp_of(message.header.stamp), T_odom_child))
+            stamp = messages.stamp_of(message.header.stamp)
+            poses.append((stamp, T_odom_base))
+            if motion.enabled and motion.odometry_topic:
+                self.motion.append(StampedPose(stamp, T_odom_base, topic, False))
         if poses:
             self.odometry = sorted(poses, key=lambda item: item[0])
+        self.motion.sort(key=lambda item: item.stamp)
+
+    def _mounting_of_odometry(self, topic: str, child: str) -> Matrix:
+        base = self.parameters.base_frame
+        try:
+            return self.view(topic).lookup(base, child)
+        except TransformError as error:
+            raise messages.of_another_frame(topic, child, base, error) from None
 
     def _problem(self, text: str) -> None:
         if text not in self.problems:

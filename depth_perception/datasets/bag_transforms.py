@@ -29,6 +29,7 @@ from depth_perception import messages
 from depth_perception.errors import ContradictionError, TransformError
 from depth_perception.geometry.transform_tree import Told, contradiction, same_transform
 from depth_perception.geometry.transforms import Matrix
+from depth_perception.rig.fixed_frame import FixedFrame
 from depth_perception.rig.tracker import RigTracker, is_static, namespace_of
 
 TRANSFORM_TYPE = "tf2_msgs/msg/TFMessage"
@@ -63,19 +64,28 @@ class BagTransforms:
         if self._single:
             self._namespaces = dict.fromkeys(self._namespaces, "")
 
-    def read(self, stream: Iterable[tuple[str, int, Any]], cameras: Sequence[str]) -> Poses:
+    def read(
+        self,
+        stream: Iterable[tuple[str, int, Any]],
+        cameras: Sequence[str],
+        fixed_frame: FixedFrame | None = None,
+    ) -> Poses:
         """Read all; edges that only /tf has count as static when first seen.
 
         Args:
             stream: (topic, bag time ns, TFMessage) of `topics`.
             cameras: Image topics; the vehicle is that of the first of them.
+            fixed_frame: Told every transform, too, those that are static first.
 
         Returns:
             Where the base frame was, by what moves it.
         """
         moving: list[tuple[int, Told]] = []
+        heard: list[tuple[Any, str, bool]] = []
         for topic, time, message in stream:
             namespace = self._namespaces[topic]
+            if fixed_frame is not None:
+                heard.append((message, namespace, is_static(topic)))
             if is_static(topic):
                 self._rig.add_transforms(message, topic, static=True, namespace=namespace)
                 continue
@@ -89,6 +99,12 @@ class BagTransforms:
                 told = Told(parent, child, T, topic, static=False)
                 moving.append((messages.stamp_of(item.header.stamp) or time, told))
         self._rig.settle()
+        if fixed_frame is not None:
+            heard.sort(key=lambda item: not item[2])
+            for item in heard:
+                fixed_frame.know(*item)
+            for item in heard:
+                fixed_frame.add(*item)
         outside = [topic for topic in cameras if not topic.startswith(self._single + "/")]
         if self._single and outside:
             self._problem(

@@ -44,12 +44,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.errors import ConfigurationError
 from depth_perception.geometry.ground_plane import GroundPlane, fit_ground_plane, plane_depth
+from depth_perception.geometry.occlusion import visible
 from depth_perception.geometry.rig import RigCamera
 from depth_perception.geometry.transform_tree import TransformTree, TransformView
 from depth_perception.geometry.transforms import Matrix, interpolate, inverse, transform_points
@@ -207,37 +207,6 @@ def road_points(
     """Tell which (N, 3) points of the base frame are road points of ``plane``."""
     close = np.abs(plane.signed_distance(points)) < protocol.road_tolerance
     return np.asarray(close & in_corridor(points, protocol), dtype=np.bool_)
-
-
-def visible(
-    uv: NDArray[np.floating],
-    depth: NDArray[np.floating],
-    size: tuple[int, int],
-    pixels: int = 6,
-    ratio: float = 0.1,
-) -> NDArray[np.bool_]:
-    """Tell which points no other point hides.
-
-    Args:
-        uv: (N, 2) pixels inside of the image.
-        depth: (N,) metres.
-        size: (width, height) of the image, px.
-        pixels: How far a point hides others, in u and in v.
-        ratio: Share by which it must be nearer.
-    """
-    width, height = size
-    column, row = np.rint(uv).astype(np.intp).T
-    raster = np.full((height, width), np.inf, dtype=np.float32)
-    np.minimum.at(raster, (row, column), depth.astype(np.float32))
-    side = 2 * pixels + 1
-    nearest_around = cv2.erode(
-        raster,
-        np.ones((side, side), np.uint8),
-        borderType=cv2.BORDER_CONSTANT,
-        borderValue=float("inf"),
-    )
-    # A point compared with itself in float32 must not come out nearer than itself.
-    return np.asarray(nearest_around[row, column] > depth * (1 - ratio), dtype=np.bool_)
 
 
 def lidar_truth(

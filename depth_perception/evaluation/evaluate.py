@@ -55,7 +55,7 @@ from depth_perception.evaluation.metrics import (
     scaled,
 )
 from depth_perception.evaluation.profile import depth_edges
-from depth_perception.evaluation.replay import OdometryFeed
+from depth_perception.evaluation.replay import OdometryFeed, ranges_of
 from depth_perception.evaluation.samples import disagreement, image_sample
 from depth_perception.evaluation.scores import (
     Evaluation,
@@ -120,23 +120,25 @@ def evaluate(
     """
     pipeline.check_rig(reader.rig)
     topics = exact_topics(reader.topics, reader.rig.names)
+    lidar = _truth_topic(reader, lidar, bool(topics))
     motion = pipeline.parameters.motion.enabled
     if topics and motion:
         topics += moving_topics(reader.topics, reader.rig.names)
     with contextlib.ExitStack() as stack:
         # Images and truth are read side by side, each with its own place in the file.
-        if scans is None and (reader.lidar_topics or lidar or not topics):
+        if scans is None and (lidar or not topics):
             if not reader.lidar_topics:
                 raise _no_lidar(reader)
             scans = stack.enter_context(reader.beside()).clouds(lidar)
         if exact is None and topics:
             exact = stack.enter_context(reader.beside()).messages(topics)
         run = _Run(reader, pipeline, protocol or TruthProtocol(), max_offset)
+        run.odometry = OdometryFeed(reader, pipeline, stack.enter_context(ranges_of(reader)))
         if scans is not None:
-            run.lidar = lidar or next(iter(reader.lidar_topics), "")
+            run.lidar = lidar or ""
         if exact is not None and topics:
             run.exact = ExactScorer(ExactWindow(exact, reader.topics), run.protocol, motion)
-        placed = reader.view(lidar or next(iter(reader.lidar_topics), ""))
+        placed = reader.view(lidar or "")
         window = ScanWindow(scans or (), placed, reader.rig.base_frame, run.protocol)
         sets = itertools.islice(reader.frame_sets(), frames or None)
         try:
@@ -425,6 +427,27 @@ class _Run:
             expected=f"at most {limit} s",
             fix="check that cameras and LiDAR stamp with the same clock, or raise --max-offset",
         )
+
+
+def _truth_topic(reader: BagReader, lidar: str | None, exact: bool) -> str | None:
+    """Return the topic of the truth, the bag's first when None; None where there is none.
+
+    Raises:
+        BagError: It would be the one that depth is measured with.
+    """
+    taken = reader.range_topic
+    others = [topic for topic in reader.lidar_topics if topic != taken]
+    if taken and (lidar == taken or (not lidar and reader.lidar_topics and not others)):
+        if not lidar and exact:
+            return None
+        raise BagError(
+            f"depth would be scored against {taken} (motion.range_topic), with which it is"
+            " measured",
+            expected="another LiDAR topic as truth; there are "
+            + (", ".join(others) or "no others"),
+            fix="choose another with --lidar, or set motion.range_topic to ''",
+        )
+    return lidar or next(iter(others), None)
 
 
 def _no_lidar(reader: BagReader) -> BagError:

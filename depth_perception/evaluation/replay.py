@@ -16,9 +16,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
-from depth_perception.datasets.bag import BagReader
+from depth_perception.datasets.bag import BagReader, RangeScanMessage
 from depth_perception.datasets.bag_writer import BagWriter
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.frames.publication import (
@@ -36,19 +37,35 @@ ODOMETRY_AHEAD_NS = 100_000_000
 
 
 class OdometryFeed:
-    """Hands the poses of a bag to the pipeline as a vehicle would: none from the future."""
+    """Hands a bag's poses and range scans to the pipeline as a vehicle would: none too early."""
 
-    def __init__(self, reader: BagReader, pipeline: SurroundPipeline) -> None:
-        """Begin before the first pose of an opened bag."""
-        self._poses = reader.odometry
+    def __init__(
+        self, reader: BagReader, pipeline: SurroundPipeline, ranges: Iterable[RangeScanMessage] = ()
+    ) -> None:
+        """Begin before the first pose of an opened bag.
+
+        Args:
+            reader: The bag.
+            pipeline: Takes what is handed over.
+            ranges: Scans of a LiDAR or radar in the order of time.
+        """
+        self._poses = reader.motion
         self._next = 0
         self._pipeline = pipeline
+        self._ranges = iter(ranges)
+        self._scan: RangeScanMessage | None = None
 
     def until(self, stamp: int) -> None:
         """Hand over what has come when the set of this stamp (ns) is computed."""
+        while (scan := self._scan or next(self._ranges, None)) is not None:
+            self._scan = scan
+            if scan.stamp > stamp + ODOMETRY_AHEAD_NS:
+                break
+            self._pipeline.add_range(*scan)
+            self._scan = None
         while self._next < len(self._poses):
             pose = self._poses[self._next]
-            if pose[0] > stamp + ODOMETRY_AHEAD_NS:
+            if pose.stamp > stamp + ODOMETRY_AHEAD_NS:
                 return
             self._pipeline.add_odometry(*pose)
             self._next += 1
@@ -71,15 +88,26 @@ def results(
         ConfigurationError: No camera of the rig sees the road; see `SurroundPipeline.check_rig`.
     """
     pipeline.check_rig(reader.rig)
-    odometry = OdometryFeed(reader, pipeline)
-    for index, frame_set in enumerate(reader.frame_sets()):
-        if limit and index >= limit:
-            return
-        if frame_set.frames:
-            odometry.until(frame_set.stamp)
-            result = pipeline.process(frame_set, reader.rig)
-            pipeline.warn_of_lost(frame_set, result)
-            yield frame_set, result
+    with ranges_of(reader) as ranges:
+        odometry = OdometryFeed(reader, pipeline, ranges)
+        for index, frame_set in enumerate(reader.frame_sets()):
+            if limit and index >= limit:
+                return
+            if frame_set.frames:
+                odometry.until(frame_set.stamp)
+                result = pipeline.process(frame_set, reader.rig)
+                pipeline.warn_of_lost(frame_set, result)
+                yield frame_set, result
+
+
+@contextmanager
+def ranges_of(reader: BagReader) -> Iterator[Iterable[RangeScanMessage]]:
+    """Open a bag once more for the scans of ``motion.range_topic``; nothing without one."""
+    if not reader.range_topic:
+        yield ()
+        return
+    with reader.beside() as beside:
+        yield beside.ranges()
 
 
 def replay(

@@ -16,8 +16,8 @@
 
 In go stamped images, label images and calibration by `Ingest.add_image` and the like, transforms by
 `RigTracker.add_transforms`. Each call returns the frame sets that it closes, still as messages;
-`Ingest.decode` makes arrays of a set and keeps the rig up to date. What else a vehicle tells, such
-as odometry, will be one more ``add_`` method.
+`Ingest.decode` makes arrays of a set and keeps the rig up to date. What else a vehicle tells,
+odometry and points of a LiDAR or radar, goes to the pipeline beside the sets.
 
 The ``add_`` methods, `expire` and `flush` belong to one thread, `decode` to one other or the same.
 Nothing here reads a clock: calls bring the node's time, or a bag's, and a steady time.

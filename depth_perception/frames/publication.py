@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from depth_perception import messages
-from depth_perception.frames.surround_result import CameraResult, SurroundResult
+from depth_perception.frames.surround_result import CameraResult, MotionState, SurroundResult
 from depth_perception.geometry.depth_colours import colour_depth
 from depth_perception.geometry.ground_plane import SOURCES
 from depth_perception.messages.sensors import MessageTypes
@@ -276,6 +276,7 @@ def status_message(
                 reason="" if present else result.missing.get(name, "no image yet"),
             )
         )
+    moves = result.motion or MotionState(source="")
     return types.new(
         "depth_perception/msg/SurroundDepthStatus",
         header=messages.header(types, result.stamp, result.base_frame),
@@ -286,6 +287,11 @@ def status_message(
         stage_names=list(stages),
         stage_latencies=types.array(np.array(list(stages.values()), dtype=np.float64)),
         latency=float(latency),
+        motion_source=moves.source,
+        motion_speed=moves.speed,
+        motion_length_factor=moves.length_factor,
+        motion_length_factor_sigma=moves.length_factor_sigma,
+        motion_problem=moves.problem,
         frame_sets_processed=counters.processed,
         frame_sets_dropped=counters.dropped,
         frame_sets_incomplete=counters.incomplete,

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -69,6 +70,26 @@ class CameraResult:
     measured_kind: NDArray[np.uint8] | None = None
 
 
+@dataclass(frozen=True)
+class MotionState:
+    """How the vehicle moves, as far as one frame set says.
+
+    Attributes:
+        source: Where its way is from: ``odometry``, ``tf``, ``images``, ``standing``, or ``none``.
+        speed: m/s; NaN where it is not known.
+        length_factor: By how much its way is longer than the source says, by the road; NaN where
+            that is not known.
+        length_factor_sigma: Relative standard deviation of that.
+        problem: What is wrong with odometry, and what helps; empty when nothing is.
+    """
+
+    source: str = "none"
+    speed: float = math.nan
+    length_factor: float = math.nan
+    length_factor_sigma: float = math.nan
+    problem: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class SurroundResult:
     """Everything known about one frame set.
@@ -86,6 +107,7 @@ class SurroundResult:
             asked for.
         obstacles: The points above the road, likewise.
         occupancy: The map, or None when not asked for.
+        motion: How the vehicle moves; None without ``motion.enabled``.
         latencies: Seconds by stage, in order; whoever carries the result on adds its own.
     """
 
@@ -100,4 +122,5 @@ class SurroundResult:
     points: NDArray[np.void] | None = None
     obstacles: NDArray[np.void] | None = None
     occupancy: OccupancyMap | None = None
+    motion: MotionState | None = None
     latencies: dict[str, float] = field(default_factory=dict)

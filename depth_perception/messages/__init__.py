@@ -32,6 +32,7 @@ from depth_perception.messages.sensors import (
     decode_image,
     decode_labels,
     decode_points,
+    decode_ranges,
     depth_message,
     header,
     image_message,
@@ -43,6 +44,7 @@ from depth_perception.messages.transforms import (
     decode_edge,
     decode_pose,
     decode_transform,
+    of_another_frame,
     transform_message,
 )
 
@@ -58,6 +60,7 @@ __all__ = [
     "decode_labels",
     "decode_points",
     "decode_pose",
+    "decode_ranges",
     "decode_transform",
     "depth_message",
     "ground_message",
@@ -66,6 +69,7 @@ __all__ = [
     "is_compressed",
     "is_plain",
     "occupancy_message",
+    "of_another_frame",
     "stamp_of",
     "transform_message",
     "zero_stamp",

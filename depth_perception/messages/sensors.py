@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Literal, Protocol
 
 import cv2
@@ -275,16 +276,38 @@ def decode_points(message: Any, topic: str = "points") -> NDArray[np.float32]:
     Raises:
         MessageError: No x, y, z fields, or ``data`` shorter than the sizes say.
     """
+    return _read_points(message, topic, ("x", "y", "z"))[0]
+
+
+def decode_ranges(
+    message: Any, topic: str = "points"
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Read x, y, z of a PointCloud2 and, where it has such a field, the deviation of each range.
+
+    Returns:
+        (N, 3) float32 metres in its frame, NaN points left out, and (N,) float32 of the field
+        ``sigma``, metres; None without one.
+
+    Raises:
+        MessageError: No x, y, z fields, or ``data`` shorter than the sizes say.
+    """
+    return _read_points(message, topic, ("x", "y", "z", "sigma"))
+
+
+def _read_points(
+    message: Any, topic: str, wanted: Collection[str]
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     offsets: dict[str, int] = {}
     names, formats = [], []
     order: Literal["<", ">"] = ">" if message.is_bigendian else "<"
     for point_field in message.fields:
-        if point_field.name in ("x", "y", "z") and point_field.datatype in (7, 8):
+        if point_field.name in wanted and point_field.datatype in (7, 8):
             names.append(point_field.name)
             formats.append(np.dtype(_POINT_FIELD_TYPES[point_field.datatype]).newbyteorder(order))
             offsets[point_field.name] = int(point_field.offset)
     step = int(message.point_step)
-    if sorted(names) != ["x", "y", "z"]:
+    with_sigma = "sigma" in names
+    if sorted(set(names) - {"sigma"}) != ["x", "y", "z"] or len(set(names)) != len(names):
         raise MessageError(
             f"{topic}: fields are {[f.name for f in message.fields]}",
             expected="x, y and z as FLOAT32 or FLOAT64",
@@ -300,15 +323,22 @@ def decode_points(message: Any, topic: str = "points") -> NDArray[np.float32]:
             expected="point_step that holds the fields and data of row_step * height bytes",
             fix="correct the publisher; a bag may be cut",
         )
-    if width * height == 0:
-        return np.zeros((0, 3), np.float32)  # the other sizes may be anything then
+    if width * height == 0:  # the other sizes may be anything then
+        empty = np.zeros((0, 3), np.float32)
+        return empty, empty[:, 0] if with_sigma else None
     dtype = np.dtype(
         {"names": names, "formats": formats, "offsets": list(offsets.values()), "itemsize": step}
     )
     rows = data[: row_step * height].reshape(height, row_step)[:, : width * step]
     cloud = np.ascontiguousarray(rows).reshape(-1).view(dtype)
     points = np.stack([cloud[axis] for axis in ("x", "y", "z")], axis=1).astype(np.float32)
-    return points[np.isfinite(points).all(axis=1)]
+    good = np.isfinite(points).all(axis=1)
+    if not with_sigma:
+        return points[good], None
+    sigma = cloud["sigma"].astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        good &= sigma > 0
+    return points[good], sigma[good]
 
 
 def cloud_message(types: MessageTypes, stamp: int, frame_id: str, points: NDArray[np.void]) -> Any:

@@ -60,6 +60,19 @@ def decode_pose(pose: Any, name: str = "pose") -> Matrix:
     return matrix_from((p.x, p.y, p.z), (q.x, q.y, q.z, q.w), name)
 
 
+def of_another_frame(
+    topic: str, child: str, base_frame: str, error: TransformError
+) -> TransformError:
+    """Make the error of odometry of a frame that has no mounting on the vehicle."""
+    return TransformError(
+        f"{topic}: its poses are of child_frame_id '{child}', not of the base frame"
+        f" '{base_frame}', and {error.problem}",
+        expected=error.expected,
+        fix=f"publish the transform between '{base_frame}' and '{child}' on /tf_static, or let"
+        f" child_frame_id name the frame that the poses are of, or set base_frame",
+    )
+
+
 def transform_message(
     types: MessageTypes, stamp: int, parent: str, child: str, T_parent_child: Matrix
 ) -> Any:

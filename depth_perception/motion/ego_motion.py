@@ -35,7 +35,7 @@ from depth_perception.motion.bundle import Tracks, refine_motions
 from depth_perception.motion.feature_tracks import FeatureTracks
 from depth_perception.motion.ground_length import length_from_ground
 from depth_perception.motion.keyframes import Keyframe, Keyframes
-from depth_perception.motion.odometry import MotionPrior, OdometryTrack
+from depth_perception.motion.odometry import MAX_AHEAD_S, MotionPrior, OdometryTrack
 from depth_perception.motion.rig_motion import PointPairs, RigMotion, solve_rig_motion
 
 MIN_BASELINE_M = 0.1
@@ -46,7 +46,8 @@ CARRIED_LENGTH_SIGMA = 0.15
 """Relative deviation of the way when the last speed is carried on."""
 UNKNOWN_LENGTH_SIGMA = 1.0
 DISAGREEMENT = 3.0
-"""Odometry whose rotation is farther from the images', in its deviations, is not believed."""
+"""Odometry whose rotation or direction is farther off the images', in its deviations, is wrong."""
+POSITION_NOISE_M = 0.05
 STEP_ROTATION, KEPT_ROTATION = np.radians(0.1), np.radians(0.05)
 """Deviation of the last step's rotation, and of the chain of steps before, rad."""
 STEP_DIRECTION, KEPT_DIRECTION = np.radians(2.0), np.radians(1.0)
@@ -68,17 +69,50 @@ class EgoMotion:
 
     Attributes:
         odometry: Poses that came; fed from outside.
+        transforms: Poses that TF has, likewise; used where no odometry comes.
         T_start_now: 4x4, the base frame at present in a frame that drifts: chained motions.
         step: Seconds and motion (T_now_last) of the last step; None while it is not known.
-        source: Whence the last step: ``odometry``, ``images``, ``standing``, or empty.
+        source: Whence the last step: ``odometry``, ``tf``, ``images``, ``standing``, or empty.
     """
 
     def __init__(self) -> None:
         """Begin with nothing known."""
         self.odometry = OdometryTrack()
+        self.transforms = OdometryTrack("TF")
         self.T_start_now: Matrix = np.eye(4)
         self.step: tuple[float, Matrix] | None = None
         self.source = ""
+        self._by_images = False
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with odometry: that of a topic goes before TF."""
+        return (self.odometry if len(self.odometry) else self.transforms).problem
+
+    def look_at_age(self, stamp: int) -> None:
+        """Compare the newest poses with the images of a frame set (ns)."""
+        for track in (self.odometry, self.transforms):
+            track.watch.look_at_age(track.latest, stamp, MAX_AHEAD_S)
+
+    def go_back(self, stamp: int) -> None:
+        """Let odometry follow a jump of time that the images have made back to an instant (ns)."""
+        for track in (self.odometry, self.transforms):
+            track.go_back(stamp)
+
+    def watch(self, last: int, stamp: int, factor: float, factor_sigma: float) -> None:
+        """Compare odometry with what the images made of the last step.
+
+        Args:
+            last: Stamp of the last set, ns.
+            stamp: Of this one.
+            factor: By how much the way is longer than its source says, by the road.
+            factor_sigma: Relative standard deviation of that.
+        """
+        for name, track in (("odometry", self.odometry), ("tf", self.transforms)):
+            if self.step is not None and self._by_images:
+                track.watch.look_at_turning(last, stamp, self.step[1], track.yaws_between)
+            if self.source == name:
+                track.watch.look_at_length(stamp, factor, factor_sigma)
 
     def reset(self) -> None:
         """Forget the way so far."""
@@ -118,6 +152,7 @@ class EgoMotion:
             return False
         self.T_start_now = self.T_start_now @ inverse(found.T_to_from)
         self.step = (seconds, found.T_to_from)
+        self._by_images = found.points > 0
         return True
 
     def _solve(
@@ -130,35 +165,38 @@ class EgoMotion:
         factor: float,
     ) -> tuple[str, RigMotion | None]:
         pairs = point_pairs(cameras, now[1], last[1], seconds)
-        prior = self.odometry.between(last[0], now[0])
-        if prior is not None:
+        given: tuple[str, MotionPrior] | None = None
+        creeping: tuple[str, OdometryTrack, RigMotion] | None = None
+        for source, track in (("odometry", self.odometry), ("tf", self.transforms)):
+            prior = track.between(last[0], now[0])
+            if prior is None:
+                continue
+            given = given or (source, prior)
             found = solve_rig_motion(pairs, prior)
-            if found is not None and self._agrees(found, prior):
-                return ("standing" if found.standing else "odometry"), found
+            if found is not None and found.standing:
+                return "standing", found
+            if np.linalg.norm(prior.T_to_from[:3, 3]) < MIN_BASELINE_M / 4:
+                here = RigMotion(prior.T_to_from, prior.covariance, 0.0, 0)
+                creeping = creeping or (source, track, here)
+            elif found is not None and _agrees(found, prior, track):
+                return source, found
         found = solve_rig_motion(pairs, self._carried_on(seconds))
+        if found is None and given is not None:  # the images show nothing, odometry goes on
+            return given[0], RigMotion(given[1].T_to_from, given[1].covariance, 0.0, 0)
         if found is None or found.standing:
             return ("standing" if found is not None else ""), found
-        if self.step is None:
-            length = length_from_ground(pairs, found.T_to_from, ground)
-            if length is not None:
-                way = float(np.linalg.norm(found.T_to_from[:3, 3]))
-                T = stretched(found.T_to_from, length / way)
-                found = RigMotion(T, found.covariance, found.inliers, found.points)
+        length = length_from_ground(pairs, found.T_to_from, ground)
+        way = float(np.linalg.norm(found.T_to_from[:3, 3]))
+        if creeping is not None:
+            source, track, here = creeping
+            known = max(0.0 if self.step is None else way, length or 0.0)
+            if known < 4 * float(np.linalg.norm(here.T_to_from[:3, 3])) + 0.05:
+                return source, here
+            track.watch.note("frozen", "it stands while the images move", track.latest)
+        if self.step is None and length is not None:
+            T = stretched(found.T_to_from, length / way)
+            found = RigMotion(T, found.covariance, found.inliers, found.points)
         return "images", found
-
-    def _agrees(self, found: RigMotion, prior: MotionPrior) -> bool:
-        """Tell whether odometry is near to what the images say."""
-        difference = found.T_to_from[:3, :3] @ prior.T_to_from[:3, :3].T
-        angle = float(np.linalg.norm(cv2.Rodrigues(difference)[0]))
-        if angle > DISAGREEMENT * prior.rotation_sigma + np.radians(0.2):
-            self.odometry.problem = f"the images turn by {np.degrees(angle):.1f} degrees otherwise"
-            return False
-        way = float(np.linalg.norm(prior.T_to_from[:3, 3]))
-        before = 0.0 if self.step is None else float(np.linalg.norm(self.step[1][:3, 3]))
-        if not found.standing and way < MIN_BASELINE_M / 4 and before > 4 * way + 0.05:
-            self.odometry.problem = "it stands while the images move"
-            return False
-        return True
 
     def _carried_on(self, seconds: float) -> MotionPrior:
         """Return the motion if the vehicle goes on as before; a guess before it ever moved."""
@@ -205,7 +243,7 @@ class EgoMotion:
         """Covariance of the chained motions: all of them share the last step."""
         count = len(T_then_now)
         step = np.eye(4) if self.step is None else self.step[1]
-        length = STEP_LENGTH if self.source == "odometry" else CARRIED_LENGTH_SIGMA
+        length = STEP_LENGTH if self.source in ("odometry", "tf") else CARRIED_LENGTH_SIGMA
         shared = _twist_covariance(step[:3, 3], STEP_ROTATION, STEP_DIRECTION, length)
         out = np.tile(shared, (count, count))
         for k in range(count):
@@ -238,6 +276,25 @@ class EgoMotion:
             ]
         )
         return Tracks(camera.T_base_camera, *seen, camera.focal, before, after)
+
+
+def _agrees(found: RigMotion, prior: MotionPrior, track: OdometryTrack) -> bool:
+    """Tell whether odometry turns and goes nearly as the images say."""
+    difference = found.T_to_from[:3, :3] @ prior.T_to_from[:3, :3].T
+    angle = float(np.linalg.norm(cv2.Rodrigues(difference)[0]))
+    if angle > DISAGREEMENT * prior.rotation_sigma + np.radians(0.2):
+        text = f"it turns by {np.degrees(angle):.1f} degrees otherwise than the images"
+        track.watch.note("disagrees", text, track.latest)
+        return False
+    ahead, seen = prior.T_to_from[:3, 3], found.T_to_from[:3, 3]
+    along = seen / max(float(np.linalg.norm(seen)), 1e-6)
+    beside = float(np.linalg.norm(ahead - (ahead @ along) * along))
+    way = float(np.linalg.norm(ahead))
+    if beside > DISAGREEMENT * np.tan(prior.direction_sigma) * way + POSITION_NOISE_M:
+        text = f"its way leads {beside:.1f} m beside that of the images"
+        track.watch.note("disagrees", text, track.latest)
+        return False
+    return True
 
 
 def point_pairs(

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.geometry.transforms import Matrix, inverse
+from depth_perception.geometry.transforms import Matrix, interpolate, inverse
 from depth_perception.motion.rig_motion import PointPairs
 
 LANE_HALF_WIDTH = 2.5
@@ -60,7 +60,8 @@ def length_from_ground(
         near &= np.abs(points[:, 1]) < LANE_HALF_WIDTH
         if not near.any():
             continue
-        M = inverse(C) @ inverse(T_to_from) @ C  # from the second instant to the first
+        T = interpolate(np.eye(4), T_to_from, item.share)
+        M = inverse(C) @ inverse(T) @ C  # from the second instant to the first
         at_once = item.second[near] @ M[:3, :3].T
         start = at_once / np.linalg.norm(at_once, axis=1, keepdims=True)
         seen = item.first[near] / np.linalg.norm(item.first[near], axis=1, keepdims=True)

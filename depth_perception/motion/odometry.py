@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.geometry.transforms import Matrix, interpolate, inverse
+from depth_perception.motion.odometry_watch import OdometryWatch
 
 KEPT_S = 10.0
 """Poses older than this before the newest are forgotten, s."""
@@ -37,12 +38,17 @@ MAX_SPEED = 70.0
 MAX_ACCELERATION = 25.0
 """Nor does one change its velocity faster, m/s^2, than by a crash."""
 MAX_TURN_RATE = np.radians(200.0)
-MAX_AHEAD_S = 0.15
-"""How far a pose may be carried on beyond the newest, by the velocity of the last two, s."""
+MAX_AHEAD_S = 0.25
+"""How far a pose may be carried on beyond the newest, by the velocity before it, s: nobody waits
+for odometry, and odometry that comes 0.1 s late at 10 Hz is 0.2 s old at times."""
+VELOCITY_SPAN_S = 0.1
+"""Poses at least so far apart give that velocity, s: those of a fast topic are too noisy."""
 MAX_GAP_S = 1.5
 """Between poses farther apart than this nothing is interpolated, s."""
-FROZEN_S = 0.3
-"""Poses that are the same to the last bit for so long come from no sensor, s."""
+BACK_AGAIN = 5
+"""So many poses in a row from before the newest: time has jumped, as when a bag begins again."""
+HELD_S = 1.0
+"""What was wrong with a pose is said for so long after it, s of stamps."""
 
 LENGTH_SIGMA = 0.05
 """Relative standard deviation of the length of a way: wheel radius, slip, GPS smoothing."""
@@ -68,26 +74,50 @@ class MotionPrior:
     direction_sigma: float = DIRECTION_SIGMA
     rotation_sigma: float = ROTATION_SIGMA
 
+    @property
+    def covariance(self) -> NDArray[np.float64]:
+        """(6, 6) of translation (m) and rotation (rad), as a twist on the left."""
+        way = float(np.linalg.norm(self.T_to_from[:3, 3])) + 0.01
+        along = self.T_to_from[:3, 3] / way
+        out = np.zeros((6, 6))
+        out[:3, :3] = (way * np.tan(min(self.direction_sigma, 1.4))) ** 2 * np.eye(3)
+        out[:3, :3] += (way * self.length_sigma) ** 2 * np.outer(along, along)
+        out[3:, 3:] = self.rotation_sigma**2 * np.eye(3)
+        return out
+
 
 class OdometryTrack:
     """A bounded run of stamped poses of the base frame.
 
     Attributes:
-        problem: What is wrong with what came last; empty when nothing is.
+        name: Where the poses come from, for what is said of them: a topic, or two frames of TF.
         jumps: How often the odometry frame was reset or jumped.
+        watch: What is wrong with the poses.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "odometry") -> None:
         self._stamps: list[int] = []
         self._poses: list[Matrix] = []
+        self._yaws: list[float] = []
         self._run: list[int] = []
         """Of each pose: the number of the run it belongs to; a jump begins a new one."""
-        self.problem = ""
+        self._earlier: list[tuple[int, Matrix]] = []
+        """Poses in a row from before the newest."""
+        self._steady: tuple[int, float, NDArray[np.float64]] | None = None
+        """Stamp (ns), duration (s) and velocity in the base frame (m/s) of the last good step."""
+        self.name = name
         self.jumps = 0
+        self.watch = OdometryWatch()
 
     def __len__(self) -> int:
         """Count the poses that are kept."""
         return len(self._stamps)
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with what came lately, with a fix; empty when nothing is."""
+        fault = self.watch.current()
+        return f"{self.name}: {fault}" if fault else ""
 
     @property
     def latest(self) -> int:
@@ -102,37 +132,63 @@ class OdometryTrack:
             T_odom_base: 4x4, of the base frame in the odometry frame.
         """
         T = np.asarray(T_odom_base, dtype=np.float64)
-        if stamp <= 0 or not np.isfinite(T).all():
-            self.problem = "a pose without a stamp, or with numbers that are not finite"
+        if stamp <= 0:
+            self.watch.note("no_stamp", "a pose without a stamp", self.latest)
+            return
+        if not np.isfinite(T).all():
+            self.watch.note("not_finite", "a pose with numbers that are not finite", self.latest)
             return
         if self._stamps and stamp <= self._stamps[-1]:
-            if stamp > self._stamps[-1] - round(KEPT_S * 1e9):
-                if stamp != self._stamps[-1]:
-                    self.problem = "its stamps go back"
-                return
-            self.clear()  # time has jumped, as when a bag begins again
+            self._take_earlier(stamp, T)
+            return
+        if self._earlier:  # a newer one after older ones: not a jump of time
+            back = (self._stamps[-1] - self._earlier[-1][0]) * 1e-9
+            self.watch.note("back", f"its stamps go back, by {back:.2f} s", stamp)
+            self._earlier.clear()
         run = self._run[-1] if self._run else 0
         if self._stamps and (reason := self._impossible(stamp, T)):
             run += 1
             self.jumps += 1
-            self.problem = reason
-        elif self._frozen(stamp, T):
-            self.problem = f"the same pose to the last bit for over {FROZEN_S:g} s"
-        else:
-            self.problem = ""
+            self.watch.note("jump", reason, stamp)
+        self.watch.forget_before(stamp - round(HELD_S * 1e9))
         self._stamps.append(stamp)
         self._poses.append(T)
+        self._yaws.append(float(np.arctan2(T[1, 0], T[0, 0])))
         self._run.append(run)
         oldest = bisect.bisect_left(self._stamps, stamp - round(KEPT_S * 1e9))
         oldest = max(oldest, len(self._stamps) - MAX_POSES)
         if oldest > 0:
-            del self._stamps[:oldest], self._poses[:oldest], self._run[:oldest]
+            for kept in (self._stamps, self._poses, self._yaws, self._run):
+                del kept[:oldest]
 
     def clear(self) -> None:
-        """Forget all poses."""
-        self._stamps.clear()
-        self._poses.clear()
-        self._run.clear()
+        """Forget all poses, and what was wrong with them."""
+        for kept in (self._stamps, self._poses, self._yaws, self._run, self._earlier):
+            kept.clear()
+        self._steady = None
+        self.watch = OdometryWatch()
+
+    def _take_earlier(self, stamp: int, T: Matrix) -> None:
+        """Leave out a pose that is not newer, unless so many come in a row that time has jumped."""
+        if stamp == self._stamps[-1]:
+            return
+        if self._earlier and stamp <= self._earlier[-1][0]:
+            self._earlier.clear()
+        self._earlier.append((stamp, T))
+        if self._stamps[-1] - stamp > KEPT_S * 1e9 or len(self._earlier) >= BACK_AGAIN:
+            self._begin_again()
+
+    def go_back(self, stamp: int) -> None:
+        """Follow a jump of time that the images have made back to an instant (ns)."""
+        if self.latest > stamp + MAX_GAP_S * 1e9:
+            self._begin_again()
+
+    def _begin_again(self) -> None:
+        """Forget all but the poses that came last, from before the newest."""
+        earlier = list(self._earlier)
+        self.clear()
+        for item in earlier:
+            self.add(*item)
 
     def between(self, start: int, end: int) -> MotionPrior | None:
         """Return the motion from one instant to another, as odometry has it.
@@ -144,10 +200,11 @@ class OdometryTrack:
         Returns:
             The motion; None where no pose is near, or the odometry frame jumped in between.
         """
-        first, second = self._at(start), self._at(end)
+        delay = self.watch.delay
+        first, second = self._at(start + delay), self._at(end + delay)
         if first is None or second is None or first[1] != second[1]:
             return None
-        ahead = max(start, end) - self.latest
+        ahead = max(start, end) + delay - self.latest
         worse = 1.0 + max(0.0, ahead * 1e-9) / 0.05
         return MotionPrior(
             inverse(second[0]) @ first[0],
@@ -155,6 +212,33 @@ class OdometryTrack:
             DIRECTION_SIGMA * worse,
             ROTATION_SIGMA * worse,
         )
+
+    def yaws_between(
+        self, starts: NDArray[np.int64], ends: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Return how far the base frame turned, to the left, from each of many instants to another.
+
+        Args:
+            starts: (n,) stamps, ns.
+            ends: (n,) stamps, ns.
+
+        Returns:
+            (n,) rad; NaN where no poses lie around, or the odometry frame jumped in between.
+        """
+        if not self._stamps:
+            return np.full(len(starts), np.nan)
+        stamps = np.array(self._stamps)
+        yaws = np.unwrap(np.array(self._yaws))
+        # Nanoseconds since 1970 have more digits than a float64.
+        first = self._stamps[0]
+        a, b = (
+            np.interp((at - first) * 1e-9, (stamps - first) * 1e-9, yaws, np.nan, np.nan)
+            for at in (starts, ends)
+        )
+        runs = np.array(self._run)
+        before = np.searchsorted(stamps, starts).clip(1, len(stamps)) - 1
+        after = np.searchsorted(stamps, ends).clip(0, len(stamps) - 1)
+        return np.where(runs[before] == runs[after], b - a, np.nan)
 
     def _at(self, stamp: int) -> tuple[Matrix, int] | None:
         """Pose at an instant, and its run."""
@@ -165,11 +249,17 @@ class OdometryTrack:
             return self._poses[k], self._run[k]
         if k == 0:
             return None
+        b = k
         if k == len(self._stamps):
             if stamp - self._stamps[-1] > MAX_AHEAD_S * 1e9 or k < 2:
                 return None
-            k -= 1
-        a, b = k - 1, k
+            b = k - 1
+            span = round(VELOCITY_SPAN_S * 1e9)
+            k = max(1, bisect.bisect_right(self._stamps, self._stamps[b] - span))
+            # A run that has only begun is shorter.
+            k = max(k, bisect.bisect_left(self._run, self._run[b]) + 1)
+            k = min(k, b)
+        a = k - 1
         step = self._stamps[b] - self._stamps[a]
         if self._run[a] != self._run[b] or step > MAX_GAP_S * 1e9:
             return None
@@ -187,24 +277,16 @@ class OdometryTrack:
         angle = float(np.arccos(np.clip((np.trace(step[:3, :3]) - 1) / 2, -1, 1)))
         if angle > MAX_TURN_RATE * (seconds + 0.01):
             return f"it turned by {np.degrees(angle):.0f} degrees in {seconds:.2f} s"
-        if len(self._stamps) < 2 or self._run[-1] != self._run[-2]:
+        velocity = step[:3, 3] / seconds
+        if self._steady is None or (stamp - self._steady[0]) * 1e-9 > MAX_GAP_S:
+            self._steady = stamp, seconds, velocity
             return ""
-        before = (self._stamps[-1] - self._stamps[-2]) * 1e-9
-        if max(before, seconds) > MAX_GAP_S:
-            return ""
-        last = inverse(self._poses[-2]) @ self._poses[-1]
+        at, before, last = self._steady
         # Slack for noise of position: 10 cm each way, and odometry that comes at uneven times.
-        change = np.linalg.norm(step[:3, 3] / seconds - last[:3, 3] / before)
-        allowed = MAX_ACCELERATION * (seconds + before) / 2 + 0.2 / min(seconds, before)
+        change = float(np.linalg.norm(velocity - last))
+        apart = (stamp - at) * 1e-9 + (before - seconds) / 2
+        allowed = MAX_ACCELERATION * apart + 0.2 / min(seconds, before)
         if change > allowed:
             return f"its velocity changed by {change:.0f} m/s in {seconds:.2f} s"
+        self._steady = stamp, seconds, velocity
         return ""
-
-    def _frozen(self, stamp: int, T: Matrix) -> bool:
-        """Tell whether nothing at all has changed for `FROZEN_S`, after something had."""
-        k = len(self._stamps) - 1
-        while k >= 0 and np.array_equal(self._poses[k], T):
-            if stamp - self._stamps[k] > FROZEN_S * 1e9:
-                return True
-            k -= 1
-        return False

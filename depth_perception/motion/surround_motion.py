@@ -53,6 +53,7 @@ from depth_perception.motion.keyframes import Keyframe, Keyframes
 from depth_perception.motion.matching import Match, Pyramid, Source, census_of, match
 from depth_perception.motion.measured_depth import Kind, MeasuredDepth, judge, with_ground
 from depth_perception.motion.odometry import OdometryTrack
+from depth_perception.motion.range_points import RangePoints, merged
 from depth_perception.motion.road import lane_samples, on_path
 from depth_perception.motion.road_filter import RoadFilter
 
@@ -78,9 +79,12 @@ class Motion:
         measured: Of each camera, on its matching grid; cameras of which nothing could be measured
             are not in it.
         ground: The road plane; the nominal one until a road was seen.
-        source: Whence the way: ``odometry``, ``images``, ``standing``, or empty when unknown.
+        source: Whence the way: ``odometry``, ``tf``, ``images``, ``standing``, or empty when
+            unknown.
         speed: Of the vehicle, m/s; NaN when unknown.
-        problem: What is wrong; empty when nothing is.
+        problem: What is wrong with odometry, and what helps; empty when nothing is.
+        length_factor: By how much the way is longer than its source says, by the road.
+        length_factor_sigma: Relative standard deviation of that.
         latencies: Seconds by stage.
     """
 
@@ -89,6 +93,8 @@ class Motion:
     source: str = ""
     speed: float = float("nan")
     problem: str = ""
+    length_factor: float = float("nan")
+    length_factor_sigma: float = float("nan")
     latencies: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -126,6 +132,7 @@ class SurroundMotion:
             overlap: Also match cameras of one set with each other.
         """
         self.ego = EgoMotion()
+        self.range = RangePoints()
         self._nominal = nominal
         self._width = image_width
         self._cameras: dict[str, _Camera] = {}
@@ -141,6 +148,11 @@ class SurroundMotion:
         """Poses that came; add them here."""
         return self.ego.odometry
 
+    @property
+    def transforms(self) -> OdometryTrack:
+        """Poses that TF has; add them here. Used where no odometry comes."""
+        return self.ego.transforms
+
     def reset(self) -> None:
         """Forget the past: time has jumped, or the images have."""
         self._keyframes.clear()
@@ -148,6 +160,7 @@ class SurroundMotion:
             camera.tracks.forget()
         self._road = RoadFilter(self._nominal)
         self.ego.reset()
+        self.range.forget_way()
         self._last = None
 
     def update(
@@ -170,7 +183,11 @@ class SurroundMotion:
             seconds = (stamp - self._last[0]) * 1e-9
             if seconds <= 0 or seconds > LONGEST_GAP_S:
                 self.reset()
+                self.ego.go_back(stamp)
         names = [name for name in views if name in frames]
+        if not names:  # nothing was seen, and so nothing is to be forgotten
+            return Motion(ground=self._road.ground, problem=self.ego.problem)
+        self.ego.look_at_age(stamp)
         for name, camera in zip(
             names, pool.map(lambda n: self._take(n, frames[n], views[n]), names), strict=True
         ):
@@ -184,10 +201,13 @@ class SurroundMotion:
             if not moved:
                 self.reset_memory()
             self._note_source()
+            self.ego.watch(last[0], stamp, self._road.factor, self._road.factor_sigma)
             self._road.predict((stamp - last[0]) * 1e-9, bool(self._by_odometry))
         ways = self.ego.ways(self._cameras, (stamp, stamps), self._keyframes) if moved else []
         known = time.perf_counter()
         measured = self._measure(stamps, pool, ways)
+        if len(self.range):
+            measured = self._with_range(stamp, stamps, measured, pool)
         speed = float("nan")
         if moved and self.ego.step is not None:
             seconds, T = self.ego.step
@@ -199,7 +219,9 @@ class SurroundMotion:
             ground=self._road.ground,
             source=self.ego.source,
             speed=speed,
-            problem=self.odometry.problem,
+            problem=self.ego.problem,
+            length_factor=self._road.factor,
+            length_factor_sigma=self._road.factor_sigma,
             latencies={
                 "follow": followed - begin,
                 "motion": known - followed,
@@ -211,16 +233,18 @@ class SurroundMotion:
         """Forget keyframes whose way to the present is not known."""
         self._keyframes.clear()
         self.ego.reset()
+        self.range.forget_way()
 
     def _note_source(self) -> None:
         """Begin a new factor where the way comes from somewhere else than before."""
-        if self.ego.source not in ("odometry", "images"):
+        if self.ego.source not in ("odometry", "tf", "images"):
             return
-        by_odometry = self.ego.source == "odometry"
+        by_odometry = self.ego.source != "images"
         if by_odometry != self._by_odometry:
             # Ways so far are made as long as they were found to be.
             self.ego.rescale(self._road.factor)
             self._keyframes.rescale(self._road.factor)
+            self.range.forget_way()
             self._road.begin_factor(by_odometry)
             self._by_odometry = by_odometry
 
@@ -365,13 +389,35 @@ class SurroundMotion:
             self._road.factor_sigma,
         )
 
+    def _with_range(
+        self,
+        stamp: int,
+        stamps: Mapping[str, int],
+        measured: dict[str, MeasuredDepth],
+        pool: Executor,
+    ) -> dict[str, MeasuredDepth]:
+        """Add what a LiDAR or radar measured."""
+        self.range.note_place(stamp, self.ego.T_start_now, self._road.factor)
+
+        def with_range(name: str) -> MeasuredDepth | None:
+            camera, item = self._cameras[name], measured.get(name)
+            mounting = camera.view.T_base_camera
+            layer = self.range.layer(camera.grid, mounting, camera.mask, stamps[name])
+            return item if layer is None else merged(item, layer)
+
+        out = zip(stamps, pool.map(with_range, stamps), strict=True)
+        return {name: item for name, item in out if item is not None}
+
     def _remember(self, stamp: int, stamps: dict[str, int]) -> None:
         """Keep the set if the vehicle has come far enough, and forget what nobody needs."""
         census = {name: self._cameras[name].census for name in stamps}
         T_start_now, step = self.ego.T_start_now, self.ego.step
         self._keyframes.add(Keyframe(stamp, dict(stamps), census, T_start_now, step))
-        self._last = (stamp, dict(stamps))
-        wanted = {*self._keyframes.stamps, *stamps.values()}
+        # A camera that misses a set is followed from where it was last seen.
+        before = {} if self._last is None else self._last[1]
+        recent = {n: s for n, s in before.items() if s > stamp - round(LONGEST_GAP_S * 1e9)}
+        self._last = (stamp, {**recent, **stamps})
+        wanted = {*self._keyframes.stamps, *self._last[1].values()}
         for camera in self._cameras.values():
             camera.tracks.keep(wanted)
 

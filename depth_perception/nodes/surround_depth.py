@@ -43,9 +43,10 @@ from depth_perception.ros.discovery import discover, resolved
 from depth_perception.ros.inputs import CameraSubscriptions, now_of
 from depth_perception.ros.lifecycle import ManagedNode
 from depth_perception.ros.listening import IDLE, IdleNotice
-from depth_perception.ros.odometry import OdometrySubscription
+from depth_perception.ros.odometry import OdometrySubscription, odometry_of, why_images
 from depth_perception.ros.parameters import NodeParameters
 from depth_perception.ros.processing import Processor
+from depth_perception.ros.range_points import RangeSubscription
 from depth_perception.ros.saving import FrameSetSaver
 from depth_perception.ros.sim_time import contested_clock, is_simulated
 from depth_perception.ros.throttled_log import ThrottledLog
@@ -98,6 +99,7 @@ class SurroundDepth:
         self._transforms: TransformSubscriptions | None = None
         self._ingest: Ingest | None = None
         self._odometry: OdometrySubscription | None = None
+        self._range: RangeSubscription | None = None
         self._processor: Processor | None = None
         self._subscriptions: dict[str, CameraSubscriptions] = {}
         self._enabled = True
@@ -128,17 +130,28 @@ class SurroundDepth:
         begin = time.monotonic()
         self._ingest = self._new_ingest(parameters)
         self._processor = Processor(
-            self.node, parameters, self._ingest, self._throttled, self._log.warning, self._debug
+            self.node,
+            parameters,
+            self._ingest,
+            self._throttled,
+            self._log.warning,
+            self._debug,
+            self._log.info,
         )
-        if parameters.motion.enabled and parameters.motion.odometry_topic:
-            assert self._transforms is not None
-            self._odometry = OdometrySubscription(
-                self.node,
-                parameters,
-                self._transforms.rig.mounting,
-                self._processor.pipeline.add_odometry,
-                self._throttled.add,
-            )
+        assert self._transforms is not None
+        self._odometry = odometry_of(
+            self.node, parameters, self._transforms, self._processor.pipeline, self._throttled.add
+        )
+        self._processor.motion_log.why_images = partial(
+            why_images, self.node, parameters, self._transforms
+        )
+        self._range = RangeSubscription(
+            self.node,
+            parameters,
+            self._transforms.rig.mounting,
+            self._processor.pipeline,
+            self._throttled.add,
+        )
         self._parameters = parameters
         points = self.node.resolve_topic_name(vehicle_topics()["points"][0])
         self._idle = IdleNotice(points, self._log.warning, self._log.info)
@@ -180,6 +193,8 @@ class SurroundDepth:
         for subscriptions in list(self._subscriptions.values()):
             subscriptions.close()
         self._subscriptions.clear()
+        if self._range is not None:
+            self._range.close()
         self._saver.give_up()
         if self._ingest is not None:
             self._ingest.set_cameras([])
@@ -189,10 +204,11 @@ class SurroundDepth:
     def release(self) -> None:
         """Give back everything, from whatever state."""
         self.deactivate()
-        for item in (self._odometry, self._processor, self._ingest, self._transforms):
+        for item in (self._odometry, self._range, self._processor, self._ingest, self._transforms):
             if item is not None:
                 item.close()
-        self._odometry = self._processor = self._ingest = self._transforms = None
+        self._odometry = self._range = None
+        self._processor = self._ingest = self._transforms = None
         self._node_parameters.unlock()
 
     def close(self) -> None:
@@ -253,6 +269,9 @@ class SurroundDepth:
             self._debug("demand: {}".format, demand)
         if self._enabled:
             self._idle.update(bool(names), bool(processor.demand.cameras))
+        if self._range is not None:
+            active = self.node.state in ("active", "activating")
+            self._range.follow(active and bool(processor.demand.cameras))
         wanted = tuple(names) if self._saver.waiting else processor.demand.cameras
         if not wanted:
             processor.latest = None  # it would soon be an old one
@@ -302,6 +321,7 @@ class SurroundDepth:
                 provider=estimator.provider,
                 model=estimator.model,
                 ground=processor.pipeline.ground,
+                motion=None if pause else processor.motion,
                 pause=pause,
                 problem=problem,
                 unserved=processor.publishers.unserved(),

@@ -30,6 +30,7 @@ from rclpy.node import Node
 from depth_perception.frames.assembler import DROP_REASONS
 from depth_perception.frames.ingest import NOT_ASKED_FOR, CameraFeed, Ingest
 from depth_perception.frames.publication import Counters
+from depth_perception.frames.surround_result import MotionState
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.parameters import Parameters
 from depth_perception.ros.discovery import why_no_cameras
@@ -58,6 +59,7 @@ class State:
         provider: What the estimator runs on; empty while the node is not configured.
         model: What network makes the depth; empty without one.
         ground: The plane in use; None while the node is not configured.
+        motion: How the vehicle moves; None without ``motion.enabled``, or before the first set.
         pause: Why nothing is computed although nothing is wrong; empty otherwise.
         problem: The one thing that keeps the node from results; empty when there is none.
         unserved: Who subscribes to a topic and gets nothing of it, and why.
@@ -76,6 +78,7 @@ class State:
     provider: str = ""
     model: str = ""
     ground: GroundPlane | None = None
+    motion: MotionState | None = None
     pause: str = ""
     problem: str = ""
     unserved: Sequence[str] = ()
@@ -83,7 +86,7 @@ class State:
 
 
 class Diagnostics:
-    """Publishes inputs by camera, processing, ground and output."""
+    """Publishes inputs by camera, processing, output, ground and motion."""
 
     def __init__(self, node: Node) -> None:
         """Advertise ``/diagnostics``."""
@@ -103,6 +106,8 @@ class Diagnostics:
         statuses += [self._processing(state), self._output(state)]
         if state.ground is not None:
             statuses.append(self._ground(state.ground))
+        if state.motion is not None:
+            statuses.append(self._motion(state.motion))
         array = DiagnosticArray(status=statuses)
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
@@ -200,6 +205,21 @@ class Diagnostics:
             "height (m)": f"{ground.height:.3f}",
         }
         return self._status("ground", DiagnosticStatus.OK, ground.source, values)
+
+    def _motion(self, motion: MotionState) -> DiagnosticStatus:
+        level, text = DiagnosticStatus.OK, motion.source
+        if math.isfinite(motion.speed):
+            text += f", {motion.speed:.1f} m/s"
+        if motion.problem:
+            level, text = DiagnosticStatus.WARN, motion.problem
+        values = {
+            "source": motion.source,
+            "speed (m/s)": f"{motion.speed:.2f}",
+            "length factor": f"{motion.length_factor:.3f}",
+            "length factor deviation": f"{motion.length_factor_sigma:.3f}",
+            "odometry": motion.problem or "nothing is wrong",
+        }
+        return self._status("motion", level, text, values)
 
     def _status(
         self, task: str, level: bytes, text: str, values: dict[str, str]

@@ -30,9 +30,10 @@ from depth_perception.frames.camera_feed import NOT_ASKED_FOR, CameraFeed
 from depth_perception.frames.debug_text import Debug, set_text, silent, timings_text
 from depth_perception.frames.ingest import Ingest, MessageSet
 from depth_perception.frames.publication import Counters, Demand
-from depth_perception.frames.surround_result import SurroundResult
+from depth_perception.frames.surround_result import MotionState, SurroundResult
 from depth_perception.parameters import Parameters
 from depth_perception.pipeline import SurroundPipeline
+from depth_perception.ros.motion_log import MotionLog
 from depth_perception.ros.publishers import ResultPublishers
 from depth_perception.ros.throttled_log import ThrottledLog
 from depth_perception.ros.warm_up import warm_up
@@ -93,6 +94,8 @@ class Processor:
         latencies: Of the latest results.
         counters: Frame sets since the node was configured.
         demand: What is to be computed; whoever owns the processor keeps it up to date.
+        motion: How the vehicle moves, by the latest frame set; None without ``motion.enabled``.
+        motion_log: Says in the log what is known of that.
         latest: The latest closed frame set, as messages; None before the first.
         status_at: Monotonic seconds of the latest status.
         fault: Why the latest frame set as a whole was lost; empty when it was not.
@@ -106,6 +109,7 @@ class Processor:
         log: ThrottledLog,
         warn: Callable[[str], None],
         debug: Debug = silent,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
         """Load everything, warm up, and advertise.
 
@@ -116,6 +120,7 @@ class Processor:
             log: Gets problems of single frame sets.
             warn: Gets warnings while loading.
             debug: Told what becomes of frame sets.
+            say: Told what is good to know and happens seldom.
 
         Raises:
             DepthPerceptionError: A file that the parameters name is absent or impossible.
@@ -136,6 +141,9 @@ class Processor:
         self._stopping = threading.Event()
         self._abandoned: set[threading.Thread] = set()
         self._computing = False
+        self.motion: MotionState | None = None
+        self._begins_anew = False
+        self.motion_log = MotionLog(log.add, say)
         self.pipeline = SurroundPipeline(parameters, warn)
         try:
             if not _builds_engines(parameters):
@@ -154,6 +162,7 @@ class Processor:
     def start(self) -> None:
         """Begin to compute."""
         self._stopping = threading.Event()
+        self._begins_anew = True
         self._thread = threading.Thread(
             target=self._run, args=(self._stopping,), name="depth worker", daemon=True
         )
@@ -232,6 +241,9 @@ class Processor:
             self._parameters, self._asked = self._asked, None
             self.pipeline.set_parameters(self._parameters)
             self.publishers.set_parameters(self._parameters)
+        if self._begins_anew:
+            self._begins_anew = False
+            self.pipeline.forget_motion()
         cameras = self._ingest.cameras
         demand = self.demand
         if not demand.cameras:
@@ -247,6 +259,8 @@ class Processor:
             occupancy=demand.occupancy,
             embodied=demand.embodied,
         )
+        self.motion = result.motion
+        self.motion_log.add(result.motion)
         wanted = [name for name in result.missing if name not in cameras or name in demand.cameras]
         latency = 0.0
         if result.cameras:
@@ -277,6 +291,7 @@ class Processor:
             estimator=self._parameters.estimator,
             provider=self.pipeline.estimator.provider,
             model=self.pipeline.estimator.model,
+            motion=MotionState() if self._parameters.motion.enabled else None,
         )
 
     def _publish_status(

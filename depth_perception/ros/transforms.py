@@ -41,6 +41,7 @@ from rclpy.timer import Timer
 from depth_perception.errors import ContradictionError, TransformError
 from depth_perception.frames.debug_text import Debug, silent
 from depth_perception.parameters import Parameters
+from depth_perception.rig.fixed_frame import FixedFrame
 from depth_perception.rig.tracker import RigTracker, is_static, namespace_of
 from depth_perception.ros.events import SubscriptionEventCallbacks
 from depth_perception.ros.messages import message_class
@@ -90,6 +91,7 @@ class TransformSubscriptions:
     Attributes:
         rig: Follows the transforms.
         extrinsics: tf2's, where it works; otherwise None.
+        fixed_frame: Told every transform, too, where somebody wants to know how the vehicle moves.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class TransformSubscriptions:
         self.rig = RigTracker(
             parameters, self.extrinsics, problem, self._explain, node.get_namespace(), debug
         )
+        self.fixed_frame: FixedFrame | None = None
         self._debug = debug
         self._topics: dict[str, _Topic] = {}
         self._cameras: tuple[str, ...] = ()
@@ -146,6 +149,10 @@ class TransformSubscriptions:
         if cameras != self._cameras:
             self._cameras = cameras
             self.look()
+
+    def namespaces(self) -> list[str]:
+        """List the namespaces whose transforms are of the first camera's vehicle."""
+        return self.rig.namespaces_for(self._cameras[0] if self._cameras else "")
 
     def look(self) -> None:
         """Compare what is listened to with what is on the graph."""
@@ -225,6 +232,8 @@ class TransformSubscriptions:
             self.rig.add_transforms(
                 message, name, static=static, namespace=namespace, at=time.monotonic()
             )
+            if self.fixed_frame is not None:
+                self.fixed_frame.add(message, namespace, static)
 
         return self._node.create_subscription(
             message_class(TRANSFORM_TYPE),

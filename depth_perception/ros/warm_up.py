@@ -38,3 +38,4 @@ def warm_up(pipeline: SurroundPipeline) -> None:
     labels = np.zeros((model.height, model.width), np.uint8)
     frame = CameraFrame(1, np.zeros((model.height, model.width, 3), np.uint8), labels)
     pipeline.process(FrameSet(1, {_NAME: frame}), rig)
+    pipeline.forget_motion()

@@ -16,11 +16,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import RosSession, wait_for
+from conftest import Listener, RosSession, wait_for
 
 rclpy = pytest.importorskip("rclpy")
 
@@ -30,9 +31,11 @@ from vehicle import Vehicle  # noqa: E402
 
 from depth_perception.geometry.transforms import quaternion_of  # noqa: E402
 from depth_perception.messages.sensors import header  # noqa: E402
+from depth_perception.messages.transforms import transform_message  # noqa: E402
 from depth_perception.ros.messages import RclpyTypes, message_class  # noqa: E402
 from depth_perception.ros.qos import PLAYED  # noqa: E402
 
+STATUS = ("/surround_depth/status", "depth_perception/msg/SurroundDepthStatus")
 ODOMETRY = "nav_msgs/msg/Odometry"
 
 
@@ -64,7 +67,7 @@ def wheels(ros: RosSession) -> Any:
 
 
 def poses_of(node: Any) -> list[tuple[int, Any]]:
-    return list(node._processor.pipeline._poses)
+    return [item[:2] for item in node._processor.pipeline._poses]
 
 
 def test_poses_of_another_frame_become_the_base_frames(
@@ -113,3 +116,166 @@ def test_without_motion_nobody_listens_to_odometry(
     wait_for(lambda: node._ingest.cameras, what="the cameras")
     assert node._odometry is None and wheels.publisher.get_subscription_count() == 0
     assert not any("measured" in name for name, _ in node.node.get_topic_names_and_types())
+
+
+def drive(vehicle: Vehicle, wheels: Any, **place: Any) -> int:
+    """Send a set of images, and odometry at 5 m/s with it; returns their stamp."""
+    time.sleep(0.1)  # sets that wait for the node would be dropped
+    stamp = vehicle.send()
+    T = np.eye(4)
+    T[0, 3] = (stamp % 10**12) * 5e-9
+    if wheels is not None:
+        wheels.send(stamp, T, **place)
+    return stamp
+
+
+def moving_status(vehicle: Vehicle, listener: Listener, wheels: Any, **place: Any) -> Any:
+    """Drive until a status is of the fifth frame set or a later one."""
+    statuses = listener.listen(*STATUS)
+
+    def come() -> Any:
+        if vehicle.heard:
+            drive(vehicle, wheels, **place)
+        return [item for item in list(statuses) if item.stage_names][4:]
+
+    return wait_for(come, what="a status")[-1]
+
+
+def test_status_and_diagnostics_say_where_the_way_is_from(
+    start: Any, vehicle: Vehicle, wheels: Wheels, listener: Listener
+) -> None:
+    diagnostics = listener.listen("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray")
+    start(motion__enabled=True)
+    status = moving_status(vehicle, listener, wheels)
+    assert status.motion_source == "odometry" and status.motion_problem == ""
+    assert status.motion_speed == pytest.approx(5.0, rel=0.01)
+    assert status.motion_length_factor == pytest.approx(1.0)
+
+    def motion() -> Any:
+        drive(vehicle, wheels)
+        found = [s for d in list(diagnostics) for s in d.status if s.name.endswith(": motion")]
+        return found[-1] if found and found[-1].message.startswith("odometry") else None
+
+    item = wait_for(motion, what="diagnostics of the motion")
+    assert item.message == "odometry, 5.0 m/s" and item.level == b"\0"
+    values = {value.key: value.value for value in item.values}
+    assert values["source"] == "odometry" and values["speed (m/s)"] == "5.00"
+    assert values["odometry"] == "nothing is wrong"
+
+
+def test_without_motion_the_status_says_nothing_of_it(
+    start: Any, vehicle: Vehicle, listener: Listener
+) -> None:
+    start()
+    status = moving_status(vehicle, listener, None)
+    assert status.motion_source == "" and np.isnan(status.motion_speed)
+
+
+def test_odometry_that_ends_is_warned_of_with_its_topic(
+    start: Any, vehicle: Vehicle, wheels: Wheels, listener: Listener
+) -> None:
+    start(motion__enabled=True)
+    moving_status(vehicle, listener, wheels)
+    statuses = listener.messages[STATUS[0]]
+
+    def late() -> Any:
+        drive(vehicle, None)
+        return statuses[-1].motion_problem
+
+    assert wait_for(late, what="a problem").startswith("/odom: its newest pose is")
+    wait_for(lambda: listener.line("/odom: its newest pose", "Fix: check"), what="the warning")
+
+
+def test_odometry_of_an_unknown_frame_is_refused_with_both_frames(
+    start: Any, vehicle: Vehicle, wheels: Wheels, listener: Listener
+) -> None:
+    start(motion__enabled=True)
+    status = moving_status(vehicle, listener, wheels, child="imu")
+    assert status.motion_source == "none"
+
+    def line() -> str | None:
+        drive(vehicle, wheels, child="imu")
+        return listener.line("/odom", "child_frame_id 'imu'", "'base_link'", "Fix:")
+
+    wait_for(line, what="the line on the console")
+
+
+def test_after_a_pause_the_motion_begins_anew(
+    start: Any, vehicle: Vehicle, wheels: Wheels, listener: Listener
+) -> None:
+    node = start(motion__enabled=True)
+    moving_status(vehicle, listener, wheels)
+    assert len(node._processor.pipeline.motion._keyframes) > 1
+    node.deactivate()
+    node.activate()
+    statuses = listener.messages[STATUS[0]]
+    statuses.clear()
+
+    def first() -> Any:
+        if vehicle.heard:
+            drive(vehicle, wheels)
+        return [item for item in list(statuses) if item.stage_names]
+
+    assert wait_for(first, what="a status")[0].motion_source == "none"
+
+
+def test_the_images_alone_are_said_with_the_odometry_that_there_is(
+    start: Any, vehicle: Vehicle, wheels: Wheels
+) -> None:
+    def why(**names: Any) -> str:
+        node = start(motion__enabled=True, **names)
+        return node._processor.motion_log.why_images()
+
+    assert why() == ""  # it is published: something else is wrong
+    named = why(motion__odometry_topic="wheel_odometry", motion__fixed_frame="")
+    assert "nobody publishes /wheel_odometry" in named and "TF is not asked" in named
+    assert "there is /odom." in named and "set motion.odometry_topic: /odom" in named
+    assert "nothing on /tf moves 'base_link'" in why(motion__odometry_topic="")
+
+
+class Localisation:
+    """Publishes TF from a fixed frame to the base frame."""
+
+    def __init__(self, ros: RosSession) -> None:
+        self.node, self.types = Node("localisation"), RclpyTypes()
+        kind = message_class("tf2_msgs/msg/TFMessage")
+        self.publisher = self.node.create_publisher(kind, "/tf", PLAYED)
+        ros.add(self.node)
+
+    def send(self, stamp: int, T: Any, parent: str) -> None:
+        item = transform_message(self.types, stamp, parent, "base_link", T)
+        self.publisher.publish(self.types.new("tf2_msgs/msg/TFMessage", transforms=[item]))
+
+
+@pytest.fixture
+def localisation(ros: RosSession) -> Any:
+    made = Localisation(ros)
+    yield made
+    ros.remove(made.node)
+
+
+@pytest.mark.parametrize("frame", ["odom", "map"])
+def test_without_odometry_tf_says_how_the_vehicle_moves(
+    start: Any, vehicle: Vehicle, localisation: Localisation, listener: Listener, frame: str
+) -> None:
+    start(motion__enabled=True)
+    status = moving_status(vehicle, listener, localisation, parent=frame)
+    assert status.motion_source == "tf"
+    assert status.motion_speed == pytest.approx(5.0, rel=0.01)
+    if frame == "map":
+        assert listener.line("TF has no frame 'odom'", "'map'", "Fix:")
+
+
+def test_odometry_goes_before_tf(
+    start: Any, vehicle: Vehicle, wheels: Wheels, localisation: Localisation, listener: Listener
+) -> None:
+    start(motion__enabled=True)
+
+    class Both:
+        def send(self, stamp: int, T: Any) -> None:
+            wheels.send(stamp, T)
+            localisation.send(stamp, np.diag([2.0, 1, 1, 1]) @ T @ np.diag([0.5, 1, 1, 1]), "odom")
+
+    status = moving_status(vehicle, listener, Both())
+    assert status.motion_source == "odometry"
+    assert status.motion_speed == pytest.approx(5.0, rel=0.01)
