@@ -430,6 +430,11 @@ class Parameters:
     ego_masks: str = _parameter(
         "", "YAML file with each camera's own-body polygons or mask images (see config/)."
     )
+    extrinsics: str = _parameter(
+        "",
+        "YAML file with mountings that take the place of TF's, as depth_perception calibrate writes"
+        " it; cameras that are not in it are placed by TF.",
+    )
     tf: TfParameters = field(default_factory=TfParameters)
     sync: SyncParameters = field(default_factory=SyncParameters)
     ground: GroundParameters = field(default_factory=GroundParameters)
@@ -600,6 +605,7 @@ def load(path: str | Path | None, overrides: dict[str, Any] | None = None) -> Pa
 
 PATH_PARAMETERS = (
     "ego_masks",
+    "extrinsics",
     "segmentation.model",
     "segmentation.labels_folder",
     "segmentation.classes",
