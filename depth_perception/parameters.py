@@ -345,6 +345,13 @@ class MotionParameters:
         "Also match cameras of one set with each other, where they see the same; needs extrinsics"
         " exact to about 0.1 degrees.",
     )
+    mounting_warning: float = _parameter(
+        0.5,
+        "Warn, once, when a camera is seen to look so many degrees otherwise than its calibration"
+        " says; 0: do not look.",
+        minimum=0.0,
+        maximum=45.0,
+    )
     odometry_topic: str = _parameter(
         "odom",
         "nav_msgs/Odometry that the node takes; where nobody publishes it the images alone say how"

@@ -19,12 +19,13 @@ import numpy as np
 
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.transforms import OPTICAL_AXES, rotation_of_angles
-from depth_perception.motion.mounting_evidence import RayPairs, RoadView, Stretch, part_of
+from depth_perception.motion.mounting_evidence import Instant, RayPairs, RoadView, Stretch
 from depth_perception.motion.rig_motion import turn
 
 FOCAL = 400.0
 LENGTH = 1.5
 ROAD_SIGMA = 0.003
+INSTANTS = Instant(False, np.eye(4)), Instant(True, np.eye(4))
 
 
 def mount(x, y, z, yaw, pitch=0.0):
@@ -84,7 +85,7 @@ def _pairs(index, M, rng, noise_px):
     second = points[good] / points[good, 2:]
     second[:, :2] += rng.normal(0, noise_px / FOCAL, (good.sum(), 2))
     pair = [item / np.linalg.norm(item, axis=1, keepdims=True) for item in (first[good], second)]
-    return RayPairs((index, index), (0.0, 1.0), *pair, FOCAL)
+    return RayPairs((index, index), INSTANTS, *pair, FOCAL)
 
 
 def _road(index, C, T, rng):
@@ -96,6 +97,6 @@ def _road(index, C, T, rng):
     # A plane that is seen with a wrong motion is seen elsewhere.
     information[3:, 3:] = np.eye(6) * 1e-6
     seen = plane + rng.normal(0, sigma, 3)
-    motion = np.linalg.inv(C) @ np.linalg.inv(part_of(T, 1.0)) @ C
+    motion = np.linalg.inv(C) @ np.linalg.inv(T) @ C
     ahead = C[0, 3] + 6.0 * np.sign(C[0, 2])
-    return RoadView(index, (0.0, 1.0), seen, motion, information, np.zeros(9), float(ahead))
+    return RoadView(index, INSTANTS, seen, motion, information, np.zeros(9), float(ahead))

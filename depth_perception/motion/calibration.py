@@ -31,7 +31,7 @@ from depth_perception.geometry.transforms import OPTICAL_AXES, Matrix
 from depth_perception.motion.mounting_evidence import OF_CAMERA, MountingModel, Stretch, Vector
 from depth_perception.motion.rig_motion import turn
 
-_WIDTHS = (8.0, 4.0, 2.0, 1.2, 0.9, 0.9, 0.9, 0.9, 0.9)
+_WIDTHS = (8.0, 4.0, 2.0, 1.2, 0.8, 0.5, 0.5, 0.5, 0.5, 0.5)
 """Widths of the robust weight, px, from the first iteration to the last."""
 KNOWN_ROTATION = np.radians(0.75)
 """An angle with a larger standard deviation has not been estimated."""
@@ -198,7 +198,10 @@ def calibration_of(
         if count == 1:
             relative_sigma = np.full(3, np.nan)
         height_sigma = float(np.sqrt(spread[3, 3]))
-        used = axes.T @ np.where(relative_sigma < KNOWN_ROTATION, relative, 0.0)
+        # What all share is taken out of a camera only where it is known to share it.
+        known = relative_sigma < KNOWN_ROTATION if count > 1 else np.ones(3, dtype=bool)
+        wrong = relative + axes @ np.where(out.shared_used, shared, 0.0)
+        used = axes.T @ np.where(known, wrong, 0.0)
         errors.append(
             MountingError(
                 axes @ found[:3],
@@ -207,7 +210,7 @@ def calibration_of(
                 relative_sigma,
                 float(found[3]),
                 height_sigma,
-                used + np.where(out.shared_used, shared, 0.0),
+                used,
                 float(found[3]) if height_sigma < KNOWN_HEIGHT else 0.0,
                 sum(any(r.cameras == (camera, camera) for r in s.rays) for s in stretches),
                 sum(any(road.camera == camera for road in s.roads) for s in stretches),

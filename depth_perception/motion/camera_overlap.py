@@ -46,8 +46,12 @@ _WINDOW = (21, 21)
 _CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.01)
 _BACK_LIMIT = 0.5
 """A point that is looked for back must come out where it began, px."""
-_UNLIKE = 20.0
-"""Grey values by which the two may differ in the mean."""
+_UNLIKE = 30.0
+"""Grey values by which the two, evened out, may differ in the mean."""
+_LOCAL_PX = 8.0
+"""Brightness and contrast are evened out over so many pixels (standard deviation)."""
+_FAINT = 2.0
+"""Contrast that is left as it is, grey values: noise is no texture."""
 _FAR = 300.0
 _FARTHEST_ROAD = 25.0
 
@@ -172,11 +176,11 @@ def matched(
     Returns:
         Two (n, 3) arrays: unit rays of the first camera's frame, and of the second's.
     """
-    one = np.asarray(cv2.remap(image, *overlap.maps, cv2.INTER_LINEAR), np.uint8)
+    one = _alike(cv2.remap(image, *overlap.maps, cv2.INTER_LINEAR))
     first: list[Rays] = []
     second: list[Rays] = []
     for guess in overlap.guesses:
-        two = np.asarray(cv2.remap(other, *guess.maps, cv2.INTER_LINEAR), np.uint8)
+        two = _alike(cv2.remap(other, *guess.maps, cv2.INTER_LINEAR))
         free = guess.inside.astype(np.uint8) * 255
         corners = cv2.goodFeaturesToTrack(one, WANTED, 0.01, _SPACING, mask=free)
         if corners is None:
@@ -192,6 +196,14 @@ def matched(
     if not first:
         return np.zeros((0, 3)), np.zeros((0, 3))
     return _unit(np.concatenate(first)), _unit(np.concatenate(second))
+
+
+def _alike(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Give an image the same brightness and contrast everywhere: cameras are exposed apart."""
+    grey = image.astype(np.float32)
+    detail = grey - cv2.GaussianBlur(grey, (0, 0), _LOCAL_PX)
+    contrast = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), _LOCAL_PX)) + _FAINT
+    return np.asarray(np.clip(128 + 40 * detail / contrast, 0, 255), dtype=np.uint8)
 
 
 def _shared_rays(one: CameraModel, other: CameraModel, M: Matrix) -> Rays | None:

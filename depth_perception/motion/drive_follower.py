@@ -33,7 +33,7 @@ from depth_perception.geometry.transforms import Matrix, interpolate
 from depth_perception.motion.feature_tracks import FeatureTracks
 from depth_perception.motion.ground_length import length_from_ground
 from depth_perception.motion.mounting_evidence import Stretch
-from depth_perception.motion.mounting_observer import CameraImage, MountingObserver
+from depth_perception.motion.mounting_observer import CameraImage, MountingObserver, lead_of
 from depth_perception.motion.odometry import MotionPrior, OdometryTrack
 from depth_perception.motion.rig_motion import PointPairs, RigMotion, solve_rig_motion
 
@@ -98,7 +98,7 @@ class DriveFollower:
             self._last = self._step = None
             self.observer.reset()
         names = [name for name in views if name in frames]
-        images = pool.map(lambda name: self._image(name, frames[name], views[name]), names)
+        images = pool.map(lambda name: self._image(stamp, name, frames[name], views[name]), names)
         cameras = dict(zip(names, images, strict=True))
         stamps = {name: item.stamp for name, item in cameras.items()}
         source, found = self._motion(stamp, cameras)
@@ -112,12 +112,12 @@ class DriveFollower:
             self._step = None
         self._last = (stamp, stamps)
         step = None if found is None else found.T_to_from
-        stretch = self.observer.observe(stamp, cameras, step, source == "odometry")
+        passage = self.observer.observe(stamp, cameras, step, source == "odometry")
         for tracks in self._tracks.values():
             tracks.keep({*self.observer.stamps, *stamps.values()})
-        return stretch
+        return None if passage is None else self.observer.look(passage)
 
-    def _image(self, name: str, frame: CameraFrame, view: CameraView) -> CameraImage:
+    def _image(self, stamp: int, name: str, frame: CameraFrame, view: CameraView) -> CameraImage:
         grey = np.asarray(cv2.cvtColor(view.image(frame.image), cv2.COLOR_BGR2GRAY), np.uint8)
         if name not in self._tracks:
             self._tracks[name] = FeatureTracks(view.camera, view.ego)
@@ -131,7 +131,8 @@ class DriveFollower:
             grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
             mask = cv2.resize(mask.astype(np.uint8), size) > 0
         focal = float(view.camera.K[0, 0])
-        return CameraImage(view.T_base_camera, grid, grey, mask, tracks, focal, frame.stamp)
+        lead = lead_of(stamp, frame.stamp, self.odometry, self._step)
+        return CameraImage(view.T_base_camera, grid, grey, mask, tracks, focal, frame.stamp, lead)
 
     def _motion(
         self, stamp: int, cameras: Mapping[str, CameraImage]

@@ -62,6 +62,10 @@ LEVEL_SIGMA = np.radians(0.3)
 """So much the body's pitch and roll change within a stretch: it turns about the road's normal."""
 TILT_SIGMA = np.radians(0.4)
 """The road ahead against the one below the wheels: springs, slopes that change."""
+UNEVEN_SIGMA = np.radians(0.3)
+UNEVEN_FACTOR = 0.015
+"""By so much the road that one camera sees is tilted, and ln of its height off, against the road of
+the stretch, whatever the images say."""
 REST_SIGMA = np.radians(0.1)
 """What of these three never averages out: load, tyres, crown of the road."""
 ALIKE_M = 15.0
@@ -71,12 +75,21 @@ SHAKE_SIGMA = np.radians(0.05)
 rows that are exposed one after the other, stamps."""
 NOISE_PX = 0.3
 """Standard deviation of a followed point, px."""
-INDEPENDENT = 20.0
+NARROWEST_PX = 0.2
+"""The robust weight is never narrower than this, px."""
+INDEPENDENT = 8.0
 """So many points of one camera are errors of their own; more of them share those."""
+INDEPENDENT_SHARED = 1.5
+"""The same of points that two cameras see: what looks alike from two sides is less often the same.
+"""
+AGREEING = 0.6
+"""Where fewer of the points that two cameras share lie within a pixel of each other's epipolar
+planes, they were taken for one another by chance."""
+_DECIDED = 1.0
 LOCAL = 9
 """Unknowns of a stretch: translation and rotation of the motion, pitch, roll and curvature of the
 road along the way."""
-CURVATURE_SIGMA = 1 / 300
+CURVATURE_SIGMA = 1 / 150
 """Crests and dips: curvature of the road along the way, 1/m."""
 COMMON = 5
 """Unknowns of the drive beside those of cameras: ln of odometry's factor, lever arm, and the rest
@@ -88,19 +101,37 @@ _STEP = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
+class Instant:
+    """When an image was taken.
+
+    Attributes:
+        at_end: At the end of the stretch, or at its beginning.
+        lead: 4x4, the motion of the base frame from the instant of that frame set to that of the
+            image: the cameras of a set are some milliseconds apart.
+    """
+
+    at_end: bool
+    lead: Matrix
+
+    def pose(self, T: Matrix) -> Matrix:
+        """Motion from the beginning of the stretch to here, of the motion of all of it."""
+        return self.lead @ T if self.at_end else self.lead
+
+
+@dataclass(frozen=True, eq=False)
 class RayPairs:
     """Points that were seen twice.
 
     Attributes:
         cameras: Index of the camera that saw them first, and of the one that saw them second.
-        times: When, as shares of the stretch: 0 at its beginning, 1 at its end.
+        instants: When.
         first: (n, 3) unit rays of the first camera's frame.
         second: (n, 3) unit rays of the second's.
         focal: Pixels per radian of the coarser of the two, px.
     """
 
     cameras: tuple[int, int]
-    times: tuple[float, float]
+    instants: tuple[Instant, Instant]
     first: NDArray[np.float64]
     second: NDArray[np.float64]
     focal: float
@@ -116,7 +147,7 @@ class RoadView:
 
     Attributes:
         camera: Its index.
-        times: Of its two images, as shares of the stretch.
+        instants: Of its image at the beginning, and of that at the end.
         plane: (3,) the best, for this motion.
         motion: 4x4, maps points of the camera at the end into it at the beginning.
         information: (9, 9).
@@ -125,7 +156,7 @@ class RoadView:
     """
 
     camera: int
-    times: tuple[float, float]
+    instants: tuple[Instant, Instant]
     plane: Vector
     motion: Matrix
     information: NDArray[np.float64]
@@ -153,6 +184,11 @@ class Stretch:
     def way(self) -> float:
         """Its length, m."""
         return float(np.linalg.norm(self.T_to_from[:3, 3]))
+
+    @property
+    def alike(self) -> float:
+        """By what factor deviations of vehicle and road are larger, as they last: `ALIKE_M`."""
+        return float(np.sqrt(max(ALIKE_M / max(self.way, 1e-3), 1.0)))
 
     @property
     def heading(self) -> float:
@@ -256,16 +292,22 @@ class MountingModel:
         information, gradient = np.zeros((size, size)), np.zeros(size)
         for pairs in stretch.rays:
             residual, slopes, columns = self.ray_residuals(pairs, state.T, mounts)
-            weight = 1 / (1 + np.square(residual / width)) ** 2 / NOISE_PX**2
-            weight *= min(1.0, INDEPENDENT / max(weight.sum() * NOISE_PX**2, 1.0))
+            # Where points agree to a tenth of a pixel, one that is off by half a pixel does not.
+            own = max(2.0 * 1.48 * float(np.median(np.abs(residual))), NARROWEST_PX)
+            weight = 1 / (1 + np.square(residual / min(width, own))) ** 2 / NOISE_PX**2
+            one, two = pairs.cameras
+            if one != two and width < _DECIDED and np.mean(np.abs(residual) < 1.0) < AGREEING:
+                continue
+            count = INDEPENDENT if one == two else INDEPENDENT_SHARED
+            weight *= min(1.0, count / max(weight.sum() * NOISE_PX**2, 1.0))
             part, pull = _without_shake(residual, slopes, weight)
             information[np.ix_(columns, columns)] += part
             gradient[columns] += pull
         for road in stretch.roads:
             difference, slopes, columns = self._road_difference(road, state, mounts)
-            pull = road.information @ difference + road.gradient
-            information[np.ix_(columns, columns)] += slopes.T @ road.information @ slopes
-            gradient[columns] += slopes.T @ pull
+            seen, pull = _as_uneven(road, stretch.alike)
+            information[np.ix_(columns, columns)] += slopes.T @ seen @ slopes
+            gradient[columns] += slopes.T @ (seen @ difference + pull)
         residual, slopes = self._vehicle_residuals(stretch, state, unknowns)
         information += slopes.T @ slopes
         gradient += slopes.T @ residual
@@ -286,7 +328,7 @@ class MountingModel:
         columns = list(range(6)) + self._of_camera(one)
         if two != one:
             columns += self._of_camera(two)
-        moved = _between(pairs.times, T)
+        moved = _between(pairs.instants, T)
         M = _as_seen(mounts.now[one], moved, mounts.now[two])
         E = _essential(M)
         a, b = pairs.first @ E.T, pairs.second @ E
@@ -296,7 +338,7 @@ class MountingModel:
         scale = pairs.focal / np.sqrt(np.maximum(spread, 1e-6))
         near = [
             _as_seen(
-                mounts.now[one], _between(pairs.times, _moved(T, _unit(6, k))), mounts.now[two]
+                mounts.now[one], _between(pairs.instants, _moved(T, _unit(6, k))), mounts.now[two]
             )
             for k in range(6)
         ]
@@ -329,7 +371,7 @@ class MountingModel:
         height = self._ground.height + 0.5 * curvature * road.ahead**2
         plane = GroundPlane.from_angles(roll, pitch + curvature * road.ahead, height)
         normal = -(C[:3, :3].T @ plane.normal) / float(plane.signed_distance(C[:3, 3]))
-        M = _as_seen(C, _between(road.times[::-1], state.T), C)
+        M = _as_seen(C, _between(road.instants[::-1], state.T), C)
         turned = cv2.Rodrigues(M[:3, :3] @ road.motion[:3, :3].T)[0][:, 0]
         return np.concatenate([normal - road.plane, turned, M[:3, 3] - road.motion[:3, 3]])
 
@@ -360,7 +402,7 @@ class MountingModel:
         side = way[1] / ahead - common[_LEVER] * -rotation[2] / ahead - common[_YAW]
         pitch = state.road[0] - self._ground.pitch
         heave = way[2] / ahead + state.road[0]
-        alike = np.sqrt(max(ALIKE_M / max(stretch.way, 1e-3), 1.0))
+        alike = stretch.alike
         return np.array(
             [
                 np.log(max(length, 1e-6) / expected) / sigma,
@@ -389,11 +431,9 @@ class _Mounts:
         ]
 
 
-def _between(times: tuple[float, float], T: Matrix) -> Matrix:
-    """Motion of the base frame from one time of a stretch to another."""
-    if times == (0.0, 1.0):
-        return T
-    return part_of(T, times[1]) @ inverse(part_of(T, times[0]))
+def _between(instants: tuple[Instant, Instant], T: Matrix) -> Matrix:
+    """Motion of the base frame from one instant of a stretch to another."""
+    return np.asarray(instants[1].pose(T) @ inverse(instants[0].pose(T)))
 
 
 def _as_seen(one: Matrix, moved: Matrix, two: Matrix) -> Matrix:
@@ -407,6 +447,17 @@ def _essential(M: Matrix) -> NDArray[np.float64]:
     return np.asarray(_cross(way) @ M[:3, :3])
 
 
+def _as_uneven(road: RoadView, alike: float) -> tuple[NDArray[np.float64], Vector]:
+    """Information and gradient of a look at the road, with its unevenness there eliminated."""
+    length = float(np.linalg.norm(road.plane))
+    along = np.outer(road.plane, road.plane) / length**2
+    expected = along / UNEVEN_FACTOR**2 + (np.eye(3) - along) / UNEVEN_SIGMA**2
+    expected /= (length * alike) ** 2
+    H, g = road.information, road.gradient
+    solved = np.linalg.solve(H[:3, :3] + expected, np.column_stack([H[:3], g[:3]]))
+    return H - H[:, :3] @ solved[:, :-1], g - H[:, :3] @ solved[:, -1]
+
+
 def _without_shake(
     residual: Vector, slopes: NDArray[np.float64], weight: Vector
 ) -> tuple[NDArray[np.float64], Vector]:
@@ -416,18 +467,6 @@ def _without_shake(
     A[-3:, -3:] += np.eye(3) / SHAKE_SIGMA**2
     solved = np.linalg.solve(A[-3:, -3:], np.concatenate([A[-3:, :-3], b[-3:, None]], axis=1))
     return A[:-3, :-3] - A[:-3, -3:] @ solved[:, :-1], b[:-3] - A[:-3, -3:] @ solved[:, -1]
-
-
-def part_of(T: Matrix, share: float) -> Matrix:
-    """Return a part of a motion: constant rotation rate, straight line."""
-    if share == 0.0:
-        return np.eye(4)
-    if share == 1.0:
-        return T
-    out = np.eye(4)
-    out[:3, :3] = turn(share * cv2.Rodrigues(T[:3, :3])[0][:, 0])
-    out[:3, 3] = share * T[:3, 3]
-    return out
 
 
 def _moved(T: Matrix, twist: Vector) -> Matrix:

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,7 +31,9 @@ from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.transforms import Matrix, inverse
 from depth_perception.motion.camera_overlap import MIN_POINTS, Overlap, find_overlap, matched
 from depth_perception.motion.feature_tracks import FeatureTracks
-from depth_perception.motion.mounting_evidence import RayPairs, RoadView, Stretch, part_of
+from depth_perception.motion.mounting_evidence import Instant, RayPairs, RoadView, Stretch
+from depth_perception.motion.odometry import OdometryTrack
+from depth_perception.motion.rig_motion import turn
 from depth_perception.motion.road_alignment import align, lane_pixels
 
 STRETCH_M = 1.2
@@ -42,6 +45,9 @@ STRETCH_TURN = np.radians(6.0)
 SHORTEST_M = 0.3
 MIN_FOLLOWED = 15
 """With fewer points of a camera that were seen at both ends, they say nothing."""
+
+
+Rays = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +62,7 @@ class CameraImage:
         tracks: Its points, with the image of ``stamp`` taken in.
         focal: Pixels per radian of the image in which they are followed.
         stamp: ns.
+        lead: 4x4, the motion of the base frame from the frame set's instant to the image's.
     """
 
     T_base_camera: Matrix
@@ -65,6 +72,30 @@ class CameraImage:
     tracks: FeatureTracks
     focal: float
     stamp: int
+    lead: Matrix
+
+
+@dataclass(frozen=True, eq=False)
+class Passage:
+    """The images at both ends of a stretch, for `MountingObserver.look`.
+
+    Attributes:
+        began: Stamp of the frame set at its beginning, ns.
+        ended: The same at its end.
+        before: Images at its beginning.
+        after: Images at its end.
+        points: Rays of the points that each camera saw at both, see `FeatureTracks.common`.
+        T_to_from: 4x4, the motion.
+        by_odometry: Its length is odometry's.
+    """
+
+    began: int
+    ended: int
+    before: Mapping[str, CameraImage]
+    after: Mapping[str, CameraImage]
+    points: Mapping[str, tuple[Rays, Rays]]
+    T_to_from: Matrix
+    by_odometry: bool
 
 
 class MountingObserver:
@@ -97,7 +128,7 @@ class MountingObserver:
 
     def observe(
         self, stamp: int, cameras: Mapping[str, CameraImage], step: Matrix | None, by_odometry: bool
-    ) -> Stretch | None:
+    ) -> Passage | None:
         """Take a frame set.
 
         Args:
@@ -107,7 +138,7 @@ class MountingObserver:
             by_odometry: The length of that is odometry's.
 
         Returns:
-            A stretch, if one ends here.
+            A passage, if one ends here; nothing is computed yet.
         """
         if self._begin is None or step is None:
             self._start(stamp, cameras)
@@ -119,56 +150,60 @@ class MountingObserver:
         if way < STRETCH_M and not (heading > STRETCH_TURN and way > SHORTEST_M):
             return None
         began, before = self._begin
-        stretch = None
+        passage = None
         if way < LONGEST_M:
-            stretch = self._stretch(began, before, stamp, cameras)
+            points = {}
+            for name in before.keys() & cameras.keys():
+                pair = cameras[name].tracks.common(before[name].stamp, cameras[name].stamp)
+                if pair is not None and len(pair[0]) >= MIN_FOLLOWED:
+                    points[name] = pair
+                else:
+                    self.reasons[name] = "too few points could be followed"
+            passage = Passage(
+                began, stamp, before, dict(cameras), points, self._T, self._by_odometry
+            )
         self._start(stamp, cameras)
-        return stretch
+        return passage
 
     def _start(self, stamp: int, cameras: Mapping[str, CameraImage]) -> None:
         self._begin = (stamp, dict(cameras))
         self._T = np.eye(4)
         self._by_odometry = True
 
-    def _stretch(
-        self,
-        began: int,
-        before: Mapping[str, CameraImage],
-        stamp: int,
-        cameras: Mapping[str, CameraImage],
-    ) -> Stretch | None:
-        seconds = (stamp - began) * 1e-9
+    def look(self, passage: Passage) -> Stretch | None:
+        """Compute what a passage shows; None where no camera followed enough points.
+
+        May run in another thread than `observe`, one passage at a time.
+        """
         rays: list[RayPairs] = []
         roads: list[RoadView] = []
-        for name in cameras.keys() & before.keys():
-            one, two = before[name], cameras[name]
-            pair = two.tracks.common(one.stamp, two.stamp)
-            if pair is None or len(pair[0]) < MIN_FOLLOWED:
-                self.reasons[name] = "too few points could be followed"
+        for name in self._names:
+            if name not in passage.points:
                 continue
-            times = (one.stamp - began) * 1e-9 / seconds, (two.stamp - began) * 1e-9 / seconds
+            one, two = passage.before[name], passage.after[name]
+            instants = Instant(False, one.lead), Instant(True, two.lead)
             index = self._names.index(name)
-            first, second = (_unit(item) for item in pair)
-            rays.append(RayPairs((index, index), times, first, second, two.focal))
-            road = self._road(index, name, times, one, two)
+            first, second = (_unit(item) for item in passage.points[name])
+            rays.append(RayPairs((index, index), instants, first, second, two.focal))
+            road = self._road(name, instants, passage)
             if road is not None:
                 roads.append(road)
-        ends = {name: (item.stamp - began) * 1e-9 / seconds for name, item in cameras.items()}
-        for name in cameras:
-            for other in cameras:
+        for name in passage.after:
+            for other in passage.after:
                 if name != other:
-                    rays += self._shared(name, other, cameras, ends)
-        return Stretch(self._T, self._by_odometry, rays, roads) if rays else None
+                    rays += self._shared(name, other, passage.after)
+        return Stretch(passage.T_to_from, passage.by_odometry, rays, roads) if rays else None
 
     def _road(
-        self, index: int, name: str, times: tuple[float, float], one: CameraImage, two: CameraImage
+        self, name: str, instants: tuple[Instant, Instant], passage: Passage
     ) -> RoadView | None:
         """Align the lane in two images of a camera."""
+        one, two, T = passage.before[name], passage.after[name], passage.T_to_from
         C = two.T_base_camera
-        way = float(np.linalg.norm(self._T[:3, 3]))
-        curvature = -float(np.arctan2(self._T[1, 0], self._T[0, 0])) / way
+        way = float(np.linalg.norm(T[:3, 3]))
+        curvature = -float(np.arctan2(T[1, 0], T[0, 0])) / way
         pixels = lane_pixels(two.grid, two.mask, C, self._ground, curvature)
-        motion = inverse(C) @ part_of(self._T, times[0]) @ inverse(part_of(self._T, times[1])) @ C
+        motion = inverse(C) @ instants[0].pose(T) @ inverse(instants[1].pose(T)) @ C
         plane = -(C[:3, :3].T @ self._ground.normal) / float(self._ground.signed_distance(C[:3, 3]))
         if one.image.shape != two.image.shape:
             return None
@@ -181,13 +216,12 @@ class MountingObserver:
         inverse_depth = rays @ plane
         x = rays @ C[0, :3] / inverse_depth + C[0, 3]
         ahead = float(np.average(x, weights=inverse_depth**2))
+        index = self._names.index(name)
         return RoadView(
-            index, times, found.plane, found.motion, found.information, found.gradient, ahead
+            index, instants, found.plane, found.motion, found.information, found.gradient, ahead
         )
 
-    def _shared(
-        self, name: str, other: str, cameras: Mapping[str, CameraImage], times: Mapping[str, float]
-    ) -> list[RayPairs]:
+    def _shared(self, name: str, other: str, cameras: Mapping[str, CameraImage]) -> list[RayPairs]:
         """Find points that two cameras see at the end of the stretch."""
         one, two = cameras[name], cameras[other]
         if (name, other) not in self._overlaps:
@@ -204,9 +238,36 @@ class MountingObserver:
         if len(first) < MIN_POINTS:
             return []
         pair = self._names.index(name), self._names.index(other)
+        instants = Instant(True, one.lead), Instant(True, two.lead)
         focal = float(overlap.camera.K[0, 0])
-        return [RayPairs(pair, (times[name], times[other]), first, second, focal)]
+        return [RayPairs(pair, instants, first, second, focal)]
 
 
 def _unit(rays: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(rays / np.linalg.norm(rays, axis=1, keepdims=True))
+
+
+def lead_of(
+    stamp: int, image: int, odometry: OdometryTrack, step: tuple[float, Matrix] | None
+) -> Matrix:
+    """Return the motion (4x4) from a frame set's instant to that of one of its images.
+
+    Args:
+        stamp: Of the set, ns.
+        image: Of the image, ns.
+        odometry: Knows it best: a vehicle sways on its springs within a few milliseconds.
+        step: Seconds and motion of the last step, which is carried on where there is no odometry.
+    """
+    if image == stamp:
+        return np.eye(4)
+    known = odometry.between(stamp, image)
+    if known is not None:
+        return known.T_to_from
+    return np.eye(4) if step is None else _carried(step[1], (image - stamp) * 1e-9 / step[0])
+
+
+def _carried(T: Matrix, share: float) -> Matrix:
+    out = np.eye(4)
+    out[:3, :3] = turn(share * cv2.Rodrigues(T[:3, :3])[0][:, 0])
+    out[:3, 3] = share * T[:3, 3]
+    return out

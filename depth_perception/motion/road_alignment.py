@@ -57,6 +57,8 @@ TURN_SIGMA = np.radians(0.2)
 WAY_SIGMA = 0.025
 """The same of the motion: its rotation, rad, and its translation, over the way. A mounting
 that is wrong by a degree gives it another direction."""
+LOOSENED = 3.0
+"""In the end all of these count so much wider."""
 FARTHEST = 3.0
 """A plane that is farther off, in those deviations, is not the road."""
 
@@ -138,6 +140,8 @@ def align(
     for blur in BLURS:
         one, other = _banded(past, blur), _banded(now, blur)
         wanted = other[pixels[:, 1], pixels[:, 0]].astype(np.float64)
+        # Close to it the images alone are to decide.
+        held = hold if blur != BLURS[-1] else hold / LOOSENED**2
         slopes_x = cv2.Sobel(one, cv2.CV_32F, 1, 0, scale=1 / 8)
         slopes_y = cv2.Sobel(one, cv2.CV_32F, 0, 1, scale=1 / 8)
         for _ in range(_ITERATIONS):
@@ -153,7 +157,7 @@ def align(
                     motion[:3, 3] - begun[:3, 3],
                 ]
             )
-            step = -np.linalg.solve(weighted.T @ J + hold, weighted.T @ residual + hold @ off)
+            step = -np.linalg.solve(weighted.T @ J + held, weighted.T @ residual + held @ off)
             found = found + step[:3]
             motion = _stepped(motion, step[3:])
             if np.abs(rays @ step[:3]).max() < 1e-4 * np.abs(rays @ found).max():

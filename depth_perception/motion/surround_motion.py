@@ -46,6 +46,8 @@ from depth_perception.motion.ground_length import length_from_ground
 from depth_perception.motion.keyframes import Keyframe, Keyframes
 from depth_perception.motion.matching import Match, Source, census_of, match
 from depth_perception.motion.measured_depth import Kind, MeasuredDepth, judge, with_ground
+from depth_perception.motion.mounting_observer import CameraImage, lead_of
+from depth_perception.motion.mounting_watch import MountingWatch
 from depth_perception.motion.odometry import MotionPrior, OdometryTrack
 from depth_perception.motion.rig_motion import PointPairs, RigMotion, solve_rig_motion
 from depth_perception.motion.road import lane_samples, on_path
@@ -111,15 +113,23 @@ class _Camera:
 class SurroundMotion:
     """Measures; one frame set at a time, in the order of time."""
 
-    def __init__(self, nominal: GroundPlane, image_width: int, overlap: bool = False) -> None:
+    def __init__(
+        self,
+        nominal: GroundPlane,
+        image_width: int,
+        overlap: bool = False,
+        watch: MountingWatch | None = None,
+    ) -> None:
         """Begin with nothing known.
 
         Args:
             nominal: The road plane that the mounting describes.
             image_width: Of the matching grid, px; the working grid's where that is smaller.
             overlap: Also match cameras of one set with each other.
+            watch: Looks whether cameras have moved; None: nobody does.
         """
         self.odometry = OdometryTrack()
+        self.watch = watch
         self._nominal = nominal
         self._width = image_width
         self._cameras: dict[str, _Camera] = {}
@@ -140,6 +150,8 @@ class SurroundMotion:
         self._road = RoadFilter(self._nominal)
         self._T_start_now = np.eye(4)
         self._last = self._step = None
+        if self.watch is not None:
+            self.watch.reset()
 
     def update(
         self,
@@ -179,6 +191,9 @@ class SurroundMotion:
         speed = float("nan")
         if step is not None and self._step is not None:
             speed = float(np.linalg.norm(self._step[1][:3, 3])) * self._road.factor / self._step[0]
+        if self.watch is not None:
+            T = None if step is None else step.T_to_from
+            self.watch.observe(stamp, self._images(stamp, names), T, source == "odometry", pool)
         self._remember(stamp, stamps)
         done = time.perf_counter()
         return Motion(
@@ -193,6 +208,24 @@ class SurroundMotion:
                 "match": done - moved,
             },
         )
+
+    def _images(self, stamp: int, names: list[str]) -> dict[str, CameraImage]:
+        """What the watch over the mountings looks at."""
+        images = {}
+        for name in names:
+            camera = self._cameras[name]
+            view = camera.view
+            images[name] = CameraImage(
+                view.T_base_camera,
+                camera.grid,
+                camera.small,
+                camera.mask,
+                camera.tracks,
+                float(view.camera.K[0, 0]),
+                camera.stamp,
+                lead_of(stamp, camera.stamp, self.odometry, self._step),
+            )
+        return images
 
     def reset_memory(self) -> None:
         """Forget keyframes whose way to the present is not known."""
@@ -420,6 +453,8 @@ class SurroundMotion:
         self._keyframes.add(Keyframe(stamp, dict(stamps), census, self._T_start_now))
         self._last = (stamp, dict(stamps))
         wanted = {*self._keyframes.stamps, *stamps.values()}
+        if self.watch is not None:
+            wanted |= set(self.watch.stamps)
         for camera in self._cameras.values():
             camera.tracks.keep(wanted)
 

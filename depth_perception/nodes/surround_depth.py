@@ -302,6 +302,7 @@ class SurroundDepth:
                 provider=estimator.provider,
                 model=estimator.model,
                 ground=processor.pipeline.ground,
+                mountings=processor.pipeline.mountings.told(),
                 pause=pause,
                 problem=problem,
                 unserved=processor.publishers.unserved(),

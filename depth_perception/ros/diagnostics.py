@@ -58,6 +58,8 @@ class State:
         provider: What the estimator runs on; empty while the node is not configured.
         model: What network makes the depth; empty without one.
         ground: The plane in use; None while the node is not configured.
+        mountings: By camera, what the watch over the mountings has found: what is to be warned
+            of, empty for nothing, and numbers.
         pause: Why nothing is computed although nothing is wrong; empty otherwise.
         problem: The one thing that keeps the node from results; empty when there is none.
         unserved: Who subscribes to a topic and gets nothing of it, and why.
@@ -76,6 +78,7 @@ class State:
     provider: str = ""
     model: str = ""
     ground: GroundPlane | None = None
+    mountings: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     pause: str = ""
     problem: str = ""
     unserved: Sequence[str] = ()
@@ -103,6 +106,10 @@ class Diagnostics:
         statuses += [self._processing(state), self._output(state)]
         if state.ground is not None:
             statuses.append(self._ground(state.ground))
+        for name, (warning, values) in state.mountings.items():
+            level = DiagnosticStatus.WARN if warning else DiagnosticStatus.OK
+            text = warning or "as calibrated, as far as is known"
+            statuses.append(self._status(f"mounting {name}", level, text, dict(values)))
         array = DiagnosticArray(status=statuses)
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
