@@ -683,9 +683,9 @@ def reference() -> str:
     lines = [
         "# Parameters",
         "",
-        "Of `surround_depth`, and of `depth_perception replay`, `evaluate`, `inspect`, `ego-mask`"
-        " and `demo` (`--params FILE`, `--set NAME=VALUE`). Units are SI, angles radians. Made by"
-        " `python -m depth_perception.parameters`.",
+        "Of `surround_depth`, and of `depth_perception replay`, `evaluate`, `inspect`, `ego-mask`,"
+        " `calibrate` and `demo` (`--params FILE`, `--set NAME=VALUE`). Units are SI, angles"
+        " radians. Made by `python -m depth_perception.parameters`.",
         "",
         "Those marked live may be changed while the node is active (`ros2 param set`); the others"
         " while it is unconfigured.",

@@ -83,6 +83,12 @@ def test_a_camera_that_was_moved_is_found_and_the_file_puts_it_right(tmp_path, c
             < apart(corrected, turned(mounting("front"), wrong))
         )
     assert main(["inspect", str(bag), "--set", f"extrinsics={output}"]) == 0
+    assert "calibration" not in capsys.readouterr().out
+    command = ["inspect", str(bag), "--calibration", "--json", str(tmp_path / "i.json")]
+    assert main(command) == 0
+    assert "pitch, deg" in capsys.readouterr().out
+    shown = json.loads((tmp_path / "i.json").read_text())["calibration"]
+    assert shown["cameras"]["front"]["relative_deg"] == found["relative_deg"]
     # Without --overwrite nothing that may be in use is lost.
     assert main(["calibrate", str(bag), "-o", str(output)]) == 1
     assert "--overwrite" in capsys.readouterr().err

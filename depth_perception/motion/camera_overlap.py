@@ -34,7 +34,8 @@ from depth_perception.geometry.transforms import Matrix, inverse
 
 MIN_SHARE = 0.03
 """Of one image, that must lie within the other."""
-MIN_POINTS = 4
+MIN_POINTS = 12
+"""Fewer than so many that were found may have been found by chance."""
 WANTED = 120
 _SPACING = 6
 """So many points are looked for, at least so many pixels apart."""
@@ -150,8 +151,11 @@ def find_overlap(
     rays = found.rays(np.stack([u, v], axis=-1).reshape(-1, 2).astype(np.float64))
     for plane in (None, ground):
         uv = other.project(found.points(rays, plane)).reshape(height, width, 2)
-        uv = np.where(np.isfinite(uv), uv, -1e4).astype(np.float32)
-        to_other = np.ascontiguousarray(uv[..., 0]), np.ascontiguousarray(uv[..., 1])
+        uv = np.where(np.isfinite(uv), uv, -1e4)
+        to_other: Maps = (
+            np.ascontiguousarray(uv[..., 0], dtype=np.float32),
+            np.ascontiguousarray(uv[..., 1], dtype=np.float32),
+        )
         inside = seen & _free(masks[1], to_other)
         if plane is not None:
             depths = _depths(rays, mounts[0], plane).reshape(height, width)
@@ -176,11 +180,11 @@ def matched(
     Returns:
         Two (n, 3) arrays: unit rays of the first camera's frame, and of the second's.
     """
-    one = _alike(cv2.remap(image, *overlap.maps, cv2.INTER_LINEAR))
+    one = _alike(np.asarray(cv2.remap(image, *overlap.maps, cv2.INTER_LINEAR), np.uint8))
     first: list[Rays] = []
     second: list[Rays] = []
     for guess in overlap.guesses:
-        two = _alike(cv2.remap(other, *guess.maps, cv2.INTER_LINEAR))
+        two = _alike(np.asarray(cv2.remap(other, *guess.maps, cv2.INTER_LINEAR), np.uint8))
         free = guess.inside.astype(np.uint8) * 255
         corners = cv2.goodFeaturesToTrack(one, WANTED, 0.01, _SPACING, mask=free)
         if corners is None:

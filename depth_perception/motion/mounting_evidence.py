@@ -63,9 +63,11 @@ LEVEL_SIGMA = np.radians(0.3)
 TILT_SIGMA = np.radians(0.4)
 """The road ahead against the one below the wheels: springs, slopes that change."""
 UNEVEN_SIGMA = np.radians(0.3)
-UNEVEN_FACTOR = 0.015
-"""By so much the road that one camera sees is tilted, and ln of its height off, against the road of
-the stretch, whatever the images say."""
+UNEVEN_M = 0.025
+"""By so much the road that one camera sees is tilted, rad, and lies higher, m, than the road of the
+stretch, whatever the images say."""
+UNEVEN_WAY = 0.02
+"""And the camera's way, as the road shows it, is off by so much of it."""
 REST_SIGMA = np.radians(0.1)
 """What of these three never averages out: load, tyres, crown of the road."""
 ALIKE_M = 15.0
@@ -305,7 +307,7 @@ class MountingModel:
             gradient[columns] += pull
         for road in stretch.roads:
             difference, slopes, columns = self._road_difference(road, state, mounts)
-            seen, pull = _as_uneven(road, stretch.alike)
+            seen, pull = _as_uneven(road, stretch)
             information[np.ix_(columns, columns)] += slopes.T @ seen @ slopes
             gradient[columns] += slopes.T @ (seen @ difference + pull)
         residual, slopes = self._vehicle_residuals(stretch, state, unknowns)
@@ -447,15 +449,22 @@ def _essential(M: Matrix) -> NDArray[np.float64]:
     return np.asarray(_cross(way) @ M[:3, :3])
 
 
-def _as_uneven(road: RoadView, alike: float) -> tuple[NDArray[np.float64], Vector]:
-    """Information and gradient of a look at the road, with its unevenness there eliminated."""
+def _as_uneven(road: RoadView, stretch: Stretch) -> tuple[NDArray[np.float64], Vector]:
+    """Information and gradient of a look at the road, its errors of its own eliminated.
+
+    These are the road's unevenness there, and that grey values of a road that is no plane are
+    explained by a motion that was not.
+    """
     length = float(np.linalg.norm(road.plane))
     along = np.outer(road.plane, road.plane) / length**2
-    expected = along / UNEVEN_FACTOR**2 + (np.eye(3) - along) / UNEVEN_SIGMA**2
-    expected /= (length * alike) ** 2
+    expected = np.zeros((9, 9))
+    expected[:3, :3] = along / (UNEVEN_M * length) ** 2 + (np.eye(3) - along) / UNEVEN_SIGMA**2
+    expected[:3, :3] /= (length * stretch.alike) ** 2
+    expected[3:6, 3:6] = np.eye(3) / SHAKE_SIGMA**2
+    expected[6:, 6:] = np.eye(3) / (UNEVEN_WAY * stretch.way) ** 2
     H, g = road.information, road.gradient
-    solved = np.linalg.solve(H[:3, :3] + expected, np.column_stack([H[:3], g[:3]]))
-    return H - H[:, :3] @ solved[:, :-1], g - H[:, :3] @ solved[:, -1]
+    solved = np.linalg.solve(H + expected, np.column_stack([H, g]))
+    return H - H @ solved[:, :-1], g - H @ solved[:, -1]
 
 
 def _without_shake(

@@ -120,7 +120,6 @@ class MountingFilter:
         self._information = np.zeros_like(self._prior)
         self._vector: Vector = np.zeros(self._model.size)
         self._unknowns: Vector = np.zeros(self._model.size)
-        self._seen: list[tuple[float, set[int]]] = []
         self._warn_at = warn_at
         self._lasting: dict[str, int] = {}
         self.report = WatchReport({}, {}, 0, 0.0)
@@ -139,7 +138,8 @@ class MountingFilter:
         self._vector = keep * self._vector + more @ self._unknowns - pull
         total = self._information + self._prior
         self._unknowns = np.asarray(np.linalg.solve(total, self._vector))
-        found = calibration_of(model, [stretch], self._unknowns, np.linalg.inv(total))
+        covariance = np.asarray(np.linalg.inv(total), dtype=np.float64)
+        found = calibration_of(model, [stretch], self._unknowns, covariance)
         before = self.report
         report = WatchReport(
             dict(zip(self._names, found.cameras, strict=True)),

@@ -142,8 +142,8 @@ def align(
         wanted = other[pixels[:, 1], pixels[:, 0]].astype(np.float64)
         # Close to it the images alone are to decide.
         held = hold if blur != BLURS[-1] else hold / LOOSENED**2
-        slopes_x = cv2.Sobel(one, cv2.CV_32F, 1, 0, scale=1 / 8)
-        slopes_y = cv2.Sobel(one, cv2.CV_32F, 0, 1, scale=1 / 8)
+        slopes_x = np.asarray(cv2.Sobel(one, cv2.CV_32F, 1, 0, scale=1 / 8), np.float32)
+        slopes_y = np.asarray(cv2.Sobel(one, cv2.CV_32F, 0, 1, scale=1 / 8), np.float32)
         for _ in range(_ITERATIONS):
             terms = _terms(one, slopes_x, slopes_y, grid, rays, wanted, motion, found)
             if terms is None:
