@@ -14,8 +14,8 @@
 """The watch over the mountings while driving: by how much cameras have moved, and when to say so.
 
 A slow filter over stretches of the way (`mounting_observer`): what they say of the mountings adds
-up, and is forgotten over half a kilometre, so that a camera that is knocked is noticed. It works in
-a thread of the pipeline's, one stretch every few seconds, and changes nothing that is computed.
+up, and is forgotten over some hundred metres, so that a camera that is knocked is noticed. It works
+in a thread of the pipeline's, one stretch every few seconds, and changes nothing that is computed.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from depth_perception.motion.calibration import (
 from depth_perception.motion.mounting_evidence import MountingModel, Stretch, Vector
 from depth_perception.motion.mounting_observer import CameraImage, MountingObserver, Passage
 
-REMEMBERED_M = 500.0
+REMEMBERED_M = 300.0
 """After so much way a stretch counts for a third, m."""
-PERIOD_S = 2.0
+PERIOD_S = 5.0
 """A stretch is looked at so often at most, s."""
-ENOUGH_M = 100.0
+ENOUGH_M = 60.0
 ENOUGH_STRETCHES = 30
 """Before that nothing is warned of."""
 SURE = 5.0
