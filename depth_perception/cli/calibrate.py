@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
         )
 
     from depth_perception.datasets.bag import BagReader
-    from depth_perception.evaluation.mounting_report import as_json, table, unknown
+    from depth_perception.evaluation.mounting_report import anything_known, as_json, table, unknown
     from depth_perception.evaluation.mounting_run import (
         corrected_mountings,
         observe_drive,
@@ -100,6 +100,12 @@ def run(options: argparse.Namespace) -> int:
         print(line)
     for text in unknown(drive, calibration):
         print(f"note: {text}")
+    if not anything_known(calibration):
+        raise BagError(
+            f"bag '{bag}' says too little of any camera; '{output}' is not written",
+            expected="a drive of some 50 m with turns, five or more frame sets a second",
+            fix="record one, or name another bag",
+        )
     mountings, corrections = corrected_mountings(drive, calibration)
     write_text("--output", output, extrinsics_text(drive.rig, mountings, corrections, str(bag)))
     if report is not None:

@@ -79,16 +79,24 @@ def _value(value: float, sigma: float, digits: int, largest: float) -> str:
     return f"{value:+.{digits}f} +- {sigma:.{digits}f}"
 
 
+def anything_known(calibration: Calibration) -> bool:
+    """Tell whether any angle of any camera, or any height, was estimated."""
+    return any(
+        (item.relative_known | item.known).any() or item.height_known
+        for item in calibration.cameras
+    )
+
+
 def unknown(drive: Drive, calibration: Calibration) -> list[str]:
     """Say what could not be estimated, camera by camera, and why."""
     out = []
     several = len(drive.rig.names) > 1
     for name, item in zip(drive.rig.names, calibration.cameras, strict=True):
         if item.stretches < FEW_STRETCHES:
-            why = drive.reasons.get(name) or "it is in few frame sets"
             out.append(
-                f"camera {name}: points were followed on {item.stretches} stretches of the way:"
-                f" {why}. Fix: a longer drive by day, in front of things with texture"
+                f"camera {name}: its points were followed on {item.stretches} stretches of the way"
+                f" (of {FEW_STRETCHES} at least). Fix: a longer drive, by day, past things with"
+                " texture"
             )
             continue
         known = item.relative_known if several else item.known
