@@ -345,6 +345,13 @@ class MotionParameters:
         "Also match cameras of one set with each other, where they see the same; needs extrinsics"
         " exact to about 0.1 degrees.",
     )
+    mounting_warning: float = _parameter(
+        0.5,
+        "Warn, once, when a camera is seen to look so many degrees otherwise than its calibration"
+        " says; 0: do not look.",
+        minimum=0.0,
+        maximum=45.0,
+    )
     odometry_topic: str = _parameter(
         "odom",
         "nav_msgs/Odometry that the node takes; a bag's only such topic may have another name."
@@ -446,6 +453,11 @@ class Parameters:
     )
     ego_masks: str = _parameter(
         "", "YAML file with each camera's own-body polygons or mask images (see config/)."
+    )
+    extrinsics: str = _parameter(
+        "",
+        "YAML file with mountings that take the place of TF's, as depth_perception calibrate writes"
+        " it; cameras that are not in it are placed by TF.",
     )
     tf: TfParameters = field(default_factory=TfParameters)
     sync: SyncParameters = field(default_factory=SyncParameters)
@@ -617,6 +629,7 @@ def load(path: str | Path | None, overrides: dict[str, Any] | None = None) -> Pa
 
 PATH_PARAMETERS = (
     "ego_masks",
+    "extrinsics",
     "segmentation.model",
     "segmentation.labels_folder",
     "segmentation.classes",
@@ -687,9 +700,9 @@ def reference() -> str:
     lines = [
         "# Parameters",
         "",
-        "Of `surround_depth`, and of `depth_perception replay`, `evaluate`, `inspect`, `ego-mask`"
-        " and `demo` (`--params FILE`, `--set NAME=VALUE`). Units are SI, angles radians. Made by"
-        " `python -m depth_perception.parameters`.",
+        "Of `surround_depth`, and of `depth_perception replay`, `evaluate`, `inspect`, `ego-mask`,"
+        " `calibrate` and `demo` (`--params FILE`, `--set NAME=VALUE`). Units are SI, angles"
+        " radians. Made by `python -m depth_perception.parameters`.",
         "",
         "Those marked live may be changed while the node is active (`ros2 param set`); the others"
         " while it is unconfigured.",

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import re
 import time
@@ -55,6 +56,7 @@ from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.geometry.transforms import Matrix, transform_points
 from depth_perception.motion.completion import complete
+from depth_perception.motion.mounting_watch import MountingWatch, WatchReport
 from depth_perception.motion.range_points import RangeScan
 from depth_perception.motion.surround_motion import Motion, SurroundMotion
 from depth_perception.parameters import Parameters
@@ -99,7 +101,9 @@ def new_motion(ground: GroundPlane, parameters: Parameters) -> SurroundMotion | 
     if not parameters.motion.enabled:
         return None
     given = parameters.motion
-    return SurroundMotion(ground, given.image_width, overlap=given.overlap)
+    limit = math.radians(given.mounting_warning)
+    watch = MountingWatch(ground, limit) if given.mounting_warning > 0 else None
+    return SurroundMotion(ground, given.image_width, overlap=given.overlap, watch=watch)
 
 
 class SurroundPipeline:
@@ -340,6 +344,13 @@ class SurroundPipeline:
         if self.motion is not None:
             self.motion.reset()
 
+    @property
+    def mountings(self) -> WatchReport:
+        """What the watch over the mountings has found; empty without ``motion.enabled``."""
+        if self.motion is None or self.motion.watch is None:
+            return WatchReport({}, {}, 0, 0.0)
+        return self.motion.watch.report
+
     def _move(
         self, frame_set: FrameSet[CameraFrame], views: Mapping[str, CameraView]
     ) -> Motion | None:
@@ -356,7 +367,10 @@ class SurroundPipeline:
         while self._scans:
             self.motion.range.add(self._scans.popleft())
         frames = {name: frame for name, frame in frame_set.frames.items() if name in views}
-        return self.motion.update(frame_set.stamp, frames, views, self._pool)
+        moved = self.motion.update(frame_set.stamp, frames, views, self._pool)
+        for name, text in self.mountings.warnings.items():
+            self.warn(text, name or "all cameras")
+        return moved
 
     def _with_measured(self, result: CameraResult, moved: Motion | None, name: str) -> CameraResult:
         """Add what was measured of a camera; embodied depth is filled from it."""

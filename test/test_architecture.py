@@ -51,7 +51,7 @@ ROOMS = {
     " segmentation",
     "motion": "errors parameters geometry frames",
     "pipeline": "errors parameters geometry rig frames segmentation estimators motion",
-    "evaluation": "errors geometry messages frames datasets pipeline",
+    "evaluation": "errors geometry messages frames datasets motion pipeline",
     "ros": "errors resources parameters geometry messages rig frames datasets pipeline",
     "nodes": "errors yaml_mapping resources parameters rig frames datasets ros",
     "transport": "errors parameters messages frames ros",

@@ -52,6 +52,8 @@ from depth_perception.motion.feature_tracks import FeatureTracks
 from depth_perception.motion.keyframes import Keyframe, Keyframes
 from depth_perception.motion.matching import Match, Pyramid, Source, census_of, match
 from depth_perception.motion.measured_depth import Kind, MeasuredDepth, judge, with_ground
+from depth_perception.motion.mounting_observer import CameraImage, lead_of
+from depth_perception.motion.mounting_watch import MountingWatch
 from depth_perception.motion.odometry import OdometryTrack
 from depth_perception.motion.range_points import RangePoints, merged
 from depth_perception.motion.road import lane_samples, on_path
@@ -123,16 +125,24 @@ class _Camera(CameraTracks):
 class SurroundMotion:
     """Measures; one frame set at a time, in the order of time."""
 
-    def __init__(self, nominal: GroundPlane, image_width: int, overlap: bool = False) -> None:
+    def __init__(
+        self,
+        nominal: GroundPlane,
+        image_width: int,
+        overlap: bool = False,
+        watch: MountingWatch | None = None,
+    ) -> None:
         """Begin with nothing known.
 
         Args:
             nominal: The road plane that the mounting describes.
             image_width: Of the matching grid, px; the working grid's where that is smaller.
             overlap: Also match cameras of one set with each other.
+            watch: Looks whether cameras have moved; None: nobody does.
         """
         self.ego = EgoMotion()
         self.range = RangePoints()
+        self.watch = watch
         self._nominal = nominal
         self._width = image_width
         self._cameras: dict[str, _Camera] = {}
@@ -162,6 +172,8 @@ class SurroundMotion:
         self.ego.reset()
         self.range.forget_way()
         self._last = None
+        if self.watch is not None:
+            self.watch.reset()
 
     def update(
         self,
@@ -212,6 +224,10 @@ class SurroundMotion:
         if moved and self.ego.step is not None:
             seconds, T = self.ego.step
             speed = float(np.linalg.norm(T[:3, 3])) * self._road.factor / seconds
+        if self.watch is not None:
+            step = self.ego.step[1] if moved and self.ego.step is not None else None
+            by_odometry = self.ego.source == "odometry"
+            self.watch.observe(stamp, self._images(stamp, names), step, by_odometry, pool)
         self._remember(stamp, stamps)
         done = time.perf_counter()
         return Motion(
@@ -228,6 +244,24 @@ class SurroundMotion:
                 "match": done - known,
             },
         )
+
+    def _images(self, stamp: int, names: list[str]) -> dict[str, CameraImage]:
+        """What the watch over the mountings looks at."""
+        images = {}
+        for name in names:
+            camera = self._cameras[name]
+            view = camera.view
+            images[name] = CameraImage(
+                view.T_base_camera,
+                camera.grid,
+                camera.images[-1],
+                camera.mask,
+                camera.tracks,
+                float(view.camera.K[0, 0]),
+                camera.stamp,
+                lead_of(stamp, camera.stamp, self.odometry, self.ego.step),
+            )
+        return images
 
     def reset_memory(self) -> None:
         """Forget keyframes whose way to the present is not known."""
@@ -418,6 +452,8 @@ class SurroundMotion:
         recent = {n: s for n, s in before.items() if s > stamp - round(LONGEST_GAP_S * 1e9)}
         self._last = (stamp, {**recent, **stamps})
         wanted = {*self._keyframes.stamps, *self._last[1].values()}
+        if self.watch is not None:
+            wanted |= set(self.watch.stamps)
         for camera in self._cameras.values():
             camera.tracks.keep(wanted)
 

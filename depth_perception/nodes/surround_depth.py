@@ -322,6 +322,7 @@ class SurroundDepth:
                 model=estimator.model,
                 ground=processor.pipeline.ground,
                 motion=None if pause else processor.motion,
+                mountings=processor.pipeline.mountings.told(),
                 pause=pause,
                 problem=problem,
                 unserved=processor.publishers.unserved(),

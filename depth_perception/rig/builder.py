@@ -31,6 +31,7 @@ from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import RigCamera
 from depth_perception.parameters import GroundParameters, Parameters
 from depth_perception.rig.ego_mask import EgoMask, load_ego_masks, rasterize
+from depth_perception.rig.extrinsics_file import GivenMounting, load_extrinsics
 
 
 def nominal_ground(parameters: GroundParameters) -> GroundPlane:
@@ -44,6 +45,13 @@ def nominal_ground(parameters: GroundParameters) -> GroundPlane:
 def ego_masks_of(parameters: Parameters) -> dict[str, EgoMask]:
     """Load the masks that the parameters name; none when they name no file."""
     return load_ego_masks(parameters.ego_masks) if parameters.ego_masks else {}
+
+
+def extrinsics_of(parameters: Parameters) -> dict[str, GivenMounting]:
+    """Load the mountings that the parameters name; none when they name no file."""
+    if not parameters.extrinsics:
+        return {}
+    return load_extrinsics(parameters.extrinsics, parameters.base_frame)
 
 
 def build_rig_camera(

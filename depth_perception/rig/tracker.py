@@ -32,7 +32,7 @@ from depth_perception.geometry.transform_tree import (
 from depth_perception.geometry.transforms import Matrix
 from depth_perception.messages.transforms import decode_edge, transform_bits
 from depth_perception.parameters import Parameters
-from depth_perception.rig.builder import build_rig_camera, ego_masks_of
+from depth_perception.rig.builder import build_rig_camera, ego_masks_of, extrinsics_of
 from depth_perception.rig.camera_topics import CameraTopics
 from depth_perception.rig.mounting import heights_over_base_frames
 
@@ -83,7 +83,7 @@ class RigTracker:
         """Load the ego masks.
 
         Args:
-            parameters: ``base_frame``, ``tf``, ``rectify`` and ``ego_masks`` hold.
+            parameters: ``base_frame``, ``tf``, ``rectify``, ``ego_masks`` and ``extrinsics`` hold.
             extrinsics: Where mountings are looked up that nothing contradicts; None: in the
                 transforms that are added.
             problem: Called with ("", reason) for what is wrong with transforms.
@@ -94,7 +94,7 @@ class RigTracker:
                 ``debug(make, *arguments)``, of which ``make(*arguments)`` makes the text.
 
         Raises:
-            ConfigurationError: The file of ego masks is absent or malformed.
+            ConfigurationError: The file of ego masks or of extrinsics is absent or malformed.
         """
         self.trees: dict[str, TransformTree] = {"": TransformTree()}
         self._parameters = parameters
@@ -108,6 +108,7 @@ class RigTracker:
         self._mountings: dict[tuple[str, str], Matrix] = {}
         self._used: dict[str, frozenset[str]] = {}
         self._ego_masks = ego_masks_of(parameters)
+        self._given = extrinsics_of(parameters)
         self._cameras: dict[str, tuple[tuple[Any, ...], RigCamera]] = {}
 
     @property
@@ -298,6 +299,25 @@ class RigTracker:
                 )
                 return
 
+    def _mounting_of(self, topics: CameraTopics, frame: str) -> Matrix:
+        """Return T_base_camera: what the parameters give, else what transforms say.
+
+        Raises:
+            TransformError: The parameters give it for another frame, or transforms have none.
+        """
+        given = self._given.get(topics.name)
+        if given is None:
+            return self.mounting(frame, topics.image)
+        if given.frame != frame:
+            raise TransformError(
+                f"{self._parameters.extrinsics} places camera {topics.name} as frame"
+                f" '{given.frame}', its images are of frame '{frame}'",
+                expected="the frame of the images",
+                fix="correct frame of that camera in the file, or make the file anew with"
+                " depth_perception calibrate",
+            )
+        return given.T_base_camera
+
     def rig_of(self, names: Iterable[str]) -> Rig:
         """Return the rig of those of the cameras that were ever usable, in this order."""
         known = {name: self._cameras[name][1] for name in names if name in self._cameras}
@@ -326,7 +346,7 @@ class RigTracker:
                 expected="the camera's optical frame",
                 fix="set frame_id in the camera driver",
             )
-        T_base_camera = self.mounting(frame, topics.image)
+        T_base_camera = self._mounting_of(topics, frame)
         key = (size, frame, T_base_camera.tobytes(), calibration_key(info))
         if topics.name not in self._cameras or self._cameras[topics.name][0] != key:
             camera = build_rig_camera(

@@ -60,6 +60,8 @@ class State:
         model: What network makes the depth; empty without one.
         ground: The plane in use; None while the node is not configured.
         motion: How the vehicle moves; None without ``motion.enabled``, or before the first set.
+        mountings: By camera, what the watch over the mountings has found: what is to be warned
+            of, empty for nothing, and numbers.
         pause: Why nothing is computed although nothing is wrong; empty otherwise.
         problem: The one thing that keeps the node from results; empty when there is none.
         unserved: Who subscribes to a topic and gets nothing of it, and why.
@@ -79,6 +81,7 @@ class State:
     model: str = ""
     ground: GroundPlane | None = None
     motion: MotionState | None = None
+    mountings: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     pause: str = ""
     problem: str = ""
     unserved: Sequence[str] = ()
@@ -108,6 +111,10 @@ class Diagnostics:
             statuses.append(self._ground(state.ground))
         if state.motion is not None:
             statuses.append(self._motion(state.motion))
+        for name, (warning, values) in state.mountings.items():
+            level = DiagnosticStatus.WARN if warning else DiagnosticStatus.OK
+            text = warning or "as calibrated, as far as is known"
+            statuses.append(self._status(f"mounting {name}", level, text, dict(values)))
         array = DiagnosticArray(status=statuses)
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
