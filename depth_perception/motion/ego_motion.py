@@ -53,6 +53,9 @@ STEP_ROTATION, KEPT_ROTATION = np.radians(0.1), np.radians(0.05)
 STEP_DIRECTION, KEPT_DIRECTION = np.radians(2.0), np.radians(1.0)
 STEP_LENGTH, KEPT_LENGTH = 0.03, 0.01
 """Likewise of the way, relative; of the last step where odometry has measured it."""
+LARGEST_CHANGE, BRAKING = 0.3, 8.0
+"""The points change a step's length by no more than this share, and no more than a vehicle that
+brakes or gathers speed, m/s^2."""
 
 
 @dataclass(eq=False)
@@ -229,15 +232,33 @@ class EgoMotion:
             [item for item in tracks if item is not None], T_then_now, self._prior(T_then_now)
         )
         if found is not None:
+            self._stretch_step(T_then_now, found[0])
             T_then_now = found[0]
-            # The nearest is known best; the chain goes on from there.
-            nearest = int(np.argmin(np.linalg.norm(T_then_now[:, :3, 3], axis=1)))
-            before = self.T_start_now
-            self.T_start_now = chosen[nearest].T_start_base @ T_then_now[nearest]
-            if self.step is not None:
-                change = inverse(self.T_start_now) @ before
-                self.step = (self.step[0], change @ self.step[1])
         return [(item, inverse(T)) for item, T in zip(chosen, T_then_now, strict=True)]
+
+    def _stretch_step(self, before: NDArray[np.float64], after: NDArray[np.float64]) -> None:
+        """Without odometry, take the last step to be as long as the points say: scale goes on.
+
+        Nothing else of the chain changes: an error of one set's motions would be the prior of the
+        next one's, and grow.
+
+        Args:
+            before: (K, 4, 4) the chained motions.
+            after: (K, 4, 4) what the points say.
+        """
+        if self.source != "images" or self.step is None:
+            return
+        seconds, step = self.step
+        way = float(np.linalg.norm(step[:3, 3]))
+        if way < MIN_BASELINE_M / 4:
+            return
+        lengths = [np.linalg.norm(item[:, :3, 3], axis=1) for item in (before, after)]
+        change = float(np.median(lengths[1] - lengths[0]))
+        limit = min(LARGEST_CHANGE, 0.02 + BRAKING * seconds**2 / way)
+        factor = 1 + float(np.clip(change / way, -limit, limit))
+        T_start_last = self.T_start_now @ step
+        self.step = (seconds, stretched(step, factor))
+        self.T_start_now = T_start_last @ inverse(self.step[1])
 
     def _prior(self, T_then_now: NDArray[np.float64]) -> NDArray[np.float64]:
         """Covariance of the chained motions: all of them share the last step."""
