@@ -139,17 +139,22 @@ def test_a_bags_odometry_comes_when_it_would_on_the_vehicle():
     assert len(Taken.stamps) == 20 and Taken.stamps == sorted(Taken.stamps)
 
 
-def test_filling_keeps_the_shape_and_takes_the_scale():
-    guess = np.tile(np.linspace(5, 20, 160, dtype=np.float32), (96, 1))
-    truth = guess * 1.4
-    measured = np.full_like(guess, np.nan)
-    measured[::6, ::6] = truth[::6, ::6]
+def test_gaps_are_closed_from_their_rim_and_wide_ones_keep_the_guess():
+    truth = np.tile(1 / np.linspace(0.2, 0.05, 320, dtype=np.float32), (160, 1))
+    guess = np.full_like(truth, 30.0)
+    measured = truth.copy()
+    measured[40:60, 60:76] = np.nan
+    measured[:, 160:] = np.nan
+    known = np.isfinite(measured)
     sigma = np.full_like(guess, 0.3)
     depth, spread = complete(
         guess, sigma, measured, np.full_like(guess, 0.03), np.zeros(guess.shape, bool)
     )
-    assert np.abs(depth / truth - 1).mean() < 0.1
-    known = np.isfinite(measured)
+    error = np.abs(depth / truth - 1)
+    assert error[40:60, 60:76].max() < 0.1
+    assert error[:, 162:166].mean() < 0.5 * np.abs(guess / truth - 1)[:, 162:166].mean()
+    np.testing.assert_allclose(depth[:, 260:], 30.0, rtol=1e-4)
+    np.testing.assert_array_equal(depth[known], measured[known])
     assert (spread[known] == np.float32(0.03)).all() and (spread[~known] >= 0.2).all()
 
 

@@ -20,12 +20,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-SHRINK = 8
-NARROW, WIDE = 2.0, 8.0
-"""Reach of a measurement, in shrunk pixels: near ones decide, where there are any."""
-WIDE_SHARE = 0.05
-LEAST = 0.003
-"""With less of measurements around than this a guess stays nearly what it was."""
+REACH = 16.0
+"""Of the neighbourhood, px."""
+CLOSED = 0.25
+"""A gap in what was measured is closed from its rim where so much around it was measured."""
 FILLED_SIGMA = 0.20
 """Relative deviation of what was filled from measurements around, at best."""
 
@@ -37,10 +35,10 @@ def complete(
     measured_sigma: NDArray[np.float32],
     fixed: NDArray[np.bool_],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Put measured depth in, and bring the guesses around it to its scale.
+    """Put measured depth in, and close the gaps in it.
 
-    By how much measurements differ from the guess, as a ratio, is carried on smoothly to where
-    nothing was measured: shape stays the guess's, scale is the measurements'.
+    Gaps are closed from their rim, in inverse depth; the less is measured around a pixel, the more
+    it stays what was guessed.
 
     Args:
         depth: (h, w) float32, m; NaN unknown, +Inf beyond range.
@@ -53,28 +51,44 @@ def complete(
         Depth and its relative standard deviation.
     """
     known = np.isfinite(measured)
-    both = known & np.isfinite(depth)
     out, spread = depth.copy(), sigma.copy()
-    if both.any():
-        with np.errstate(invalid="ignore", divide="ignore"):
-            ratio = np.where(both, np.log(measured / np.where(both, depth, 1)), 0)
-        height, width = depth.shape
-        size = (max(1, width // SHRINK), max(1, height // SHRINK))
-        of = cv2.resize(both.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-        top = cv2.resize(ratio.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-        weight = np.zeros(of.shape, np.float32)
-        total = np.zeros(of.shape, np.float32)
-        for reach, share in ((NARROW, 1.0), (WIDE, WIDE_SHARE)):
-            weight += np.float32(share) * np.asarray(
-                cv2.GaussianBlur(of, (0, 0), reach), np.float32
-            )
-            total += np.float32(share) * np.asarray(
-                cv2.GaussianBlur(top, (0, 0), reach), np.float32
-            )
-        field = cv2.resize(total / (weight + LEAST), (width, height))
-        filled = np.isfinite(depth) & ~known & ~fixed
-        out[filled] *= np.exp(field[filled])
+    if known.any():
+        w = np.zeros(depth.shape, np.float32)
+        w[known] = 1 / measured[known]
+        around, near = _pull_push(w, known)
+        filled = np.isfinite(depth) & (depth > 0) & ~known & ~fixed
+        share = np.clip(near[filled] / CLOSED, 0, 1)
+        out[filled] = 1 / (share * around[filled] + (1 - share) / depth[filled])
         spread[filled] = np.maximum(np.minimum(spread[filled], 2 * FILLED_SIGMA), FILLED_SIGMA)
     out[known] = measured[known]
     spread[known] = measured_sigma[known]
     return out, spread
+
+
+def _pull_push(
+    values: NDArray[np.float32], known: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Carry values to where there are none, from as near as there are some.
+
+    Args:
+        values: (h, w) float32; 0 where unknown.
+        known: (h, w) bool, true somewhere.
+
+    Returns:
+        (h, w) float32 values everywhere; (h, w) float32 the share of what is known around.
+
+    Source: pull-push (Gortler et al. 1996).
+    """
+    levels = [(values, known.astype(np.float32))]
+    while min(levels[-1][0].shape) > 1:
+        height, width = levels[-1][0].shape
+        size = (max(1, width // 2), max(1, height // 2))
+        smaller = [cv2.resize(item, size, interpolation=cv2.INTER_AREA) for item in levels[-1]]
+        levels.append((np.asarray(smaller[0], np.float32), np.asarray(smaller[1], np.float32)))
+    out = np.full(levels[-1][0].shape, values.sum() / known.sum(), np.float32)
+    for total, weight in reversed(levels):
+        out = np.asarray(cv2.resize(out, total.shape[::-1]), np.float32)
+        own = np.clip(4 * weight, 0, 1)
+        out = own * total / np.maximum(weight, np.float32(1e-6)) + (1 - own) * out
+    near = np.asarray(cv2.GaussianBlur(known.astype(np.float32), (0, 0), REACH), np.float32)
+    return np.asarray(out, np.float32), near

@@ -45,7 +45,7 @@ FARTHEST = 30.0
 """As far as the plane is fitted, once the way is known, m."""
 WIDEST = 3.0
 """Largest difference from the road that is expected, in prior deviations."""
-PATCH = 300.0
+PATCH = 150.0
 """So many neighbouring pixels say no more than one: windows overlap and costs are smoothed."""
 ROUGHNESS = 0.03
 """Relative error that no number of pixels averages away: a road is no plane."""
@@ -154,6 +154,7 @@ def fit_road(
     ground: GroundPlane,
     expected: NDArray[np.float64],
     covariance: NDArray[np.float64],
+    patch: float = PATCH,
 ) -> RoadFit | None:
     """Fit pitch, roll and the factor of the way to what all cameras measured in the lane.
 
@@ -162,6 +163,7 @@ def fit_road(
         ground: Its height holds; the camera heights over it are the ruler.
         expected: (3,) pitch, roll and ln s that are expected, see `RoadFit`.
         covariance: (3, 3) of that.
+        patch: So many neighbouring pixels say no more than one.
 
     Returns:
         The fit, which takes in what was expected; None where no road is seen.
@@ -182,7 +184,7 @@ def fit_road(
         slopes = np.concatenate([part[1] for part in parts])
         spread = max(1.48 * float(np.median(np.abs(residual))), 0.005)
         width = max(min(width * 0.6, 6 * spread), 2 * spread)
-        weight = 1 / (1 + np.square(residual / width)) ** 2 / spread**2 / PATCH
+        weight = 1 / (1 + np.square(residual / width)) ** 2 / spread**2 / patch
         information = prior + (slopes * weight[:, None]).T @ slopes
         gradient = (slopes * weight[:, None]).T @ residual + prior @ (state - expected)
         step = -np.linalg.solve(information, gradient)

@@ -42,6 +42,8 @@ DRIFT = 0.05
 """Of the scale that images carry on: share in one second."""
 GUESSED_SIGMA = 0.25
 """Deviation of the first guess from images."""
+PLANE_PATCH = 2000.0
+"""Pixels that tell no more about the plane than one: farther away a road is not quite flat."""
 HEIGHT_SIGMA = 0.03
 """Of the height of the cameras over the road ahead, relative: springs, dips, camber."""
 
@@ -157,7 +159,9 @@ class RoadFilter:
             return
         self._way.mean, self._way.covariance = self.fit.state.copy(), self.fit.covariance.copy()
         scaled = [replace(item, inverse_depth=item.inverse_depth / self.factor) for item in samples]
-        plane = fit_road(scaled, self._nominal, self._plane.mean, self._plane.covariance)
+        plane = fit_road(
+            scaled, self._nominal, self._plane.mean, self._plane.covariance, PLANE_PATCH
+        )
         if plane is not None:
             self._plane.mean, self._plane.covariance = plane.state, plane.covariance
             heights = [
