@@ -28,7 +28,7 @@ lever arm of p: pitch, roll and s. Taken from what lies in the vehicle's lane, a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,8 @@ WIDEST = 3.0
 """Largest difference from the road that is expected, in prior deviations."""
 PATCH = 150.0
 """So many neighbouring pixels say no more than one: windows overlap and costs are smoothed."""
+COARSE_FOCAL = 240.0
+"""Of the image whose pixels `PATCH` and `MIN_PIXELS` count, px per radian; a finer one has more."""
 ROUGHNESS = 0.03
 """Relative error that no number of pixels averages away: a road is no plane."""
 MIN_PIXELS = 900
@@ -70,11 +72,15 @@ class RoadSamples:
     centre: NDArray[np.float64]
     inverse_depth: NDArray[np.float64]
     away: NDArray[np.float64]
+    fineness: float = 1.0
+    """By how much more pixels there are than at `COARSE_FOCAL`."""
 
     def within(self, distance: float) -> RoadSamples:
         """Return those that are no farther away."""
         near = self.away < distance
-        return RoadSamples(self.rays[near], self.centre, self.inverse_depth[near], self.away[near])
+        return replace(
+            self, rays=self.rays[near], inverse_depth=self.inverse_depth[near], away=self.away[near]
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +123,12 @@ def lane_samples(
     lane &= np.isfinite(inverse_depth)
     turned = rays[lane].astype(np.float64) @ T_base_camera[:3, :3].T
     w = inverse_depth[lane].astype(np.float64)
-    return RoadSamples(turned, T_base_camera[:3, 3], w, np.hypot(turned[:, 0], turned[:, 1]) / w)
+    away = np.hypot(turned[:, 0], turned[:, 1]) / w
+    # Of neighbouring rays, at the image's middle.
+    row, column = rays.shape[0] // 2, rays.shape[1] // 2
+    focal = 1 / max(float(rays[row, column, 0] - rays[row, column - 1, 0]), 1e-6)
+    fineness = (focal / COARSE_FOCAL) ** 2
+    return RoadSamples(turned, T_base_camera[:3, 3], w, away, fineness)
 
 
 def on_path(
@@ -170,8 +181,11 @@ def fit_road(
     """
     used = [item for item in samples if len(item.inverse_depth)]
     count = sum(len(item.inverse_depth) for item in used)
-    if count < MIN_PIXELS:
+    if sum(len(item.inverse_depth) / item.fineness for item in used) < MIN_PIXELS:
         return None
+    patches = np.concatenate(
+        [np.full(len(item.inverse_depth), patch * item.fineness) for item in used]
+    )
     prior = np.linalg.inv(covariance)
     state = expected.copy()
     width = WIDEST * float(np.sqrt(covariance[2, 2]) + 0.05)
@@ -184,7 +198,7 @@ def fit_road(
         slopes = np.concatenate([part[1] for part in parts])
         spread = max(1.48 * float(np.median(np.abs(residual))), 0.005)
         width = max(min(width * 0.6, 6 * spread), 2 * spread)
-        weight = 1 / (1 + np.square(residual / width)) ** 2 / spread**2 / patch
+        weight = 1 / (1 + np.square(residual / width)) ** 2 / spread**2 / patches
         information = prior + (slopes * weight[:, None]).T @ slopes
         gradient = (slopes * weight[:, None]).T @ residual + prior @ (state - expected)
         step = -np.linalg.solve(information, gradient)
