@@ -95,11 +95,12 @@ class ResultPublishers:
 
     def _find_missed(self) -> None:
         """Look for those of whom no event came, which the middleware does not promise."""
-        for topic, publisher in self._publishers.items():
+        for topic in self._publishers:
             if topic in self._asked_for_more:
                 continue
-            name = self._node.resolve_topic_name(topic)
-            if self._node.count_subscribers(name) <= publisher.get_subscription_count():
+            # Counts of the graph and of the publisher need not be of the same moment: who has just
+            # died is in one and not in the other, and would hide who has just come.
+            if self._node.count_subscribers(self._node.resolve_topic_name(topic)) == 0:
                 continue
             for text in self._unserved(topic):
                 self._asked_for_more[topic] = ""
