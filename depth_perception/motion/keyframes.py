@@ -56,8 +56,14 @@ class Keyframe:
 class Keyframes:
     """A bounded memory of keyframes, in the order of time."""
 
-    def __init__(self) -> None:
+    def __init__(self, scale: float = 1.0) -> None:
+        """Begin with none.
+
+        Args:
+            scale: Of all ways: smaller for cameras near to the road, which changes fast for them.
+        """
         self._frames: list[Keyframe] = []
+        self.scale = scale
 
     def __len__(self) -> int:
         """Count them."""
@@ -85,7 +91,7 @@ class Keyframes:
             last = self._frames[-1]
             way = inverse(last.T_start_base) @ frame.T_start_base
             same = last.census.keys() >= frame.census.keys()
-            if same and np.linalg.norm(way[:3, 3]) < SPACING_M:
+            if same and np.linalg.norm(way[:3, 3]) < SPACING_M * self.scale:
                 return
         self._frames.append(frame)
         del self._frames[:-KEPT]
@@ -99,14 +105,15 @@ class Keyframes:
         ways = {}
         for frame in self._frames:
             way = float(np.linalg.norm((inverse(frame.T_start_base) @ T_start_now)[:3, 3]))
-            if SPACING_M / 2 < way < FARTHEST_M:
+            if SPACING_M / 2 * self.scale < way < FARTHEST_M:
                 ways[frame.stamp] = (way, frame)
         chosen: dict[int, Keyframe] = {}
         for wanted in BASELINES_M:
             left = [item for stamp, item in ways.items() if stamp not in chosen]
             if not left:
                 break
+            aim = wanted * self.scale
             # Twice too long is as far off as half as long.
-            way, frame = min(left, key=lambda item: abs(np.log(item[0] / wanted)))
+            way, frame = min(left, key=lambda item: abs(np.log(item[0] / aim)))
             chosen[frame.stamp] = frame
         return list(chosen.values())

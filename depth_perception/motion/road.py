@@ -43,6 +43,8 @@ NEAR, FAR = 3.0, 18.0
 farther the slope of the road counts more than its height."""
 FARTHEST = 30.0
 """As far as the plane is fitted, once the way is known, m."""
+USUAL_HEIGHT, LEAST_SCALE = 1.4, 0.25
+"""A camera that is mounted lower looks at nearer road, in proportion to its height, m."""
 WIDEST = 3.0
 """Largest difference from the road that is expected, in prior deviations."""
 PATCH = 150.0
@@ -119,7 +121,8 @@ def lane_samples(
         ground: Where the road is thought to be.
         curvature: Of the vehicle's path, 1/m; positive to the left.
     """
-    lane = on_path(rays, T_base_camera, ground, curvature, LANE_HALF_WIDTH, FARTHEST)
+    farthest = FARTHEST * scale_of(float(ground.signed_distance(T_base_camera[:3, 3])))
+    lane = on_path(rays, T_base_camera, ground, curvature, LANE_HALF_WIDTH, farthest)
     lane &= np.isfinite(inverse_depth)
     turned = rays[lane].astype(np.float64) @ T_base_camera[:3, :3].T
     w = inverse_depth[lane].astype(np.float64)
@@ -129,6 +132,11 @@ def lane_samples(
     focal = 1 / max(float(rays[row, column, 0] - rays[row, column - 1, 0]), 1e-6)
     fineness = (focal / COARSE_FOCAL) ** 2
     return RoadSamples(turned, T_base_camera[:3, 3], w, away, fineness)
+
+
+def scale_of(height: float) -> float:
+    """By which share distances shrink for a camera at a height (m) over the road."""
+    return float(np.clip(height / USUAL_HEIGHT, LEAST_SCALE, 1.0))
 
 
 def on_path(
@@ -147,7 +155,7 @@ def on_path(
         ground: Where the road is.
         curvature: Of the path, 1/m; positive to the left.
         half_width: Of the path, m.
-        length: From `NEAR` to so far from the camera, m.
+        length: From `NEAR` (nearer for a low camera) to so far from the camera, m.
     """
     turned = rays.astype(np.float64) @ T_base_camera[:3, :3].T
     centre = T_base_camera[:3, 3]
@@ -157,7 +165,8 @@ def on_path(
         x, y = (turned[..., k] * depth + centre[k] for k in (0, 1))
         away = np.hypot(turned[..., 0], turned[..., 1]) * depth
         aside = np.abs(y - 0.5 * curvature * x * np.abs(x))
-        return np.asarray((aside < half_width) & (away > NEAR) & (away < length))
+        near = NEAR * scale_of(float(ground.signed_distance(centre)))
+        return np.asarray((aside < half_width) & (away > near) & (away < length))
 
 
 def fit_road(

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.motion.road import FAR, RoadFit, RoadSamples, fit_road
+from depth_perception.motion.road import FAR, RoadFit, RoadSamples, fit_road, scale_of
 
 RETURN_S = 3.0
 """The vehicle's body comes back to its rest within about this time, s."""
@@ -153,7 +153,11 @@ class RoadFilter:
 
     def update(self, samples: Sequence[RoadSamples]) -> None:
         """Take in what the cameras measured in the lane; no road leaves everything as it is."""
-        near = [item.within(FAR) for item in samples]
+        heights = [float(self._nominal.signed_distance(item.centre)) for item in samples]
+        near = [
+            item.within(FAR * scale_of(height))
+            for item, height in zip(samples, heights, strict=True)
+        ]
         self.fit = fit_road(near, self._nominal, self._way.mean, self._way.covariance)
         if self.fit is None:
             return

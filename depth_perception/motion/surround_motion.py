@@ -56,7 +56,7 @@ from depth_perception.motion.mounting_observer import CameraImage, lead_of
 from depth_perception.motion.mounting_watch import MountingWatch
 from depth_perception.motion.odometry import OdometryTrack
 from depth_perception.motion.range_points import RangePoints, merged
-from depth_perception.motion.road import lane_samples, on_path
+from depth_perception.motion.road import lane_samples, on_path, scale_of
 from depth_perception.motion.road_filter import RoadFilter
 
 NEAREST_M, LOWEST_M = 2.5, 0.3
@@ -204,6 +204,8 @@ class SurroundMotion:
             names, pool.map(lambda n: self._take(n, frames[n], views[n]), names), strict=True
         ):
             self._cameras[name] = camera
+        heights = [self._nominal.signed_distance(views[n].T_base_camera[:3, 3]) for n in names]
+        self._keyframes.scale = scale_of(float(np.median(heights)))
         stamps = {name: frames[name].stamp for name in names}
         followed = time.perf_counter()
         moved = False
