@@ -20,6 +20,9 @@ import numpy as np
 
 from depth_perception.geometry.compiled import compiled
 
+SLACK_ROWS = 2
+"""By so many rows a foot may be seen too high or too low."""
+
 
 @compiled
 def label_surfaces(inverse_depth, good, change, labels, stack):  # type: ignore[no-untyped-def]
@@ -75,7 +78,8 @@ def compare_with_feet(labels, inverse_depth, plane, flat, reach, sums, counts): 
         plane: (h, w) float32, of the ground, 1/m; 0 at and above the horizon.
         flat: (h, w) bool: pixels that were found on the ground.
         reach: Rows between a patch and the ground below it at the most.
-        sums: (count + 1,) float64: sum of ln(measured / ground at the foot) of each patch.
+        sums: (count + 1,) float64: sum of ln(measured / ground at the foot) of each patch, 0 where
+            the two agree.
         counts: (count + 1,) int64: of how many columns.
     """
     height, width = labels.shape
@@ -91,9 +95,16 @@ def compare_with_feet(labels, inverse_depth, plane, flat, reach, sums, counts): 
             if label == 0:
                 continue
             if label != last and ground_row >= 0 and ground_row - v <= reach:
-                foot = plane[ground_row, u]
-                if foot > 0 and inverse_depth[v, u] > 0:
-                    sums[label] += np.log(inverse_depth[v, u] / foot)
+                # It stands somewhere between the ground that is seen and its own lowest row, give
+                # or take what no match tells from its neighbour.
+                near = plane[min(ground_row + SLACK_ROWS, height - 1), u]
+                far = plane[max(v - SLACK_ROWS, 0), u]
+                here = inverse_depth[v, u]
+                if near > 0 and here > 0:
+                    if here > near:
+                        sums[label] += np.log(here / near)
+                    elif here < far:
+                        sums[label] += np.log(here / far)
                     counts[label] += 1
             last = label
             ground_row = -1
