@@ -151,6 +151,18 @@ class RoadFilter:
         self._way.covariance[2, :] = self._way.covariance[:, 2] = 0.0
         self._way.covariance[2, 2] = known
 
+    def take_length(self, log_factor: float, sigma: float) -> None:
+        """Take in what something else than the road says of the factor.
+
+        Args:
+            log_factor: Its logarithm.
+            sigma: Deviation of that.
+        """
+        covariance = self._way.covariance
+        gain = covariance[:, 2] / (covariance[2, 2] + sigma**2)
+        self._way.mean = self._way.mean + gain * (log_factor - self._way.mean[2])
+        self._way.covariance = covariance - np.outer(gain, covariance[2])
+
     def update(self, samples: Sequence[RoadSamples]) -> None:
         """Take in what the cameras measured in the lane; no road leaves everything as it is."""
         heights = [float(self._nominal.signed_distance(item.centre)) for item in samples]

@@ -55,6 +55,7 @@ from depth_perception.motion.measured_depth import Kind, MeasuredDepth, judge, w
 from depth_perception.motion.mounting_observer import CameraImage, lead_of
 from depth_perception.motion.mounting_watch import MountingWatch
 from depth_perception.motion.odometry import OdometryTrack
+from depth_perception.motion.overlap import OVERLAP_LENGTH, length_by_overlap, surer_of
 from depth_perception.motion.range_points import RangePoints, merged
 from depth_perception.motion.road import lane_samples, on_path, scale_of
 from depth_perception.motion.road_filter import RoadFilter
@@ -98,6 +99,10 @@ class Motion:
     length_factor: float = float("nan")
     length_factor_sigma: float = float("nan")
     latencies: Mapping[str, float] = field(default_factory=dict)
+
+
+_Matched = tuple[Match, MeasuredDepth, NDArray[np.float32], MeasuredDepth | None]
+"""Match and measured depth by the way, what would lie under the road, measured depth by overlap."""
 
 
 @dataclass(eq=False)
@@ -317,8 +322,10 @@ class SurroundMotion:
         found = {n: item for n, item in zip(names, matched, strict=True) if item is not None}
         curvature = _curvature([T for _, T in ways])
         samples = []
-        for name, (_, item, _) in found.items():
+        for name, (_, item, _, beside) in found.items():
             camera = self._cameras[name]
+            if beside is not None and (longer := length_by_overlap(item, beside)) is not None:
+                self._road.take_length(np.log(taken) + longer, OVERLAP_LENGTH)
             of_way = item.kind == Kind.PARALLAX
             w = np.where(of_way, item.inverse_depth * np.float32(taken), np.float32(np.nan))
             C = camera.view.T_base_camera
@@ -331,39 +338,46 @@ class SurroundMotion:
 
     def _match(
         self, name: str, stamps: Mapping[str, int], ways: list[tuple[Keyframe, Matrix]]
-    ) -> tuple[Match, MeasuredDepth, NDArray[np.float32]] | None:
-        """Match one camera with its past and with the cameras beside it."""
+    ) -> _Matched | None:
+        """Match one camera with its past and with the cameras beside it, each by itself.
+
+        They do not agree to a step until the length of the way is known, and would meet half way.
+        """
         camera = self._cameras[name]
         C, C_inverse = camera.view.T_base_camera, inverse(camera.view.T_base_camera)
-        sources, kinds = [], []
+        past = []
         for keyframe, T_now_then in ways:
             census = keyframe.census.get(name)
             if census is None or census[-1].shape != camera.census[-1].shape:
                 continue
             T = C_inverse @ inverse(T_now_then) @ C
-            if np.linalg.norm(T[:3, 3]) < MIN_BASELINE_M:
-                continue
-            sources.append(Source(census, camera.pyramid.cameras, T))
-            kinds.append(Kind.PARALLAX)
+            if np.linalg.norm(T[:3, 3]) >= MIN_BASELINE_M:
+                past.append(Source(census, camera.pyramid.cameras, T))
+        beside = []
         for other in stamps:
             if other != name and self._overlap(name, other):
-                beside = self._cameras[other]
-                T = inverse(beside.view.T_base_camera) @ self._between(name, other) @ C
-                sources.append(Source(beside.census, beside.pyramid.cameras, T))
-                kinds.append(Kind.OVERLAP)
-        if not sources:
+                there = self._cameras[other]
+                T = inverse(there.view.T_base_camera) @ self._between(name, other) @ C
+                beside.append(Source(there.census, there.pyramid.cameras, T))
+        if past and beside:
+            by_way = self._judged(camera, past, Kind.PARALLAX)
+            return *by_way, self._judged(camera, beside, Kind.OVERLAP)[1]
+        if not past and not beside:
             return None
+        kind = Kind.PARALLAX if past else Kind.OVERLAP
+        return *self._judged(camera, past or beside, kind), None
+
+    def _judged(
+        self, camera: _Camera, sources: list[Source], kind: Kind
+    ) -> tuple[Match, MeasuredDepth, NDArray[np.float32]]:
+        """Match a camera with sources of one kind, and judge."""
+        C = camera.view.T_base_camera
         height = float(self._nominal.signed_distance(C[:3, 3]))
         nearest = float(np.clip(NEAREST_OF_HEIGHT * height, LOWEST_M, NEAREST_M))
         found = match(camera.images, camera.census, camera.pyramid, sources, nearest)
+        kinds = np.full(len(sources), kind, np.uint8)
         kept, under = judge(
-            found,
-            camera.images[-1],
-            camera.rays,
-            C,
-            self._road.ground,
-            camera.mask,
-            np.array(kinds, np.uint8),
+            found, camera.images[-1], camera.rays, C, self._road.ground, camera.mask, kinds
         )
         return found, kept, under
 
@@ -399,10 +413,13 @@ class SurroundMotion:
         found: Match,
         item: MeasuredDepth,
         under: NDArray[np.float32],
+        beside: MeasuredDepth | None,
         curvature: float,
         factor: float,
     ) -> MeasuredDepth:
         """Bring what was measured with the assumed way to metres, and add the ground."""
+        if beside is not None:
+            item = surer_of(item, beside, self._road.factor_sigma)
         camera = self._cameras[name]
         C, ground = camera.view.T_base_camera, self._road.ground
         depth = plane_depth(camera.rays, C, ground)

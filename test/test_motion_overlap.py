@@ -1,0 +1,70 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What two cameras of one set measured is a ruler for the way, and taken where it is surer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from depth_perception.geometry.ground_plane import GroundPlane
+from depth_perception.motion.measured_depth import Kind, MeasuredDepth
+from depth_perception.motion.overlap import length_by_overlap, surer_of
+from depth_perception.motion.road_filter import RoadFilter
+
+SHAPE = (40, 60)
+TRUE = np.linspace(0.08, 0.3, SHAPE[1], dtype=np.float32) * np.ones((SHAPE[0], 1), np.float32)
+
+
+def measured(w, sigma, kind, known=None):
+    known = np.ones(SHAPE, bool) if known is None else known
+    nan = np.float32(np.nan)
+    return MeasuredDepth(
+        np.where(known, w, nan).astype(np.float32),
+        np.where(known, sigma, nan).astype(np.float32),
+        np.where(known, np.uint8(kind), np.uint8(Kind.NOTHING)).astype(np.uint8),
+    )
+
+
+def test_overlap_says_how_long_the_way_was():
+    rng = np.random.default_rng(0)
+    by_way = measured(TRUE * 1.07 * rng.normal(1, 0.03, SHAPE), 0.01, Kind.PARALLAX)
+    gross = np.where(rng.random(SHAPE) < 0.2, 3.0, 1.0)
+    beside = measured(TRUE * gross * rng.normal(1, 0.03, SHAPE), 0.01, Kind.OVERLAP)
+    assert length_by_overlap(by_way, beside) == pytest.approx(np.log(1.07), abs=0.01)
+    few = np.zeros(SHAPE, bool)
+    few[:4, :50] = True
+    assert length_by_overlap(by_way, measured(TRUE, 0.01, Kind.OVERLAP, few)) is None
+
+
+def test_the_surer_is_taken_with_what_the_length_leaves_open():
+    left = np.zeros(SHAPE, bool)
+    left[:, :40] = True
+    by_way = measured(TRUE, 0.001, Kind.PARALLAX, left)
+    beside = measured(TRUE * 1.1, 0.004, Kind.OVERLAP, ~left | (np.arange(SHAPE[1]) > 20))
+    out = surer_of(by_way, beside, 0.01)
+    assert (out.kind[:, :40] == Kind.PARALLAX).all() and (out.kind[:, 40:] == Kind.OVERLAP).all()
+    out = surer_of(by_way, beside, 0.2)  # nobody knows how long the way was
+    assert (out.kind[:, :21] == Kind.PARALLAX).all() and (out.kind[:, 21:] == Kind.OVERLAP).all()
+    assert np.isfinite(out.sigma).all()
+
+
+def test_a_length_that_something_else_says_is_weighed():
+    follower = RoadFilter(GroundPlane())
+    unsure = follower.factor_sigma
+    follower.take_length(np.log(1.08), 0.02)
+    assert 1.06 < follower.factor < 1.08 and follower.factor_sigma < 0.5 * unsure
+    follower.take_length(np.log(2.0), 100.0)
+    assert follower.factor < 1.09
