@@ -124,15 +124,20 @@ def test_filter_gets_surer_and_follows_a_slope():
 def test_a_first_guess_may_be_far_off_and_then_only_drifts():
     C = mounted(x=1.5, z=1.6)
     follower = RoadFilter(NOMINAL)
-    follower.begin_factor(by_odometry=False)
+    follower.begin_factor(by_odometry=False, guessed=True)
     for k in range(20):
         follower.predict(0.1, by_odometry=False)
         follower.update([samples(C, factor=1.4, seed=k)])
     assert follower.factor == pytest.approx(1.4, rel=0.03)
     # Odometry comes: what was found scales the past, and its own factor is new and nearly one.
     sure = follower.factor_sigma
-    follower.begin_factor(by_odometry=True)
+    follower.begin_factor(by_odometry=True, guessed=False)
     assert follower.factor == 1.0 and follower.factor_sigma > sure
+    # And back: what was known stays known, though no road was seen in the last set.
+    known = follower.factor_sigma
+    follower.update([])
+    follower.begin_factor(by_odometry=False, guessed=False)
+    assert follower.factor_sigma == pytest.approx(known, rel=0.01)
 
 
 def test_road_that_lies_lower_ahead_is_a_lower_plane_not_a_longer_way():
@@ -145,4 +150,4 @@ def test_road_that_lies_lower_ahead_is_a_lower_plane_not_a_longer_way():
     # Nobody can tell the two apart at once; together they explain all of it.
     ground = follower.ground
     height = float(ground.signed_distance(C[:3, 3])) / float(NOMINAL.signed_distance(C[:3, 3]))
-    assert height * 1.0 / follower.factor == pytest.approx(lower, abs=0.015)
+    assert height / follower.factor == pytest.approx(lower, abs=0.015)

@@ -135,7 +135,6 @@ class EgoMotion:
         last: tuple[int, Mapping[str, int]],
         now: tuple[int, Mapping[str, int]],
         ground: GroundPlane,
-        factor: float,
     ) -> bool:
         """Find the motion from the last set to this one.
 
@@ -144,13 +143,12 @@ class EgoMotion:
             last: Stamp of the last set and of each camera's image in it, ns.
             now: The same of this one.
             ground: Where the road is, for a first guess of the length.
-            factor: By how much ways are longer than this class has them, as far as is known.
 
         Returns:
             Whether the motion is known.
         """
         seconds = (now[0] - last[0]) * 1e-9
-        self.source, found = self._solve(cameras, last, now, seconds, ground, factor)
+        self.source, found = self._solve(cameras, last, now, seconds, ground)
         if found is None:
             return False
         self.T_start_now = self.T_start_now @ inverse(found.T_to_from)
@@ -165,7 +163,6 @@ class EgoMotion:
         now: tuple[int, Mapping[str, int]],
         seconds: float,
         ground: GroundPlane,
-        factor: float,
     ) -> tuple[str, RigMotion | None]:
         pairs = point_pairs(cameras, now[1], last[1], seconds)
         given: tuple[str, MotionPrior] | None = None
@@ -285,18 +282,39 @@ class EgoMotion:
         seen = camera.tracks.observations(now[1][name], stamps)
         if seen is None:
             return None
-        before = np.tile(moved_by(self.step, (now[0] - now[1][name]) * 1e-9), (len(chosen), 1, 1))
-        # Before the first step nobody knew the speed; the present one is nearest.
-        after = np.stack(
-            [
-                moved_by(
-                    item.velocity or self.step,
-                    (item.stamps.get(name, item.stamp) - item.stamp) * 1e-9,
-                )
-                for item in chosen
-            ]
-        )
+        offsets = [self._offsets(item, name, now) for item in chosen]
+        before, after = (np.stack(matrices) for matrices in zip(*offsets, strict=True))
         return Tracks(camera.T_base_camera, *seen, camera.focal, before, after)
+
+    def _offsets(
+        self, keyframe: Keyframe, name: str, now: tuple[int, Mapping[str, int]]
+    ) -> tuple[Matrix, Matrix]:
+        """What a camera's own time adds to the motion between two sets.
+
+        Returns:
+            4x4 from the base frame at the camera's present image to that at the present set; 4x4
+            from that at the past set to that at the camera's past image.
+        """
+        past = (keyframe.stamps.get(name, keyframe.stamp) - keyframe.stamp) * 1e-9
+        # Before the first step nobody knew the speed; the present one is nearest.
+        return (
+            moved_by(self.step, (now[0] - now[1][name]) * 1e-9),
+            moved_by(keyframe.velocity or self.step, past),
+        )
+
+    def between_images(
+        self, T_now_then: Matrix, keyframe: Keyframe, name: str, now: tuple[int, Mapping[str, int]]
+    ) -> Matrix:
+        """Turn the motion between two sets into that between a camera's own two images.
+
+        Args:
+            T_now_then: 4x4, of `ways`.
+            keyframe: The past set.
+            name: The camera's.
+            now: Stamp of this set and of each camera's image in it, ns.
+        """
+        before, after = self._offsets(keyframe, name, now)
+        return inverse(before) @ T_now_then @ inverse(after)
 
 
 def _agrees(found: RigMotion, prior: MotionPrior, track: OdometryTrack) -> bool:

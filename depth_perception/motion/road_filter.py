@@ -140,12 +140,18 @@ class RoadFilter:
         keep = float(np.exp(-passed / RETURN_S))
         self._plane.predict(passed, keep, (1 - keep**2) * HEIGHT_SIGMA**2)
 
-    def begin_factor(self, by_odometry: bool) -> None:
-        """Begin a new factor: ways come from another source, scaled by the last factor so far."""
+    def begin_factor(self, by_odometry: bool, guessed: bool) -> None:
+        """Begin a new factor: ways come from another source than before.
+
+        Args:
+            by_odometry: The way is odometry's.
+            guessed: Otherwise: its length is a first guess. False: it goes on from ways that were
+                scaled by the last factor.
+        """
         known = float(self._way.covariance[2, 2])
         if by_odometry:
             known = FIRST_FACTOR_SIGMA**2
-        elif self.fit is None:
+        elif guessed:
             known = GUESSED_SIGMA**2
         self._way.mean[2] = 0.0
         self._way.covariance[2, :] = self._way.covariance[:, 2] = 0.0

@@ -170,12 +170,11 @@ class SurroundMotion:
 
     def reset(self) -> None:
         """Forget the past: time has jumped, or the images have."""
-        self._keyframes.clear()
+        self._by_odometry = None
+        self.reset_memory()
         for camera in self._cameras.values():
             camera.tracks.forget()
         self._road = RoadFilter(self._nominal)
-        self.ego.reset()
-        self.range.forget_way()
         self._last = None
         if self.watch is not None:
             self.watch.reset()
@@ -216,7 +215,7 @@ class SurroundMotion:
         moved = False
         if self._last is not None:
             last, now = self._last, (stamp, stamps)
-            moved = self.ego.advance(self._cameras, last, now, self._road.ground, self._road.factor)
+            moved = self.ego.advance(self._cameras, last, now, self._road.ground)
             if not moved:
                 self.reset_memory()
             self._note_source()
@@ -224,7 +223,7 @@ class SurroundMotion:
             self._road.predict((stamp - last[0]) * 1e-9, bool(self._by_odometry))
         ways = self.ego.ways(self._cameras, (stamp, stamps), self._keyframes) if moved else []
         known = time.perf_counter()
-        measured = self._measure(stamps, pool, ways)
+        measured = self._measure((stamp, stamps), pool, ways)
         if len(self.range):
             measured = self._with_range(stamp, stamps, measured, pool)
         speed = float("nan")
@@ -274,6 +273,8 @@ class SurroundMotion:
         """Forget keyframes whose way to the present is not known."""
         self._keyframes.clear()
         self.ego.reset()
+        if not self._by_odometry:
+            self._by_odometry = None  # the next length is guessed anew; odometry's factor holds
         self.range.forget_way()
 
     def _note_source(self) -> None:
@@ -282,11 +283,13 @@ class SurroundMotion:
             return
         by_odometry = self.ego.source != "images"
         if by_odometry != self._by_odometry:
-            # Ways so far are made as long as they were found to be.
-            self.ego.rescale(self._road.factor)
-            self._keyframes.rescale(self._road.factor)
+            from_nothing = self._by_odometry is None
+            if not from_nothing:
+                # Ways so far are made as long as they were found to be.
+                self.ego.rescale(self._road.factor)
+                self._keyframes.rescale(self._road.factor)
             self.range.forget_way()
-            self._road.begin_factor(by_odometry)
+            self._road.begin_factor(by_odometry, guessed=from_nothing)
             self._by_odometry = by_odometry
 
     def _take(self, name: str, frame: CameraFrame, view: CameraView) -> _Camera:
@@ -311,14 +314,16 @@ class SurroundMotion:
         return camera
 
     def _measure(
-        self, stamps: Mapping[str, int], pool: Executor, ways: list[tuple[Keyframe, Matrix]]
+        self,
+        now: tuple[int, Mapping[str, int]],
+        pool: Executor,
+        ways: list[tuple[Keyframe, Matrix]],
     ) -> dict[str, MeasuredDepth]:
         """Match every camera, and let the road set the length of the way."""
         # Ways are matched as long as they are thought to be: other cameras know metres already.
         taken = self._road.factor
-        scaled = [(keyframe, stretched(T, taken)) for keyframe, T in ways]
-        names = list(stamps)
-        matched = pool.map(lambda n: self._match(n, stamps, scaled), names)
+        names = list(now[1])
+        matched = pool.map(lambda n: self._match(n, now, ways, taken), names)
         found = {n: item for n, item in zip(names, matched, strict=True) if item is not None}
         curvature = _curvature([T for _, T in ways])
         samples = []
@@ -337,7 +342,11 @@ class SurroundMotion:
         return dict(zip(found, done, strict=True))
 
     def _match(
-        self, name: str, stamps: Mapping[str, int], ways: list[tuple[Keyframe, Matrix]]
+        self,
+        name: str,
+        now: tuple[int, Mapping[str, int]],
+        ways: list[tuple[Keyframe, Matrix]],
+        factor: float,
     ) -> _Matched | None:
         """Match one camera with its past and with the cameras beside it, each by itself.
 
@@ -350,11 +359,12 @@ class SurroundMotion:
             census = keyframe.census.get(name)
             if census is None or census[-1].shape != camera.census[-1].shape:
                 continue
-            T = C_inverse @ inverse(T_now_then) @ C
+            own = stretched(self.ego.between_images(T_now_then, keyframe, name, now), factor)
+            T = C_inverse @ inverse(own) @ C
             if np.linalg.norm(T[:3, 3]) >= MIN_BASELINE_M:
                 past.append(Source(census, camera.pyramid.cameras, T))
         beside = []
-        for other in stamps:
+        for other in now[1]:
             if other != name and self._overlap(name, other):
                 there = self._cameras[other]
                 T = inverse(there.view.T_base_camera) @ self._between(name, other) @ C
