@@ -28,6 +28,7 @@ from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.camera_view import camera_view
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import RigCamera
+from depth_perception.motion.road_filter import RoadFilter
 from depth_perception.motion.surround_motion import Kind, SurroundMotion
 
 S = 1_000_000_000
@@ -320,9 +321,15 @@ def test_overlap_and_way_measure_together():
     cover, median, gross = score(both.measured["front"], depth["front"])
     before, _, _ = score(alone.measured["front"], depth["front"])
     assert cover > before - 0.02 and median < 0.03 and gross < 0.02
-    # Odometry is 6 % long, and six sets of road are few to learn that; the pair knows metres.
-    assert both.length_factor == pytest.approx(1 / 1.06, rel=0.02)
-    assert both.length_factor_sigma < 0.8 * alone.length_factor_sigma
+
+
+def test_cameras_that_overlap_tell_the_length_where_no_road_does(monkeypatch):
+    monkeypatch.setattr(RoadFilter, "update", lambda self, samples: None)
+    motion = SurroundMotion(GroundPlane(), 256, overlap=True)
+    found, depth = drive(motion, straight(6), ("front", "right"), odometry=1.15)[-1]
+    assert found.length_factor == pytest.approx(1 / 1.15, rel=0.03)
+    _, median, _ = score(found.measured["front"], depth["front"])
+    assert median < 0.03
 
 
 def test_cameras_that_look_elsewhere_do_not_match():

@@ -52,7 +52,8 @@ PATCH = 150.0
 COARSE_FOCAL = 240.0
 """Of the image whose pixels `PATCH` and `MIN_PIXELS` count, px per radian; a finer one has more."""
 ROUGHNESS = 0.03
-"""Relative error that no number of pixels averages away: a road is no plane."""
+"""Relative error that no number of pixels averages away: a road is no plane. It is added to what is
+known after each set, so that earlier sets, of another piece of road, count ever less."""
 MIN_PIXELS = 900
 MIN_AGREEING = 0.5
 """With fewer of the lane's pixels on one plane there is no road."""
