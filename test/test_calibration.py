@@ -83,6 +83,14 @@ def test_height_comes_from_the_road_and_a_way_that_is_known():
     assert found["left"].raised == 0.0 and not found["left"].height_known
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_rig_that_is_right_is_left_as_it_is(seed):
+    _, found = calibrated(MOUNTS, stretches(MOUNTS, 24, TURN, seed=seed))
+    for name, item in found.items():
+        np.testing.assert_array_equal(item.applied(MOUNTS[name]), MOUNTS[name])
+    assert any(np.any(item.relative != 0) for item in found.values())  # told, not applied
+
+
 def test_odometry_that_is_wrong_in_length_is_noticed_and_does_no_harm():
     found, by_name = calibrated(MOUNTS, stretches(MOUNTS, 24, TURN, scale=0.95))
     assert found.length_factor == pytest.approx(1 / 0.95, abs=0.03)

@@ -38,8 +38,8 @@ KNOWN_ROTATION = np.radians(0.75)
 KNOWN_HEIGHT = 0.04
 """The same of a height, m: little better than what was assumed of it."""
 SIGNIFICANT = 2.0
-"""What all cameras share is taken out where it is more than so many deviations: the base frame is
-what the user says it is, unless the drive says otherwise."""
+"""What is not more than so many deviations is left as it is calibrated: of one camera, and what all
+of them share. A rig is what the user says it is, unless the drive says otherwise."""
 ANGLES = ("roll", "pitch", "yaw")
 
 
@@ -200,8 +200,12 @@ def calibration_of(
         height_sigma = float(np.sqrt(spread[3, 3]))
         # What all share is taken out of a camera only where it is known to share it.
         known = relative_sigma < KNOWN_ROTATION if count > 1 else np.ones(3, dtype=bool)
-        wrong = relative + axes @ np.where(out.shared_used, shared, 0.0)
+        told = np.abs(relative) > SIGNIFICANT * np.nan_to_num(relative_sigma)
+        wrong = np.where(told, relative, 0.0) + axes @ np.where(out.shared_used, shared, 0.0)
         used = axes.T @ np.where(known, wrong, 0.0)
+        raised = float(found[3])
+        if height_sigma >= KNOWN_HEIGHT or abs(raised) <= SIGNIFICANT * height_sigma:
+            raised = 0.0
         errors.append(
             MountingError(
                 axes @ found[:3],
@@ -211,7 +215,7 @@ def calibration_of(
                 float(found[3]),
                 height_sigma,
                 used,
-                float(found[3]) if height_sigma < KNOWN_HEIGHT else 0.0,
+                raised,
                 sum(any(r.cameras == (camera, camera) for r in s.rays) for s in stretches),
                 sum(any(road.camera == camera for road in s.roads) for s in stretches),
                 sum(
