@@ -386,26 +386,28 @@ def test_player_is_killed_and_a_new_one_starts_over(
                 )
             )
             first = wait_for(lambda: images[:1], what="the player's first image")[0]
-            early = START + 30 * 10**8
+            # What the first player sent last may still be under way: it is from later in the bag.
+            later = START + 2 * 10**9
             found = wait_for(
-                lambda since=since, early=early: [
+                lambda since=since, later=later: [
                     (at, s)
                     for at, s in list(made.statuses)
-                    if at > since and complete(s) and stamp_of(s.header.stamp) < early
+                    if at > since and complete(s) and stamp_of(s.header.stamp) <= later
                 ],
                 what="results from the bag's beginning",
             )[0]
             measured(f"player {turn + 1} starts", found[0] - first)
             # Two seconds into the bag, so that the next player goes back.
             wait_for(
-                lambda since=since: [
-                    s for s in made.results(since) if stamp_of(s.header.stamp) > START + 2 * 10**9
+                lambda since=found[0], later=later: [
+                    s for s in made.results(since) if stamp_of(s.header.stamp) > later
                 ],
                 what="results from later in the bag",
             )
             if turn == 0:
                 os.kill(players[0].id, signal.SIGKILL)
                 memory = made.process.memory
+        wait_for(lambda: made.count("processing", "jumps of time"), what="the jump to be told")
         assert made.count("processing", "jumps of time") == 1
         assert made.process.alive and not made.process.line("Traceback")
         assert made.process.memory - memory < GROWTH_MB
