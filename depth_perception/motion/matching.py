@@ -38,9 +38,9 @@ from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.transforms import Matrix
 from depth_perception.motion import matching_loops as loops
 
-SMALL_CHANGE = np.float32(20.0)
-"""Cost of a change by one step from pixel to pixel, in quarters of a bit."""
-LARGE_CHANGE = np.float32(120.0)
+SMALL_CHANGE = np.float32(80.0)
+"""Cost of a change by one step from pixel to pixel, in sixteenths of a bit."""
+LARGE_CHANGE = np.float32(480.0)
 """Cost of a larger one, where the image is smooth."""
 LEVELS = 3
 """Each has half the width and height of the next."""
@@ -48,7 +48,7 @@ SMALLEST_WIDTH = 150
 """A smaller image shows too little, px."""
 MIN_STEPS, MAX_STEPS = 16, 64
 """Steps of the coarsest level."""
-WINDOWS = (24, 16)
+WINDOWS = (16, 16)
 """Steps of the finer ones."""
 STEP_PX = 1.5
 """One step of inverse depth moves no pixel by much more than this in any source, px."""
@@ -152,19 +152,21 @@ class Costs:
     """Aggregated costs of one size.
 
     Attributes:
-        total: (h, w, n) float32.
+        total: (n, h, w) uint16.
+        least: (h, w) uint16: least of each pixel.
         base: (h, w) int32: number of the first step of each pixel.
         step: From one step to the next, 1/m.
     """
 
-    total: NDArray[np.float32]
+    total: NDArray[np.uint16]
+    least: NDArray[np.uint16]
     base: NDArray[np.int32]
     step: np.float32
 
     def ratio_at(self, inverse_depth: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Match.cost_ratio_at`."""
         out = np.empty(inverse_depth.shape, np.float32)
-        loops.cost_ratio_at(self.total, self.base, self.step, inverse_depth, out)
+        loops.cost_ratio_at(self.total, self.least, self.base, self.step, inverse_depth, out)
         return out
 
 
@@ -209,16 +211,16 @@ def match(
             step, most, steps = step / 2, 2 * most, WINDOWS[min(level, len(WINDOWS)) - 1]
             base = np.empty(census[level].shape, np.int32)
             loops.window_of(inverse_depth, np.float32(step), steps, -1, most, base)
-        shape = (*census[level].shape, steps)
-        cost, total = np.empty(shape, np.float32), np.zeros(shape, np.float32)
+        height, width = census[level].shape
+        cost = np.empty((steps, height, width), np.uint8)
         size = np.float32(step)
         lenses = _lenses(sources, level)
         loops.compare(census[level], pyramid.rays[level], base, size, *lenses, cost)
-        for reverse in (False, True):
-            loops.aggregate(cost, base, images[level], SMALL_CHANGE, LARGE_CHANGE, total, reverse)
-        inverse_depth, ratio, bits = (np.empty(shape[:2], np.float32) for _ in range(3))
-        loops.pick(total, cost, base, size, most, inverse_depth, ratio, bits)
-        done.append(Costs(total, base, size))
+        total = _aggregate(cost, base, images[level], even=level == 0)
+        inverse_depth, ratio, bits = (np.empty((height, width), np.float32) for _ in range(3))
+        least = np.empty((height, width), np.uint16)
+        loops.pick(total, cost, base, size, most, inverse_depth, ratio, bits, least)
+        done.append(Costs(total, least, base, size))
         if level == 0:
             coarse_ratio = ratio
         if level < finest:
@@ -228,6 +230,28 @@ def match(
     moved, best = np.empty(shape, np.float32), np.empty(shape, np.uint8)
     loops.sensitivity(pyramid.rays[finest], inverse_depth, *_turned(sources, finest), moved, best)
     return Match(inverse_depth, ratio, coarse_ratio, bits, moved, best, tuple(done))
+
+
+def _aggregate(
+    cost: NDArray[np.uint8], base: NDArray[np.int32], image: NDArray[np.uint8], even: bool
+) -> NDArray[np.uint16]:
+    """Return the costs (n, h, w) of the paths from four directions; see `loops.aggregate`."""
+    total = np.zeros(cost.shape, np.uint16)
+    # Along rows: pixel by pixel that is slow; with rows and columns swapped all rows go at once.
+    count, height, width = cost.shape
+    swapped = np.empty((count, width, height), np.uint8)
+    for number in range(count):
+        cv2.transpose(cost[number], swapped[number])
+    along = np.zeros(swapped.shape, np.uint16)
+    for reverse in (False, True):
+        loops.aggregate(cost, base, image, SMALL_CHANGE, LARGE_CHANGE, even, total, reverse)
+        turned = (swapped, np.ascontiguousarray(base.T), np.ascontiguousarray(image.T))
+        loops.aggregate(*turned, SMALL_CHANGE, LARGE_CHANGE, even, along, reverse)
+    back = np.empty((height, width), np.uint16)
+    for number in range(count):
+        cv2.transpose(along[number], back)
+        cv2.add(total[number], back, total[number])
+    return total
 
 
 def _fill(inverse_depth: NDArray[np.float32]) -> None:

@@ -14,16 +14,19 @@
 
 """The pixel loops of matching along epipolar lines. All write into arrays that the caller gives.
 
-``census`` images are (h, w) uint32, 24 bits each. A cost volume is (h, w, n): one cost for each
-pixel and each of n inverse depths at even steps, so that what one pixel needs lies together. Where
-the n begin differs from pixel to pixel: ``base`` (h, w) int32 is the number of the first step, and
-step number g is the inverse depth g * step.
+``census`` images are (h, w) uint32, 24 bits each. A cost volume is (n, h, w): one cost for each
+pixel and each of n inverse depths at even steps. All loops run along the pixels of a row, with
+small whole numbers: so the compiler does 16 or 32 of them at once. Where the n
+begin differs from pixel to pixel: ``base`` (h, w) int32 is the number of the first step, and step
+number g is the inverse depth g * step.
 """
 
 from __future__ import annotations
 
 import numba
 import numpy as np
+from numba import types
+from numba.extending import intrinsic
 
 from depth_perception.geometry.compiled import compiled, inlined
 
@@ -32,11 +35,14 @@ MOST_DIFFERENT = 12
 """More of the 24 bits that differ say no more than this."""
 _NEAR = np.float32(0.05)
 """Nearer to a source than this nothing is seen, in units of its depth."""
-SCALE = 4
-"""Costs are means over sources, in quarters of a bit."""
+SCALE = 16
+"""Costs are means over sources, in sixteenths of a bit."""
 KNOT = 4
 """Every fourth step is projected into a source; those between lie on a line."""
 _NOWHERE = np.float32(-1e6)
+_FAR = np.uint16(20000)
+"""Above every path's cost."""
+_LEAST, _MOST = np.uint16(0), np.uint16(65535)
 
 
 def fast(loop):  # type: ignore[no-untyped-def]
@@ -75,12 +81,14 @@ def census(image, out):  # type: ignore[no-untyped-def]
             out[v, u] = bits
 
 
-@inlined
-def _count_bits(bits):  # type: ignore[no-untyped-def]
-    bits = bits - ((bits >> np.uint32(1)) & np.uint32(0x55555555))
-    bits = (bits & np.uint32(0x33333333)) + ((bits >> np.uint32(2)) & np.uint32(0x33333333))
-    bits = (bits + (bits >> np.uint32(4))) & np.uint32(0x0F0F0F0F)
-    return (bits * np.uint32(0x01010101)) >> np.uint32(24)
+@intrinsic
+def _count_bits(typing_context, bits):  # type: ignore[no-untyped-def]
+    """Count the bits of a uint32 that are set, by the processor's own instruction."""
+
+    def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.ctpop(arguments[0])
+
+    return types.uint32(types.uint32), code
 
 
 @inlined
@@ -122,6 +130,38 @@ def _place(kind, K, D, limit, x, y, z):  # type: ignore[no-untyped-def]
     return np.float32(a), np.float32(b)
 
 
+@inlined
+def _look_up(x, y, place, reference, codes, total, count, at, inside, bits):  # type: ignore[no-untyped-def]
+    """Compare a row of pixels with those of one source on which they would lie.
+
+    Args:
+        x: (w,) float32: column in the source plus a half, px.
+        y: (w,) float32: row likewise.
+        place: (3,) int64: where the source begins in ``codes``, its rows and its columns.
+        reference: (w,) uint32 census.
+        codes: (N,) uint32 census of all sources.
+        total: (w,) int32, added to: bits that differ.
+        count: (w,) int32, added to: 1 where the source sees the place.
+        at: (w,) int32, for its own use, as are the next two.
+        inside: (w,) int32.
+        bits: (w,) int32.
+    """
+    begin, columns = np.int32(place[0]), np.int32(place[2])
+    below, right, zero = np.float32(place[1]), np.float32(place[2]), np.float32(0)
+    # Three loops: the compiler cannot do several lookups at once, but all that is around them.
+    for u in range(len(x)):
+        good = (x[u] > 0) & (y[u] > 0) & (x[u] < right) & (y[u] < below)
+        column, row = np.int32(x[u] if good else zero), np.int32(y[u] if good else zero)
+        at[u] = np.int32(np.int32(np.int32(row * columns) + column) + begin)
+        inside[u] = np.int32(1) if good else np.int32(0)
+    for u in range(len(x)):
+        bits[u] = np.int32(_count_bits(np.uint32(reference[u] ^ codes[np.uint32(at[u])])))
+    for u in range(len(x)):
+        few = min(bits[u], np.int32(MOST_DIFFERENT))
+        total[u] = np.int32(total[u] + np.int32(few * inside[u]))
+        count[u] = np.int32(count[u] + inside[u])
+
+
 @fast
 def compare(reference, rays, base, step, codes, places, R, t, kind, K, D, limit, cost):  # type: ignore[no-untyped-def]
     """Compare every pixel with where it would lie in each source, for each inverse depth.
@@ -141,176 +181,174 @@ def compare(reference, rays, base, step, codes, places, R, t, kind, K, D, limit,
         K: (S, 5) float32: fx, skew, cx, fy, cy.
         D: (S, 8) float32: distortion in OpenCV's order.
         limit: (S,) float32: cosine of the largest angle to its axis that a source sees.
-        cost: (h, w, n) float32, written: quarters of a bit.
+        cost: (n, h, w) uint8, written: sixteenths of a bit.
     """
-    height, width, planes = cost.shape
-    knots = (planes + KNOT - 1) // KNOT + 1
-    a = np.empty(knots, np.float32)
-    b = np.empty(knots, np.float32)
-    x = np.empty(planes, np.float32)
-    y = np.empty(planes, np.float32)
-    at = np.empty(planes, np.float32)
-    inside = np.empty(planes, np.float32)
-    bits = np.empty(planes, np.float32)
-    total = np.empty(planes, np.float32)
-    count = np.empty(planes, np.float32)
-    part = np.float32(1) / np.float32(KNOT)
-    half, one, zero = np.float32(0.5), np.float32(1), np.float32(0)
-    most, nothing = np.float32(MOST_DIFFERENT), np.float32(MOST_DIFFERENT * SCALE)
-    # What every loop over steps does is simple enough for the compiler to do eight at once.
+    planes, height, width = cost.shape
+    half, one = np.float32(0.5), np.float32(1)
+    x0, y0, z0 = (
+        np.empty(width, np.float32),
+        np.empty(width, np.float32),
+        np.empty(width, np.float32),
+    )
+    x, y, first = (
+        np.empty(width, np.float32),
+        np.empty(width, np.float32),
+        np.empty(width, np.float32),
+    )
+    at, inside, bits = (
+        np.empty(width, np.int32),
+        np.empty(width, np.int32),
+        np.empty(width, np.int32),
+    )
+    knots_x, knots_y = np.empty((2, width), np.float32), np.empty((2, width), np.float32)
+    total, count = np.empty((planes, width), np.int32), np.empty((planes, width), np.int32)
+    share = np.zeros(len(places) + 1, np.float32)
+    for s in range(1, len(share)):
+        share[s] = np.float32(SCALE) / np.float32(s)
+    part, nothing = one / np.float32(KNOT), np.uint8(MOST_DIFFERENT * SCALE)
     for v in range(height):
+        total[:] = np.int32(0)
+        count[:] = np.int32(0)
+        code, ray = reference[v], rays[v]
         for u in range(width):
-            if rays[v, u, 2] == 0:
+            first[u] = np.float32(base[v, u]) * step
+        for s in range(len(places)):
+            dx, dy, dz = t[s, 0], t[s, 1], t[s, 2]
+            for u in range(width):
+                a, b, c = ray[u, 0], ray[u, 1], ray[u, 2]
+                x0[u] = R[s, 0, 0] * a + R[s, 0, 1] * b + R[s, 0, 2] * c
+                y0[u] = R[s, 1, 0] * a + R[s, 1, 1] * b + R[s, 1, 2] * c
+                z0[u] = R[s, 2, 0] * a + R[s, 2, 1] * b + R[s, 2, 2] * c
+            if kind[s] == PINHOLE:
+                fx, skew, cx, fy, cy = K[s, 0], K[s, 1], K[s, 2] + half, K[s, 3], K[s, 4] + half
+                dx, dy = fx * dx + skew * dy + cx * dz, fy * dy + cy * dz
+                for u in range(width):
+                    a, b, c = x0[u], y0[u], z0[u]
+                    x0[u] = fx * a + skew * b + cx * c
+                    y0[u] = fy * b + cy * c
                 for i in range(planes):
-                    cost[v, u, i] = nothing
-                continue
-            for i in range(planes):
-                total[i] = zero
-                count[i] = zero
-            ray_x, ray_y = rays[v, u, 0], rays[v, u, 1]
-            code = reference[v, u]
-            first = np.float32(base[v, u]) * step
-            for s in range(len(places)):
-                x0 = R[s, 0, 0] * ray_x + R[s, 0, 1] * ray_y + R[s, 0, 2]
-                y0 = R[s, 1, 0] * ray_x + R[s, 1, 1] * ray_y + R[s, 1, 2]
-                z0 = R[s, 2, 0] * ray_x + R[s, 2, 1] * ray_y + R[s, 2, 2]
-                if kind[s] == PINHOLE:
-                    fx, skew, cx, fy, cy = K[s, 0], K[s, 1], K[s, 2], K[s, 3], K[s, 4]
-                    p0, q0 = fx * x0 + skew * y0 + cx * z0, fy * y0 + cy * z0
-                    dp = fx * t[s, 0] + skew * t[s, 1] + cx * t[s, 2]
-                    dq, dz = fy * t[s, 1] + cy * t[s, 2], t[s, 2]
-                    for i in range(planes):
-                        w = first + step * np.float32(i)
-                        z = z0 + dz * w
+                    farther = np.float32(i) * step
+                    for u in range(width):
+                        w = first[u] + farther
+                        z = z0[u] + dz * w
                         over = one / max(z, _NEAR)
-                        seen = z > _NEAR
-                        x[i] = (p0 + dp * w) * over + half if seen else _NOWHERE
-                        y[i] = (q0 + dq * w) * over + half
-                else:
-                    for k in range(knots):
-                        w = first + step * np.float32(KNOT * k)
-                        a[k], b[k] = _place(
-                            kind[s], K[s], D[s], limit[s],
-                            x0 + t[s, 0] * w, y0 + t[s, 1] * w, z0 + t[s, 2] * w,
-                        )  # fmt: skip
-                    for i in range(planes):
-                        k, j = i // KNOT, np.float32(i % KNOT) * part
-                        x[i] = a[k] + (a[k + 1] - a[k]) * j + half
-                        y[i] = b[k] + (b[k + 1] - b[k]) * j + half
-                rows, columns = np.float32(places[s, 1]), np.float32(places[s, 2])
-                begin = places[s, 0]
-                for i in range(planes):
-                    good = (x[i] > 0) & (y[i] > 0) & (x[i] < columns) & (y[i] < rows)
-                    inside[i] = one if good else zero
-                    # Exact: no image has more pixels than float32 has whole numbers.
-                    at[i] = np.floor(y[i]) * columns + np.floor(x[i]) if good else zero
-                for i in range(planes):
-                    bits[i] = np.float32(
-                        np.uint8(_count_bits(code ^ codes[begin + np.int64(at[i])]))
-                    )
-                for i in range(planes):
-                    total[i] += min(bits[i], most) * inside[i]
-                    count[i] += inside[i]
-            for i in range(planes):
-                known = total[i] * np.float32(SCALE) / max(count[i], one)
-                cost[v, u, i] = known if count[i] > 0 else nothing
-
-
-@inlined
-def _jump(a, b, small, large):  # type: ignore[no-untyped-def]
-    """Cost of a larger change between two pixels."""
-    difference = np.float32(abs(int(a) - int(b)))
-    return max(np.float32(1.5) * small, large / (1 + difference / np.float32(8)))
-
-
-@inlined
-def _extend(old, jump, small, lowest, cost, now, total):  # type: ignore[no-untyped-def]
-    """Carry a path on by one pixel; adds its costs to ``total`` and returns their least.
-
-    Args:
-        old: (n + 2,) the other pixel's path, from one step below this pixel's first to one above
-            its last.
-        jump: Cost of a larger change.
-        small: Of a change by one step.
-        lowest: Least of the other pixel's path.
-        cost: (n,) of this pixel.
-        now: (n,) its path, written.
-        total: (n,) added to.
-    """
-    least = np.float32(1e9)
-    for i in range(len(cost)):
-        best = min(min(old[i], old[i + 2]) + small, old[i + 1])
-        value = cost[i] + min(best, lowest + jump) - lowest
-        now[i] = value
-        total[i] += value
-        least = min(least, value)
-    return least
+                        x[u] = (x0[u] + dx * w) * over if z > _NEAR else _NOWHERE
+                        y[u] = (y0[u] + dy * w) * over
+                    _look_up(
+                        x, y, places[s], code, codes, total[i], count[i], at, inside, bits
+                    )  # fmt: skip
+                continue
+            # Other lenses: every fourth step is projected, those between lie on a line.
+            for k in range((planes + KNOT - 1) // KNOT + 1):
+                now, farther = k % 2, np.float32(KNOT * k) * step
+                for u in range(width):
+                    w = first[u] + farther
+                    a, b = _place(
+                        kind[s], K[s], D[s], limit[s],
+                        x0[u] + dx * w, y0[u] + dy * w, z0[u] + dz * w,
+                    )  # fmt: skip
+                    knots_x[now, u] = a + half
+                    knots_y[now, u] = b + half
+                if k == 0:
+                    continue
+                a, b = knots_x[1 - now], knots_y[1 - now]
+                c, d = knots_x[now], knots_y[now]
+                for i in range(KNOT * (k - 1), min(KNOT * k, planes)):
+                    along = np.float32(i % KNOT) * part
+                    for u in range(width):
+                        x[u] = a[u] + (c[u] - a[u]) * along
+                        y[u] = b[u] + (d[u] - b[u]) * along
+                    _look_up(
+                        x, y, places[s], code, codes, total[i], count[i], at, inside, bits
+                    )  # fmt: skip
+        for i in range(planes):
+            sums, number, out = total[i], count[i], cost[i, v]
+            for u in range(width):
+                known = (number[u] > 0) & (ray[u, 2] != 0)
+                mean = np.float32(sums[u]) * share[np.uint32(number[u])] + half
+                out[u] = np.uint8(mean) if known else nothing
 
 
 @fast
-def aggregate(cost, base, image, small, large, total, reverse):  # type: ignore[no-untyped-def]
-    """Semi-global matching from two of four directions; adds path costs to ``total``.
+def aggregate(cost, base, image, small, large, even, total, reverse):  # type: ignore[no-untyped-def]
+    """Semi-global matching along one direction; adds path costs to ``total``.
 
-    From the left and from above (``reverse`` False), or from the right and from below. A
-    change by one step costs ``small``, a larger one ``large``, less where the image has an edge.
+    From above (``reverse`` False), or from below; along rows where the caller swaps rows and
+    columns. A change by one step costs ``small``, a larger one ``large``, less where the image has
+    an edge.
 
     Args:
-        cost: (h, w, n) float32.
+        cost: (n, h, w) uint8.
         base: (h, w) int32: number of each pixel's first step.
         image: (h, w) uint8, grey.
-        small: See above.
-        large: See above.
-        total: (h, w, n) float32, added to.
+        small: float32, see above.
+        large: float32, see above.
+        even: Whether all of ``base`` is the same number.
+        total: (n, h, w) uint16, added to.
         reverse: See above.
     """
-    height, width, planes = cost.shape
+    planes, height, width = cost.shape
     # Steps that the other pixel does not have are far off: they cost as a large change does.
     pad = planes + 2
-    size = planes + 2 * pad
-    before = np.full((width, size), np.float32(1e9), np.float32)
-    now = np.full((width, size), np.float32(1e9), np.float32)
-    side = np.full((2, size), np.float32(1e9), np.float32)
-    lowest_before = np.zeros(width, np.float32)
-    lowest_now = np.zeros(width, np.float32)
-    nothing = np.full(planes + 2, np.float32(0), np.float32)
-    zero = np.float32(0)
+    old = np.full((planes + 2 * pad, width), _FAR, np.uint16)
+    new = np.full((planes + 2 * pad, width), _FAR, np.uint16)
+    low, least, most = (
+        np.zeros(width, np.uint16),
+        np.zeros(width, np.uint16),
+        np.zeros(width, np.uint16),
+    )
+    at = np.empty(width, np.int32)
+    window = np.empty((planes + 2, width), np.uint16)
+    step, reach = np.uint16(small), planes + 1
     for row in range(height):
         v = height - 1 - row if reverse else row
         last = v + 1 if reverse else v - 1
-        lowest_side = zero
-        for column in range(width):
-            u = width - 1 - column if reverse else column
-            own, sums = cost[v, u], total[v, u]
-            out = side[column % 2, pad : pad + planes]
-            if column == 0:
-                lowest_side = _extend(nothing, zero, zero, zero, own, out, sums)
+        low, least = least, low
+        if row == 0:
+            # A path begins: as if the other pixel had cost nothing, whatever its depth.
+            low[:] = _LEAST
+            most[:] = _LEAST
+            window[:] = _LEAST
+        else:
+            for u in range(width):
+                change = np.float32(abs(np.int32(image[v, u]) - np.int32(image[last, u])))
+                jump = max(
+                    np.float32(1.5) * small, large / (np.float32(1) + change / np.float32(8))
+                )
+                most[u] = np.uint16(low[u] + np.uint16(jump))
+            if not even:
+                for u in range(width):
+                    shift = min(max(base[v, u] - base[last, u], -reach), reach)
+                    at[u] = np.int32((pad - 1 + shift) * width + u)
+                flat = old.ravel()
+                for i in range(planes + 2):
+                    values, begin = window[i], np.int32(i * width)
+                    for u in range(width):
+                        values[u] = flat[np.uint32(at[u] + begin)]
+        least[:] = _MOST
+        for i in range(planes):
+            if even and row > 0:
+                below, here, above = old[pad + i - 1], old[pad + i], old[pad + i + 1]
             else:
-                beside = u + 1 if reverse else u - 1
-                shift = min(max(base[v, u] - base[v, beside], -planes - 1), planes + 1)
-                jump = _jump(image[v, u], image[v, beside], small, large)
-                begin = pad + shift - 1
-                old = side[1 - column % 2, begin : begin + planes + 2]
-                lowest_side = _extend(old, jump, small, lowest_side, own, out, sums)
-            out = now[u, pad : pad + planes]
-            if row == 0:
-                lowest_now[u] = _extend(nothing, zero, zero, zero, own, out, sums)
-            else:
-                shift = min(max(base[v, u] - base[last, u], -planes - 1), planes + 1)
-                jump = _jump(image[v, u], image[last, u], small, large)
-                begin = pad + shift - 1
-                old = before[u, begin : begin + planes + 2]
-                lowest_now[u] = _extend(old, jump, small, lowest_before[u], own, out, sums)
-        before, now = now, before
-        lowest_before, lowest_now = lowest_now, lowest_before
+                below, here, above = window[i], window[i + 1], window[i + 2]
+            own, values, sums = cost[i, v], new[pad + i], total[i, v]
+            for u in range(width):
+                best = min(np.uint16(min(below[u], above[u]) + step), here[u])
+                best = np.uint16(min(best, most[u]) - low[u])
+                values[u] = np.uint16(best + np.uint16(own[u]))
+                least[u] = min(least[u], values[u])
+            for u in range(width):
+                sums[u] = np.uint16(sums[u] + values[u])
+        old, new = new, old
 
 
 @fast
-def pick(total, cost, base, step, most, inverse_depth, ratio, bits):  # type: ignore[no-untyped-def]
+def pick(total, cost, base, step, most, inverse_depth, ratio, bits, least):  # type: ignore[no-untyped-def]
     """Take the inverse depth of least cost, between the steps, and say how well it stands out.
 
     Args:
-        total: (h, w, n) aggregated costs.
-        cost: (h, w, n) costs before aggregation.
+        total: (n, h, w) uint16 aggregated costs.
+        cost: (n, h, w) uint8 costs before aggregation.
         base: (h, w) int32: number of each pixel's first step.
         step: Between two steps, 1/m.
         most: Number of the last step that is looked for.
@@ -318,34 +356,45 @@ def pick(total, cost, base, step, most, inverse_depth, ratio, bits):  # type: ig
         ratio: (h, w) float32: least cost over the least of those more than two steps away; 1 is no
             better at all.
         bits: (h, w) float32: differing bits at the chosen step.
+        least: (h, w) uint16: least aggregated cost.
     """
-    height, width, planes = total.shape
+    planes, height, width = total.shape
+    best, other = np.empty(width, np.uint16), np.empty(width, np.uint16)
+    nothing = np.float32(np.nan)
     for v in range(height):
+        low = least[v]
+        low[:] = _MOST
+        best[:] = _LEAST
+        other[:] = _MOST
+        for i in range(planes):
+            here = total[i, v]
+            for u in range(width):
+                low[u] = min(low[u], here[u])
+        for j in range(planes):
+            number = np.uint16(planes - 1 - j)
+            here = total[planes - 1 - j, v]
+            for u in range(width):
+                best[u] = number if here[u] == low[u] else best[u]
+        for i in range(planes):
+            here, number = total[i, v], np.uint16(i + 2)
+            for u in range(width):
+                # Within two steps: a number from 0 to 4, as whole numbers without sign wrap.
+                beside = _MOST if np.uint16(number - best[u]) <= np.uint16(4) else _LEAST
+                other[u] = min(other[u], np.uint16(here[u] | beside))
         for u in range(width):
-            path = total[v, u]
-            least = np.float32(1e9)
-            for i in range(planes):
-                least = min(least, path[i])
-            best = 0
-            while path[best] > least:
-                best += 1
-            other = np.float32(1e9)
-            for i in range(best - 2):
-                other = min(other, path[i])
-            for i in range(best + 3, planes):
-                other = min(other, path[i])
-            ratio[v, u] = path[best] / max(other, np.float32(1e-3))
-            bits[v, u] = cost[v, u, best] / np.float32(SCALE)
-            number = base[v, u] + best
-            if best == 0 or best == planes - 1 or number >= most:
-                inverse_depth[v, u] = np.float32(np.nan)
+            i = np.int64(best[u])
+            ratio[v, u] = np.float32(low[u]) / max(np.float32(other[u]), np.float32(1e-3))
+            bits[v, u] = np.float32(cost[i, v, u]) / np.float32(SCALE)
+            step_number = base[v, u] + i
+            if i == 0 or i == planes - 1 or step_number >= most:
+                inverse_depth[v, u] = nothing
                 continue
-            left, centre, right = path[best - 1], path[best], path[best + 1]
-            slope = max(left, right) - centre
+            left, right = np.float32(total[i - 1, v, u]), np.float32(total[i + 1, v, u])
+            slope = max(left, right) - np.float32(low[u])
             part = np.float32(0)
             if slope > 0:
                 part = np.float32(0.5) * (left - right) / slope
-            inverse_depth[v, u] = step * (np.float32(number) + part)
+            inverse_depth[v, u] = step * (np.float32(step_number) + part)
 
 
 @compiled
@@ -371,18 +420,19 @@ def window_of(inverse_depth, step, planes, least, most, base):  # type: ignore[n
 
 
 @compiled
-def cost_ratio_at(total, base, step, inverse_depth, ratio):  # type: ignore[no-untyped-def]
+def cost_ratio_at(total, least, base, step, inverse_depth, ratio):  # type: ignore[no-untyped-def]
     """Say how a given inverse depth compares with the best one.
 
     Args:
-        total: (h, w, n) aggregated costs.
-        base: (h, w) int32: number of each pixel's first step.
+        total: (n, h, w) aggregated costs.
+        least: (h, w): least of them.
+        base: (h, w) int32: number of the first step.
         step: Between two steps, 1/m.
         inverse_depth: (h, w) float32, 1/m; not above zero: not asked.
         ratio: (h, w) float32: cost there over the least of all steps, 1 is the best itself;
             infinite where nothing is asked or it is out of range.
     """
-    height, width, planes = total.shape
+    planes, height, width = total.shape
     for v in range(height):
         for u in range(width):
             ratio[v, u] = np.float32(np.inf)
@@ -392,11 +442,8 @@ def cost_ratio_at(total, base, step, inverse_depth, ratio):  # type: ignore[no-u
             i = int(np.floor(w / step)) - base[v, u]
             if i < 0 or i + 1 >= planes:
                 continue
-            path = total[v, u]
-            least = path[0]
-            for k in range(1, planes):
-                least = min(least, path[k])
-            ratio[v, u] = min(path[i], path[i + 1]) / max(least, np.float32(1e-3))
+            there = np.float32(min(total[i, v, u], total[i + 1, v, u]))
+            ratio[v, u] = there / max(np.float32(least[v, u]), np.float32(1e-3))
 
 
 @compiled
