@@ -28,8 +28,10 @@ from numpy.typing import NDArray
 
 from depth_perception.geometry.camera import CameraModel
 
-WANTED = 400
-"""Points that are followed in one image."""
+WANTED, LEAST_WANTED = 400, 150
+"""Points that are followed in one image, and the fewest where other cameras help."""
+TOGETHER = 1000
+"""Points that are enough for one motion, in all cameras together."""
 SPACING = 8
 """They lie at least so many pixels apart."""
 _WINDOW = (15, 15)
@@ -45,14 +47,18 @@ Points = NDArray[np.float32]
 class FeatureTracks:
     """The points of one camera."""
 
-    def __init__(self, camera: CameraModel, mask: NDArray[np.bool_] | None = None) -> None:
+    def __init__(
+        self, camera: CameraModel, mask: NDArray[np.bool_] | None = None, cameras: int = 1
+    ) -> None:
         """Begin without any.
 
         Args:
             camera: Model of the images that will come.
             mask: (h, w), true where nothing is to be followed: the own body, no image.
+            cameras: How many there are that see one motion.
         """
         self.camera = camera
+        self.wanted = min(max(TOGETHER // max(cameras, 1), LEAST_WANTED), WANTED)
         self._free = np.full((camera.height, camera.width), 255, dtype=np.uint8)
         if mask is not None:
             # A window that reaches onto the body would follow the body.
@@ -148,8 +154,8 @@ class FeatureTracks:
         return rays, out / np.linalg.norm(out, axis=-1, keepdims=True)
 
     def _refill(self, image: NDArray[np.uint8]) -> None:
-        missing = WANTED - len(self._points)
-        if missing < WANTED // 4:
+        missing = self.wanted - len(self._points)
+        if missing < self.wanted // 4:
             return
         free = self._free.copy()
         for x, y in np.rint(self._points).astype(int):

@@ -162,6 +162,11 @@ def _look_up(x, y, place, reference, codes, total, count, at, inside, bits):  # 
         count[u] = np.int32(count[u] + inside[u])
 
 
+@inlined
+def _row(width):  # type: ignore[no-untyped-def]
+    return np.empty(width, np.float32)
+
+
 @fast
 def compare(reference, rays, base, step, codes, places, R, t, kind, K, D, limit, cost):  # type: ignore[no-untyped-def]
     """Compare every pixel with where it would lie in each source, for each inverse depth.
@@ -292,11 +297,8 @@ def aggregate(cost, base, image, small, large, even, total, reverse):  # type: i
     pad = planes + 2
     old = np.full((planes + 2 * pad, width), _FAR, np.uint16)
     new = np.full((planes + 2 * pad, width), _FAR, np.uint16)
-    low, least, most = (
-        np.zeros(width, np.uint16),
-        np.zeros(width, np.uint16),
-        np.zeros(width, np.uint16),
-    )
+    low, least = np.zeros(width, np.uint16), np.zeros(width, np.uint16)
+    most = np.zeros(width, np.uint16)
     at = np.empty(width, np.int32)
     window = np.empty((planes + 2, width), np.uint16)
     step, reach = np.uint16(small), planes + 1

@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.transforms import Matrix
+from depth_perception.motion.ground_loops import path_of_rays
 
 LANE_HALF_WIDTH = 1.6
 """Kerbs and verges begin beyond, m from the vehicle's path."""
@@ -158,16 +159,13 @@ def on_path(
         half_width: Of the path, m.
         length: From `NEAR` (nearer for a low camera) to so far from the camera, m.
     """
-    turned = rays.astype(np.float64) @ T_base_camera[:3, :3].T
-    centre = T_base_camera[:3, 3]
-    down = -(turned @ ground.normal)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        depth = np.where(down > 1e-6, float(ground.signed_distance(centre)) / down, np.nan)
-        x, y = (turned[..., k] * depth + centre[k] for k in (0, 1))
-        away = np.hypot(turned[..., 0], turned[..., 1]) * depth
-        aside = np.abs(y - 0.5 * curvature * x * np.abs(x))
-        near = NEAR * scale_of(float(ground.signed_distance(centre)))
-        return np.asarray((aside < half_width) & (away > near) & (away < length))
+    height = float(ground.signed_distance(T_base_camera[:3, 3]))
+    near = NEAR * scale_of(height)
+    out = np.empty(rays.shape[:2], np.bool_)
+    R, centre = np.ascontiguousarray(T_base_camera[:3, :3]), T_base_camera[:3, 3].copy()
+    limits = (curvature, half_width, near, length)
+    path_of_rays(rays, R, centre, ground.normal, height, *limits, out)
+    return out
 
 
 def fit_road(

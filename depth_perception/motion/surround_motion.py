@@ -34,11 +34,7 @@ from numpy.typing import NDArray
 from depth_perception.frames.frame_set import CameraFrame
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.camera_view import CameraView
-from depth_perception.geometry.ground_plane import (
-    GroundPlane,
-    plane_depth,
-    plane_depth_relative_sigma,
-)
+from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.sampling import inside_image
 from depth_perception.geometry.transforms import Matrix, inverse
 from depth_perception.motion.ego_motion import (
@@ -49,6 +45,7 @@ from depth_perception.motion.ego_motion import (
     stretched,
 )
 from depth_perception.motion.feature_tracks import FeatureTracks
+from depth_perception.motion.ground_loops import ground_of_rays
 from depth_perception.motion.keyframes import Keyframe, Keyframes
 from depth_perception.motion.matching import Match, Pyramid, Source, census_of, match
 from depth_perception.motion.measured_depth import Kind, MeasuredDepth, judge, with_ground
@@ -205,7 +202,7 @@ class SurroundMotion:
             return Motion(ground=self._road.ground, problem=self.ego.problem)
         self.ego.look_at_age(stamp)
         for name, camera in zip(
-            names, pool.map(lambda n: self._take(n, frames[n], views[n]), names), strict=True
+            names, pool.map(lambda n: self._take(n, frames[n], views), names), strict=True
         ):
             self._cameras[name] = camera
         heights = [self._nominal.signed_distance(views[n].T_base_camera[:3, 3]) for n in names]
@@ -292,8 +289,9 @@ class SurroundMotion:
             self._road.begin_factor(by_odometry, guessed=from_nothing)
             self._by_odometry = by_odometry
 
-    def _take(self, name: str, frame: CameraFrame, view: CameraView) -> _Camera:
+    def _take(self, name: str, frame: CameraFrame, views: Mapping[str, CameraView]) -> _Camera:
         """Follow the points into a camera's image, and make its census."""
+        view = views[name]
         grey = cv2.cvtColor(view.image(frame.image), cv2.COLOR_BGR2GRAY)
         camera = self._cameras.get(name)
         if camera is None or not _same(camera.view, view):
@@ -302,7 +300,7 @@ class SurroundMotion:
             mask = cv2.resize(view.ego.astype(np.uint8), (width, height)) > 0
             pyramid = Pyramid.of(view.camera.resized(width, height))
             mask |= pyramid.rays[-1][..., 2] == 0
-            tracks = FeatureTracks(view.camera, view.ego)
+            tracks = FeatureTracks(view.camera, view.ego, len(views))
             focal = float(view.camera.K[0, 0])
             camera = _Camera(view.T_base_camera, focal, tracks, view, pyramid, mask)
             self._sees = {}
@@ -432,10 +430,11 @@ class SurroundMotion:
             item = surer_of(item, beside, self._road.factor_sigma)
         camera = self._cameras[name]
         C, ground = camera.view.T_base_camera, self._road.ground
-        depth = plane_depth(camera.rays, C, ground)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            plane = np.where(np.isfinite(depth) & (depth > 0), 1 / depth, 0).astype(np.float32)
-        relative = plane_depth_relative_sigma(camera.rays, depth, C, ground).astype(np.float32)
+        height = float(ground.signed_distance(C[:3, 3]))
+        plane, relative, rise = (np.empty(camera.rays.shape[:2], np.float32) for _ in range(3))
+        R, centre = np.ascontiguousarray(C[:3, :3]), C[:3, 3].copy()
+        of_plane = (ground.normal, height, ground.covariance)
+        ground_of_rays(camera.rays, R, centre, *of_plane, plane, relative, rise)
         lane = on_path(camera.rays, C, ground, curvature, PATH_HALF_WIDTH, PATH_LENGTH)
         return with_ground(
             item,
@@ -446,8 +445,8 @@ class SurroundMotion:
             camera.mask,
             camera.images[-1],
             lane,
-            (camera.rays @ (C[:3, :3].T @ ground.normal)).astype(np.float32),
-            float(ground.signed_distance(C[:3, 3])),
+            rise,
+            height,
             factor,
             self._road.factor_sigma,
         )
