@@ -228,7 +228,8 @@ def match(
     shape = inverse_depth.shape
     coarse_ratio = cv2.resize(coarse_ratio, shape[::-1], interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
     moved, best = np.empty(shape, np.float32), np.empty(shape, np.uint8)
-    loops.sensitivity(pyramid.rays[finest], inverse_depth, *_turned(sources, finest), moved, best)
+    finite = np.nan_to_num(inverse_depth)
+    loops.sensitivity(pyramid.rays[finest], finite, *_turned(sources, finest), moved, best)
     return Match(inverse_depth, ratio, coarse_ratio, bits, moved, best, tuple(done))
 
 

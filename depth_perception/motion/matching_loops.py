@@ -448,7 +448,7 @@ def cost_ratio_at(total, least, base, step, inverse_depth, ratio):  # type: igno
             ratio[v, u] = there / max(np.float32(least[v, u]), np.float32(1e-3))
 
 
-@compiled
+@fast
 def sensitivity(rays, inverse_depth, R, t, focal, equidistant, most, best):  # type: ignore[no-untyped-def]
     """By how many pixels a match moves when inverse depth changes by 1/m, in the best source.
 
@@ -456,7 +456,7 @@ def sensitivity(rays, inverse_depth, R, t, focal, equidistant, most, best):  # t
 
     Args:
         rays: (h, w, 3) float32, third component 1; all 0 where nothing is seen.
-        inverse_depth: (h, w) float32, 1/m; NaN counts as 0.
+        inverse_depth: (h, w) float32, 1/m; finite.
         R: (S, 3, 3) float32, from the reference's frame to each source's.
         t: (S, 3) float32 likewise, m.
         focal: (S,) float32, px.
@@ -465,44 +465,30 @@ def sensitivity(rays, inverse_depth, R, t, focal, equidistant, most, best):  # t
         best: (h, w) uint8, written: index of that source.
     """
     height, width = inverse_depth.shape
+    zero, tiny = np.float32(0), np.float32(1e-12)
+    w, rate, row = _row(width), _row(width), _row(width)
     for v in range(height):
+        number = best[v]
         for u in range(width):
-            most[v, u] = np.float32(0)
-            best[v, u] = 0
-            w = inverse_depth[v, u]
-            if np.isnan(w):
-                w = np.float32(0)
-            for s in range(len(t)):
-                x = (
-                    R[s, 0, 0] * rays[v, u, 0]
-                    + R[s, 0, 1] * rays[v, u, 1]
-                    + R[s, 0, 2]
-                    + w * t[s, 0]
-                )
-                y = (
-                    R[s, 1, 0] * rays[v, u, 0]
-                    + R[s, 1, 1] * rays[v, u, 1]
-                    + R[s, 1, 2]
-                    + w * t[s, 1]
-                )
-                z = (
-                    R[s, 2, 0] * rays[v, u, 0]
-                    + R[s, 2, 1] * rays[v, u, 1]
-                    + R[s, 2, 2]
-                    + w * t[s, 2]
-                )
-                square = x * x + y * y + z * z
-                along = x * t[s, 0] + y * t[s, 1] + z * t[s, 2]
-                whole = t[s, 0] * t[s, 0] + t[s, 1] * t[s, 1] + t[s, 2] * t[s, 2]
-                if square <= 0:
-                    continue
-                out = (
-                    np.sqrt(max(whole - along * along / square, np.float32(0)) / square) * focal[s]
-                )
-                if not equidistant[s]:
-                    if z <= 0:
-                        continue
-                    out *= square / (z * z)
-                if out > most[v, u]:
-                    most[v, u] = out
-                    best[v, u] = s
+            w[u] = inverse_depth[v, u]
+            row[u] = zero
+            number[u] = np.uint8(0)
+        for s in range(len(t)):
+            tx, ty, tz, flat = t[s, 0], t[s, 1], t[s, 2], not equidistant[s]
+            whole = tx * tx + ty * ty + tz * tz
+            for u in range(width):
+                a, b, c = rays[v, u, 0], rays[v, u, 1], rays[v, u, 2]
+                x = R[s, 0, 0] * a + R[s, 0, 1] * b + R[s, 0, 2] * c + w[u] * tx
+                y = R[s, 1, 0] * a + R[s, 1, 1] * b + R[s, 1, 2] * c + w[u] * ty
+                z = R[s, 2, 0] * a + R[s, 2, 1] * b + R[s, 2, 2] * c + w[u] * tz
+                square = max(x * x + y * y + z * z, tiny)
+                along = x * tx + y * ty + z * tz
+                out = np.sqrt(max(whole - along * along / square, zero) / square) * focal[s]
+                if flat:
+                    out = out * square / max(z * z, tiny) if z > zero else zero
+                rate[u] = out
+            for u in range(width):
+                number[u] = np.uint8(s) if rate[u] > row[u] else number[u]
+                row[u] = max(row[u], rate[u])
+        for u in range(width):
+            most[v, u] = row[u]
