@@ -17,8 +17,9 @@
 Six cameras on a made-up road at 640x352. Times are per frame set, as median and 95th percentile of
 many runs after a warm-up; what has a natural yardstick (copying the same bytes) is also given as a
 ratio to it, measured in turn with it, which holds on a noisy machine where milliseconds do not.
-Then how many frame sets the assembler makes of what arrives, beside message_filters, and last the
-fused network: with `--model "lite int8=FILE"` that of a file.
+Then how many frame sets the assembler makes of what arrives, beside message_filters; depth from
+motion by number of cameras; and last the fused network: with `--model "lite int8=FILE"` that of a
+file.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ import numpy as np
 
 from depth_perception.benchmarks import frame_sets as frame_set_benchmark
 from depth_perception.benchmarks import fused as fused_benchmark
+from depth_perception.benchmarks import motion as motion_benchmark
 from depth_perception.benchmarks.rig import CAMERAS, surround_rig
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.camera_view import camera_view
@@ -169,6 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "repeats": options.repeats,
         **measure(options.repeats),
         "frame_sets": frame_set_benchmark.measure(options.repeats),
+        "motion": motion_benchmark.measure(options.repeats),
         "fused": fused_benchmark.measure(options.repeats, timed, models),
     }
     print(
@@ -182,6 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, ratio in result["ratios"].items():
         print(f"{name:<{width}}  {ratio:6.2f}x")
     print("\n".join(["", *frame_set_benchmark.table(result["frame_sets"])]))
+    print("\n".join(["", *motion_benchmark.table(result["motion"])]))
     print("\n".join(["", *fused_benchmark.table(result["fused"])]))
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(result, indent=2) + "\n")

@@ -1,0 +1,189 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What measuring depth from motion costs: by stage, by number of cameras, beside OpenCV's stereo.
+
+A street of noise (ground and two walls) that level cameras drive along at 8 m/s and 10 Hz, past
+sets enough that all sources of a match are there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_perception.frames.frame_set import CameraFrame
+from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.camera_view import CameraView, camera_view
+from depth_perception.geometry.ground_plane import GroundPlane
+from depth_perception.geometry.rig import Rig, RigCamera
+from depth_perception.geometry.transforms import OPTICAL_AXES
+from depth_perception.motion.surround_motion import SurroundMotion
+
+COUNTS = (1, 4, 6, 12)
+WIDTH, HEIGHT = 640, 360
+MATCHING_WIDTH = 416
+SPEED, RATE = 8.0, 10.0
+BEFORE = 6
+"""Sets until all sources of a match are there."""
+METRES_PER_PIXEL = 0.03
+WALLS = (-9.0, 7.0)
+DISPARITIES = 64
+
+
+def _rig(count: int) -> Rig:
+    K = np.array([[500.0, 0, (WIDTH - 1) / 2], [0, 500.0, 0.45 * HEIGHT], [0, 0, 1]])
+    model = CameraModel(WIDTH, HEIGHT, K)
+    cameras = {}
+    for index in range(count):
+        c, s = np.cos(2 * np.pi * index / count), np.sin(2 * np.pi * index / count)
+        T = np.eye(4)
+        T[:3, :3] = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ OPTICAL_AXES
+        T[:3, 3] = [0.8 + 0.7 * c, 0.5 * s, 1.5]
+        name = f"camera_{index}"
+        cameras[name] = RigCamera(name, model, T, name, model)
+    return Rig(cameras)
+
+
+def _texture() -> NDArray[np.uint8]:
+    rng = np.random.default_rng(0)
+    size = 1024
+    out = np.zeros((size, size), np.float32)
+    for scale in (1, 4, 16):
+        noise = rng.normal(0, 1, (size // scale, size // scale)).astype(np.float32)
+        out += cv2.resize(noise, (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.clip(128 + 28 * out, 0, 255).astype(np.uint8)
+
+
+def _image(view: CameraView, texture: NDArray[np.uint8], way: float) -> NDArray[np.uint8]:
+    """Render what a camera sees after a way (m) along x: (h, w, 3)."""
+    C = view.T_base_camera
+    rays = view.camera.rays().astype(np.float64) @ C[:3, :3].T
+    centre = C[:3, 3] + [way, 0, 0]
+    best = np.full(rays.shape[:2], 200.0)
+    x, y = np.zeros_like(best), np.zeros_like(best)
+    for axis, place in ((2, 0.0), (1, WALLS[0]), (1, WALLS[1])):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            depth = (place - centre[axis]) / rays[..., axis]
+        nearer = (depth > 0) & (depth < best)
+        points = rays * np.where(nearer, depth, 0)[..., None] + centre
+        best = np.where(nearer, depth, best)
+        x = np.where(nearer, points[..., 0] / METRES_PER_PIXEL, x)
+        y = np.where(nearer, points[..., 3 - axis] / METRES_PER_PIXEL + 300 * axis, y)
+    size = texture.shape[0]
+    grey = cv2.remap(
+        texture, (x % (size - 1)).astype(np.float32), (y % (size - 1)).astype(np.float32),
+        cv2.INTER_LINEAR,
+    )  # fmt: skip
+    return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
+
+
+def _stereo_seconds(repeats: int) -> list[float]:
+    """Time OpenCV's semi-global matching on a pair of the matching grid's size."""
+    left = _texture()[: round(HEIGHT * MATCHING_WIDTH / WIDTH), :MATCHING_WIDTH].copy()
+    right = np.roll(left, -12, axis=1)
+    matcher = cv2.StereoSGBM.create(0, DISPARITIES, 5, 200, 800)
+    out = []
+    for _ in range(repeats + 1):
+        begin = time.thread_time()
+        matcher.compute(left, right)
+        out.append(time.thread_time() - begin)
+    return out[1:]
+
+
+def measure(repeats: int, counts: Sequence[int] = COUNTS) -> dict[str, Any]:
+    """Time motion.
+
+    Args:
+        repeats: Sets that are measured for each number of cameras.
+        counts: Numbers of cameras.
+
+    Returns:
+        ``cameras``: for each number, median milliseconds of each stage and of the whole, and
+        ``cpu_ms_per_camera``; ``stereo_ms``: median CPU time of OpenCV's `StereoSGBM` on one pair
+        of the same size; ``ratio``: CPU time of a camera, all of motion, over that.
+    """
+    texture, ground = _texture(), GroundPlane()
+    stereo = float(np.median(_stereo_seconds(max(3, repeats))))
+    by_count: dict[str, Any] = {}
+    with ThreadPoolExecutor() as pool:
+        for count in counts:
+            rig = _rig(count)
+            views = {camera.name: camera_view(camera, ground, WIDTH) for camera in rig}
+            motion = SurroundMotion(ground, MATCHING_WIDTH)
+            stages: dict[str, list[float]] = {}
+            cpu = []
+            covered = 0.0
+            for index in range(BEFORE + repeats):
+                stamp = round((index + 1) * 1e9 / RATE)
+                frames = {
+                    name: CameraFrame(stamp, _image(view, texture, index * SPEED / RATE))
+                    for name, view in views.items()
+                }
+                begin, used = time.perf_counter(), time.process_time()
+                result = motion.update(stamp, frames, views, pool)
+                whole, used = time.perf_counter() - begin, time.process_time() - used
+                if index < BEFORE:
+                    continue
+                cpu.append(used)
+                for stage, seconds in (*result.latencies.items(), ("all", whole)):
+                    stages.setdefault(stage, []).append(seconds)
+                covered = _cover(result.measured)
+            by_count[str(count)] = {
+                **{f"{name}_ms": round(float(np.median(v)) * 1e3, 2) for name, v in stages.items()},
+                "p95_ms": round(float(np.percentile(stages["all"], 95)) * 1e3, 2),
+                "cpu_ms_per_camera": round(float(np.median(cpu)) * 1e3 / count, 2),
+                "cover": round(covered, 3),
+            }
+    most = by_count[str(counts[-1])]["cpu_ms_per_camera"]
+    return {
+        "shape": [round(HEIGHT * MATCHING_WIDTH / WIDTH), MATCHING_WIDTH],
+        "cameras": by_count,
+        "stereo_ms": round(stereo * 1e3, 2),
+        "ratio": round(most / (stereo * 1e3), 2),
+    }
+
+
+def _cover(measured: Mapping[str, Any]) -> float:
+    """Share of all cameras' pixels that were measured."""
+    shares = [float(np.isfinite(item.inverse_depth).mean()) for item in measured.values()]
+    return float(np.mean(shares)) if shares else 0.0
+
+
+def table(result: Mapping[str, Any]) -> list[str]:
+    """Return lines to print."""
+    rows, columns = result["shape"]
+    stages = ("follow", "motion", "match", "all")
+    lines = [
+        f"depth from motion, {columns}x{rows}, ms a set (p50; p95 of all) and CPU a camera",
+        f"{'cameras':>7} {'follow':>8} {'motion':>8} {'match':>8} {'all':>8} {'p95':>8}"
+        f" {'CPU':>8} {'cover':>6}",
+    ]
+    for count, row in result["cameras"].items():
+        values = " ".join(f"{row[f'{stage}_ms']:8.1f}" for stage in stages)
+        lines.append(
+            f"{count:>7} {values} {row['p95_ms']:8.1f} {row['cpu_ms_per_camera']:8.1f}"
+            f" {100 * row['cover']:5.0f}%"
+        )
+    lines.append(
+        f"all of motion of one camera / OpenCV's StereoSGBM ({DISPARITIES} disparities, one pair,"
+        f" {result['stereo_ms']:.1f} ms): {result['ratio']:.1f}x"
+    )
+    return lines
