@@ -58,7 +58,7 @@ ROOMS = {
     "training": "errors yaml_mapping resources geometry inference network segmentation datasets"
     " evaluation",
     "world": "errors geometry messages datasets",
-    "benchmarks": "errors resources parameters geometry messages inference network frames"
+    "benchmarks": "errors resources parameters geometry messages inference network frames motion"
     " estimators pipeline ros",
     "cli": "errors yaml_mapping resources parameters messages inference network rig frames"
     " datasets pipeline evaluation ros nodes transport training world",
