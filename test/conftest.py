@@ -63,6 +63,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(skip)
 
 
+def pytest_collection_finish() -> None:
+    """Let the collector pass over what collecting the tests has imported, as that stays anyway.
+
+    Those are a million objects with PyTorch among them: each `gc.collect` took a second.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def places_of_files(paths: set[Path]) -> dict[Path, tuple[float, str]]:
     """Tell in which order processes take test files; each is the sort key of a file's tests.
 

@@ -87,15 +87,13 @@ def render(
             depth = (at - centre[axis]) / directions[..., axis]
             point = centre + directions * depth[..., None]
             hit = (depth > 0.05) & (depth < best) & (point[..., 2] < 5.0)
-            # What is not hit may lie anywhere; it needs a number, not a grey value.
-            point = np.where(hit[..., None], point, 0.0)
-            grey = _texture(
-                point[..., one] + 31 * axis + at,
-                point[..., other],
-                np.where(hit, depth * length, 1.0),
+            best[hit] = depth[hit]
+            hits = point[hit]
+            value[hit] = _texture(
+                hits[:, one] + 31 * axis + at,
+                hits[:, other],
+                depth[hit] * length[hit],
                 camera.K[0, 0],
             )
-            value = np.where(hit, grey, value)
-            best = np.where(hit, depth, best)
     image = np.clip(255 * value, 0, 255)
     return image.astype(np.uint8), best.astype(np.float32)
