@@ -268,7 +268,9 @@ def test_embodied_depth_is_scored_beside_a_networks_on_the_same_points(capsys):
     assert page.count("data:image/jpeg;base64,") == 6
     assert "network (fused)" in page and "Levels of embodied depth" not in page
     print_tables(e)
-    assert sum("embodied depth" in line for line in capsys.readouterr().out.splitlines()) == 2
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    # All points, road, and obstacles with edges, flicker and confidence.
+    assert sum(line.startswith("embodied depth") for line in lines) == 3
 
 
 def test_embodied_depth_is_not_scored_beside_itself():

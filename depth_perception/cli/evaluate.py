@@ -276,6 +276,7 @@ def _print_lidar(console: Console, e: Evaluation) -> None:
     from rich.text import Text
 
     from depth_perception.evaluation.report import levels_shown, number, share, short
+    from depth_perception.evaluation.set_table import lidar_set_rows, set_remarks
 
     # What is left out is in the report and in JSON.
     names = _metric_names(("log10", "A5"))
@@ -328,6 +329,7 @@ def _print_lidar(console: Console, e: Evaluation) -> None:
 
     if e.boundary:
         _print_boundary(console, "Edges of depth, at LiDAR points", e.boundary)
+    _print_sets(console, "at LiDAR points", lidar_set_rows(e), set_remarks(e.sets, e.profiles))
     if e.plane is not None:
         plane = _table("Road under the LiDAR against nominal", "", "pitch °", "roll °", "height m")
         for name, (pitch, roll, height) in (
@@ -355,11 +357,30 @@ def _print_lidar(console: Console, e: Evaluation) -> None:
 def _print_boundary(console: Console, title: str, rows: Mapping[str, Boundary]) -> None:
     from depth_perception.evaluation.report import share
 
-    table = _table(title, "", "F1 %", "precision %", "recall %", "true edges", "predicted")
+    headings = ("F1 %", "attainable", "precision %", "recall %", "true edges", "predicted")
+    table = _table(title, "", *headings)
     for name, b in rows.items():
-        cells = (share(value) for value in (b.f1, b.precision, b.recall))
+        cells = (share(value) for value in (b.f1, b.attainable, b.precision, b.recall))
         table.add_row(name, *cells, f"{b.edges}", f"{b.predicted}")
     console.print(table)
+
+
+def _print_sets(
+    console: Console, where: str, rows: Mapping[str, list[str]], remarks: list[str]
+) -> None:
+    from depth_perception.evaluation.set_table import SET_HEADINGS
+
+    if not rows:
+        return
+    # Its title says what is percent; lines part what belongs together.
+    first = {"edges F1 %": "| F1", "flicker %": "| flicker", "ECE %": "| ECE", "F %": "F"}
+    headings = [first.get(name, name) for name in SET_HEADINGS]
+    table = _table(f"Obstacle cloud | edges | flicker | confidence, {where}: %", "", *headings)
+    for name, cells in rows.items():
+        table.add_row(name, *cells)
+    console.print(table)
+    for line in remarks:
+        console.print(f"  {line}", style="dim")
 
 
 def _print_measured(console: Console, things: str, scores: Mapping[str, MeasuredScores]) -> None:
@@ -375,6 +396,7 @@ def _print_measured(console: Console, things: str, scores: Mapping[str, Measured
 
 def _print_exact(console: Console, exact: ExactScores) -> None:
     from depth_perception.evaluation.report import number, share, short
+    from depth_perception.evaluation.set_table import exact_set_rows, set_remarks
 
     names = _metric_names(("log10", "SILog"))
     rows = list(exact.cameras.items()) if len(exact.cameras) > 1 else []
@@ -392,6 +414,8 @@ def _print_exact(console: Console, exact: ExactScores) -> None:
     if any(edges.values()):
         found = {name: item for name, item in edges.items() if item is not None}
         _print_boundary(console, "Exact truth: edges of depth", found)
+    remarks = set_remarks(exact.sets, exact.profiles)
+    _print_sets(console, "exact truth", exact_set_rows(exact), remarks)
     if exact.measured:
         _print_measured(console, "pixels of exact truth", exact.measured)
     if not exact.all.road and exact.all.lidar is None:

@@ -22,6 +22,10 @@ so that a wrong scale costs nothing (methods.md 7.1; the idea is that of the bou
 Pro, Bochkovskii et al. 2024). Places are 1 % of the image's width apart: edges that lie beside the
 object by more are missed. Pairs lie in a row of the image, never one above the other, where far
 road alone would make edges.
+
+No image of pixels gets all of them, so that beside F1 stands what truth itself reaches when it has
+no more resolution than the depth image: between pixels `shifted_counts`; at a LiDAR's points the
+exact depth image, where there is one, read as the prediction is.
 """
 
 from __future__ import annotations
@@ -51,6 +55,8 @@ class Boundary:
         precision: Share of the predicted edges that are true.
         recall: Share of the true edges that were predicted; unknown depth has no edges.
         f1: Harmonic mean of both.
+        attainable: F1 of the truth itself at the depth image's resolution; NaN where not known.
+        reached: ``f1`` as a share of it: above 1 where edges lie better than that.
     """
 
     edges: int
@@ -58,20 +64,29 @@ class Boundary:
     precision: float
     recall: float
     f1: float
+    attainable: float = float("nan")
+    reached: float = float("nan")
 
     @staticmethod
-    def of(counts: Iterable[NDArray[np.int64]]) -> Boundary | None:
-        """Pool the counts of images; None without any."""
+    def of(
+        counts: Iterable[NDArray[np.int64]], best: Iterable[NDArray[np.int64]] = ()
+    ) -> Boundary | None:
+        """Pool the counts of images, and those of truth itself; None without any edge."""
         total = sum(counts, start=np.zeros(3, dtype=np.int64))
         found, predicted, true = (int(value) for value in total)
         if not predicted + true:
             return None
+        f1 = 2 * found / (predicted + true)
+        again, seen, there = (int(v) for v in sum(best, start=np.zeros(3, dtype=np.int64)))
+        attainable = 2 * again / (seen + there) if seen + there else float("nan")
         return Boundary(
             edges=true,
             predicted=predicted,
             precision=found / predicted if predicted else float("nan"),
             recall=found / true if true else float("nan"),
-            f1=2 * found / (predicted + true),
+            f1=f1,
+            attainable=attainable,
+            reached=f1 / attainable if attainable else float("nan"),
         )
 
 
@@ -103,6 +118,27 @@ def boundary_counts(
             np.count_nonzero(true),
         ]
     )
+
+
+def shifted_counts(truth: NDArray[np.floating], step: int = 1) -> NDArray[np.int64]:
+    """Count edges of a dense truth against itself, half a pixel to either side.
+
+    Pixels say no more exactly where an edge is. Half a pixel falls half of the time on the pixel
+    itself and half of the time on its neighbour, so that both are counted, to the left and right.
+
+    Args:
+        truth: (h, w) metres; NaN does not count, +Inf is the sky.
+        step: Columns between places that are compared.
+
+    Returns:
+        As `boundary_counts`.
+    """
+    sign, known = _edges(truth, step)
+    left, right = sign[:, :-1], sign[:, 1:]
+    both = known[:, :-1] & known[:, 1:]
+    itself = np.count_nonzero(left) + np.count_nonzero(right)
+    beside = np.count_nonzero((left * both, right * both))
+    return np.array([itself + 2 * np.count_nonzero(left * right > 0), itself + beside, 2 * itself])
 
 
 def _edges(depth: NDArray[np.floating], step: int) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:

@@ -203,7 +203,8 @@ def confidence_figure(profile: ErrorProfile | None, things: str) -> Figure | Non
     reading = (
         "On the dashed line confidence keeps its word; below it depth is surer than it should be."
         f" Where it says {most.low:.1f} to {most.high:.1f} (most {things}),"
-        f" {share(most.a10, 0)} % are right to 10 %, {word} promised."
+        f" {share(most.a10, 0)} % are right to 10 %, {word} promised. Over all bins the two differ"
+        f" by {share(profile.confidence_gap)} % (ECE)."
     )
     hints = [
         f"confidence {row.low:.1f} to {row.high:.1f}: {row.confidence:.2f} in the mean,"

@@ -73,6 +73,8 @@ from depth_perception.evaluation.scores import (
     plane_offset,
     road_scores,
 )
+from depth_perception.evaluation.seen_truth import seen_by_lidar
+from depth_perception.evaluation.set_scores import SetScorer, VehicleMotion
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.frames.surround_result import SurroundResult
 from depth_perception.geometry.ground_plane import GroundPlane
@@ -182,6 +184,7 @@ class _Run:
         self.provider = self.model = ""
         self.computed = False
         self.broken = ""
+        self.set_scorer = SetScorer(protocol)
 
     def add(
         self, number: int, frame_set: FrameSet[CameraFrame], window: ScanWindow
@@ -213,11 +216,28 @@ class _Run:
             if truth.plane is not None and truth.scan not in self.fitted:
                 self.fitted[truth.scan] = truth.plane
             planes = self._planes(truth, result)
-            samples[name] = image_sample(camera, truth, planes, rig[name], beside)
+            pixels = self.exact.depth_of(name) if self.exact is not None else None
+            samples[name] = image_sample(camera, truth, planes, rig[name], beside, pixels)
         self._overlap(result, samples)
+        self._whole(result, samples)
         self.sets.append(samples)
         self.frames.append((number, frame_set.stamp))
         return result, samples
+
+    def _whole(self, result: SurroundResult, samples: Mapping[str, ImageSample]) -> None:
+        """Score the frame set as a whole: its obstacle cloud, and flicker since the one before."""
+        exact = self.exact is not None
+        motion = VehicleMotion(self.reader.odometry, self.pipeline, result, exact)
+        seen = {
+            name: seen_by_lidar(result.cameras[name], s.truth.points, s.uv, s.depth)
+            for name, s in samples.items()
+            if len(s.depth)
+        }
+        planes = (s.truth.plane for s in samples.values())
+        ground = next((plane for plane in planes if plane is not None), result.ground)
+        self.set_scorer.add(result, seen, ground, motion)
+        if self.exact is not None:
+            self.exact.end(result, motion)
 
     def _truth(self, name: str, stamp: int, window: ScanWindow) -> LidarTruth | None:
         scan = window.nearest(stamp)
@@ -327,6 +347,7 @@ class _Run:
             notes=notes,
             broken=self.broken,
             measured=measured_scores(self.sets) if motion else None,
+            sets=self.set_scorer.scores(),
         )
 
     def _scores(self) -> list[tuple[str, Scores]]:

@@ -28,7 +28,8 @@ The protocol:
 3. Metrics are those of the LiDAR's tables, over images and then over cameras. Road is label 0,
    pooled over all images, by distance from the base frame in x and y. Edges (`boundary`) are
    pooled, too; those of objects before the sky are among them.
-4. With ``motion.enabled`` what was measured is scored (`measured`) on all pixels with truth, and
+4. The obstacle cloud and flicker are scored by frame set (`set_scores`), with every pixel's truth.
+5. With ``motion.enabled`` what was measured is scored (`measured`) on all pixels with truth, and
    where the bag has instances and their speeds, on static pixels and on those of things that move.
 
 No extrinsic is used but for the distance of road pixels, so that a wrong mounting shows as an error
@@ -45,8 +46,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_perception.datasets.lidar_truth import LidarTruth, TruthProtocol, without_body
-from depth_perception.evaluation.boundary import Boundary, boundary_counts, spacing
+from depth_perception.datasets.lidar_truth import LidarTruth, TruthProtocol, fit_road, without_body
+from depth_perception.errors import ConfigurationError
+from depth_perception.evaluation.boundary import Boundary, boundary_counts, shifted_counts, spacing
 from depth_perception.evaluation.exact_window import ExactImage, ExactWindow
 from depth_perception.evaluation.frame_scores import FrameScores
 from depth_perception.evaluation.measured import MeasuredScores, MeasuredTally
@@ -58,9 +60,12 @@ from depth_perception.evaluation.metrics import (
     mean_metrics,
 )
 from depth_perception.evaluation.profile import ErrorCounter, ErrorProfile, depth_edges
+from depth_perception.evaluation.seen_truth import SeenTruth, seen_exactly
+from depth_perception.evaluation.set_scores import SetScorer, SetScores, VehicleMotion
 from depth_perception.evaluation.truth_grid import OWN_BODY_LABEL, TruthGrid, image_pose
-from depth_perception.frames.surround_result import CameraResult
+from depth_perception.frames.surround_result import CameraResult, SurroundResult
 from depth_perception.geometry.depth_values import is_beyond
+from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import RigCamera
 from depth_perception.geometry.sampling import sample_depth, sample_nearest
 from depth_perception.geometry.transforms import inverse, transform_points
@@ -69,6 +74,9 @@ ROAD_LABEL = 0
 
 _PIXELS = ("all", "static", "moving", "sky")
 """What measured depth is scored on."""
+
+_ROAD_EVERY = 7
+"""Of road pixels, every so many-th is used to fit the ground under obstacles."""
 
 _SKY = 1e6
 """As far as the sky is when measured depth is scored, m: whatever is measured there is wrong."""
@@ -125,7 +133,7 @@ class ExactScores:
     ``profiles`` has the depth image's and, with another estimator than embodied, embodied depth's.
     ``measured`` has what motion measured: ``all`` pixels that have a depth, ``static`` and
     ``moving`` ones where the bag tells them apart, and those of the ``sky``, where all that is
-    measured is wrong; empty without motion.
+    measured is wrong; empty without motion. ``sets`` has the obstacle cloud and flicker.
     """
 
     cameras: dict[str, CameraExact]
@@ -133,6 +141,7 @@ class ExactScores:
     by_frame: list[FrameScores] = field(default_factory=list)
     profiles: dict[str, ErrorProfile] = field(default_factory=dict)
     measured: dict[str, MeasuredScores] = field(default_factory=dict)
+    sets: SetScores = field(default_factory=SetScores)
 
 
 @dataclass
@@ -148,6 +157,7 @@ class _Gathered:
     lidar: list[NDArray[np.float32]] = field(default_factory=list)
     embodied: list[DepthMetrics] = field(default_factory=list)
     edges: list[NDArray[np.int64]] = field(default_factory=list)
+    best_edges: list[NDArray[np.int64]] = field(default_factory=list)
     embodied_edges: list[NDArray[np.int64]] = field(default_factory=list)
 
 
@@ -167,10 +177,31 @@ class ExactScorer:
         self._gathered: dict[str, _Gathered] = {}
         self._counters: dict[str, ErrorCounter] = {}
         self._frame = (1, 0)
+        self._sets = SetScorer(protocol)
+        self._seen: dict[str, SeenTruth] = {}
+        self._ground: GroundPlane | None = None
 
     def begin(self, number: int, stamp: int) -> None:
         """Name the frame set that the next images belong to: its number, and its time in ns."""
         self._frame = (number, stamp)
+        self._seen, self._ground = {}, None
+
+    def depth_of(self, camera: str) -> NDArray[np.float64] | None:
+        """Return true depth on the published pixels (h, w) of a camera added since `begin`, m.
+
+        NaN where it is unknown, +Inf in the sky; None without truth of that image.
+        """
+        seen = self._seen.get(camera)
+        return None if seen is None else seen.depth
+
+    def end(self, result: SurroundResult, motion: VehicleMotion) -> None:
+        """Score the frame set as a whole, when all of its images were added.
+
+        Args:
+            result: Of the pipeline.
+            motion: Of the vehicle since the set before.
+        """
+        self._sets.add(result, self._seen, self._ground or result.ground, motion)
 
     def add(
         self,
@@ -197,7 +228,7 @@ class ExactScorer:
             grid = self._grids[name] = TruthGrid(source, result.camera, result.T_base_camera)
         kept = self._gathered.setdefault(name, _Gathered())
         whole = grid.depth(image.depth)
-        truth, points, road = self._usable(grid, image, whole)
+        truth, points, road, own_body = self._usable(grid, image, whole)
         prediction = np.asarray(result.depth, dtype=np.float64).ravel()
         kept.images.append(depth_metrics(prediction, truth))
         kept.frames.append(self._frame)
@@ -208,10 +239,16 @@ class ExactScorer:
         with_sky = np.where(is_beyond(whole), np.inf, truth).reshape(shape)
         step = spacing(shape[1])
         kept.edges.append(boundary_counts(prediction.reshape(shape), with_sky, step))
+        kept.best_edges.append(shifted_counts(with_sky, step))
         if embodied:
             kept.embodied.append(depth_metrics(result.embodied.ravel(), truth))
             self._count("embodied depth", result.embodied.ravel(), truth)
             kept.embodied_edges.append(boundary_counts(result.embodied, with_sky, step))
+        self._seen[name] = seen_exactly(result, points, whole, own_body)
+        if self._ground is None:
+            self._ground = _ground_of(
+                lidar, points[:0] if road is None else points[road], self.protocol
+            )
         if road is not None:
             kept.labelled = True
             distance = np.hypot(points[road, 0], points[road, 1])
@@ -258,18 +295,22 @@ class ExactScorer:
 
     def _usable(
         self, grid: TruthGrid, image: ExactImage, truth: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp] | None]:
-        """Truth on the published pixels, NaN where it does not count; points; places of road."""
+    ) -> tuple[
+        NDArray[np.float64], NDArray[np.float64], NDArray[np.intp] | None, NDArray[np.bool_]
+    ]:
+        """Truth on the published pixels and points, NaN where it does not count; road; own body."""
         with np.errstate(invalid="ignore"):
             keep = (truth > 0) & (truth <= self.protocol.max_depth)
         points = grid.points(np.where(keep, truth, np.nan))
         labels = None if image.labels is None else grid.labels(image.labels)
-        keep &= without_body(points, self.protocol) if labels is None else labels != OWN_BODY_LABEL
+        own = ~without_body(points, self.protocol) if labels is None else labels == OWN_BODY_LABEL
         if grid.source.ego_mask is not None:
             mask = grid.source.ego_mask.astype(np.uint8)
-            keep &= sample_nearest(mask, grid.uv, outside=1) == 0
+            own |= sample_nearest(mask, grid.uv, outside=1) != 0
+        keep &= ~own
         road = None if labels is None else np.flatnonzero(keep & (labels == ROAD_LABEL))
-        return np.where(keep, truth, np.nan), points, road
+        points[~keep] = np.nan
+        return np.where(keep, truth, np.nan), points, road, own
 
     def finish(self, names: Sequence[str]) -> ExactScores | None:
         """Average what was gathered, cameras in the order of ``names``; None without any truth."""
@@ -283,6 +324,7 @@ class ExactScorer:
             labelled=any(item.labelled for item in kept.values()),
             lidar=[part for item in kept.values() for part in item.lidar],
             edges=[counts for item in kept.values() for counts in item.edges],
+            best_edges=[counts for item in kept.values() for counts in item.best_edges],
             embodied_edges=[counts for item in kept.values() for counts in item.embodied_edges],
         )
         mean = mean_metrics(camera.metric for camera in cameras.values())
@@ -300,12 +342,25 @@ class ExactScorer:
                 for name, tally in self._measured.items()
                 if (scores := tally.scores()) is not None
             },
+            self._sets.scores(),
         )
 
     def notes(self) -> Iterator[str]:
         """Say which images had no usable truth, and why."""
         for reason, count in self.window.left_out.items():
             yield f"exact truth, {count} image{'' if count == 1 else 's'}: {reason}"
+
+
+def _ground_of(
+    lidar: LidarTruth | None, road: NDArray[np.float64], protocol: TruthProtocol
+) -> GroundPlane | None:
+    """Return the plane of the LiDAR's road, else of the (N, 3) road pixels; None without either."""
+    if lidar is not None and lidar.plane is not None:
+        return lidar.plane
+    try:
+        return fit_road(road[np.isfinite(road).all(axis=1)][::_ROAD_EVERY], protocol)
+    except ConfigurationError:
+        return None
 
 
 def _by_frame(cameras: Sequence[_Gathered]) -> list[FrameScores]:
@@ -351,8 +406,8 @@ def _camera(kept: _Gathered, metric: DepthMetrics) -> CameraExact:
         road=road if kept.labelled else [],
         lidar=_agreement(np.concatenate(kept.lidar)) if kept.lidar else None,
         embodied=mean_metrics(kept.embodied) if kept.embodied else None,
-        boundary=Boundary.of(kept.edges),
-        embodied_boundary=Boundary.of(kept.embodied_edges),
+        boundary=Boundary.of(kept.edges, kept.best_edges),
+        embodied_boundary=Boundary.of(kept.embodied_edges, kept.best_edges),
     )
 
 

@@ -45,6 +45,7 @@ from depth_perception.evaluation.exact import ExactScores
 from depth_perception.evaluation.formats import milliseconds, share
 from depth_perception.evaluation.measured_figures import measured_figures
 from depth_perception.evaluation.scores import Evaluation, Overlap, StageLatency
+from depth_perception.evaluation.set_figures import flicker_figure, obstacles_figure
 
 MOST_PAIRS = 10
 """Pairs of cameras in a chart: the others are in JSON."""
@@ -66,7 +67,9 @@ def lidar_figures(e: Evaluation) -> list[Figure]:
         direction_figure(e.by_depth, "LiDAR points"),
         confidence_figure(image, "LiDAR points"),
         overlap_figure(e.overlap_all, e.overlap),
+        obstacles_figure(e.sets.obstacles, name, "the LiDAR"),
         edges_figure(e.boundary, name),
+        flicker_figure(e.sets.flicker, name),
         *measured_figures({} if e.measured is None else {"all": e.measured}, "LiDAR points"),
     ]
     return [figure for figure in made if figure is not None]
@@ -89,7 +92,9 @@ def exact_figures(x: ExactScores | None, estimator: str) -> list[Figure]:
         range_figure(x.profiles, name, "pixels"),
         direction_figure(image.by_depth if image else [], "pixels"),
         confidence_figure(image, "pixels"),
+        obstacles_figure(x.sets.obstacles, name, "exact truth"),
         edges_figure({k: b for k, b in edges.items() if b is not None}, name),
+        flicker_figure(x.sets.flicker, name),
         *measured_figures(x.measured, "pixels"),
     ]
     return [figure for figure in made if figure is not None]
@@ -106,6 +111,8 @@ def edges_figure(rows: Mapping[str, Boundary], name: str) -> Figure | None:
             value = getattr(boundary, key)
             text = f"{share(value)} %" if math.isfinite(value) else "none found"
             hint = f"{called}: {boundary.edges:,} true edges, {boundary.predicted:,} predicted"
+            if key == "f1" and math.isfinite(boundary.reached):
+                hint += f"; {share(boundary.reached, 0)} % of what the pixels allow"
             bars.append(Bar(series, value, text, hint))
         groups.append(BarGroup(title, bars))
     if not rows:
@@ -114,6 +121,12 @@ def edges_figure(rows: Mapping[str, Boundary], name: str) -> Figure | None:
         "Do jumps of depth lie at the edges of objects? Longer is better; precision: found edges"
         " that are true, recall: true edges that were found."
     )
+    first = next(iter(rows.values()))
+    if math.isfinite(first.reached):
+        reading += (
+            f" Truth itself would reach an F1 of {share(first.attainable, 0)} % on these pixels:"
+            f" that is attainable, and {share(first.reached, 0)} % of it is reached."
+        )
     svg = bar_chart(groups, "% of edges", (name, EMBODIED), shares=True, label=reading)
     return figure_of("Edges of objects", svg, reading)
 

@@ -86,6 +86,28 @@ GLOSSARY = (
         " right to 10 %.",
     ),
     Word(
+        "ece",
+        ("ECE",),
+        "expected calibration error: how far the share of points that are right to 10 % lies from"
+        " the confidence that was given, in each tenth of confidence, mean over points, %. Less is"
+        " better.",
+    ),
+    Word(
+        "obstacle-cloud",
+        ("obstacle cloud",),
+        "points 0.3 to 3 m above the ground and at most 25 m away, one per cube of 0.2 m."
+        " Precision: share of the predicted ones with a true one within half a metre, where truth"
+        " could tell; recall: share of the true ones, which a camera sees, with a predicted one;"
+        " F: one number for both. More is better.",
+    ),
+    Word(
+        "flicker",
+        ("flicker",),
+        "by how much depth of what stands still changes from one frame set to the next, with the"
+        " vehicle's own motion taken out, as a share of the depth. Less is better.",
+    ),
+    Word("steady", ("steady",), "share of such points whose depth changes by less than 5 %."),
+    Word(
         "embodied",
         ("embodied depth",),
         "what the camera's intrinsics, its mounting and the road's place in the image say of depth,"
@@ -114,6 +136,12 @@ GLOSSARY = (
         "neighbouring places whose depths differ by more than a factor of 1.25. Precision: share of"
         " the edges found that are true; recall: share of the true ones that were found; F1: one"
         " number for both. More is better.",
+    ),
+    Word(
+        "attainable",
+        ("attainable",),
+        "the F1 of edges that truth itself reaches when it says no more than the depth image's"
+        " pixels can. A depth image reaches so much of it, %.",
     ),
     Word(
         "nominal",

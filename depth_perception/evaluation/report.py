@@ -46,6 +46,12 @@ from depth_perception.evaluation.measured import table_of
 from depth_perception.evaluation.metrics import RangeAccuracy
 from depth_perception.evaluation.panels import Panel, PictureCollector
 from depth_perception.evaluation.scores import Evaluation, LevelScores
+from depth_perception.evaluation.set_table import (
+    SET_HEADINGS,
+    exact_set_rows,
+    lidar_set_rows,
+    set_remarks,
+)
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -176,6 +182,10 @@ def render(evaluation: Evaluation, panels: Sequence[Panel], date: str = "") -> s
         measured_columns=MEASURED_HEADINGS,
         lidar_measured=[] if evaluation.measured is None else table_of({"": evaluation.measured}),
         exact_measured=table_of(evaluation.exact.measured) if evaluation.exact else [],
+        set_columns=SET_HEADINGS,
+        lidar_sets=lidar_set_rows(evaluation),
+        exact_sets=exact_set_rows(evaluation.exact),
+        set_remarks=set_remarks,
         glossary=GLOSSARY,
         lidar_figures=lidar_figures(evaluation),
         exact_figures=exact_figures(evaluation.exact, evaluation.estimator),

@@ -40,6 +40,7 @@ def image_sample(
     planes: Mapping[str, GroundPlane | None],
     camera: RigCamera,
     embodied: bool = False,
+    exact: NDArray[np.float64] | None = None,
 ) -> ImageSample:
     """Read a depth image where the LiDAR knows the truth: exact for every camera model.
 
@@ -52,6 +53,7 @@ def image_sample(
         planes: To read at the points, by name.
         camera: The rig's camera.
         embodied: Also read the embodied depth beside the depth image.
+        exact: (h, w) exact truth on the depth image's pixels, to be read, too.
     """
     in_view = transform_points(inverse(result.T_base_camera), truth.points)
     uv = result.camera.project(in_view)
@@ -80,6 +82,7 @@ def image_sample(
         if result.measured_kind is None
         else sample_nearest(result.measured_kind, uv),
         confidence=sample_nearest_value(result.confidence, uv),
+        exact=None if exact is None else sample_depth(exact, uv),
     )
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ from depth_perception.evaluation.metrics import (
     mean_metrics,
 )
 from depth_perception.evaluation.profile import ErrorCounter, ErrorProfile
+from depth_perception.evaluation.set_scores import SetScores
 from depth_perception.geometry.embodied_depth import Level
 from depth_perception.geometry.ground_plane import GroundPlane
 
@@ -69,6 +70,7 @@ class ImageSample:
             made that; None where it is the depth image itself.
         confidence: (N,) confidence of the nearest pixel, NaN outside of the image; None where there
             is none.
+        exact: (N,) exact truth on the depth image's pixels, read as that is; None without.
     """
 
     truth: LidarTruth
@@ -85,6 +87,7 @@ class ImageSample:
     measured_sigma: NDArray[np.float64] | None = None
     measured_kind: NDArray[np.int64] | None = None
     confidence: NDArray[np.float64] | None = None
+    exact: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,7 @@ class Evaluation:
     edges at LiDAR points. ``exact`` is None where the bag has no exact truth. Without a LiDAR
     ``lidar`` is empty, ``points`` 0, and what follows from its points is empty, None or NaN.
     ``measured`` is what motion measured, None unless ``motion.enabled``.
+    ``sets`` has the obstacle cloud and flicker, against the LiDAR.
     ``broken`` says why the bag could not be read to its end; empty where it could.
     """
 
@@ -199,6 +203,7 @@ class Evaluation:
     notes: list[str]
     broken: str = ""
     measured: MeasuredScores | None = None
+    sets: SetScores = field(default_factory=SetScores)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON can hold it: NaN and infinity become null."""
@@ -329,13 +334,20 @@ def road_scores(images: Sequence[ImageSample]) -> dict[str, list[Accuracy]]:
 def boundary_scores(images: Sequence[ImageSample]) -> dict[str, Boundary]:
     """Score edges at LiDAR points, pooled over images; without any edge an entry is left out."""
     counts: dict[str, list[NDArray[np.int64]]] = {"depth image": [], "embodied depth": []}
+    best = [
+        boundary_counts_at_points(s.uv, s.exact, s.depth, s.size)
+        for s in images
+        if s.exact is not None
+    ]
+    if len(best) < len(images):  # what some images allow says nothing of all
+        best = []
     for s in images:
         counts["depth image"].append(boundary_counts_at_points(s.uv, s.prediction, s.depth, s.size))
         if s.embodied is not None:
             counts["embodied depth"].append(
                 boundary_counts_at_points(s.uv, s.embodied, s.depth, s.size)
             )
-    pooled = {name: Boundary.of(items) for name, items in counts.items()}
+    pooled = {name: Boundary.of(items, best) for name, items in counts.items()}
     return {name: item for name, item in pooled.items() if item is not None}
 
 
