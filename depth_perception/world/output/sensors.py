@@ -112,7 +112,7 @@ class SensorSuite:
             sensor = replace(sensor, jpeg=0)
         # Side cameras see the street rush by: 8 ms of exposure, seen across at 8 m.
         across = abs(float(np.sin(np.arctan2(*camera.T_base_camera[1::-1, 2]))))
-        smear = self.drive.speed * 0.008 / 8.0 * across * camera.model.K[0, 0]
+        smear = self.drive.pace.speed(time) * 0.008 / 8.0 * across * camera.model.K[0, 0]
         rng = np.random.default_rng(_seed(self.drive.seed, camera.name, time) + 1)
         return develop(view.radiance, replace(sensor, smear=smear), rng, rain=self.drive.sky.rain)
 

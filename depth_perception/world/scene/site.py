@@ -152,6 +152,7 @@ class Site:
         *,
         sideways: float = 0.0,
         upright: bool = False,
+        follows: bool = False,
     ) -> None:
         """Let something move from (s, t) on; arguments as the attributes of `Mover`."""
         instance = self.contents.instance()
@@ -166,6 +167,7 @@ class Site:
                 instance,
                 kind,
                 upright,
+                follows,
             )
         )
 
