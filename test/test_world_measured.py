@@ -28,11 +28,16 @@ from depth_perception.datasets.augmentation import mirrored
 from depth_perception.datasets.shards import MEASURED_LAYERS
 from depth_perception.datasets.source import open_source
 from depth_perception.frames.measured_kind import Kind
+from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.transforms import inverse
 from depth_perception.world.output import dataset, dataset_plan
 from depth_perception.world.output.odometry import OdometryNoise, draw_odometry, noisy_poses
+from depth_perception.world.render.glare import glare
+from depth_perception.world.render.picture import Sensor, draw_exposure_steps, draw_lifelike_sensor
+from depth_perception.world.scene.drive import make_drive
 from depth_perception.world.scene.pace import Pace, draw_pace
+from depth_perception.world.scene.weather import draw_sky, with_hard_sun
 
 pytest.importorskip("warp", reason="NVIDIA Warp renders the world")
 
@@ -238,3 +243,72 @@ def test_some_vehicles_stop_and_some_move_off():
     assert 0.35 < np.mean([p.first == p.last for p in drawn]) < 0.65
     assert any(p.last == 0.0 for p in drawn) and any(p.first == 0.0 for p in drawn)
     assert max(max(p.first, p.last) for p in drawn) <= 10.0
+
+
+# --- what real drives show ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lifelike():
+    """A vehicle that does not drive steadily, in a street that has traffic."""
+    return make_drive(4, duration=1.0, setting="city", lifelike=True)
+
+
+def test_the_own_lane_keeps_up_with_a_vehicle_that_brakes(lifelike):
+    pace = Pace(10.0, 0.0, 0.2, 5.0, stretch=0.05)
+    drive = replace(lifelike, pace=pace)
+    followers = [m for m in drive.contents.movers if m.follows]
+    assert followers, "nobody is in the own lane"
+    for mover in followers:
+        moved = drive._along(mover, 1.0) - drive._along(mover, 0.0)
+        assert moved == pytest.approx(pace.way(1.0) + 0.05 * mover.s)
+    other = next(m for m in drive.contents.movers if not m.follows and m.speed)
+    assert drive._along(other, 1.0) - other.s == pytest.approx(other.speed)
+    ahead = inverse(drive.ego_pose(0.0)) @ drive.ego_pose(1.0)
+    assert ahead[0, 3] == pytest.approx(pace.way(1.0), rel=0.02)
+
+
+def test_others_drive_steadily(lifelike):
+    plain = make_drive(4, duration=1.0, setting="city", empty=True)
+    assert plain.speed == lifelike.speed and not plain.lifelike
+    assert plain.pace == Pace(plain.speed, plain.speed)
+
+
+def test_a_hard_sun_darkens_what_it_does_not_reach():
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        sky = draw_sky(rng, "clear")
+        hard = with_hard_sun(sky, rng)
+        assert hard.ambient <= sky.ambient and hard.sun_colour.sum() >= sky.sun_colour.sum()
+        overcast = draw_sky(rng, "overcast")
+        assert with_hard_sun(overcast, rng) is overcast
+
+
+def test_exposure_steps_are_those_that_are_drawn():
+    sensor = Sensor(exposure=2.0, steps=((1.0, 0.5), (2.0, 3.0)))
+    assert [sensor.exposure_at(t) for t in (0.0, 1.0, 1.5, 2.5)] == [2.0, 1.0, 1.0, 3.0]
+    drawn = [draw_exposure_steps(np.random.default_rng(k), 10.0) for k in range(100)]
+    assert 0.3 < np.mean([not steps for steps in drawn]) < 0.7
+    assert all(0 <= at <= 10.0 and 0.3 < factor < 3.5 for steps in drawn for at, factor in steps)
+
+
+def test_lifelike_cameras_are_brighter():
+    make = Sensor()
+    drawn = [draw_lifelike_sensor(np.random.default_rng(k), make) for k in range(200)]
+    assert np.median([s.exposure for s in drawn]) == pytest.approx(np.exp(0.6), rel=0.15)
+    assert max(s.vignette for s in drawn) > 0.7
+
+
+LENS = CameraModel(64, 48, np.array([[40.0, 0, 31.5], [0, 40.0, 23.5], [0, 0, 1]]))
+
+
+def test_the_sun_before_the_lens_blooms_where_it_is():
+    sky = np.full((48, 64), np.inf, np.float32)
+    ray = LENS.rays()[10, 50]
+    light = glare(LENS, ray / np.linalg.norm(ray), sky)
+    assert light is not None and light.shape == (48, 64)
+    y, x = np.unravel_index(int(np.argmax(light)), light.shape)
+    assert abs(x - 50) < 5 and abs(y - 10) < 5
+    assert light[40, 5] > 0, "a veil lies over all of it"
+    assert glare(LENS, np.array([0, 0, -1.0]), sky) is None
+    assert glare(LENS, ray / np.linalg.norm(ray), np.full_like(sky, 20.0)) is None

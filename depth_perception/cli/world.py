@@ -65,6 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     drive.add_argument("--setting", default="", help="city, suburb, country, motorway, ...")
     drive.add_argument("--weather", default="", help="clear, low_sun, cloudy, overcast, rain, ...")
     drive.add_argument("--speed", type=float, help="m/s")
+    drive.add_argument(
+        "--lifelike",
+        action="store_true",
+        help="vehicles that brake and stop, hard sun, glare, exposure steps, shade, pale and damp"
+        " roads (a data set has them with --measured)",
+    )
     drive.add_argument("--vary-rig", action="store_true", help="draw a rig around the family's")
     drive.add_argument(
         "--truth",
@@ -205,6 +211,7 @@ def _bag(options: argparse.Namespace) -> int:
             setting=options.setting,
             weather=options.weather,
             speed=options.speed,
+            lifelike=options.lifelike,
             truth=tuple(t for t in options.truth.split(",") if t),
             device=options.device,
             samples=2 if options.samples is None else options.samples,

@@ -145,12 +145,12 @@ def _consecutive(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Instants to look at before, and those of the sets: at the rates of real cameras.
 
-    Depth is measured from the second set on, and best from the fourth. A quarter of the drives are
+    Depth is measured from the second set on, and best from the fourth. An eighth of the drives are
     stored from the first on.
     """
     rate = float(rng.choice([2.0, 5.0, 10.0, 10.0, 12.0]))
-    usual = {2.0: 1, 5.0: 2}.get(rate, 3)
-    before = 0 if rng.uniform() < 0.25 else usual
+    usual = {2.0: 2, 5.0: 3}.get(rate, 4)
+    before = 0 if rng.uniform() < 0.125 else usual
     times = tuple(round(0.05 + k / rate, 6) for k in range(before + sets))
     return times[:before], times[before:]
 
@@ -167,7 +167,7 @@ def open_drive(plan: DatasetPlan, drive: DrivePlan) -> SensorSuite:
         seed=drive.rig_seed,
         miscalibration=drive.miscalibration,
     )
-    way = make_drive(drive.seed, duration=drive.duration, uneven=plan.measured)
+    way = make_drive(drive.seed, duration=drive.duration, lifelike=plan.measured)
     return SensorSuite(way, rig)
 
 
