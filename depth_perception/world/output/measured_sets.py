@@ -93,7 +93,7 @@ def draw_vehicle(rng: np.random.Generator, rig: WorldRig, duration: float) -> Ve
         delays=dict(zip(names, own if free_running else usual, strict=True)),
         late=dict(zip(names, late if loose else [0.0] * len(names), strict=True)),
         jitter=0.002 if free_running else 0.0,
-        overlap=bool(rng.uniform() < 0.25),
+        overlap=bool(rng.uniform() < 0.1),
         lidar=bool(rng.uniform() < 0.1),
         masked=bool(rng.uniform() < 0.88),
     )

@@ -96,7 +96,7 @@ def draw_lifelike_sensor(rng: np.random.Generator, make: Sensor) -> Sensor:
     harsh = rng.uniform() < 0.6
     return replace(
         make,
-        exposure=float(np.clip(make.exposure * np.exp(rng.normal(0.6, 0.45)), 0.5, 6.0)),
+        exposure=float(np.clip(make.exposure * np.exp(rng.normal(0.6, 0.45)), 0.5, 4.0)),
         contrast=float(rng.uniform(0.6, 1.0)) if harsh else make.contrast,
         vignette=float(rng.uniform(0.4, 1.0)) if rng.uniform() < 0.2 else make.vignette,
         dazzle=float(rng.uniform(0.2, 1.0)) if rng.uniform() < 0.5 else 0.1,
