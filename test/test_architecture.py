@@ -57,7 +57,7 @@ ROOMS = {
     "transport": "errors parameters messages frames ros",
     "training": "errors yaml_mapping resources geometry inference network segmentation datasets"
     " evaluation",
-    "world": "errors geometry messages datasets",
+    "world": "errors parameters geometry messages rig frames datasets motion",
     "benchmarks": "errors resources parameters geometry messages inference network frames motion"
     " estimators pipeline ros",
     "cli": "errors yaml_mapping resources parameters messages inference network rig frames"

@@ -14,6 +14,8 @@
 
 """Motions to several past sets at once, from points with known places."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -162,3 +164,14 @@ def test_each_camera_has_its_own_time():
 def test_too_few_points_say_nothing():
     rng = np.random.default_rng(4)
     assert refine_motions([seen(mounting(), rng, n=8)], TRUE, prior()) is None
+
+
+def test_a_camera_whose_points_are_all_new_changes_nothing():
+    """Beside a rig that sees the past: it began to see after the last set that is remembered."""
+    rng = np.random.default_rng(5)
+    old, new = seen(mounting(), rng), seen(mounting(yaw=2.0), rng)
+    new = replace(new, then=np.full_like(new.then, np.nan))
+    begin = off(rng)
+    both, alone = (refine_motions(given, begin, prior()) for given in ([old, new], [old]))
+    np.testing.assert_array_equal(both[0], alone[0])
+    assert refine_motions([new], begin, prior()) is None

@@ -16,6 +16,7 @@
 
     depth_perception world --output out/drive --seed 3 --rig ddad --seconds 2
     depth_perception world --dataset out/train --frames 1000 --workers 2
+    depth_perception world --dataset out/moving --measured --drives 300 --sets-per-drive 6
 
 The bag has the topics of a real rig, and exact truth under /truth. The same seed gives the same
 drive. Needs NVIDIA Warp (pip install warp-lang), which also uses a GPU where there is one.
@@ -64,6 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     drive.add_argument("--setting", default="", help="city, suburb, country, motorway, ...")
     drive.add_argument("--weather", default="", help="clear, low_sun, cloudy, overcast, rain, ...")
     drive.add_argument("--speed", type=float, help="m/s")
+    drive.add_argument(
+        "--lifelike",
+        action="store_true",
+        help="vehicles that brake and stop, hard sun, glare, exposure steps, shade, pale and damp"
+        " roads (a data set has them with --measured)",
+    )
     drive.add_argument("--vary-rig", action="store_true", help="draw a rig around the family's")
     drive.add_argument(
         "--truth",
@@ -73,14 +80,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     drive.add_argument("--overwrite", action="store_true", help="replace the output bag")
     shards = parser.add_argument_group("a data set")
-    shards.add_argument("--frames", type=int, default=1000, help="frame sets (default 1000)")
+    amount = shards.add_mutually_exclusive_group()
+    amount.add_argument("--frames", type=int, default=1000, help="frame sets (default 1000)")
+    amount.add_argument("--drives", type=int, metavar="N", help="instead of --frames: whole drives")
     shards.add_argument("--sets-per-drive", type=int, default=6, metavar="N", help="default 6")
-    shards.add_argument(
+    spacing = shards.add_mutually_exclusive_group()
+    spacing.add_argument(
         "--spacing",
         type=float,
         default=2.5,
         metavar="S",
         help="time between the sets of a drive (default 2.5; 0.1 for video)",
+    )
+    spacing.add_argument(
+        "--measured",
+        action="store_true",
+        help="sets that follow each other as a vehicle's do, 2 to 12 a second, with the depth that"
+        " its motion measured from noisy odometry and a calibration that may be wrong",
     )
     shards.add_argument(
         "--workers", type=int, default=0, help="processes; 0: one a core, or one GPU"
@@ -158,6 +174,7 @@ def _check_numbers(options: argparse.Namespace) -> None:
         ("rate", 0.0, 60.0),
         ("speed", 0.0, 40.0),
         ("frames", 1, 10**9),
+        ("drives", 1, 10**8),
         ("sets_per_drive", 1, 10**6),
         ("spacing", 1e-3, 600.0),
         ("workers", 0, 4096),
@@ -194,6 +211,7 @@ def _bag(options: argparse.Namespace) -> int:
             setting=options.setting,
             weather=options.weather,
             speed=options.speed,
+            lifelike=options.lifelike,
             truth=tuple(t for t in options.truth.split(",") if t),
             device=options.device,
             samples=2 if options.samples is None else options.samples,
@@ -210,6 +228,7 @@ def _bag(options: argparse.Namespace) -> int:
 def _dataset(options: argparse.Namespace) -> int:
     from depth_perception.world.output.dataset import write_dataset
 
+    frames = options.frames if options.drives is None else options.drives * options.sets_per_drive
     asked = {
         name: value
         for name in ("miscalibration", "samples")
@@ -217,11 +236,11 @@ def _dataset(options: argparse.Namespace) -> int:
     }
     with (
         leaving(lambda: "what is made is kept; the same command goes on"),
-        Progress(options.dataset, options.frames) as progress,
+        Progress(options.dataset, frames) as progress,
     ):
         write_dataset(
             options.dataset,
-            frames=options.frames,
+            frames=frames,
             workers=options.workers,
             seed=options.seed,
             width=options.width,
@@ -230,6 +249,7 @@ def _dataset(options: argparse.Namespace) -> int:
             sets_per_drive=options.sets_per_drive,
             truth=[name for name in options.truth.split(",") if name != "depth"],
             spacing=options.spacing,
+            measured=options.measured,
             **asked,
             progress=progress.to,
         )

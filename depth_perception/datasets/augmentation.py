@@ -118,12 +118,25 @@ def mirrored(sample: TrueFrameSet) -> TrueFrameSet:
     placed = tuple(
         replace(cameras[i], name=sample.cameras[place].name) for place, i in enumerate(order)
     )
-    normal = sample.ground.normal * [1.0, -1.0, 1.0]
-    ground = GroundPlane(normal, sample.ground.height, source=sample.ground.source)
+    in_use = sample.ground_in_use
+    if in_use is not None:
+        in_use = _mirrored_plane(in_use)
     facts = {name: value for name, value in sample.facts.items() if name != "mirrored"}
     if "mirrored" not in sample.facts:
         facts["mirrored"] = True
-    return replace(sample, cameras=placed, ground=ground, facts=facts)
+    return replace(
+        sample,
+        cameras=placed,
+        ground=_mirrored_plane(sample.ground),
+        facts=facts,
+        ground_in_use=in_use,
+    )
+
+
+def _mirrored_plane(plane: GroundPlane) -> GroundPlane:
+    other_roll = np.diag([-1.0, 1.0, 1.0])
+    covariance = other_roll @ plane.covariance @ other_roll
+    return GroundPlane(plane.normal * [1.0, -1.0, 1.0], plane.height, covariance, plane.source)
 
 
 def mirrored_model(model: CameraModel) -> CameraModel:

@@ -44,8 +44,10 @@ class TrueCamera:
         image: (H, W, 3) uint8 BGR.
         depth: (H, W) float32 along the optical axis, m; +Inf sky or beyond range, NaN unknown.
         label: (H, W) uint8 Cityscapes train id; 255 own body or no ray.
-        layers: More truth by name, see `TRUTH_LAYERS`: mirror (H, W) float32 0 to 1, albedo
-            (H, W, 3) float32 RGB, normal (H, W, 3) float32, instance (H, W) int32.
+        layers: More truth by name, see `shards.TRUTH_LAYERS`: mirror (H, W) float32 0 to 1, albedo
+            (H, W, 3) float32 RGB, normal (H, W, 3) float32, instance (H, W) int32; and what motion
+            measured, see `shards.MEASURED_LAYERS`: measured_inverse_depth and measured_sigma (H, W)
+            float32, 1/m, NaN where nothing is measured, measured_kind (H, W) uint8 `Kind`.
     """
 
     name: str
@@ -68,12 +70,15 @@ class TrueFrameSet:
         ground: The true ground plane in base_link.
         facts: What else is known: rig, rig_seed, seed, setting, weather, time, speed, drive (its
             number), index (the set's number in it), T_odom_base (4 x 4, odometry).
+        ground_in_use: The plane that measuring by motion took for the road, in base_link; None
+            where nothing was measured.
     """
 
     key: str
     cameras: tuple[TrueCamera, ...]
     ground: GroundPlane
     facts: Mapping[str, Any]
+    ground_in_use: GroundPlane | None = None
 
 
 Choose = Callable[[int], Iterable[int]]

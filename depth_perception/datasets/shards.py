@@ -25,7 +25,13 @@ WebDataset's layout, and frame sets read back from them by index. A set with key
 - ``K.<i>.label.png``: 8 bits, Cityscapes train id; 255 is the own body or no ray;
 - with `TRUTH_LAYERS`: ``mirror`` 8 bits, share of mirrored light times 255; ``albedo`` RGB, square
   root of linear reflectance times 255; ``normal`` RGB, 128 + 127 (x, y, z) in the optical frame,
-  (0, 0, 0) where there is none; ``instance`` 16 bits, 0 where there is none.
+  (0, 0, 0) where there is none; ``instance`` 16 bits, 0 where there is none;
+- with `MEASURED_LAYERS`, what `depth_perception.motion` measured from the images so far, on its own
+  smaller grid: ``measured_inverse_depth`` 16 bits, 1 + 512 ln(w / 1e-4 m^-1), right to 0.1 %, 0
+  where nothing was measured; ``measured_sigma`` 8 bits, 1 + 20 ln(sigma / 1e-5 m^-1), right to
+  2.5 %, 0 likewise; ``measured_kind`` 8 bits, `frames.measured_kind.Kind`. Read, they are as large
+  as the image, each pixel with the nearest value, as `MeasuredDepth.on_grid` gives them; and the
+  ground plane that was in use is `TrueFrameSet.ground_in_use`.
 """
 
 from __future__ import annotations
@@ -52,6 +58,14 @@ FORMAT = "depth_perception world shards"
 FORMAT_VERSION = 1
 TRUTH_LAYERS = ("mirror", "albedo", "normal", "instance")
 """What can be stored beside depth and label."""
+MEASURED_LAYERS = ("measured_inverse_depth", "measured_sigma", "measured_kind")
+"""What motion measured, stored by data sets of consecutive sets."""
+
+_LOGARITHMIC: dict[str, tuple[float, float, type[np.unsignedinteger[Any]]]] = {
+    "measured_inverse_depth": (1e-4, 512.0, np.uint16),
+    "measured_sigma": (1e-5, 20.0, np.uint8),
+}
+"""Of layers that are stored as logarithms: least value, steps for each factor of e, type."""
 
 DEPTH_STEPS = 256.0
 """Steps of stored depth, 1/m."""
@@ -63,8 +77,10 @@ _BLOCK = 512
 
 def describe(sample: TrueFrameSet) -> dict[str, Any]:
     """Everything of a frame set that is not a picture, as JSON holds it; SI units, row by row."""
+    used = sample.ground_in_use
     return {
         **sample.facts,
+        **({} if used is None else {"ground_in_use": _plane_facts(used)}),
         "key": sample.key,
         "ground": {"normal": sample.ground.normal.tolist(), "height": sample.ground.height},
         "cameras": [
@@ -84,6 +100,15 @@ def describe(sample: TrueFrameSet) -> dict[str, Any]:
     }
 
 
+def _plane_facts(plane: GroundPlane) -> dict[str, Any]:
+    return {
+        "normal": plane.normal.tolist(),
+        "height": plane.height,
+        "covariance": plane.covariance.tolist(),
+        "source": plane.source,
+    }
+
+
 def encode_depth(depth: NDArray[np.floating]) -> NDArray[np.uint16]:
     """Metres to stored steps, see the module's head."""
     with np.errstate(invalid="ignore"):
@@ -100,6 +125,13 @@ def decode_depth(steps: NDArray[np.uint16]) -> NDArray[np.float32]:
 
 
 def _encode_layer(name: str, values: NDArray[Any]) -> NDArray[Any]:
+    if name in _LOGARITHMIC:
+        least, steps, kind = _LOGARITHMIC[name]
+        known = np.isfinite(values)
+        stored = 1 + steps * np.log(np.where(known, np.maximum(values, least), least) / least)
+        return np.where(known, np.minimum(np.rint(stored), np.iinfo(kind).max), 0).astype(kind)
+    if name == "measured_kind":
+        return values.astype(np.uint8)
     if name == "mirror":
         return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
     if name == "albedo":
@@ -116,7 +148,14 @@ def _encode_layer(name: str, values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(np.uint16)
 
 
-def _decode_layer(name: str, stored: NDArray[Any]) -> NDArray[Any]:
+def _decode_layer(name: str, stored: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """A layer as `TrueCamera.layers` holds it; `size` (width, height) is that of the image."""
+    if name in MEASURED_LAYERS:
+        if name in _LOGARITHMIC:
+            least, steps, _ = _LOGARITHMIC[name]
+            values = least * np.exp((stored.astype(np.float32) - 1) / np.float32(steps))
+            stored = np.where(stored > 0, values, np.nan).astype(np.float32)
+        return np.asarray(cv2.resize(stored, size, interpolation=cv2.INTER_NEAREST))
     if name == "mirror":
         return stored.astype(np.float32) / np.float32(255)
     if name == "albedo":
@@ -156,7 +195,8 @@ def encode_set(sample: TrueFrameSet) -> bytes:
         add(f"{i}.label.png", _packed(".png", camera.label, runs))
         for name in sorted(camera.layers):
             stored = _encode_layer(name, camera.layers[name])
-            add(f"{i}.{name}.png", _packed(".png", stored, png))
+            options = runs if name == "measured_kind" else png
+            add(f"{i}.{name}.png", _packed(".png", stored, options))
     return out.getvalue()
 
 
@@ -213,12 +253,17 @@ def decode_set(
                 picture(f"{i}.jpg"),
                 decode_depth(picture(f"{i}.depth.png")),
                 picture(f"{i}.label.png"),
-                {name: _decode_layer(name, picture(f"{i}.{name}.png")) for name in c["layers"]},
+                {
+                    name: _decode_layer(name, picture(f"{i}.{name}.png"), (c["width"], c["height"]))
+                    for name in c["layers"]
+                },
             )
         )
     plane = facts.pop("ground")
     ground = GroundPlane(np.array(plane["normal"]), plane["height"], source="external")
-    return TrueFrameSet(facts.pop("key"), tuple(cameras), ground, facts)
+    used = facts.pop("ground_in_use", None)
+    in_use = None if used is None else GroundPlane(**used)
+    return TrueFrameSet(facts.pop("key"), tuple(cameras), ground, facts, in_use)
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:

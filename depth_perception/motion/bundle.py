@@ -79,7 +79,8 @@ def refine_motions(
     Returns:
         The motions (K, 4, 4) and their covariance (6 K, 6 K); None where too few points are seen.
     """
-    used = [_Camera(item) for item in tracks if len(item.now)]
+    # A camera's points may all be younger than the past sets.
+    used = [camera for camera in map(_Camera, tracks) if len(camera.now)]
     if sum(int(item.seen.sum()) for item in used) < MIN_OBSERVATIONS:
         return None
     count = len(T_then_now)

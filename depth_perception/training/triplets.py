@@ -74,7 +74,11 @@ def undistorted(camera: TrueCamera) -> TrueCamera:
         else brought(camera.depth, cv2.INTER_NEAREST, float("nan")),
         label=brought(camera.label, cv2.INTER_NEAREST, 255),
         layers={
-            name: brought(values.astype(np.float32), cv2.INTER_NEAREST, 0).astype(values.dtype)
+            name: brought(
+                values.astype(np.float32),
+                cv2.INTER_NEAREST,
+                float("nan") if name in ("measured_inverse_depth", "measured_sigma") else 0.0,
+            ).astype(values.dtype)
             for name, values in camera.layers.items()
         },
     )

@@ -41,11 +41,11 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from depth_perception import __version__
 from depth_perception.datasets.manifest import MANIFEST
-from depth_perception.datasets.sample import DatasetError
+from depth_perception.datasets.sample import DatasetError, TrueFrameSet
 from depth_perception.datasets.shards import (
     FORMAT,
     FORMAT_VERSION,
@@ -61,6 +61,9 @@ from depth_perception.world.output.dataset_plan import (
     render_set,
 )
 from depth_perception.world.output.rigs import RIGS
+
+if TYPE_CHECKING:
+    from depth_perception.world.output.sensors import SensorSuite
 
 PARTS = "parts"
 """Folder of finished drives that wait for the others of their shard."""
@@ -90,6 +93,7 @@ def write_dataset(
     samples: int = 1,
     miscalibration: float = 0.2,
     spacing: float = 2.5,
+    measured: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Make a data set, or go on with one that was begun with the same arguments.
@@ -110,6 +114,8 @@ def write_dataset(
         samples: Rays a pixel for the light.
         miscalibration: Typical error of the calibration, degrees.
         spacing: Mean time between two sets of a drive, s.
+        measured: Sets follow each other as a vehicle's do, 2 to 12 a second, and hold the depth
+            that its motion measured; see `measured_sets`.
         progress: Called with (finished, all) frame sets.
 
     Returns:
@@ -135,6 +141,7 @@ def write_dataset(
         samples,
         miscalibration,
         spacing,
+        measured,
     )
     folder = Path(folder)
     assembly = _ShardAssembly(folder, plan, frames, progress)
@@ -267,7 +274,9 @@ class _ShardAssembly:
 
 
 def _check_same(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    old, new = before["arguments"], now["arguments"]
+    # A data set of before an argument was there was made with its default.
+    old = {**json.loads(json.dumps(asdict(DatasetPlan()))), **before["arguments"]}
+    new = now["arguments"]
     differs = [f"{k}={old.get(k)!r}, now {new[k]!r}" for k in new if old.get(k) != new[k]]
     if before["package"] != now["package"]:
         differs.append(f"package {before['package']}, now {now['package']}")
@@ -311,8 +320,8 @@ def _make_part(
     try:
         suite = open_drive(plan, drive)
         with _atomic_write(_part(folder, drive)) as file:
-            for index in range(len(drive.times)):
-                file.write(encode_set(render_set(plan, drive, suite, index, check)))
+            for sample in _sets(plan, drive, suite, check):
+                file.write(encode_set(sample))
     except DatasetError:
         raise
     except Exception as error:
@@ -321,6 +330,18 @@ def _make_part(
             f" {plan.width}x{plan.height} px) cannot be made: {type(error).__name__}: {error}",
             fix="report these numbers; another seed avoids it",
         ) from error
+
+
+def _sets(
+    plan: DatasetPlan, drive: DrivePlan, suite: SensorSuite, check: Callable[[], None]
+) -> Iterator[TrueFrameSet]:
+    if plan.measured:
+        from depth_perception.world.output.measured_sets import measured_sets
+
+        yield from measured_sets(plan, drive, suite, check)
+        return
+    for index in range(len(drive.times)):
+        yield render_set(plan, drive, suite, index, check)
 
 
 def _make_parts_in_processes(

@@ -16,14 +16,14 @@
 
 In: a seed, rigs, an image size. Out: a plan of every drive by its number alone, so that any process
 can make any of them, and the frame sets that it yields, which `dataset` writes into shards. All
-cameras of a set see the same instant.
+cameras of a set see the same instant, unless the sets are measured (`measured_sets`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from depth_perception.datasets.sample import TrueCamera, TrueFrameSet
 from depth_perception.datasets.shards import TRUTH_LAYERS
 from depth_perception.errors import ConfigurationError
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.world.output.rigs import RIGS, make_rig
+from depth_perception.world.output.rigs import RIGS, MountedCamera, make_rig
 
 if TYPE_CHECKING:
     from depth_perception.world.output.sensors import SensorSuite
@@ -52,6 +52,7 @@ class DrivePlan:
         miscalibration: Of the rig, degrees.
         times: When its frame sets are taken, s.
         duration: Of the drive, s.
+        before: Instants before them at which is looked, too, but nothing stored, s.
     """
 
     number: int
@@ -61,6 +62,7 @@ class DrivePlan:
     miscalibration: float
     times: tuple[float, ...]
     duration: float
+    before: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class DatasetPlan:
         miscalibration: Typical error of the calibration, degrees.
         spacing: Mean time between two sets of a drive, s: 2.5 for sets that differ, a quarter for
             sets that look at the same things.
+        measured: Sets follow each other as a vehicle's do, with what motion measured (see
+            `measured_sets`): the spacing is drawn.
     """
 
     seed: int = 0
@@ -89,6 +93,7 @@ class DatasetPlan:
     samples: int = 1
     miscalibration: float = 0.2
     spacing: float = 2.5
+    measured: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be made."""
@@ -122,10 +127,32 @@ class DatasetPlan:
         seed, rig_seed = (int(k) for k in rng.integers(1 << 31, size=2))
         rig = self.rigs[int(rng.integers(len(self.rigs)))]
         miscalibration = self.miscalibration * abs(float(rng.normal()))
+        if self.measured:
+            before, times = _consecutive(rng, self.sets_per_drive)
+            duration = times[-1] + 0.3
+            miscalibration *= float(rng.choice([0.3, 1.0, 1.0]))
+            return DrivePlan(
+                number, seed, rig, rig_seed, miscalibration, times[:sets], duration, before
+            )
         positions = np.arange(self.sets_per_drive) + rng.uniform(0.2, 0.8, self.sets_per_drive)
         times = tuple(round(float(t), 3) for t in positions * self.spacing)
         duration = max(self.spacing * self.sets_per_drive, 1.0)
         return DrivePlan(number, seed, rig, rig_seed, miscalibration, times[:sets], duration)
+
+
+def _consecutive(
+    rng: np.random.Generator, sets: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Instants to look at before, and those of the sets: at the rates of real cameras.
+
+    Depth is measured from the second set on, and best from the fourth. An eighth of the drives are
+    stored from the first on.
+    """
+    rate = float(rng.choice([2.0, 5.0, 10.0, 10.0, 12.0]))
+    usual = {2.0: 2, 5.0: 3}.get(rate, 4)
+    before = 0 if rng.uniform() < 0.125 else usual
+    times = tuple(round(0.05 + k / rate, 6) for k in range(before + sets))
+    return times[:before], times[before:]
 
 
 def open_drive(plan: DatasetPlan, drive: DrivePlan) -> SensorSuite:
@@ -140,7 +167,8 @@ def open_drive(plan: DatasetPlan, drive: DrivePlan) -> SensorSuite:
         seed=drive.rig_seed,
         miscalibration=drive.miscalibration,
     )
-    return SensorSuite(make_drive(drive.seed, duration=drive.duration), rig)
+    way = make_drive(drive.seed, duration=drive.duration, lifelike=plan.measured)
+    return SensorSuite(way, rig)
 
 
 def render_set(
@@ -155,22 +183,40 @@ def render_set(
     cameras = []
     for camera in suite.rig.cameras:
         check()
-        view = suite.view(camera, time, samples=plan.samples)
-        cameras.append(
-            TrueCamera(
-                camera.name,
-                camera.model,
-                camera.T_base_camera,
-                camera.T_base_calibrated,
-                suite.picture(camera, view, time),
-                view.depth,
-                view.label,
-                {name: getattr(view, name) for name in plan.truth},
-            )
-        )
+        cameras.append(render_camera(plan, suite, camera, time))
+    facts = set_facts(drive, suite, index)
+    key = f"{drive.number * plan.sets_per_drive + index:08d}"
+    return TrueFrameSet(key, tuple(cameras), true_ground(suite, time), facts)
+
+
+def render_camera(
+    plan: DatasetPlan, suite: SensorSuite, camera: MountedCamera, time: float
+) -> TrueCamera:
+    """Render what one camera of a rig sees at an instant."""
+    view = suite.view(camera, time, samples=plan.samples)
+    return TrueCamera(
+        camera.name,
+        camera.model,
+        camera.T_base_camera,
+        camera.T_base_calibrated,
+        suite.picture(camera, view, time),
+        view.depth,
+        view.label,
+        {name: getattr(view, name) for name in plan.truth},
+    )
+
+
+def true_ground(suite: SensorSuite, time: float) -> GroundPlane:
+    """The true ground plane under the vehicle."""
     normal, height = suite.drive.road_plane(time)
+    return GroundPlane(normal, height, source="external")
+
+
+def set_facts(drive: DrivePlan, suite: SensorSuite, index: int) -> dict[str, Any]:
+    """What else is known of a frame set, see `TrueFrameSet.facts`."""
+    time = drive.times[index]
     weather = {name: np.asarray(value).tolist() for name, value in asdict(suite.drive.sky).items()}
-    facts = {
+    return {
         "rig": drive.rig,
         "rig_seed": drive.rig_seed,
         "miscalibration": drive.miscalibration,
@@ -178,10 +224,8 @@ def render_set(
         "setting": suite.drive.plan.setting,
         "weather": weather,
         "time": time,
-        "speed": suite.drive.speed,
+        "speed": suite.drive.pace.speed(time),
         "drive": drive.number,
         "index": index,
         "T_odom_base": suite.drive.ego_pose(time).tolist(),
     }
-    key = f"{drive.number * plan.sets_per_drive + index:08d}"
-    return TrueFrameSet(key, tuple(cameras), GroundPlane(normal, height, source="external"), facts)

@@ -78,6 +78,7 @@ def write_drive_bag(
     setting: str = "",
     weather: str = "",
     speed: float | None = None,
+    lifelike: bool = False,
     truth: tuple[str, ...] = ("depth",),
     samples: int = 2,
     device: str = "",
@@ -95,6 +96,7 @@ def write_drive_bag(
         setting: Kind of place, see `plan.SETTINGS`; empty draws one.
         weather: See `weather.WEATHERS`; empty draws one.
         speed: Of the vehicle, m/s; by default drawn.
+        lifelike: With more of what real drives show, see `make_drive`.
         truth: Truth images to write, of `TRUTH`.
         samples: Rays a pixel for the pictures; truth is that of the pixel's centre.
         device: A Warp device; by default a GPU where there is one.
@@ -118,7 +120,9 @@ def write_drive_bag(
             f"rate={rate}, seconds={seconds}, samples={samples}: expected a rate up to 60 Hz, "
             "a duration above 0 and at least one sample"
         )
-    drive = make_drive(seed, duration=seconds, setting=setting, weather=weather, speed=speed)
+    drive = make_drive(
+        seed, duration=seconds, setting=setting, weather=weather, speed=speed, lifelike=lifelike
+    )
     suite = SensorSuite(drive, rig, device=device)
     frames = max(1, round(seconds * rate))
     moving = list(_motion(drive, frames / rate))

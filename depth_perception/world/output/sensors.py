@@ -25,7 +25,13 @@ from numpy.typing import NDArray
 
 from depth_perception.datasets import labels
 from depth_perception.world.output.rigs import MountedCamera, WorldRig
-from depth_perception.world.render.picture import develop, draw_sensor
+from depth_perception.world.render.glare import glare
+from depth_perception.world.render.picture import (
+    develop,
+    draw_exposure_steps,
+    draw_lifelike_sensor,
+    draw_sensor,
+)
 from depth_perception.world.render.renderer import Renderer, View
 from depth_perception.world.render.texture_maps import texture_mipmaps, with_contrast
 from depth_perception.world.scene.drive import Drive
@@ -38,6 +44,9 @@ TEXTURE_SETS = 12
 
 TEXTURE_CONTRAST = 1.6
 """Real pictures of streets have twice the gradients of the textures as they are drawn."""
+
+EXPOSURE_CHANGES_S = 12.0
+"""Within so long after the start lifelike cameras change their exposure, s."""
 
 _EVEN = ("plain", "paint", "glass", "metal", "skin")
 
@@ -77,6 +86,15 @@ class SensorSuite:
             )
             for camera in rig.cameras
         }
+        self._dazzled = False
+        if drive.lifelike:
+            of_life = np.random.default_rng([drive.seed, 29])
+            self._dazzled = of_life.uniform() < 0.7
+            for name, sensor in self._sensors.items():
+                self._sensors[name] = replace(
+                    draw_lifelike_sensor(np.random.default_rng([drive.seed, 30]), sensor),
+                    steps=draw_exposure_steps(of_life, EXPOSURE_CHANGES_S),
+                )
         self._time: float | None = None
 
     @property
@@ -112,9 +130,17 @@ class SensorSuite:
             sensor = replace(sensor, jpeg=0)
         # Side cameras see the street rush by: 8 ms of exposure, seen across at 8 m.
         across = abs(float(np.sin(np.arctan2(*camera.T_base_camera[1::-1, 2]))))
-        smear = self.drive.speed * 0.008 / 8.0 * across * camera.model.K[0, 0]
+        smear = self.drive.pace.speed(time) * 0.008 / 8.0 * across * camera.model.K[0, 0]
         rng = np.random.default_rng(_seed(self.drive.seed, camera.name, time) + 1)
-        return develop(view.radiance, replace(sensor, smear=smear), rng, rain=self.drive.sky.rain)
+        sensor = replace(sensor, smear=smear, exposure=sensor.exposure_at(time))
+        radiance = view.radiance
+        if self._dazzled and sensor.dazzle > 0.0:
+            T = self.drive.ego_pose(time) @ camera.T_base_camera
+            light = glare(camera.model, T[:3, :3].T @ self.drive.sky.sun, view.depth)
+            if light is not None:
+                colour = np.asarray(self.drive.sky.sun_colour, np.float32)
+                radiance = radiance + np.float32(sensor.dazzle) * light[..., None] * colour
+        return develop(radiance, sensor, rng, rain=self.drive.sky.rain)
 
     def jpeg_quality(self, camera: MountedCamera) -> int:
         """Quality with which the camera compresses its pictures, 1 to 100."""

@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
@@ -42,6 +42,8 @@ class Sensor:
         jpeg: Quality of compression, 0 for none.
         dirt: Number of specks on the lens.
         dirt_seed: Where they are.
+        steps: Instants (s) from which on the exposure is another, and by which factor each time.
+        dazzle: How much of the sun's light the lens scatters, 0 to 1.
     """
 
     exposure: float = 1.0
@@ -57,6 +59,13 @@ class Sensor:
     jpeg: int = 90
     dirt: int = 0
     dirt_seed: int = 0
+    steps: tuple[tuple[float, float], ...] = ()
+    dazzle: float = 0.0
+
+    def exposure_at(self, time: float) -> float:
+        """Factor on the automatic exposure at an instant, s: it may change from set to set."""
+        changes = [factor for at, factor in self.steps if at <= time]
+        return self.exposure * float(np.prod(changes))
 
 
 def draw_sensor(rng: np.random.Generator) -> Sensor:
@@ -76,6 +85,34 @@ def draw_sensor(rng: np.random.Generator) -> Sensor:
         dirt=int(rng.choice([0, 0, 0, 3, 12])),
         dirt_seed=int(rng.integers(1 << 30)),
     )
+
+
+def draw_lifelike_sensor(rng: np.random.Generator, make: Sensor) -> Sensor:
+    """Change a camera's make to what recordings of real drives show: harsh, bright, dazzled.
+
+    Their roads are twice as bright as those that `automatic_exposure` aims at, their dark parts
+    black, their corners dim.
+    """
+    harsh = rng.uniform() < 0.6
+    return replace(
+        make,
+        exposure=float(np.clip(make.exposure * np.exp(rng.normal(0.6, 0.45)), 0.5, 4.0)),
+        contrast=float(rng.uniform(0.6, 1.0)) if harsh else make.contrast,
+        vignette=float(rng.uniform(0.4, 1.0)) if rng.uniform() < 0.2 else make.vignette,
+        dazzle=float(rng.uniform(0.2, 1.0)) if rng.uniform() < 0.5 else 0.1,
+    )
+
+
+def draw_exposure_steps(
+    rng: np.random.Generator, longest: float
+) -> tuple[tuple[float, float], ...]:
+    """Draw when a camera's exposure changes within `longest` seconds: half of them keep theirs."""
+    if rng.uniform() < 0.5:
+        return ()
+    count = 1 + int(rng.poisson(0.5 * longest))
+    times = np.sort(rng.uniform(0.0, longest, count))
+    factors = np.exp(rng.normal(0.0, 0.3, count))
+    return tuple(zip(times.tolist(), factors.tolist(), strict=True))
 
 
 def develop(

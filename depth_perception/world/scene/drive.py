@@ -25,6 +25,7 @@ from depth_perception.world.objects.mesh import FloatArray, Mesh, join
 from depth_perception.world.scene.carriageways import Lane
 from depth_perception.world.scene.ground_mesh import ground_mesh
 from depth_perception.world.scene.ground_picture import GroundPicture, paint_ground
+from depth_perception.world.scene.pace import Pace, draw_pace
 from depth_perception.world.scene.paved_areas import dropped_kerbs
 from depth_perception.world.scene.plan import StreetPlan, draw_plan
 from depth_perception.world.scene.road import STEP, Spine, make_spine, with_crest
@@ -37,7 +38,7 @@ from depth_perception.world.scene.street_contents import (
     box_size,
     ground_pose,
 )
-from depth_perception.world.scene.weather import Sky, draw_sky
+from depth_perception.world.scene.weather import Sky, draw_sky, with_hard_sun
 
 BEHIND, AHEAD = 75.0, 150.0
 """How far the street goes on behind the start and beyond the end of a drive, m."""
@@ -56,9 +57,11 @@ class Drive:
         picture: What is painted on the ground.
         sky: The light.
         lane: The vehicle's lane; it starts at s = 0.
-        speed: Of the vehicle, m/s.
+        speed: Of the vehicle, m/s; the highest, where it changes.
+        pace: How that changes over time.
         suspension: (2, 3) amplitude (rad), angular frequency (rad/s) and phase of the body's
             pitch and roll on its springs.
+        lifelike: Its cameras are those of `picture.draw_lifelike_sensor`, and are dazzled.
     """
 
     seed: int
@@ -70,7 +73,9 @@ class Drive:
     sky: Sky
     lane: Lane
     speed: float
+    pace: Pace
     suspension: FloatArray
+    lifelike: bool = False
 
     def ego_pose(self, time: float) -> NDArray[np.float64]:
         """T_odom_base (4, 4) at `time` seconds: on the road, moved by its springs."""
@@ -106,7 +111,7 @@ class Drive:
 
     def _road_pose(self, time: float) -> NDArray[np.float64]:
         """Pose (4, 4) of the vehicle on stiff springs; it sways a little within its lane."""
-        s = self.speed * time
+        s = self.pace.way(time)
         sway = 0.12 * np.sin(2 * np.pi * s / 83.0)
         t = self.lane.t + sway
         return ground_pose(
@@ -142,11 +147,17 @@ class Drive:
     def _present(self, time: float) -> list[Mover]:
         """Movers that are on the street's stretch at `time`."""
         low, high = self.spine.start + 1.0, self.spine.end - 1.0
-        return [m for m in self.contents.movers if low < m.s + m.speed * time < high]
+        return [m for m in self.contents.movers if low < self._along(m, time) < high]
+
+    def _along(self, mover: Mover, time: float) -> float:
+        """Where a mover is at `time`, m along the spine."""
+        if mover.follows:
+            return mover.s * (1.0 + self.pace.stretch * time) + self.pace.way(time)
+        return mover.s + mover.speed * time
 
     def _mover_pose(self, mover: Mover, time: float) -> NDArray[np.float64]:
         """T_odom_object (4, 4) of a mover at `time` seconds."""
-        s, t = mover.s + mover.speed * time, mover.t + mover.sideways * time
+        s, t = self._along(mover, time), mover.t + mover.sideways * time
         return ground_pose(
             self.spine,
             self.plan.shape,
@@ -167,6 +178,7 @@ def make_drive(
     flat: bool = False,
     empty: bool = False,
     grade: float | None = None,
+    lifelike: bool = False,
 ) -> Drive:
     """Make a drive; the same arguments give the same drive on every machine.
 
@@ -179,6 +191,9 @@ def make_drive(
         flat: A level, straight road without crown, and a body without springs.
         empty: Nothing stands or moves on the ground: for tests.
         grade: Constant slope of the road, rise over run, instead of hills.
+        lifelike: Have more of what real drives show: vehicles that brake, stop or move off, an own
+            lane that draws apart or closes up, tighter bends, hard sun, more shade of trees, pale
+            or damp roads; and cameras that change their exposure or look into the sun (`Drive`).
 
     Raises:
         ValueError: For a setting, weather or number that does not exist.
@@ -205,6 +220,8 @@ def make_drive(
     bend = {"motorway": 1 / 400, "country": 1 / 120, "car_park": 0.0}.get(plan.setting, 1 / 170)
     steep = {"motorway": 0.03, "country": 0.08, "suburb": 0.06}.get(plan.setting, 0.03)
     tame = 0.0 if flat else 1.0
+    if lifelike:
+        bend *= float(np.random.default_rng([seed, 15]).choice([1.0, 1.0, 1.8]))
     spine = make_spine(
         rng,
         -BEHIND,
@@ -223,11 +240,19 @@ def make_drive(
     beside = [k for k in plan.lanes if k.kind == "service" and k.direction == 1]
     if beside and np.random.default_rng([seed, 14]).uniform() < 0.2:
         lane, speed = beside[0], min(speed, 9.0)
-    sky = draw_sky(rng, weather)
+    sky, leafy, road_tone, wet = draw_sky(rng, weather), 1.0, 1.0, 0.0
+    if lifelike:
+        of_life = np.random.default_rng([seed, 17])
+        sky = with_hard_sun(sky, of_life)
+        leafy = float(of_life.uniform(0.8, 3.0))
+        road_tone = float(np.exp(of_life.uniform(0.0, 0.9)))
+        wet = float(of_life.uniform(0.1, 0.6)) if of_life.uniform() < 0.15 else 0.0
     contents = StreetContents()
     if not empty:
-        contents = build_street(plan, spine, rng, -BEHIND, end, ego_speed=speed, ego_lane=lane)
-    picture = paint_ground(plan, rng, -BEHIND, end, wet=sky.rain)
+        contents = build_street(
+            plan, spine, rng, -BEHIND, end, ego_speed=speed, ego_lane=lane, leafy=leafy
+        )
+    picture = paint_ground(plan, rng, -BEHIND, end, wet=max(sky.rain, wet), road_tone=road_tone)
     still = join([ground_mesh(spine, plan.shape, -BEHIND, end), *contents.still])
     springs = np.stack(
         [
@@ -237,4 +262,9 @@ def make_drive(
         ],
         axis=1,
     )
-    return Drive(seed, plan, spine, contents, still, picture, sky, lane, speed, springs)
+    pace = Pace(speed, speed)
+    if lifelike:
+        pace = draw_pace(np.random.default_rng([seed, 16]), speed, duration)
+    return Drive(
+        seed, plan, spine, contents, still, picture, sky, lane, speed, pace, springs, lifelike
+    )

@@ -81,7 +81,13 @@ class GroundPicture:
 
 
 def paint_ground(
-    plan: StreetPlan, rng: np.random.Generator, start: float, end: float, *, wet: float = 0.0
+    plan: StreetPlan,
+    rng: np.random.Generator,
+    start: float,
+    end: float,
+    *,
+    wet: float = 0.0,
+    road_tone: float = 1.0,
 ) -> GroundPicture:
     """Paint the ground from s = start to s = end.
 
@@ -90,6 +96,7 @@ def paint_ground(
         rng: Source of chance.
         start: First s, m.
         end: Last s, m.
+        road_tone: Factor on the road's albedo: old asphalt is pale.
         wet: 0 dry to 1 rain: darkens the road, fills puddles and lets them mirror.
     """
     grid = make_grid(start, end)
@@ -109,6 +116,8 @@ def paint_ground(
     draw_gutters(grid, plan, extra_rng, dark, bright)
     mark_paved_areas(grid, plan, extra_rng, white, dark)
     albedo = np.array([draw_albedo(rng, name) for name in surfaces], np.float32)
+    of_road = np.array([name == surfaces[ROAD] for name in surfaces])
+    albedo[of_road] = np.minimum(albedo[of_road] * road_tone, 0.6)
     for k in (PAVEMENT, DRIVEWAY, PAVED_AREA):
         # Of the road's own colour: only the edge parts them.
         if surfaces[k] == surfaces[ROAD] and (plan.alike or k != PAVEMENT):

@@ -49,6 +49,7 @@ class Site:
         end: Last s, m.
         ego_speed: Speed of the vehicle with the cameras, which is at s = 0 at time 0, m/s.
         ego_lane: Its lane, one of the plan's.
+        leafy: Factor on the chance of woods, avenues, hedges and garden walls.
         contents: What has been placed.
         extra_rng: Source of chance for what was added to the world later, so that streets without
             it stay the same.
@@ -62,6 +63,7 @@ class Site:
     end: float
     ego_speed: float
     ego_lane: Lane
+    leafy: float = 1.0
     contents: StreetContents = field(default_factory=StreetContents)
     taken: list[tuple[int, float, float]] = field(default_factory=list)
     extra_rng: np.random.Generator = field(init=False)
@@ -152,6 +154,7 @@ class Site:
         *,
         sideways: float = 0.0,
         upright: bool = False,
+        follows: bool = False,
     ) -> None:
         """Let something move from (s, t) on; arguments as the attributes of `Mover`."""
         instance = self.contents.instance()
@@ -166,6 +169,7 @@ class Site:
                 instance,
                 kind,
                 upright,
+                follows,
             )
         )
 

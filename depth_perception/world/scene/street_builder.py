@@ -45,6 +45,7 @@ def build_street(
     *,
     ego_speed: float,
     ego_lane: Lane,
+    leafy: float = 1.0,
 ) -> StreetContents:
     """Fill a street between s = start and s = end.
 
@@ -56,8 +57,9 @@ def build_street(
         end: Last s, m.
         ego_speed: Of the vehicle with the cameras, m/s: its lane flows with it. It starts at s = 0.
         ego_lane: Its lane, one of the plan's; it is kept free around it.
+        leafy: Factor on how often crowns meet over the road, and woods, hedges and walls line it.
     """
-    site = Site(plan, spine, rng, start, end, ego_speed, ego_lane)
+    site = Site(plan, spine, rng, start, end, ego_speed, ego_lane, leafy)
     # What crosses the road comes first: nothing else may stand in its way.
     below = structures.add_tunnel if plan.setting == "tunnel" else None
     over = site.extra_rng.uniform()

@@ -44,6 +44,7 @@ class Mover:
         instance: > 0.
         kind: Such as "saloon" or "person".
         upright: Stands plumb, as people do; else it follows the road's slope.
+        follows: Drives in the lane of the vehicle with the cameras, as fast as that does.
     """
 
     mesh: Mesh
@@ -55,6 +56,7 @@ class Mover:
     instance: int
     kind: str
     upright: bool = False
+    follows: bool = False
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,8 @@ def _add_flow(site: Site, lane: Lane, flow: float, *, slow: bool = False) -> Non
         s += half
         if not own or abs(s) > half + 6.0:
             t = lane.t + rng.normal(0, 0.15)
-            site.put_mover(kind, mesh, s, t, lane.direction * speed, _along(lane.direction))
+            pace, heading = lane.direction * speed, _along(lane.direction)
+            site.put_mover(kind, mesh, s, t, pace, heading, follows=own)
         s += half + 2.0 + min(speed, 12.0) * 0.8 + rng.exponential(flow)
 
 

@@ -40,7 +40,7 @@ _AVENUES = {"city": 0.25, "suburb": 0.3, "country": 0.3, "car_park": 0.15}
 def add_woods(site: Site, side: int) -> None:
     """The edge of a wood, or a belt of trees, along one side; it has a few gaps."""
     plan, rng = site.plan, site.extra_rng
-    if rng.uniform() > _WOODS.get(plan.setting, 0.0):
+    if rng.uniform() > site.leafy * _WOODS.get(plan.setting, 0.0):
         return
     edge = site.base_edge(side)
     i = 0 if side > 0 else 1
@@ -69,7 +69,7 @@ def add_woods(site: Site, side: int) -> None:
 def add_avenue(site: Site, side: int) -> bool:
     """Big trees close to the kerb, their crowns over the road; whether there are any."""
     plan, rng = site.plan, site.extra_rng
-    if rng.uniform() > _AVENUES.get(plan.setting, 0.0):
+    if rng.uniform() > site.leafy * _AVENUES.get(plan.setting, 0.0):
         return False
     away = float(rng.uniform(0.7, 2.2))
     spacing = float(rng.uniform(8.0, 14.0))
@@ -89,7 +89,7 @@ def add_gardens(site: Site, side: int) -> None:
     room = plan.building_line - behind
     if plan.setting not in ("suburb", "city", "car_park") or room < 0.9:
         return
-    if plan.setting == "suburb" and room > 1.6 and rng.uniform() < 0.5:
+    if plan.setting == "suburb" and room > 1.6 and rng.uniform() < 0.5 * site.leafy:
         hedged = rng.uniform() < 0.6
         site.put_along(
             side,

@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -125,4 +125,21 @@ def draw_sky(rng: np.random.Generator, weather: str = "") -> Sky:
         fog=fog,
         rain=rain,
         ambient=ambient,
+    )
+
+
+def with_hard_sun(sky: Sky, rng: np.random.Generator) -> Sky:
+    """Let what the sun does not reach be as dark beside it as on a clear day of real drives.
+
+    Pictures of those show roads that are nearly white beside leaves and shadows that are nearly
+    black. Skies without sun stay as they are.
+    """
+    dimmer, brighter = float(rng.uniform(0.35, 1.0)), float(rng.uniform(1.0, 1.6))
+    if sky.fog > 0.005 or not sky.sun_colour.any():
+        return sky
+    return replace(
+        sky,
+        sun_colour=sky.sun_colour * brighter,
+        ambient=sky.ambient * dimmer,
+        softness=min(sky.softness, 0.03),
     )
