@@ -253,7 +253,8 @@ class SurroundPipeline:
         outcomes: Mapping[str, CameraResult | DepthPerceptionError] = {}
         try:
             if frames:
-                outcomes = self.estimator.estimate(views, frames, self._pool, embodied)
+                measured = {} if moved is None else moved.measured
+                outcomes = self.estimator.estimate(views, frames, self._pool, embodied, measured)
         except DepthPerceptionError as error:  # what fails for all fails for each
             outcomes = dict.fromkeys(frames, error)
         for name, outcome in outcomes.items():

@@ -26,7 +26,7 @@ import tiny_fused
 
 from depth_perception.cli.main import main
 from depth_perception.errors import ConfigurationError, ModelError
-from depth_perception.inference.model_file import PREFIX, read_fused_model, read_model_file
+from depth_perception.inference.model_file import INPUTS, PREFIX, read_fused_model, read_model_file
 from depth_perception.inference.onnx_session import OnnxSession
 
 torch = pytest.importorskip("torch", reason="PyTorch makes the networks")
@@ -35,7 +35,7 @@ onnx = pytest.importorskip("onnx", reason="onnx writes the model files")
 from depth_perception.network import deployed  # noqa: E402
 from depth_perception.network.checkpoint import save_checkpoint  # noqa: E402
 from depth_perception.network.deployed import DeployedSurround  # noqa: E402
-from depth_perception.network.export import INPUTS, ExportOptions, example_feed, weights_hash  # noqa: E402
+from depth_perception.network.export import ExportOptions, example_feed, weights_hash  # noqa: E402
 from depth_perception.network.export_check import axes_of, check  # noqa: E402
 
 SMALL = ExportOptions(cameras=2, image=(60, 96), network=(64, 96))

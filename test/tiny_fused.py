@@ -65,7 +65,8 @@ def model(path: Path, made: Any, precision: str = "fp32", **options: Any) -> Pat
     pytest.importorskip("onnx", reason="onnx writes the model files")
     from depth_perception.network.export import ExportOptions, example_feed, export_model
 
-    feeds = [example_feed(ExportOptions(cameras=2, image=(64, 96), network=(64, 96)))]
+    small = ExportOptions(cameras=2, image=(64, 96), network=(64, 96))
+    feeds = [example_feed(small, measured=made.configuration.measured)]
     return export_model(
         made, {"commit": "abc", "step": 3}, path, ExportOptions(precision, **options), feeds
     )

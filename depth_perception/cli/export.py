@@ -118,7 +118,9 @@ def run(options: argparse.Namespace) -> int:
         feeds = calibration_feeds(options.calibration, chosen, options.calibration_sets)
     path = export_model(network, facts, options.output, chosen, feeds)
     print(f"{path}: {Path(path).stat().st_size / 1e6:.1f} MB, {chosen.precision}")
-    for name, value in check(network, path, chosen, feeds[:2] or example_feeds(chosen)).items():
+    measured = network.configuration.measured
+    tried = feeds[:2] or example_feeds(chosen, measured=measured)
+    for name, value in check(network, path, chosen, tried).items():
         print(f"  {name}: {value:.3g}")
     return 0
 

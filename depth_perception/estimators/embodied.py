@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 
 from depth_perception.errors import DepthPerceptionError
+from depth_perception.estimators.estimator import Measurement
 from depth_perception.frames.frame_set import CameraFrame
 from depth_perception.frames.surround_result import CameraResult
 from depth_perception.geometry.camera_view import CameraView
@@ -58,8 +59,9 @@ class EmbodiedEstimator:
         frames: Mapping[str, CameraFrame],
         pool: Executor,
         with_embodied: bool = True,
+        measured: Mapping[str, Measurement] | None = None,
     ) -> dict[str, CameraResult | DepthPerceptionError]:
-        """Compute each camera; see `Estimator`."""
+        """Compute each camera; see `Estimator`. The pipeline puts in what is measured."""
         names = [name for name in views if name in frames]
         done = pool.map(lambda n: self._guarded(views[n], frames[n]), names)
         return dict(zip(names, done, strict=True))

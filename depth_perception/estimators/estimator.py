@@ -20,11 +20,31 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from depth_perception.errors import DepthPerceptionError
 from depth_perception.frames.frame_set import CameraFrame
 from depth_perception.frames.surround_result import CameraResult
 from depth_perception.geometry.camera_view import CameraView
 from depth_perception.parameters import Parameters
+
+
+class Measurement(Protocol):
+    """What geometry measured of one camera, on any grid of its field; see `motion.MeasuredDepth`.
+
+    Attributes:
+        inverse_depth: (h, w) float32, 1/m; NaN where nothing is measured.
+        sigma: (h, w) float32, its standard deviation, 1/m; NaN there.
+    """
+
+    @property
+    def inverse_depth(self) -> NDArray[np.float32]:
+        """See above."""
+
+    @property
+    def sigma(self) -> NDArray[np.float32]:
+        """See above."""
 
 
 class Estimator(Protocol):
@@ -55,6 +75,7 @@ class Estimator(Protocol):
         frames: Mapping[str, CameraFrame],
         pool: Executor,
         with_embodied: bool = True,
+        measured: Mapping[str, Measurement] | None = None,
     ) -> dict[str, CameraResult | DepthPerceptionError]:
         """Compute each camera that has an image; an error concerns its camera alone.
 
@@ -65,6 +86,8 @@ class Estimator(Protocol):
             pool: Threads for work camera by camera.
             with_embodied: Whether somebody looks at embodied depth beside an estimator's own;
                 without, `CameraResult.embodied` may be NaN.
+            measured: What the vehicle's motion measured of cameras, for an estimator that can use
+                it; cameras of which nothing is measured are not in it.
 
         Raises:
             DepthPerceptionError: None of them can be computed.

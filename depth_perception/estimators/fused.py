@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from depth_perception.errors import DepthPerceptionError, ModelError
 from depth_perception.estimators.embodied import embodied_of
+from depth_perception.estimators.estimator import Measurement
 from depth_perception.estimators.fused_model import network_file
 from depth_perception.frames.frame_set import CameraFrame
 from depth_perception.frames.surround_result import CameraResult
@@ -39,9 +40,10 @@ from depth_perception.geometry.camera_view import CameraView
 from depth_perception.geometry.depth_values import is_beyond, is_unknown
 from depth_perception.geometry.embodied_depth import Level
 from depth_perception.geometry.surface import Surface
-from depth_perception.inference.model_file import STRIDE
+from depth_perception.inference.model_file import MEASURED, STRIDE
 from depth_perception.inference.network_inputs import (
     Size,
+    network_measured,
     network_rays,
     network_size,
     usual_width,
@@ -67,12 +69,21 @@ _ALMOST = 0.06
 
 @dataclass
 class _Batch:
-    """Cameras of one size: a session and what was uploaded to it."""
+    """Cameras of one size: a session and what was uploaded to it.
+
+    Attributes:
+        session: With a slot for each camera.
+        capacity: How many slots there are.
+        network: (width, height) of the network's images, px.
+        views: Of the cameras in the slots, in order.
+        hidden: (slots, h, w) at stride 4: own body, and where a lens has no ray.
+    """
 
     session: FixedSession
     capacity: int
     network: Size
     views: dict[str, CameraView] = field(default_factory=dict)
+    hidden: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0, 0), np.bool_))
 
 
 class FusedEstimator:
@@ -152,12 +163,13 @@ class FusedEstimator:
         frames: Mapping[str, CameraFrame],
         pool: Executor,
         with_embodied: bool = True,
+        measured: Mapping[str, Measurement] | None = None,
     ) -> dict[str, CameraResult | DepthPerceptionError]:
         """Compute all cameras; see `Estimator`."""
         with self._lock:
             if self._closed:
                 raise ModelError("the estimator is closed", fix="make another")
-            return self._estimates(views, frames, pool, with_embodied)
+            return self._estimates(views, frames, pool, with_embodied, measured or {})
 
     def set_parameters(self, parameters: Parameters) -> None:
         """Take other live parameters."""
@@ -177,6 +189,7 @@ class FusedEstimator:
         frames: Mapping[str, CameraFrame],
         pool: Executor,
         with_embodied: bool,
+        measured: Mapping[str, Measurement],
     ) -> dict[str, CameraResult | DepthPerceptionError]:
         groups: dict[Size, dict[str, CameraView]] = {}
         for name, view in views.items():
@@ -187,17 +200,26 @@ class FusedEstimator:
         for size, group in groups.items():
             if any(name in frames for name in group):
                 batch = self._batch(size, group, others=len(views) - len(group))
-                found.update(self._run_batch(batch, frames, pool, with_embodied))
+                found.update(self._run_batch(batch, frames, pool, with_embodied, measured))
         return {name: found[name] for name in views if name in found}
 
     def _run_batch(
-        self, batch: _Batch, frames: Mapping[str, CameraFrame], pool: Executor, with_embodied: bool
+        self,
+        batch: _Batch,
+        frames: Mapping[str, CameraFrame],
+        pool: Executor,
+        with_embodied: bool,
+        measured: Mapping[str, Measurement],
     ) -> Mapping[str, CameraResult | DepthPerceptionError]:
         """Compute the cameras of one size in one pass."""
         views = batch.views
         slots = {name: slot for slot, name in enumerate(views)}
         present = [name for name in views if name in frames]
         pixels = batch.session.buffer("image")
+        depths: NDArray[np.float32] | None = None
+        if MEASURED in batch.session.inputs:
+            depths = batch.session.buffer(MEASURED)
+            depths[:] = 0
 
         def bring(name: str) -> NDArray[np.uint8] | DepthPerceptionError:
             try:
@@ -205,6 +227,10 @@ class FusedEstimator:
             except DepthPerceptionError as error:
                 return error
             pixels[slots[name]] = image
+            item = measured.get(name)
+            if depths is not None and item is not None:
+                found = network_measured(item.inverse_depth, item.sigma, batch.network)
+                depths[slots[name]] = np.where(batch.hidden[slots[name]], 0, found)
             return image
 
         images = dict(zip(present, pool.map(bring, present), strict=True))
@@ -275,9 +301,14 @@ class FusedEstimator:
             rays = np.zeros((batch.capacity, 3, network[1] // STRIDE, network[0] // STRIDE))
             cameras = np.zeros((batch.capacity, 5))
             cameras[:, 4] = 1.0  # the logarithm of an empty slot's focal length is a number
+            batch.hidden = np.zeros((batch.capacity, *rays.shape[2:]), np.bool_)
             for slot, view in enumerate(views.values()):
                 rays[slot] = network_rays(view.camera, network)
                 cameras[slot] = view_camera(view, network)
+                own = cv2.resize(
+                    view.ego.astype(np.float32), rays.shape[:1:-1], interpolation=cv2.INTER_AREA
+                )
+                batch.hidden[slot] = (own > 0) | (rays[slot, 2] == 0)
             batch.session.set("rays", rays.astype(np.float32))
             batch.session.set("camera", cameras.astype(np.float32))
             batch.views = dict(views)

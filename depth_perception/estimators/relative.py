@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from depth_perception.errors import DepthPerceptionError, ModelError
 from depth_perception.estimators.embodied import embodied_of
+from depth_perception.estimators.estimator import Measurement
 from depth_perception.estimators.fused import levels_of
 from depth_perception.estimators.named_files import check_relative
 from depth_perception.estimators.relative_description import read_description
@@ -143,8 +144,9 @@ class RelativeEstimator:
         frames: Mapping[str, CameraFrame],
         pool: Executor,
         with_embodied: bool = True,
+        measured: Mapping[str, Measurement] | None = None,
     ) -> dict[str, CameraResult | DepthPerceptionError]:
-        """Compute all cameras; see `Estimator`."""
+        """Compute all cameras; see `Estimator`. What is measured is left aside."""
         with self._lock:
             if self._session is None:
                 raise ModelError("the estimator is closed", fix="make another")

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.errors import ModelError
-from depth_perception.inference.model_file import INPUTS, OUTPUTS
+from depth_perception.inference.model_file import OUTPUTS, input_types
 from depth_perception.inference.onnx_session import PROVIDERS, provider_name
 
 _WARM_UP = 3
@@ -63,6 +63,7 @@ class TorchSession:
 
     Attributes:
         provider: ``torch cuda`` or ``torch cpu``.
+        inputs: Names of what the network takes.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class TorchSession:
             )
         network, _ = load_checkpoint(path)
         self.provider = f"torch {device}"
+        self.inputs = tuple(input_types(network.configuration.measured))
         self._path = path
         self._torch = torch
         self._half = half and device == "cuda"
@@ -128,7 +130,7 @@ class TorchSession:
                 name: torch.zeros(
                     tuple(shapes[name]), device=device, dtype=getattr(torch, kind.__name__)
                 )
-                for name, kind in INPUTS.items()
+                for name, kind in input_types(network.configuration.measured).items()
             }
             self._hosts = {
                 name: torch.zeros(value.shape, dtype=value.dtype, pin_memory=device == "cuda")
@@ -186,7 +188,7 @@ class TorchSession:
     def _forward(self) -> Any:
         torch = self._torch
         with torch.inference_mode(), torch.autocast("cuda", torch.float16, enabled=self._half):
-            return self._model(*(self._inputs[name] for name in INPUTS))
+            return self._model(*(self._inputs[name] for name in self.inputs))
 
     def _record(self) -> None:
         torch = self._torch

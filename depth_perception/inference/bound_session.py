@@ -38,6 +38,7 @@ class BoundSession:
     Attributes:
         provider: The execution provider really in use; see `OnnxSession.reported`.
         device: Where the buffers are: ``cpu`` or ``cuda``.
+        inputs: Names of what the model takes.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class BoundSession:
 
         self.provider = provider
         self.device = device
+        self.inputs = tuple(tensor.name for tensor in inputs)
         self._path = path
         self._inner: Any = inner
         self._value = onnxruntime.OrtValue

@@ -34,11 +34,17 @@ from depth_perception.errors import ModelError
 
 FORMAT = "depth_perception fused"
 VERSION = 1
+VERSION_MEASURED = 2
+"""Of files that take measured depth: releases that do not know it refuse them by their version."""
 PREFIX = "depth_perception."
 """Begins the key of each entry of the metadata that is ours."""
 INPUTS = {"image": np.uint8, "rays": np.float32, "camera": np.float32}
+"""What every file takes."""
+MEASURED = "measured"
+"""What some take, too: (cameras, 2, rows, columns) measured depth, m, and its relative standard
+deviation, 0 where nothing is measured."""
 Feed = Mapping[str, NDArray[Any]]
-"""One array for each of `INPUTS`."""
+"""One array for each of `input_types`."""
 OUTPUTS = ("depth", "confidence", "road")
 """Of the fused network, in the graph's order."""
 MULTIPLE = 32
@@ -49,6 +55,16 @@ _GRAPH, _METADATA = 7, 14
 """Numbers of ModelProto's fields."""
 _LENGTH_DELIMITED = 2
 _EXPORT = "export it again: depth_perception export"
+
+
+def input_types(measured: bool) -> dict[str, Any]:
+    """Type of each input, in the graph's order, of files with or without measured depth."""
+    return {**INPUTS, MEASURED: np.float32} if measured else dict(INPUTS)
+
+
+def version_of(measured: bool) -> int:
+    """Version of the format, of files with or without measured depth."""
+    return VERSION_MEASURED if measured else VERSION
 
 
 @dataclass(frozen=True)
@@ -81,6 +97,7 @@ class FusedModel:
         cameras, height, width: Of the image, px, and how many; None where the file serves all.
         network: (width, height) of the network's images, px; None as well.
         facts: How the weights were made: commit, command, figures.
+        measured: Whether it takes measured depth.
     """
 
     path: Path
@@ -95,6 +112,7 @@ class FusedModel:
     width: int | None
     network: tuple[int, int] | None
     facts: Mapping[str, Any]
+    measured: bool = False
 
 
 def read_model_file(path: str | Path) -> ModelFile:
@@ -150,10 +168,10 @@ def read_fused_model(path: str | Path) -> FusedModel:
             expected=f"'{FORMAT}'",
             fix=f"{_EXPORT}; another depth network goes with estimator relative",
         )
-    if entries.get("version") != str(VERSION):
+    if entries.get("version") not in (str(VERSION), str(VERSION_MEASURED)):
         raise ModelError(
             f"model '{file.path}' has version {entries.get('version')} of the format",
-            expected=str(VERSION),
+            expected=f"{VERSION} or {VERSION_MEASURED}",
             fix=_EXPORT,
         )
     if entries.get("graph_hash") != file.graph_hash:
@@ -169,8 +187,9 @@ def read_fused_model(path: str | Path) -> FusedModel:
             int(entries[key]) if entries[key] else None for key in ("cameras", "height", "width")
         )
         network = None
+        inputs = json.loads(entries["inputs"])
         if cameras:
-            rows, columns = json.loads(entries["inputs"])["rays"][2:]
+            rows, columns = inputs["rays"][2:]
             network = STRIDE * int(columns), STRIDE * int(rows)
         return FusedModel(
             file.path,
@@ -185,6 +204,7 @@ def read_fused_model(path: str | Path) -> FusedModel:
             width,
             network,
             json.loads(entries["facts"]),
+            MEASURED in inputs,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(

@@ -45,9 +45,11 @@ class FixedSession(Protocol):
 
     Attributes:
         provider: What it runs on.
+        inputs: Names of what the model takes.
     """
 
     provider: str
+    inputs: tuple[str, ...]
 
     def buffer(self, name: str) -> NDArray[Any]:
         """Return an input to be written in place: what it holds at `run` goes in."""

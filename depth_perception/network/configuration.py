@@ -45,6 +45,9 @@ class NetworkConfiguration:
         dead_zone: Angles by which the plane seems tilted count above this, rad.
         temperature: Of the gates' attention, by which logits are divided when the network is used.
         prior: Embodied depth goes in, and comes out on the road. Without it: image alone.
+        measured: Depth that geometry measured goes in, too, and comes out where it is sure.
+        peak_reach: Depth is the mean of the most probable bin and so many on either side, which
+            gives no depth between two surfaces; 0: of all bins.
         cross_attention: Image and embodied depth attend to each other; without: they are added.
         gates: Bridging gates let depth attend to semantics.
         camera_bins: Centres of bins follow image and camera; without: they are fixed.
@@ -63,6 +66,8 @@ class NetworkConfiguration:
     dead_zone: float = 0.012
     temperature: float = 1.0
     prior: bool = True
+    measured: bool = False
+    peak_reach: int = 0
     cross_attention: bool = True
     gates: bool = True
     camera_bins: bool = True
@@ -92,6 +97,14 @@ class NetworkConfiguration:
                 f"{self.bins} bins from {self.nearest} to {self.farthest} m, focal {self.focal}",
                 expected="two bins or more, 0 < nearest < farthest, focal above zero",
             )
+        if self.measured and not self.prior:
+            raise ConfigurationError(
+                "measured: true with prior: false",
+                expected="measured depth beside embodied depth, whose encoder it joins",
+                fix="set prior: true, or measured: false",
+            )
+        if self.peak_reach < 0:
+            raise ConfigurationError(f"peak_reach {self.peak_reach}", expected="0 or more bins")
         if self.dead_zone < 0:
             raise ConfigurationError(f"dead_zone {self.dead_zone}", expected="0 or more, rad")
         if not self.temperature > 0:
@@ -108,6 +121,12 @@ class NetworkConfiguration:
             raise ConfigurationError(f"finest_gate {self.finest_gate}", expected="16, 8 or 4")
         on = self.gates and self.fine_gate
         return tuple(stride for stride in (8, 4) if on and stride >= self.finest_gate)
+
+    @property
+    def named_size(self) -> str:
+        """Name of `SIZES` that this is, whatever goes in and however depth is read; or "other"."""
+        bare = dataclasses.replace(self, measured=False, peak_reach=0)
+        return next((name for name, known in SIZES.items() if known == bare), "other")
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> NetworkConfiguration:

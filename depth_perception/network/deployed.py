@@ -62,7 +62,11 @@ class DeployedSurround(nn.Module):
         self.at_image = at_image
 
     def forward(
-        self, image: torch.Tensor, rays: torch.Tensor, camera: torch.Tensor
+        self,
+        image: torch.Tensor,
+        rays: torch.Tensor,
+        camera: torch.Tensor,
+        measured: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Look at all cameras.
 
@@ -71,6 +75,7 @@ class DeployedSurround(nn.Module):
             rays: (N, 3, h, w) float32 at stride 4 of the network's images, which are 4 h x 4 w;
                 see `prior.prior_of`. What is no number counts as no ray.
             camera: (N, 5) float32, see `prior.CAMERA`.
+            measured: (N, 2, h, w) float32, see `measured.measured_of`; of networks that take it.
 
         Returns:
             Depth (N, H, W), m, +Inf for the sky and beyond the range; confidence (N, h, w), the
@@ -80,7 +85,7 @@ class DeployedSurround(nn.Module):
         pixels = functional.interpolate(
             image.permute(0, 3, 1, 2).float(), size, mode="bilinear", align_corners=False
         )
-        out = self.network(pixels, torch.where(torch.isnan(rays), 0.0, rays), camera)
+        out = self.network(pixels, torch.where(torch.isnan(rays), 0.0, rays), camera, measured)
         wide = functional.interpolate(
             torch.cat([out.log_depth, out.sky], dim=1),
             image.shape[1:3] if self.at_image else size,

@@ -38,9 +38,8 @@ from numpy.typing import NDArray
 
 from depth_perception.errors import ConfigurationError, ModelError
 from depth_perception.inference import model_file
-from depth_perception.inference.model_file import INPUTS, OUTPUTS, STRIDE, Feed
+from depth_perception.inference.model_file import OUTPUTS, STRIDE, Feed, input_types
 from depth_perception.inference.network_inputs import AXES, check_sizes
-from depth_perception.network.configuration import SIZES
 from depth_perception.network.deployed import FARTHEST, DeployedSurround
 from depth_perception.network.fused import FusedSurround
 
@@ -93,7 +92,8 @@ def export_model(
         facts: How its weights were made; stored in the file.
         path: The file; replaced at once.
         options: What file.
-        calibration: Inputs that int8 takes the ranges of activations from.
+        calibration: Inputs that int8 takes the ranges of activations from; measured depth among
+            them where the network takes it.
 
     Raises:
         ModelError: A package is missing.
@@ -116,17 +116,18 @@ def export_model(
         if half:
             model = precision.to_fp16(model)
         else:
-            model = precision.to_int8(model, calibration)
-    size = next((name for name, known in SIZES.items() if known == network.configuration), "other")
+            names = input_types(network.configuration.measured)
+            feeds = [{name: feed[name] for name in names} for feed in calibration]
+            model = precision.to_int8(model, feeds)
     fixed = (options.cameras, *options.image) if options.static else ("", "", "")
     return _write(
         model,
         Path(path),
         {
             "format": model_file.FORMAT,
-            "version": model_file.VERSION,
+            "version": model_file.version_of(network.configuration.measured),
             "output": "depth",
-            "size": size,
+            "size": network.configuration.named_size,
             "precision": options.precision,
             "configuration": json.dumps(network.configuration.to_dict()),
             "inputs": json.dumps(_signature(model)),
@@ -159,8 +160,13 @@ def weights_hash(network: FusedSurround) -> str:
     return digest.hexdigest()
 
 
-def example_feed(options: ExportOptions, seed: int = 0) -> dict[str, NDArray[Any]]:
-    """Inputs of the right shapes: noise, seen by level pinhole cameras 1.5 m over the road."""
+def example_feed(
+    options: ExportOptions, seed: int = 0, measured: bool = False
+) -> dict[str, NDArray[Any]]:
+    """Inputs of the right shapes: noise, seen by level pinhole cameras 1.5 m over the road.
+
+    With `measured` also measured depth of some pixels, most of it near the road's.
+    """
     rng = np.random.default_rng(seed)
     rows, columns = options.network[0] // STRIDE, options.network[1] // STRIDE
     focal = 0.8 * options.network[1]
@@ -178,11 +184,19 @@ def example_feed(options: ExportOptions, seed: int = 0) -> dict[str, NDArray[Any
         np.linspace(0, n - 1, wanted).astype(int)
         for n, wanted in zip((9, 16), options.image, strict=True)
     ]
-    return {
+    feed = {
         "image": np.ascontiguousarray(small[:, place[0]][:, :, place[1]]),
         "rays": np.tile(rays, (options.cameras, 1, 1, 1)).astype(np.float32),
         "camera": np.tile(camera, (options.cameras, 1)).astype(np.float32),
     }
+    if not measured:
+        return feed
+    plane = 1.5 / np.maximum(rays[1], 0.02)
+    depth = plane * np.exp(rng.normal(0, 0.2, (options.cameras, rows, columns)))
+    sigma = rng.uniform(0.01, 0.15, depth.shape)
+    known = rng.uniform(size=depth.shape) < 0.6
+    maps = np.stack([depth, sigma], axis=1) * known[:, None]
+    return {**feed, "measured": maps.astype(np.float32)}
 
 
 def _traced(module: DeployedSurround, options: ExportOptions) -> Any:
@@ -193,20 +207,21 @@ def _traced(module: DeployedSurround, options: ExportOptions) -> Any:
         raise ModelError(
             f"export needs the package onnx ({error})", fix="pip install 'depth_perception[train]'"
         ) from None
-    feed = example_feed(options)
+    takes_measured = module.network.configuration.measured
+    feed, names = example_feed(options, measured=takes_measured), list(input_types(takes_measured))
     with warnings.catch_warnings(), torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         # Of tracing: sizes that Python sees are constants. Those that may differ, it does not see.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             module.eval(),
-            tuple(torch.from_numpy(feed[name]) for name in INPUTS),
+            tuple(torch.from_numpy(feed[name]) for name in names),
             file,
             opset_version=OPSET,
             dynamo=False,
-            input_names=list(INPUTS),
+            input_names=names,
             output_names=list(OUTPUTS),
-            dynamic_axes=None if options.static else AXES,
+            dynamic_axes=None if options.static else {name: AXES[name] for name in names},
         )
         model = onnx.load(file)
     onnx.checker.check_model(model)

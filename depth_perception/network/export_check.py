@@ -25,7 +25,13 @@ import torch
 from numpy.typing import NDArray
 
 from depth_perception.errors import ModelError
-from depth_perception.inference.model_file import INPUTS, OUTPUTS, STRIDE, Feed, read_fused_model
+from depth_perception.inference.model_file import (
+    OUTPUTS,
+    STRIDE,
+    Feed,
+    input_types,
+    read_fused_model,
+)
 from depth_perception.inference.network_inputs import axis_sizes
 from depth_perception.inference.onnx_session import OnnxSession
 from depth_perception.network.deployed import DeployedSurround
@@ -50,14 +56,15 @@ def check(
         ModelError: The file is damaged, or differs by more than `LARGEST`, or gives NaN.
     """
     info = read_fused_model(path)
+    names = list(input_types(network.configuration.measured))
     module = DeployedSurround(network, options.farthest, options.at_image)
     axes = {} if options.static else axes_of(feeds[0])
     session = OnnxSession(path, axes=axes)
     differences, apart, others = [], [], []
     for feed in feeds:
         with torch.inference_mode():
-            wanted = module(*(torch.from_numpy(feed[name]) for name in INPUTS))
-        found = session.run({name: feed[name] for name in INPUTS}, list(OUTPUTS))
+            wanted = module(*(torch.from_numpy(feed[name]) for name in names))
+        found = session.run({name: feed[name] for name in names}, list(OUTPUTS))
         _refuse_nan(path, found)
         depth, truth = found[0], wanted[0].numpy()
         both = np.isfinite(depth) & np.isfinite(truth)
@@ -109,6 +116,8 @@ def axes_of(feed: Feed) -> dict[str, int]:
     return axis_sizes(count, (width, height), (columns * STRIDE, rows * STRIDE))
 
 
-def example_feeds(options: ExportOptions, count: int = 2) -> list[dict[str, NDArray[Any]]]:
-    """Made-up inputs."""
-    return [example_feed(options, seed) for seed in range(count)]
+def example_feeds(
+    options: ExportOptions, count: int = 2, measured: bool = False
+) -> list[dict[str, NDArray[Any]]]:
+    """Made-up inputs; see `export.example_feed`."""
+    return [example_feed(options, seed, measured) for seed in range(count)]

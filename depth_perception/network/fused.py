@@ -15,15 +15,16 @@
 """FusedSurround: images and embodied depth in, metric depth, confidence, road and sky out.
 
 One pass over all cameras, which are the batch. In order: image encoder; embodied depth of the
-ground plane at stride 4 and an encoder for it; two-way attention between both at stride 32;
-semantics, and gates that let depth look at them; a decoder to stride 4; depth bins whose centres
-follow image and camera; and, where the ground plane is what is seen, the plane itself, tilted by
-a small angle that the network finds. Sources: docs/network.md.
+ground plane at stride 4 and an encoder for it, which measured depth joins where there is some;
+two-way attention between both at stride 32; semantics, and gates that let depth look at them; a
+decoder to stride 4; depth bins whose centres follow image and camera; where the ground plane is
+what is seen, the plane itself, tilted by a small angle that the network finds; and where depth is
+measured, that. Sources: docs/network.md.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -33,6 +34,13 @@ from torch.nn import functional
 from depth_perception.network.attention import BridgingGate, TwoWayAttention
 from depth_perception.network.configuration import NetworkConfiguration
 from depth_perception.network.depth_coding import focal_shift
+from depth_perception.network.measured import (
+    Bound,
+    Measured,
+    MeasuredInput,
+    MeasuredOutput,
+    measured_of,
+)
 from depth_perception.network.prior import CHANNELS, Prior, prior_of
 from depth_perception.network.trunk import Trunk
 
@@ -63,6 +71,10 @@ class FusedOutput:
         tilt: Angle by which the plane is tilted, rad.
         prior: What the calibration says.
         features: (N, widths[0], h, w) what the heads look at.
+        logits: (N, bins, h, w) of the bins.
+        measured: What is measured; None without.
+        bound: How `log_depth` was bound to it; None without.
+        own_confidence: As `confidence`, of the network's depth before it was bound; None without.
     """
 
     log_depth: torch.Tensor
@@ -78,6 +90,10 @@ class FusedOutput:
     tilt: torch.Tensor
     prior: Prior
     features: torch.Tensor
+    logits: torch.Tensor | None = None
+    measured: Measured | None = None
+    bound: Bound | None = None
+    own_confidence: torch.Tensor | None = None
 
 
 def convolution(channels: int, width: int, size: int = 3, stride: int = 1) -> nn.Sequential:
@@ -149,6 +165,17 @@ def non_negative_garrote(tilt: torch.Tensor, dead_zone: float) -> torch.Tensor:
     return tilt - inside * (dead_zone / tilt.abs().clamp(min=max(dead_zone, 1e-9)))
 
 
+def around_peak(logits: torch.Tensor, reach: int) -> torch.Tensor:
+    """Logits (N, bins, h, w) of the most probable bin and `reach` on either side; others -1e4.
+
+    Between a near and a far surface the mean over all bins hangs in the air; over the bins around
+    the most probable one it lies on one of the two.
+    """
+    peak = logits.argmax(1, keepdim=True)
+    places = torch.arange(logits.shape[1], device=logits.device).view(1, -1, 1, 1)
+    return torch.where((places - peak).abs() <= reach, logits, -1e4)
+
+
 def expectation(logits: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Probabilities (N, bins, h, w) and mean (N, 1, h, w) of centres (N, bins)."""
     probabilities = torch.softmax(logits, dim=1)
@@ -179,6 +206,7 @@ class FusedSurround(nn.Module):
             self.embodied.append(convolution(CHANNELS, _EMBODIED))
             for narrow, wide in ((_EMBODIED, w8), (w8, w16), (w16, w32)):
                 self.embodied.append(convolution(narrow, wide, stride=2))
+        self.measured_in = MeasuredInput((_EMBODIED, w8, w16, w32)) if c.measured else None
         self.cross_attention = (
             TwoWayAttention(w32, c.heads) if c.cross_attention and c.prior else None
         )
@@ -206,6 +234,7 @@ class FusedSurround(nn.Module):
             convolution(w32, _TILT_CHANNELS), nn.Conv2d(_TILT_CHANNELS, 1, 1)
         )
         self.fine_tilt = nn.Conv2d(w8, 1, 1)
+        self.measured_out = MeasuredOutput(w4) if c.measured else None
         last: Any
         for last in (self.coarse_tilt[-1], self.fine_tilt):
             nn.init.normal_(last.weight, std=0.01)
@@ -218,23 +247,31 @@ class FusedSurround(nn.Module):
                 gate.cross.temperature = temperature
                 gate.self_attention.temperature = temperature
 
-    def forward(self, image: torch.Tensor, rays: torch.Tensor, camera: torch.Tensor) -> FusedOutput:
+    def forward(
+        self,
+        image: torch.Tensor,
+        rays: torch.Tensor,
+        camera: torch.Tensor,
+        measured: torch.Tensor | None = None,
+    ) -> FusedOutput:
         """Look at all cameras.
 
         Args:
             image: (N, 3, H, W) RGB, 0 to 255; H and W multiples of `MULTIPLE`.
             rays: (N, 3, H/4, W/4), see `prior.prior_of`.
             camera: (N, 5), see `prior.CAMERA`.
+            measured: (N, 2, H/4, W/4), see `measured.measured_of`; None: nothing is measured. A
+                network without `NetworkConfiguration.measured` does not look at it.
         """
         c = self.configuration
         prior = prior_of(rays, camera)
+        known = None
+        if self.measured_in is not None and measured is not None:
+            known = measured_of(measured, prior)
         features = self.trunk(image.float())
         f4, f8, f16, f32 = (lateral(f) for lateral, f in zip(self.lateral, features, strict=True))
         if c.prior:
-            e4 = self.embodied[0](prior.maps)
-            e8 = self.embodied[1](e4)
-            e16 = self.embodied[2](e8)
-            e32 = self.embodied[3](e16)
+            e4, e8, e16, e32 = self._embodied(prior, known)
             f4, f8, f16 = f4 + self.embodied_lateral(e4), f8 + e8, f16 + e16
             g32 = f32 + e32 if self.cross_attention is None else self.cross_attention(f32, e32)
         else:
@@ -251,7 +288,36 @@ class FusedSurround(nn.Module):
         x16 = self.decode[0](x16 + semantic)
         x8 = self.decode[1](self._bridged(upsample(self.narrow[1](x16)) + f8, coarse, 8))
         x4 = self.decode[2](self._bridged(upsample(self.narrow[2](x8)) + f4, coarse, 4))
-        return self._read(prior, g32, self.semantic_head(semantic), x8, x4)
+        out = self._read(prior, g32, self.semantic_head(semantic), x8, x4)
+        return out if known is None else self._bound(out, known)
+
+    def _embodied(self, prior: Prior, measured: Measured | None) -> list[torch.Tensor]:
+        """Features of embodied and measured depth at strides 4, 8, 16 and 32."""
+        added: list[torch.Tensor] = []
+        if self.measured_in is not None and measured is not None:
+            added = self.measured_in(measured)
+        x, found = prior.maps, []
+        block: Any
+        for level, block in enumerate(self.embodied):
+            x = block[0](x)
+            if added:
+                x = x + added[level]
+            x = block[2](block[1](x))
+            found.append(x)
+        return found
+
+    def _bound(self, out: FusedOutput, measured: Measured) -> FusedOutput:
+        """Bind the depth of an output to what is measured."""
+        assert self.measured_out is not None
+        bound = self.measured_out(measured, out.features, out.log_depth, out.confidence)
+        return replace(
+            out,
+            log_depth=bound.log_depth,
+            confidence=bound.confidence,
+            measured=measured,
+            bound=bound,
+            own_confidence=out.confidence,
+        )
 
     def _bridged(self, x: torch.Tensor, semantic: torch.Tensor, stride: int) -> torch.Tensor:
         name = str(stride)
@@ -267,7 +333,11 @@ class FusedSurround(nn.Module):
     ) -> FusedOutput:
         """Turn features into depth and the rest."""
         centres = self.bins(g32.mean((2, 3)), prior)
-        probabilities, log_bins = self.expectation(self.bin_head(x4), centres)
+        logits = self.bin_head(x4)
+        reach = self.configuration.peak_reach
+        probabilities, log_bins = self.expectation(
+            around_peak(logits, reach) if reach else logits, centres
+        )
         road, sky, confidence, trust = self.heads(x4).split(1, dim=1)
         coarse = functional.interpolate(
             self.coarse_tilt(g32), scale_factor=4.0, mode="bilinear", align_corners=False
@@ -294,4 +364,5 @@ class FusedSurround(nn.Module):
             tilt,
             prior,
             x4,
+            logits,
         )

@@ -58,6 +58,7 @@ def calibration_feeds(
                 ),
                 "rays": torch.stack([item["rays"] for item in items]).numpy(),
                 "camera": camera,
+                "measured": torch.stack([item["measured"] for item in items]).numpy(),
             }
         )
         assert feeds[-1]["rays"].shape[2] * STRIDE == height

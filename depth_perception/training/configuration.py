@@ -44,6 +44,9 @@ class DataConfiguration:
         style_mix: Share of batches in which pictures take one another's style, see
             `systems.fused.style`.
         height_error: Standard deviation of an added relative error of the camera's height.
+        measured_drop: Share of images whose measured depth is taken away.
+        measured_thin: Share of images of whose measured depth only a part stays.
+        measured_corrupt: Share of images of whose measured depth some is made wrong.
         workers: Processes that load images.
     """
 
@@ -59,6 +62,9 @@ class DataConfiguration:
     height_error: float = 0.02
     appearance: float = 1.0
     style_mix: float = 0.0
+    measured_drop: float = 0.25
+    measured_thin: float = 0.3
+    measured_corrupt: float = 0.3
     workers: int = 1
 
     def __post_init__(self) -> None:
@@ -92,6 +98,9 @@ class LossConfiguration:
     semantics: float = 0.3
     confidence: float = 0.1
     angle: float = 1.0
+    own: float = 0.5
+    distrust: float = 0.2
+    peak: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,7 @@ class TrainingConfiguration:
         seed: Of weights, order and changes.
         start: Checkpoint whose weights to start from; empty: none.
         save_every: Steps between checkpoints.
+        save_minutes: At most so much time between them, min.
         validate_every: Steps between validations.
         options: What only this system has; its `OPTIONS`.
     """
@@ -149,6 +159,7 @@ class TrainingConfiguration:
     seed: int = 0
     start: str = ""
     save_every: int = 500
+    save_minutes: float = 10.0
     validate_every: int = 1000
     network: NetworkConfiguration = field(default_factory=NetworkConfiguration)
     data: DataConfiguration = field(default_factory=DataConfiguration)

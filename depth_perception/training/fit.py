@@ -157,7 +157,11 @@ def train(
     if step and rank == 0:
         say(f"goes on at step {step} of {total}")
 
+    saved = time.monotonic()
+
     def save() -> None:
+        nonlocal saved
+        saved = time.monotonic()
         if rank:
             return
         state = {
@@ -230,7 +234,8 @@ def train(
                     _report(folder, board, step, figures, "validation", rank)
                     say("validation: " + ", ".join(f"{k} {v:.4f}" for k, v in figures.items()))
                 begun += time.monotonic() - paused
-            if step % configuration.save_every == 0 or step == total:
+            late = time.monotonic() - saved >= 60 * configuration.save_minutes
+            if step % configuration.save_every == 0 or step == total or late:
                 save()
         if step < total and rank == 0:
             save()

@@ -21,6 +21,8 @@ In: frame sets of the synthetic world. Out: for each image, in a dict,
 - depth (H, W) float32, m, +Inf for the sky, NaN where it is not to be learnt; label (H, W) uint8,
   indices in `network.fused.CLASSES`, 255 where it is not known; own (H, W) uint8, 1 on the
   vehicle's own body;
+- measured (2, H/4, W/4), see `inference.model_file.MEASURED`: what motion measured where the data
+  set has it, else zeros; while training less and worse than that, see `training.measured`;
 - layers of truth where they are stored, see `datasets.shards.TRUTH_LAYERS`.
 """
 
@@ -44,6 +46,7 @@ from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.inference.network_inputs import network_camera, network_rays
 from depth_perception.network.fused import CLASSES
 from depth_perception.training.configuration import DataConfiguration
+from depth_perception.training.measured import PREFIX, measured_depth, worsened
 
 Request = tuple[int, int, int]
 """Index of an image, index of its size in `DataConfiguration.sizes`, seed of its changes."""
@@ -163,7 +166,11 @@ class TrainingImages(Dataset[dict[str, torch.Tensor]]):
         ground: GroundPlane | None = NOMINAL
         if self.change:
             camera, T, ground = changed(camera, self.data, rng)
-        return {name: torch.from_numpy(v) for name, v in arrays(camera, T, ground).items()}
+        made = arrays(camera, T, ground)
+        if self.change:
+            rng = np.random.default_rng([seed, 101])
+            made["measured"] = worsened(made["measured"], self.data, rng)
+        return {name: torch.from_numpy(v) for name, v in made.items()}
 
 
 def changes_of(data: DataConfiguration, change: bool = True) -> list[Augmentation]:
@@ -200,11 +207,13 @@ def arrays(
 ) -> dict[str, NDArray[Any]]:
     """One camera's sample, see the module's head; layers of truth as they are stored."""
     own = camera.label == labels.OWN_BODY
+    size = camera.model.width, camera.model.height
     return {
-        **camera.layers,
+        **{name: v for name, v in camera.layers.items() if not name.startswith(PREFIX)},
+        "measured": measured_depth(camera.layers, size),
         "own": own.astype(np.uint8),
         "image": np.ascontiguousarray(camera.image[..., ::-1].transpose(2, 0, 1)),
-        "rays": network_rays(camera.model, (camera.model.width, camera.model.height)),
+        "rays": network_rays(camera.model, size),
         "camera": network_camera(camera.model, T, ground),
         "depth": np.where(own, np.nan, camera.depth).astype(np.float32),
         "label": _CLASS_OF[camera.label],

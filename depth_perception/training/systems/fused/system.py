@@ -44,8 +44,12 @@ FARTHEST = 200.0
 """Deeper truth is not learnt, m."""
 NEAREST = 0.3
 ROAD, FLAT, SKY = (CLASSES.index(name) for name in ("road", "flat", "sky"))
+_MAY_GROW = ("gates", "fine_gate", "finest_gate", "measured", "peak_reach")
+"""What of a network's configuration may be other than that of the weights that it starts from."""
 _MOST_TESTS = 120
 """Images of each of `data.tests` that are scored."""
+_WRONG, _WRONG_SIGMAS = 0.1, 3.0
+"""A measurement is wrong from this relative error on, and from so many of its deviations."""
 _SKY_DEPTH = 5.0
 """Logarithm of the depth, m, that the sky is at least: 150 m."""
 
@@ -68,7 +72,7 @@ class Training:
             return FusedSurround(configuration.network)
         network, _ = load_checkpoint(configuration.start)
         if network.configuration != configuration.network:
-            grown = self._with_gates(network, configuration.network)
+            grown = self._grown(network, configuration.network)
             if grown is not None:
                 return grown
             raise ConfigurationError(
@@ -80,11 +84,13 @@ class Training:
         return network
 
     @staticmethod
-    def _with_gates(start: FusedSurround, wanted: NetworkConfiguration) -> FusedSurround | None:
-        """The network with more gates, which begin as the identity; None where more differs."""
-        had = start.configuration
-        bare = replace(had, fine_gate=wanted.fine_gate, finest_gate=wanted.finest_gate)
-        if replace(bare, gates=wanted.gates) != wanted:
+    def _grown(start: FusedSurround, wanted: NetworkConfiguration) -> FusedSurround | None:
+        """The network with more gates, or measured depth, which begin as the identity.
+
+        None where more differs.
+        """
+        may_differ = {name: getattr(wanted, name) for name in _MAY_GROW}
+        if replace(start.configuration, **may_differ) != wanted:
             return None
         network = FusedSurround(wanted, pretrained=False)
         left = network.load_state_dict(start.state_dict(), strict=False)
@@ -110,34 +116,50 @@ class Training:
         self, model: nn.Module, batch: dict[str, torch.Tensor], configuration: TrainingConfiguration
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """See `fused_loss`."""
-        out = model(batch["image"], batch["rays"], batch["camera"])
-        return fused_loss(out, batch, configuration.loss)
+        return fused_loss(_seen(model, batch), batch, configuration.loss)
 
     @torch.inference_mode()
     def validate(
         self, model: nn.Module, configuration: TrainingConfiguration, device: torch.device
     ) -> dict[str, float]:
-        """Figures on held-out frame sets, whole images as calibrated; tests by `scoring`."""
+        """Figures on held-out frame sets, whole images as calibrated; tests by `scoring`.
+
+        Of a network that takes measured depth also without it: ``alone_abs_rel`` and so on.
+        """
         data = configuration.data
 
         def predict(batch: dict[str, torch.Tensor]) -> torch.Tensor:
-            return torch.exp(model(batch["image"], batch["rays"], batch["camera"]).log_depth)
+            return torch.exp(_seen(model, batch).log_depth)
 
         tests = replace(data, validation="")
         found = scoring.score_all(predict, tests, most=_MOST_TESTS, device=device)
         if not data.validation:
             return found
         images, figures = TrainingImages(data, (data.validation,), change=False), Figures()
+        alone = Figures() if configuration.network.measured else None
         for begin in range(0, len(images), 8):
             items = [images[(i, 0, 0)] for i in range(begin, min(begin + 8, len(images)))]
             batch = {name: torch.stack([x[name] for x in items]).to(device) for name in items[0]}
-            figures.add(model(batch["image"], batch["rays"], batch["camera"]), batch)
-        return {**figures.result(), **found}
+            figures.add(_seen(model, batch), batch)
+            if alone is not None:
+                unmeasured = {**batch, "measured": torch.zeros_like(batch["measured"])}
+                alone.add(_seen(model, unmeasured), unmeasured)
+        without = {} if alone is None else alone.result()
+        return {
+            **figures.result(),
+            **{f"alone_{name}": value for name, value in without.items()},
+            **found,
+        }
 
     def save(self, model: nn.Module, path: Path, facts: dict[str, Any]) -> None:
         """Write a checkpoint that `network.checkpoint.load_checkpoint` reads."""
         assert isinstance(model, FusedSurround)
         save_checkpoint(path, model, facts)
+
+
+def _seen(model: nn.Module, batch: dict[str, torch.Tensor]) -> FusedOutput:
+    out: FusedOutput = model(batch["image"], batch["rays"], batch["camera"], batch.get("measured"))
+    return out
 
 
 def fused_loss(
@@ -147,7 +169,9 @@ def fused_loss(
 
     depth: log error of the result, farther pixels counting more; silog; bins: log error of the
     bins alone; plane: log error of the tilted plane on the road; gradient; road, sky, semantics:
-    cross entropy; confidence: Laplace's likelihood; angle: of the tilted plane, in tenths of a rad.
+    cross entropy; confidence: Laplace's likelihood; angle: of the tilted plane, in tenths of a rad;
+    peak: cross entropy of the bins. With measured depth: own: log error of the network's depth
+    before it is bound to what is measured; distrust: cross entropy of a measurement being wrong.
     """
     depth, label = batch["depth"][:, None], batch["label"]
     size = depth.shape[-2:]
@@ -185,8 +209,46 @@ def fused_loss(
         "confidence": losses.laplace_error(out.log_depth - small_truth, out.confidence, small_seen),
         "angle": _angle_error(out, small_truth, flat[:, None, 2::STRIDE, 2::STRIDE] * small_seen),
     }
+    if weights.peak:
+        parts["peak"] = _peak_error(out, small_truth, small_seen)
+    if out.bound is not None:
+        parts.update(_bound_errors(out, small_truth, small_seen, sky[..., 2::STRIDE, 2::STRIDE]))
     total = sum(getattr(weights, name) * value for name, value in parts.items())
     return total, {name: value.detach() for name, value in parts.items()}
+
+
+def _bound_errors(
+    out: FusedOutput, log_truth: torch.Tensor, seen: torch.Tensor, sky: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Parts of the loss that only a network with measured depth has; all at stride 4.
+
+    A measurement is wrong where it is off by more than `_WRONG` and `_WRONG_SIGMAS` of its
+    deviations, or where the sky is.
+    """
+    bound, measured = out.bound, out.measured
+    assert bound is not None and measured is not None and out.own_confidence is not None
+    off = (measured.log_depth - log_truth).abs()
+    wrong = (off > _WRONG).float() * (off > _WRONG_SIGMAS * measured.sigma).float()
+    known = (measured.certainty > 0).float() * (seen + sky).clamp(max=1.0)
+    own = losses.laplace_error(bound.log_own - log_truth, out.own_confidence, seen)
+    bound_error = losses.laplace_error(out.log_depth - log_truth, out.confidence, seen)
+    return {
+        "own": losses.log_error(bound.log_own, log_truth, seen),
+        "distrust": _cross_entropy(bound.distrust, torch.maximum(wrong, sky), known),
+        "confidence": (own + bound_error) / 2,
+    }
+
+
+def _peak_error(out: FusedOutput, log_truth: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    """Cross entropy of the bins: the truth is shared by the two whose centres are beside it."""
+    assert out.logits is not None
+    centres = out.centres[:, :, None, None].detach()
+    # How far each bin's centre is from the truth, in widths: 1 at it, 0 one bin away.
+    widths = torch.gradient(out.centres.detach(), dim=1)[0][:, :, None, None]
+    near = (1 - (log_truth - centres).abs() / widths).clamp(min=0.0)
+    near = near / near.sum(1, keepdim=True).clamp(min=1e-6)
+    wrong = -(near * torch.log_softmax(out.logits, dim=1)).sum(1, keepdim=True)
+    return losses.masked_mean(wrong, seen)
 
 
 def _angle_error(out: FusedOutput, log_truth: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,238 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Measured depth as the network sees it, and how its own depth gives way to it.
+
+What geometry measured (parallax, overlap, the road's plane, range points) comes at stride 4 with
+its deviation, for some pixels or none. Here it becomes channels that mean the same on every rig, at
+several strides; a completion of what lies between; and the share that a measurement has in the
+result. Where nothing is measured all of it is exactly 0, and the network what it is without.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from depth_perception.network.depth_coding import USUAL_LOG_DEPTH, focal_shift
+from depth_perception.network.prior import Prior
+
+CHANNELS = 6
+LEVELS = 4
+"""Strides 4, 8, 16 and 32."""
+USUAL_SIGMA = 0.15
+"""Relative standard deviation of a measurement that is worth half: about the error of a guess."""
+SIGMA_FLOOR = 0.01
+"""No measurement is expected to be better than this: pixels at stride 4 are not points."""
+_NEAREST, _FARTHEST = 0.05, 1000.0
+_LEAST_SLOPE = 1e-3
+_MOST_SLOPE = 2.0
+_MOST_RATIO = 2.0
+_MOST_HEIGHT = 3.0
+_FULL = 4.0
+"""A place counts as measured all over when a quarter of it is."""
+
+
+@dataclass
+class Measured:
+    """Measured depth at stride 4, all (N, 1, h, w) unless said otherwise.
+
+    Attributes:
+        log_depth: Natural logarithm of measured depth, m; 0 where nothing is measured.
+        sigma: Its relative standard deviation; 0 there.
+        certainty: What it is worth by its deviation, 0 to 1; 0 there.
+        maps: For strides 4, 8, 16 and 32, (N, `CHANNELS`, h, w): what the network looks at.
+        log_filled: Logarithm of depth everywhere, m, from what is measured around; in images
+            without any measurement it means nothing.
+        near: 0 to 1, how much is measured around; 0 there.
+    """
+
+    log_depth: torch.Tensor
+    sigma: torch.Tensor
+    certainty: torch.Tensor
+    maps: tuple[torch.Tensor, ...]
+    log_filled: torch.Tensor
+    near: torch.Tensor
+
+
+def measured_of(measured: torch.Tensor, prior: Prior) -> Measured:
+    """Compute what the network looks at.
+
+    Args:
+        measured: (N, 2, h, w) depth along the optical axis, m, and its relative standard deviation;
+            0 where nothing is measured. What is no number counts as that.
+        prior: Of the same pixels.
+
+    Source of the completion: pull-push (Gortler et al. 1996), in inverse depth, which is linear
+    over planes.
+    """
+    depth, sigma = measured[:, :1], measured[:, 1:]
+    is_valid = (depth > _NEAREST) & (depth < _FARTHEST) & (sigma >= 0)
+    valid = is_valid.to(prior.slope.dtype)
+    depth = torch.where(is_valid, depth, 1.0)
+    sigma = torch.where(is_valid, sigma, 0.0)
+    log_depth = torch.log(depth)
+    certainty = valid / (1 + (sigma / USUAL_SIGMA) ** 2)
+    maps = [torch.cat([_coded(depth, log_depth, prior) * valid, certainty, valid], dim=1)]
+    inverse = [certainty / depth]
+    for _ in range(1, LEVELS):
+        inverse.append(functional.avg_pool2d(inverse[-1], 2))
+        maps.append(_pooled(maps[-1]))
+    worth = [item[:, -2:-1] for item in maps]
+    log_filled = -torch.log(_filled(inverse, worth).clamp(1 / _FARTHEST, 1 / _NEAREST))
+    near = (_up(_up(worth[2])) * _FULL).clamp(max=1.0)
+    return Measured(log_depth, sigma, certainty, tuple(maps), log_filled, near)
+
+
+def _coded(depth: torch.Tensor, log_depth: torch.Tensor, prior: Prior) -> torch.Tensor:
+    """Four channels that mean the same for a robot and a truck, and any focal length.
+
+    Depth over that of the plane; depth that the reference camera would see; slope; height over the
+    plane, in heights of the camera.
+    """
+    slope = prior.height / depth
+    below = (prior.slope > _LEAST_SLOPE).to(depth.dtype) * prior.known
+    log_plane = torch.log(prior.height / prior.slope.clamp(min=_LEAST_SLOPE))
+    return torch.cat(
+        [
+            2 * (log_depth - log_plane).clamp(-_MOST_RATIO, _MOST_RATIO) * below,
+            log_depth - focal_shift(prior.focal) - USUAL_LOG_DEPTH,
+            4 * slope.clamp(max=_MOST_SLOPE) * prior.known,
+            (1 - prior.slope / slope).clamp(-_MOST_HEIGHT, _MOST_HEIGHT) * prior.known,
+        ],
+        dim=1,
+    )
+
+
+def _pooled(maps: torch.Tensor) -> torch.Tensor:
+    """Maps at twice the stride: values by their certainty, certainty and validity on average."""
+    values, worth, valid = maps[:, :-2], maps[:, -2:-1], maps[:, -1:]
+    sums = functional.avg_pool2d(torch.cat([values * worth, worth, valid], dim=1), 2)
+    values, worth = sums[:, :-2], sums[:, -2:-1]
+    return torch.cat([values / worth.clamp(min=1e-6), sums[:, -2:]], dim=1)
+
+
+def _filled(inverse: list[torch.Tensor], worth: list[torch.Tensor]) -> torch.Tensor:
+    """Inverse depth everywhere, 1/m: of each level where it knows, else of the next coarser one.
+
+    Args:
+        inverse: By level, inverse depth times certainty, pooled.
+        worth: By level, certainty, pooled.
+    """
+    total, weight = inverse[-1].mean((2, 3), keepdim=True), worth[-1].mean((2, 3), keepdim=True)
+    out = total / weight.clamp(min=1e-6) + torch.zeros_like(worth[-1])
+    for level in reversed(range(len(worth))):
+        known = (worth[level] * _FULL).clamp(max=1.0)
+        own = inverse[level] / worth[level].clamp(min=1e-6)
+        out = out + known * (own - out)
+        if level:
+            out = _up(out)
+    return out
+
+
+def _up(x: torch.Tensor) -> torch.Tensor:
+    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class MeasuredInput(nn.Module):
+    """Convolutions that add measured maps to the embodied encoder's; they begin with nothing.
+
+    Args:
+        widths: Channels of the encoder at strides 4, 8, 16 and 32.
+    """
+
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(
+            nn.Conv2d(CHANNELS, width, 3, padding=1, bias=False) for width in widths
+        )
+        for level in self.levels:
+            nn.init.zeros_(level.weight)  # type: ignore[arg-type]
+
+    def forward(self, measured: Measured) -> list[torch.Tensor]:
+        """What to add before each level's normalisation."""
+        pairs = zip(self.levels, measured.maps, strict=True)
+        return [convolution(maps) for convolution, maps in pairs]
+
+
+@dataclass
+class Bound:
+    """Depth that was bound to what is measured, all (N, 1, h, w).
+
+    Attributes:
+        log_depth: Natural logarithm of the result, m.
+        log_own: Of the network's own depth, which measurements around may have a part in.
+        distrust: Logits of a measurement being wrong.
+        share: Of the measurement in the result, 0 to 1.
+        confidence: Natural logarithm of the expected error of `log_depth`.
+    """
+
+    log_depth: torch.Tensor
+    log_own: torch.Tensor
+    distrust: torch.Tensor
+    share: torch.Tensor
+    confidence: torch.Tensor
+
+
+class MeasuredOutput(nn.Module):
+    """Binds the network's depth to what is measured.
+
+    At first measurements are followed as far as their deviation says, and what lies between them is
+    the network's own. The result differs from a measurement that is sure only where the network
+    distrusts it; the expected error is then that of the network's own depth.
+
+    Args:
+        channels: Of the features.
+    """
+
+    _DISTRUST, _FILL = -4.0, -2.0
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        # Distrust, completion, logarithm of how much larger errors are than their deviation.
+        self.head = nn.Conv2d(channels, 3, 1)
+        nn.init.zeros_(self.head.weight)
+        with torch.no_grad():
+            self.head.bias.copy_(torch.tensor([self._DISTRUST, self._FILL, 0.0]))  # type: ignore[union-attr]
+
+    def forward(
+        self,
+        measured: Measured,
+        features: torch.Tensor,
+        log_depth: torch.Tensor,
+        confidence: torch.Tensor,
+    ) -> Bound:
+        """Bind depth.
+
+        Args:
+            measured: What is measured.
+            features: (N, channels, h, w).
+            log_depth: (N, 1, h, w) of the network without measurements, m.
+            confidence: (N, 1, h, w) logarithm of its expected error.
+        """
+        distrust, fill, spread = self.head(features).split(1, dim=1)
+        filled = torch.sigmoid(fill) * measured.near
+        log_own = log_depth + filled * (measured.log_filled - log_depth)
+        share = measured.certainty * torch.sigmoid(-distrust)
+        result = log_own + share * (measured.log_depth - log_own)
+        # The share learns from depth alone: a small expected error is no reason to follow.
+        weight = share.detach()
+        expected = (measured.sigma + SIGMA_FLOOR) * torch.exp(
+            (spread - confidence).clamp(-20.0, 20.0)
+        )
+        grown = torch.log(1 + weight * (expected - 1))
+        return Bound(result, log_own, distrust, share, confidence + grown)
