@@ -155,7 +155,7 @@ def _decode_layer(name: str, stored: NDArray[Any], size: tuple[int, int]) -> NDA
             least, steps, _ = _LOGARITHMIC[name]
             values = least * np.exp((stored.astype(np.float32) - 1) / np.float32(steps))
             stored = np.where(stored > 0, values, np.nan).astype(np.float32)
-        return np.asarray(cv2.resize(stored, size, interpolation=cv2.INTER_NEAREST))
+        return np.asarray(cv2.resize(stored, size, interpolation=cv2.INTER_NEAREST_EXACT))
     if name == "mirror":
         return stored.astype(np.float32) / np.float32(255)
     if name == "albedo":

@@ -161,15 +161,20 @@ class TrainingImages(Dataset[dict[str, torch.Tensor]]):
         reader, number, k = self._images[index]
         rng = np.random.default_rng([seed, 83])
         whole = self._readers[reader].read(number, lambda _: [k])
-        camera = self._changes[size](whole, rng).cameras[0]
-        T = camera.T_base_calibrated
-        ground: GroundPlane | None = NOMINAL
+        whole = self._changes[size](whole, rng)
+        camera, in_use = whole.cameras[0], whole.ground_in_use
+        calibrated = camera.T_base_calibrated
+        measured = measured_depth(camera.layers, (camera.model.width, camera.model.height))
+        T, ground = calibrated, in_use or NOMINAL
+        known: GroundPlane | None = ground
         if self.change:
-            camera, T, ground = changed(camera, self.data, rng)
-        made = arrays(camera, T, ground)
-        if self.change:
-            rng = np.random.default_rng([seed, 101])
-            made["measured"] = worsened(made["measured"], self.data, rng)
+            measured = worsened(measured, self.data, np.random.default_rng([seed, 101]))
+            camera, T, known = changed(camera, self.data, rng)
+            if measured.any():
+                # It was measured with the calibration of the data set, which is wrong enough, and
+                # with the road that was found then: rays and measurements are to agree.
+                T, known = calibrated, None if known is None else ground
+        made = arrays(camera, T, known, measured)
         return {name: torch.from_numpy(v) for name, v in made.items()}
 
 
@@ -203,14 +208,24 @@ def changed(
 
 
 def arrays(
-    camera: TrueCamera, T: NDArray[np.float64], ground: GroundPlane | None
+    camera: TrueCamera,
+    T: NDArray[np.float64],
+    ground: GroundPlane | None,
+    measured: NDArray[np.float32] | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """One camera's sample, see the module's head; layers of truth as they are stored."""
+    """One camera's sample, see the module's head; layers of truth as they are stored.
+
+    Args:
+        camera: Image and truth.
+        T: (4, 4) mounting that the network is told of.
+        ground: Plane that it is told of; None: no calibration.
+        measured: (2, H/4, W/4) instead of the camera's own measured depth.
+    """
     own = camera.label == labels.OWN_BODY
     size = camera.model.width, camera.model.height
     return {
         **{name: v for name, v in camera.layers.items() if not name.startswith(PREFIX)},
-        "measured": measured_depth(camera.layers, size),
+        "measured": measured_depth(camera.layers, size) if measured is None else measured,
         "own": own.astype(np.uint8),
         "image": np.ascontiguousarray(camera.image[..., ::-1].transpose(2, 0, 1)),
         "rays": network_rays(camera.model, size),
