@@ -112,7 +112,9 @@ def test_measured_depth_follows_every_crop_and_flip(measured_data):
         known = depth > 0
         # Truth between the four pixels in the middle of each square, in inverse depth.
         truth = 1 / (1 / item["depth"].view(24, 4, 32, 4)[:, 1:3, :, 1:3]).mean((1, 3))
-        inside = known & (truth < 40)
+        inside = known & (truth < 12)
+        if not inside.any():
+            continue  # the crop is of the side that is not measured
         # In rows of this image: of what is stored, and then of the image, the nearest pixel.
         off = ((1 / depth - 1 / truth) * 1.5 * item["camera"][4])[inside]
         assert (off.abs() < 1.4).float().mean() > 0.98
@@ -123,8 +125,8 @@ def test_measured_depth_follows_every_crop_and_flip(measured_data):
         empty = (~known & (truth < 20)).any(0)
         if bool(empty.any()) and not bool(empty.all()):
             flipped.add(bool(empty[: len(empty) // 2].sum() > empty[len(empty) // 2 :].sum()))
-    assert checked > 2000 and flipped == {True, False}
-    assert torch.cat(errors).mean().abs() < 0.2  # a corner for a centre would be 0.5
+    assert checked > 1500 and flipped == {True, False}
+    assert torch.cat(errors).mean().abs() < 0.1  # a corner for a centre is 0.22
 
 
 def test_measured_images_have_the_road_and_the_mounting_of_the_measuring(measured_data, tmp_path):
