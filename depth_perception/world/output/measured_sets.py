@@ -193,7 +193,7 @@ def _with_measured(camera: TrueCamera, item: MeasuredDepth | None, width: int) -
         rows = max(1, round(camera.model.height * columns / camera.model.width))
         nothing = np.full((rows, columns), np.nan, np.float32)
         item = MeasuredDepth(nothing, nothing, np.zeros((rows, columns), np.uint8))
-    values = (item.inverse_depth, item.sigma, item.kind)
+    values: tuple[NDArray[Any], ...] = (item.inverse_depth, item.sigma, item.kind)
     layers = {**camera.layers, **dict(zip(MEASURED_LAYERS, values, strict=True))}
     return replace(camera, layers=layers)
 

@@ -56,7 +56,8 @@ class Pace:
         """Speed of the vehicle, m/s."""
         turn = np.sign(self.last - self.first) * self.change
         now = self.first + turn * max(0.0, time - self.since)
-        return float(np.clip(now, *sorted((self.first, self.last))))
+        low, high = sorted((self.first, self.last))
+        return min(max(float(now), low), high)
 
 
 def draw_pace(rng: np.random.Generator, speed: float, duration: float) -> Pace:
