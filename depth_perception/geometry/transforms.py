@@ -73,7 +73,8 @@ def rotation_of_angles(roll: float, pitch: float, yaw: float) -> Matrix:
 
 def inverse(T: Matrix) -> Matrix:
     """Invert a rigid transform without a matrix inversion."""
-    out = np.eye(4)
+    out = np.zeros((4, 4))
+    out[3, 3] = 1.0
     out[:3, :3] = T[:3, :3].T
     out[:3, 3] = -T[:3, :3].T @ T[:3, 3]
     return out

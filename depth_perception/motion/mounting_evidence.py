@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -182,12 +183,12 @@ class Stretch:
     rays: Sequence[RayPairs]
     roads: Sequence[RoadView]
 
-    @property
+    @cached_property
     def way(self) -> float:
         """Its length, m."""
         return float(np.linalg.norm(self.T_to_from[:3, 3]))
 
-    @property
+    @cached_property
     def alike(self) -> float:
         """By what factor deviations of vehicle and road are larger, as they last: `ALIKE_M`."""
         return float(np.sqrt(max(ALIKE_M / max(self.way, 1e-3), 1.0)))
@@ -210,6 +211,13 @@ class StretchState:
 
     T: Matrix
     road: Vector
+
+    @cached_property
+    def near(self) -> list[StretchState]:
+        """The state after a small step of each of the `LOCAL` unknowns alone, for slopes."""
+        motions = [StretchState(_stepped(self.T, k), self.road) for k in range(6)]
+        roads = [StretchState(self.T, self.road + _unit(3, k)) for k in range(3)]
+        return motions + roads
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,6 +256,7 @@ class MountingModel:
         self._ground = ground
         self.size = OF_CAMERA * len(self._nominal) + COMMON
         """Number of global unknowns: of each camera, then common ones."""
+        self._latest: tuple[Vector, _Mounts] | None = None
 
     def __len__(self) -> int:
         """Count the cameras."""
@@ -290,10 +299,10 @@ class MountingModel:
             width: Of the robust weight, px.
         """
         size = LOCAL + self.size
-        mounts = _Mounts(self, unknowns)
+        mounts = self._mounts(unknowns)
         information, gradient = np.zeros((size, size)), np.zeros(size)
         for pairs in stretch.rays:
-            residual, slopes, columns = self.ray_residuals(pairs, state.T, mounts)
+            residual, slopes, columns = self._ray_residuals(pairs, state, mounts)
             # Where points agree to a tenth of a pixel, one that is off by half a pixel does not.
             own = max(2.0 * 1.48 * float(np.median(np.abs(residual))), NARROWEST_PX)
             weight = 1 / (1 + np.square(residual / min(width, own))) ** 2 / NOISE_PX**2
@@ -315,12 +324,19 @@ class MountingModel:
         gradient += slopes.T @ residual
         return Equations(information, gradient)
 
+    def _mounts(self, unknowns: Vector) -> _Mounts:
+        """Mountings at some values of the unknowns, which are the same for all stretches."""
+        latest = self._latest
+        if latest is None or not np.array_equal(latest[0], unknowns):
+            self._latest = latest = unknowns.copy(), _Mounts(self, unknowns)
+        return latest[1]
+
     def _of_camera(self, camera: int) -> list[int]:
         begin = LOCAL + OF_CAMERA * camera
         return list(range(begin, begin + OF_CAMERA))
 
-    def ray_residuals(
-        self, pairs: RayPairs, T: Matrix, mounts: _Mounts
+    def _ray_residuals(
+        self, pairs: RayPairs, state: StretchState, mounts: _Mounts
     ) -> tuple[Vector, NDArray[np.float64], list[int]]:
         """Distances from epipolar planes (n,), px, their slopes, and of which unknowns.
 
@@ -330,8 +346,9 @@ class MountingModel:
         columns = list(range(6)) + self._of_camera(one)
         if two != one:
             columns += self._of_camera(two)
-        moved = _between(pairs.instants, T)
-        M = _as_seen(mounts.now[one], moved, mounts.now[two])
+        moved = _between(pairs.instants, state.T)
+        first, second = mounts.now[one], mounts.now[two]
+        M = second.inverse @ moved @ first.T
         E = _essential(M)
         a, b = pairs.first @ E.T, pairs.second @ E
         top = (a * pairs.second).sum(axis=1)
@@ -339,17 +356,14 @@ class MountingModel:
         spread = (a * a).sum(axis=1) + (b * b).sum(axis=1) - 2 * top**2
         scale = pairs.focal / np.sqrt(np.maximum(spread, 1e-6))
         near = [
-            _as_seen(
-                mounts.now[one], _between(pairs.instants, _moved(T, _unit(6, k))), mounts.now[two]
-            )
-            for k in range(6)
+            second.inverse @ _between(pairs.instants, item.T) @ first.T for item in state.near[:6]
         ]
         if one == two:
-            near += [_as_seen(C, moved, C) for C in mounts.near[one]]
+            near += [C.inverse @ moved @ C.T for C in mounts.near[one]]
         else:
-            near += [_as_seen(C, moved, mounts.now[two]) for C in mounts.near[one]]
-            near += [_as_seen(mounts.now[one], moved, C) for C in mounts.near[two]]
-        near += [_moved(M, _unit(6, 3 + axis)) for axis in range(3)]
+            near += [second.inverse @ moved @ C.T for C in mounts.near[one]]
+            near += [C.inverse @ moved @ first.T for C in mounts.near[two]]
+        near += [_stepped(M, 3 + axis) for axis in range(3)]
         changes = np.stack([((_essential(item) - E) / _STEP).ravel() for item in near], axis=1)
         outer = (pairs.second[:, :, None] * pairs.first[:, None, :]).reshape(-1, 9)
         return top * scale, (outer @ changes) * scale[:, None], columns
@@ -359,23 +373,23 @@ class MountingModel:
     ) -> tuple[Vector, NDArray[np.float64], list[int]]:
         """Difference (9,) of what is expected from the best, slopes, and of which unknowns."""
         columns = list(range(LOCAL)) + self._of_camera(road.camera)
-        C = mounts.now[road.camera]
-        value = self._road_expected(road, state, C)
+        C, instants = mounts.now[road.camera], road.instants[::-1]
+        plane, moved = self._road_plane(road, state), _between(instants, state.T)
+        value = _road_expected(road, plane, moved, C)
         near = [
-            self._road_expected(road, self.moved(state, _unit(LOCAL, k)), C) for k in range(LOCAL)
+            _road_expected(road, plane, _between(instants, item.T), C) for item in state.near[:6]
         ]
-        near += [self._road_expected(road, state, C) for C in mounts.near[road.camera]]
+        near += [
+            _road_expected(road, self._road_plane(road, item), moved, C) for item in state.near[6:]
+        ]
+        near += [_road_expected(road, plane, moved, item) for item in mounts.near[road.camera]]
         return value, np.stack([(item - value) / _STEP for item in near], axis=1), columns
 
-    def _road_expected(self, road: RoadView, state: StretchState, C: Matrix) -> Vector:
+    def _road_plane(self, road: RoadView, state: StretchState) -> GroundPlane:
+        """Return the tangent to the road where a camera sees it: a crest falls away both ways."""
         pitch, roll, curvature = state.road
-        # The tangent there: a crest falls away to both sides of the vehicle.
         height = self._ground.height + 0.5 * curvature * road.ahead**2
-        plane = GroundPlane.from_angles(roll, pitch + curvature * road.ahead, height)
-        normal = -(C[:3, :3].T @ plane.normal) / float(plane.signed_distance(C[:3, 3]))
-        M = _as_seen(C, _between(road.instants[::-1], state.T), C)
-        turned = cv2.Rodrigues(M[:3, :3] @ road.motion[:3, :3].T)[0][:, 0]
-        return np.concatenate([normal - road.plane, turned, M[:3, 3] - road.motion[:3, 3]])
+        return GroundPlane.from_angles(roll, pitch + curvature * road.ahead, height)
 
     def _vehicle_residuals(
         self, stretch: Stretch, state: StretchState, unknowns: Vector
@@ -384,8 +398,7 @@ class MountingModel:
         common = self.size - COMMON
         value = self._vehicle(stretch, state, unknowns)
         slopes = np.zeros((len(value), LOCAL + self.size))
-        for k in range(LOCAL):
-            near = self.moved(state, _unit(LOCAL, k))
+        for k, near in enumerate(state.near):
             slopes[:, k] = self._vehicle(stretch, near, unknowns) - value
         for k in range(common, self.size):
             other = unknowns + _unit(len(unknowns), k)
@@ -419,17 +432,28 @@ class MountingModel:
         )
 
 
+class _Mounting:
+    """T_base_camera (4x4), and its inverse."""
+
+    def __init__(self, T: Matrix) -> None:
+        self.T, self.inverse = T, inverse(T)
+
+
 class _Mounts:
     """Mountings at some values of the unknowns, and a small step of each from there."""
 
     def __init__(self, model: MountingModel, unknowns: Vector) -> None:
-        self.now = [model.mounting(camera, unknowns) for camera in range(len(model))]
+        def of(camera: int, values: Vector) -> _Mounting:
+            return _Mounting(model.mounting(camera, values))
+
+        cameras = range(len(model))
+        self.now = [of(camera, unknowns) for camera in cameras]
         self.near = [
             [
-                model.mounting(camera, unknowns + _unit(model.size, OF_CAMERA * camera + k))
+                of(camera, unknowns + _unit(model.size, OF_CAMERA * camera + k))
                 for k in range(OF_CAMERA)
             ]
-            for camera in range(len(model))
+            for camera in cameras
         ]
 
 
@@ -438,9 +462,12 @@ def _between(instants: tuple[Instant, Instant], T: Matrix) -> Matrix:
     return np.asarray(instants[1].pose(T) @ inverse(instants[0].pose(T)))
 
 
-def _as_seen(one: Matrix, moved: Matrix, two: Matrix) -> Matrix:
-    """Map points of a camera (mounted at one) before a motion into another after it."""
-    return np.asarray(inverse(two) @ moved @ one)
+def _road_expected(road: RoadView, plane: GroundPlane, moved: Matrix, C: _Mounting) -> Vector:
+    """Difference (9,) of what a camera is to see of a road from the best."""
+    normal = -(C.T[:3, :3].T @ plane.normal) / float(plane.signed_distance(C.T[:3, 3]))
+    M = C.inverse @ moved @ C.T
+    turned = cv2.Rodrigues(M[:3, :3] @ road.motion[:3, :3].T)[0][:, 0]
+    return np.concatenate([normal - road.plane, turned, M[:3, 3] - road.motion[:3, 3]])
 
 
 def _essential(M: Matrix) -> NDArray[np.float64]:
@@ -490,6 +517,19 @@ def _moved(T: Matrix, twist: Vector) -> Matrix:
 def _unit(size: int, index: int) -> Vector:
     out = np.zeros(size)
     out[index] = _STEP
+    return out
+
+
+_TWISTS = [_unit(6, k) for k in range(6)]
+_TURNS = [turn(twist[3:]) for twist in _TWISTS]
+
+
+def _stepped(T: Matrix, k: int) -> Matrix:
+    """Apply a small step of one of the six unknowns of a twist, as `_moved` would."""
+    out = np.zeros((4, 4))
+    out[3, 3] = 1.0
+    out[:3, :3] = _TURNS[k] @ T[:3, :3]
+    out[:3, 3] = _TURNS[k] @ T[:3, 3] + _TWISTS[k][:3]
     return out
 
 
