@@ -373,8 +373,8 @@ def _print_sets(
     if not rows:
         return
     # Its title says what is percent; lines part what belongs together.
-    first = {"edges F1 %": "| F1", "flicker %": "| flicker", "ECE %": "| ECE", "F %": "F"}
-    headings = [first.get(name, name) for name in SET_HEADINGS]
+    first = {"cloud F %": "F", "edges F1 %": "| F1", "flicker %": "| flicker", "ECE %": "| ECE"}
+    headings = [first.get(name, name.replace("its ", "")) for name in SET_HEADINGS]
     table = _table(f"Obstacle cloud | edges | flicker | confidence, {where}: %", "", *headings)
     for name, cells in rows.items():
         table.add_row(name, *cells)

@@ -112,17 +112,27 @@ def obstacle_counts(
     """
 
     def obstacles(points: NDArray[np.floating], margin: float = 0.0) -> NDArray[np.bool_]:
-        height = ground.signed_distance(points)
-        low, high = OBSTACLE_HEIGHTS
-        use = (height >= low) & (height <= high + margin) & without_body(points, protocol)
-        use &= np.hypot(points[:, 0], points[:, 1]) <= OBSTACLE_RANGE + margin
-        return np.asarray(use, dtype=np.bool_)
+        return are_obstacles(points, ground, protocol, margin)
 
     asked = thinned(predicted[obstacles(predicted) & tested])
     true = thinned(truth[obstacles(truth)])
     right = is_near(asked, thinned(truth[obstacles(truth, TOLERANCE)]), TOLERANCE)
     found = is_near(true, thinned(predicted[obstacles(predicted, TOLERANCE)]), TOLERANCE)
     return np.array([right.sum(), len(asked), found.sum(), len(true)], dtype=np.int64)
+
+
+def are_obstacles(
+    points: NDArray[np.floating],
+    ground: GroundPlane,
+    protocol: TruthProtocol,
+    margin: float = TOLERANCE,
+) -> NDArray[np.bool_]:
+    """Tell which (N, 3) points of the base frame are obstacles, or within a margin beyond (m)."""
+    height = ground.signed_distance(points)
+    low, high = OBSTACLE_HEIGHTS
+    use = (height >= low) & (height <= high + margin) & without_body(points, protocol)
+    use &= np.hypot(points[:, 0], points[:, 1]) <= OBSTACLE_RANGE + margin
+    return np.asarray(use, dtype=np.bool_)
 
 
 def thinned(points: NDArray[np.floating], edge: float = THINNED_TO) -> NDArray[np.float64]:

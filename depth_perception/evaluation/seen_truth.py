@@ -19,6 +19,7 @@ In: a depth image and its truth, points of a LiDAR or an exact depth image. Out:
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import cv2
@@ -53,6 +54,10 @@ class SeenTruth:
     depth: NDArray[np.float64]
     known: NDArray[np.bool_]
     sparse: bool
+
+    def without_points(self) -> SeenTruth:
+        """Return it without its points, as it is kept for the next frame set."""
+        return dataclasses.replace(self, points=np.zeros((0, 3)), uv=np.zeros((0, 2)))
 
     def true_depth_near(
         self, uv: NDArray[np.float64], expected: NDArray[np.float64]

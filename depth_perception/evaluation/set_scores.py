@@ -31,6 +31,7 @@ from depth_perception.datasets.lidar_truth import TruthProtocol, base_motion
 from depth_perception.evaluation.flicker import LONGEST_GAP_S, FlickerScores, FlickerTally, changes
 from depth_perception.evaluation.obstacles import (
     ObstacleScores,
+    are_obstacles,
     obstacle_counts,
     where_truth_could_tell,
 )
@@ -113,7 +114,7 @@ class SetScorer:
             compared = changes(before, now, T, tuple(fields.values()))
             for called, which in fields.items():
                 self._flicker.setdefault(called, FlickerTally()).add(compared[which], seconds)
-        self._last = seen
+        self._last = {name: item.without_points() for name, item in seen.items()}
 
     def _add_obstacles(
         self, result: SurroundResult, seen: Mapping[str, SeenTruth], ground: GroundPlane
@@ -121,6 +122,8 @@ class SetScorer:
         truth = np.concatenate([item.points for item in seen.values()])
         for called, which in _fields_of(result).items():
             points = _cloud(result, which)
+            # Most points are road, or far away: not to be looked for in each camera.
+            points = points[are_obstacles(points, ground, self._protocol)]
             tested = where_truth_could_tell(points, seen, which)
             counts = obstacle_counts(points, tested, truth, ground, self._protocol)
             self._obstacles.setdefault(called, []).append(counts)

@@ -30,16 +30,16 @@ from depth_perception.evaluation.scores import Evaluation
 from depth_perception.evaluation.set_scores import FIELDS, SetScores
 
 SET_HEADINGS = (
-    "F %",
-    "precision",
-    "recall",
+    "cloud F %",
+    "its precision",
+    "its recall",
     "edges F1 %",
     "of attainable",
     "flicker %",
     "steady",
     "ECE %",
 )
-"""Headings of the cells: the first three are of the obstacle cloud."""
+"""Headings of the cells."""
 
 
 def lidar_set_rows(e: Evaluation) -> dict[str, list[str]]:
