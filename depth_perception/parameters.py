@@ -335,7 +335,8 @@ class MotionParameters:
     enabled: bool = _parameter(
         False,
         "Measure depth by parallax while the vehicle moves, and the road's slope with it; embodied"
-        " depth then is what was measured, filled from there.",
+        " depth then is what was measured, filled from there, and networks that take measured depth"
+        " are given it.",
     )
     image_width: int = _parameter(
         416, "Width of the images that are matched, px.", minimum=64, maximum=4096

@@ -184,7 +184,7 @@ def example_feed(
         np.linspace(0, n - 1, wanted).astype(int)
         for n, wanted in zip((9, 16), options.image, strict=True)
     ]
-    feed = {
+    feed: dict[str, NDArray[Any]] = {
         "image": np.ascontiguousarray(small[:, place[0]][:, :, place[1]]),
         "rays": np.tile(rays, (options.cameras, 1, 1, 1)).astype(np.float32),
         "camera": np.tile(camera, (options.cameras, 1)).astype(np.float32),
