@@ -250,3 +250,21 @@ def test_the_shipped_recipes_take_measured_depth(name):
     configuration = read(file)
     assert configuration.network.measured and configuration.save_minutes == 10.0
     assert not read(file, {"network.measured": False}).network.measured
+
+
+def test_weights_of_a_start_may_learn_slower_than_what_measured_depth_brings():
+    schedule = ScheduleConfiguration(rate=1e-3, start_rate=1e-4, trunk_rate=1e-5)
+    network = FusedSurround(SMALL)
+    run = TrainingConfiguration(network=SMALL, schedule=schedule)
+    rate = {id(p): g["lr"] for g in Training().groups(network, run) for p in g["params"]}
+    for name, weight in network.named_parameters():
+        if not weight.requires_grad:
+            continue
+        wanted = 1e-4
+        if name.startswith("measured_"):
+            wanted = 1e-3
+        elif name.startswith("trunk."):
+            wanted = 1e-5
+        assert rate[id(weight)] == wanted, name
+    alike = replace(run, schedule=replace(schedule, start_rate=0.0))
+    assert {g["lr"] for g in Training().groups(network, alike)} == {1e-3, 1e-5}

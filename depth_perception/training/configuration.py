@@ -112,6 +112,9 @@ class ScheduleConfiguration:
         batch: Images in a batch, on each process.
         rate: Highest learning rate of what is new.
         trunk_rate: Highest learning rate of the pretrained image encoder.
+        start_rate: Of the fused network: highest learning rate of what is neither in the image
+            encoder nor about measured depth; 0: `rate`. Weights that come with `start` forget
+            less when it is low.
         weight_decay: Of AdamW.
         warm_up: Steps until the rates are highest; then they fall as a cosine.
         clip: Largest norm of the gradient.
@@ -122,6 +125,7 @@ class ScheduleConfiguration:
     batch: int = 8
     rate: float = 2e-3
     trunk_rate: float = 4e-4
+    start_rate: float = 0.0
     weight_decay: float = 0.01
     warm_up: int = 200
     clip: float = 5.0

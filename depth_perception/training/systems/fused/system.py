@@ -44,6 +44,8 @@ FARTHEST = 200.0
 """Deeper truth is not learnt, m."""
 NEAREST = 0.3
 ROAD, FLAT, SKY = (CLASSES.index(name) for name in ("road", "flat", "sky"))
+_OF_MEASURED = ("measured_in", "measured_out")
+"""Parts of the network that measured depth brings."""
 _MAY_GROW = ("gates", "fine_gate", "finest_gate", "measured", "peak_reach")
 """What of a network's configuration may be other than that of the weights that it starts from."""
 _MOST_TESTS = 120
@@ -105,12 +107,17 @@ class Training:
     def groups(
         self, model: nn.Module, configuration: TrainingConfiguration
     ) -> list[dict[str, Any]]:
-        """The pretrained image encoder learns slower than the rest."""
-        trunk = {id(p) for p in model.trunk.parameters()}  # type: ignore[union-attr]
-        new = [p for p in model.parameters() if id(p) not in trunk]
-        old = [p for p in model.trunk.parameters() if p.requires_grad]  # type: ignore[union-attr]
+        """The pretrained image encoder learns slower than the rest, and weights of a start may."""
         schedule = configuration.schedule
-        return [{"params": old, "lr": schedule.trunk_rate}, {"params": new, "lr": schedule.rate}]
+        named = [(name.split(".")[0], p) for name, p in model.named_parameters()]
+        old = [p for part, p in named if part == "trunk" and p.requires_grad]
+        known = [p for part, p in named if part != "trunk" and part not in _OF_MEASURED]
+        new = [p for part, p in named if part in _OF_MEASURED]
+        groups = [{"params": old, "lr": schedule.trunk_rate}]
+        if not schedule.start_rate:
+            return [*groups, {"params": [*known, *new], "lr": schedule.rate}]
+        slow = {"params": known, "lr": schedule.start_rate}
+        return [*groups, slow, *([{"params": new, "lr": schedule.rate}] if new else [])]
 
     def loss(
         self, model: nn.Module, batch: dict[str, torch.Tensor], configuration: TrainingConfiguration
