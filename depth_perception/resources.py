@@ -52,22 +52,26 @@ WEIGHTS_FOLDER = _HERE.parent / "weights"
 WEIGHTS = {False: ("lite_int8.onnx",), True: ("base_fp16.onnx", "lite_int8.onnx")}
 """Of the fused network, in that folder: whether a GPU is in use, and the files in order of
 preference."""
+MEASURED_WEIGHTS = "lite_measured_int8.onnx"
+"""The network that takes what the vehicle's motion measured; preferred where that is on."""
 
 
 WEIGHTS_FIX = "install depth_perception again, or do without the network: estimator: embodied"
 """What helps when the package's weights are absent or damaged."""
 
 
-def weights_file(gpu: bool) -> Path:
+def weights_file(gpu: bool, measured: bool = False) -> Path:
     """Return the fused network's weights that come with the package.
 
     Args:
         gpu: Those for a GPU rather than for a CPU, if there are any.
+        measured: Those that take measured depth, if there are any.
 
     Raises:
         ModelError: They are not there.
     """
-    paths = [WEIGHTS_FOLDER / name for name in WEIGHTS[gpu]]
+    names = ((MEASURED_WEIGHTS,) if measured else ()) + WEIGHTS[gpu]
+    paths = [WEIGHTS_FOLDER / name for name in names]
     for path in paths:
         if path.is_file():
             return path

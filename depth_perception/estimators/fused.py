@@ -120,11 +120,12 @@ class FusedEstimator:
         # What cannot be loaded is to be known now, not with the first frame set.
         asked = parameters.fused.providers or default_providers()
         gpu = provider_name(asked[0]) != CPU
-        file = network_file(parameters.fused, gpu)
+        moving = parameters.motion.enabled
+        file = network_file(parameters.fused, gpu, moving)
         self._provider = file.probe_provider()
         if gpu and not parameters.fused.model and self._provider == CPU:
             # ONNX Runtime could use a GPU, and there is none: the larger network is not for a CPU.
-            file = network_file(parameters.fused, False)
+            file = network_file(parameters.fused, False, moving)
             self._provider = file.probe_provider()
         self._make, self._model, self._fixed = file.session, file.title, file.fixed_rig
         if not (_is_tensorrt(asked[0]) and self._provider.startswith(PROVIDERS["cuda"])):

@@ -119,19 +119,23 @@ class NetworkFile:
         return session.bind(shapes)
 
 
-def network_file(settings: FusedParameters, gpu: bool) -> NetworkFile:
+def network_file(settings: FusedParameters, gpu: bool, measured: bool = False) -> NetworkFile:
     """Find the file that the parameters name, or the package's.
 
     Args:
         settings: The parameters.
         gpu: Of the package's, that for a GPU.
+        measured: Of the package's, that which takes measured depth.
 
     Raises:
         ModelError: It is absent, damaged or of another kind, or in int8 for TensorRT.
         ConfigurationError: A provider that nobody knows.
     """
     names = [provider_name(name) for name in settings.providers]
-    path = Path(os.path.expanduser(settings.model)) if settings.model else weights_file(gpu)
+    if settings.model:
+        path = Path(os.path.expanduser(settings.model))
+    else:
+        path = weights_file(gpu, measured)
     if path.suffix == _CHECKPOINT:
         return NetworkFile(path, path.name, None, settings.providers, settings)
     try:

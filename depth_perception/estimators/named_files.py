@@ -117,7 +117,8 @@ def _fused(parameters: Parameters) -> None:
     from depth_perception.inference.onnx_session import CPU, default_providers, provider_name
 
     asked = parameters.fused.providers or default_providers()
-    file = network_file(parameters.fused, provider_name(asked[0]) != CPU)
+    gpu = provider_name(asked[0]) != CPU
+    file = network_file(parameters.fused, gpu, parameters.motion.enabled)
     if not file.path.is_file():
         raise ModelError(
             f"fused.model '{file.path}' does not exist",
