@@ -219,6 +219,7 @@ def test_training_goes_on_from_weights_without_measured_depth(measured_data, tmp
     # Every new weight has learnt.
     assert all(level.weight.abs().max() > 0 for level in network.measured_in.levels)
     assert network.measured_out.head.weight.abs().max() > 0
+    assert network.measured_out.compare[-1].weight.abs().max() > 0
 
 
 def test_a_run_is_saved_by_the_clock(measured_data, tmp_path):

@@ -43,6 +43,8 @@ _LEAST_SLOPE = 1e-3
 _MOST_SLOPE = 2.0
 _MOST_RATIO = 2.0
 _MOST_HEIGHT = 3.0
+_COMPARISONS, _COMPARED = 6, 16
+_MOST_SURPRISE = 5.0
 _FULL = 4.0
 """A place counts as measured all over when a quarter of it is."""
 
@@ -169,6 +171,22 @@ class MeasuredInput(nn.Module):
         return [convolution(maps) for convolution, maps in pairs]
 
 
+def _comparisons(
+    measured: Measured, log_depth: torch.Tensor, confidence: torch.Tensor
+) -> torch.Tensor:
+    """How measurements compare with depth from the image, (N, `_COMPARISONS`, h, w).
+
+    Which is not to learn from it: it is the measurement that is judged.
+    """
+    log_depth, confidence = log_depth.detach(), confidence.detach()
+    known = (measured.certainty > 0).to(log_depth.dtype)
+    off = (measured.log_depth - log_depth).clamp(-_MOST_RATIO, _MOST_RATIO) * known
+    error = torch.exp(confidence.clamp(-4.0, 1.0)) + measured.sigma
+    surprise = (off.abs() / error).clamp(max=_MOST_SURPRISE) * known
+    to_filled = (measured.log_filled - log_depth).clamp(-_MOST_RATIO, _MOST_RATIO) * measured.near
+    return torch.cat([off, off.abs(), surprise, confidence, measured.certainty, to_filled], dim=1)
+
+
 @dataclass
 class Bound:
     """Depth that was bound to what is measured, all (N, 1, h, w).
@@ -208,6 +226,12 @@ class MeasuredOutput(nn.Module):
         nn.init.zeros_(self.head.weight)
         with torch.no_grad():
             self.head.bias.copy_(torch.tensor([self._DISTRUST, self._FILL, 0.0]))  # type: ignore[union-attr]
+        # Whether a measurement is wrong hangs on how it compares with what the image says.
+        last = nn.Conv2d(_COMPARED, 3, 1, bias=False)
+        nn.init.zeros_(last.weight)
+        self.compare = nn.Sequential(
+            nn.Conv2d(channels + _COMPARISONS, _COMPARED, 1), nn.LeakyReLU(0.1), last
+        )
 
     def forward(
         self,
@@ -224,7 +248,10 @@ class MeasuredOutput(nn.Module):
             log_depth: (N, 1, h, w) of the network without measurements, m.
             confidence: (N, 1, h, w) logarithm of its expected error.
         """
-        distrust, fill, spread = self.head(features).split(1, dim=1)
+        compared = self.compare(
+            torch.cat([features, _comparisons(measured, log_depth, confidence)], dim=1)
+        )
+        distrust, fill, spread = (self.head(features) + compared).split(1, dim=1)
         filled = torch.sigmoid(fill) * measured.near
         log_own = log_depth + filled * (measured.log_filled - log_depth)
         share = measured.certainty * torch.sigmoid(-distrust)
