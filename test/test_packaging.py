@@ -220,6 +220,7 @@ def test_wheel_has_the_modules_and_the_shared_files_and_no_tests(tmp_path):
     modules = {path.relative_to(ROOT).as_posix() for path in MODULES}
     assert modules <= set(names)
     assert "depth_perception/weights/lite_int8.onnx" in names
+    assert "depth_perception/weights/lite_measured_int8.onnx" in names
     shared = f"depth_perception-{assigned_version()}.data/data/share/depth_perception/"
     for folder in ("config", "launch", "msg"):
         for path in (ROOT / folder).rglob("*"):

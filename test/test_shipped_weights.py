@@ -70,6 +70,28 @@ def test_the_file_that_runs_was_made_of_the_weights_beside_it() -> None:
     assert read_fused_model(weights_file(gpu=False)).weights_hash == weights_hash(network)
 
 
+def test_with_motion_a_file_runs_that_takes_measured_depth() -> None:
+    path = weights_file(gpu=False, measured=True)
+    model = read_fused_model(path)
+    assert path.name == resources.MEASURED_WEIGHTS and model.measured
+    assert path.stat().st_size < 6e6
+    moving = SurroundPipeline(from_flat({"motion.enabled": True}))
+    standing = SurroundPipeline(from_flat({}))
+    assert path.name in moving.estimator.model and path.name not in standing.estimator.model
+    moving.close()
+    standing.close()
+
+
+def test_the_file_for_motion_has_the_weights_of_the_other() -> None:
+    pytest.importorskip("torch", reason="PyTorch reads the checkpoint")
+    from depth_perception.network.checkpoint import load_checkpoint, with_measured_input
+    from depth_perception.network.export import weights_hash
+
+    network, _ = load_checkpoint(resources.WEIGHTS_FOLDER / "lite.pt")
+    made = read_fused_model(weights_file(gpu=False, measured=True)).weights_hash
+    assert made == weights_hash(with_measured_input(network)) != weights_hash(network)
+
+
 def evaluated(bag: Path, parameters: Parameters) -> Evaluation:
     with BagReader(bag, parameters) as reader:
         pipeline = SurroundPipeline(parameters)

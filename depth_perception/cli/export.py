@@ -63,6 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--width", type=int, default=0, help="fused.width of the node, with --build-only"
     )
     parser.add_argument(
+        "--measured",
+        action="store_true",
+        help="let a network that was trained without measured depth take it: where the vehicle's"
+        " motion measured surely, that is its depth",
+    )
+    parser.add_argument(
         "--calibration",
         default="",
         metavar="DIR",
@@ -97,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
         _check_calibration(options)
     _check_there(options.checkpoint)
     load_extras("export", "torch", "onnx")
-    from depth_perception.network.checkpoint import load_checkpoint
+    from depth_perception.network.checkpoint import load_checkpoint, with_measured_input
     from depth_perception.network.export import ExportOptions, export_model
     from depth_perception.network.export_check import check, example_feeds
 
@@ -110,6 +116,8 @@ def run(options: argparse.Namespace) -> int:
     )
     Path(options.output).parent.mkdir(parents=True, exist_ok=True)
     network, facts = load_checkpoint(options.checkpoint)
+    if options.measured:
+        network = with_measured_input(network)
     feeds: list[Any] = []
     if options.calibration:
         load_extras("calibration", "depth_perception.training")

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,24 @@ def misfit(path: str | Path, error: Exception) -> ModelError:
         expected="weights of the network that it names",
         fix="use the release of depth_perception that wrote it",
     )
+
+
+def with_measured_input(network: FusedSurround) -> FusedSurround:
+    """Return a network with the same weights that takes measured depth, too.
+
+    What it does with that is not learnt: sure measurements replace its own depth, others have a
+    part in it by their deviation, and where nothing is measured its depth is what it was. Made
+    twice it is the same.
+    """
+    if network.configuration.measured:
+        return network
+    configuration = replace(network.configuration, measured=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        out = FusedSurround(configuration, pretrained=False)
+    out.load_state_dict(network.state_dict(), strict=False)
+    out.set_temperature(configuration.temperature)
+    return out.eval()
 
 
 def load_checkpoint(path: str | Path) -> tuple[FusedSurround, dict[str, Any]]:

@@ -201,13 +201,13 @@ def test_odometry_of_an_unknown_frame_is_refused_with_both_frames(
 
 
 def test_after_a_pause_the_motion_begins_anew(
-    start: Any, vehicle: Vehicle, wheels: Wheels, listener: Listener
+    ros: RosSession, start: Any, vehicle: Vehicle, wheels: Wheels, listener: Listener
 ) -> None:
     node = start(motion__enabled=True)
     moving_status(vehicle, listener, wheels)
     assert len(node._processor.pipeline.motion._keyframes) > 1
-    node.deactivate()
-    node.activate()
+    ros.call(node.deactivate)
+    ros.call(node.activate)
     statuses = listener.messages[STATUS[0]]
     statuses.clear()
 
