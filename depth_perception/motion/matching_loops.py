@@ -155,7 +155,8 @@ def _look_up(x, y, place, reference, codes, total, count, at, inside, bits):  # 
         at[u] = np.int32(np.int32(np.int32(row * columns) + column) + begin)
         inside[u] = np.int32(1) if good else np.int32(0)
     for u in range(len(x)):
-        bits[u] = np.int32(_count_bits(np.uint32(reference[u] ^ codes[np.uint32(at[u])])))
+        code = np.uint32(reference[u] ^ codes[np.uint32(at[u])])
+        bits[u] = np.int32(_count_bits(code))  # type: ignore[call-arg]
     for u in range(len(x)):
         few = min(bits[u], np.int32(MOST_DIFFERENT))
         total[u] = np.int32(total[u] + np.int32(few * inside[u]))
@@ -384,14 +385,14 @@ def pick(total, cost, base, step, most, inverse_depth, ratio, bits, least):  # t
                 beside = _MOST if np.uint16(number - best[u]) <= np.uint16(4) else _LEAST
                 other[u] = min(other[u], np.uint16(here[u] | beside))
         for u in range(width):
-            i = np.int64(best[u])
+            chosen = np.int64(best[u])
             ratio[v, u] = np.float32(low[u]) / max(np.float32(other[u]), np.float32(1e-3))
-            bits[v, u] = np.float32(cost[i, v, u]) / np.float32(SCALE)
-            step_number = base[v, u] + i
-            if i == 0 or i == planes - 1 or step_number >= most:
+            bits[v, u] = np.float32(cost[chosen, v, u]) / np.float32(SCALE)
+            step_number = base[v, u] + chosen
+            if chosen == 0 or chosen == planes - 1 or step_number >= most:
                 inverse_depth[v, u] = nothing
                 continue
-            left, right = np.float32(total[i - 1, v, u]), np.float32(total[i + 1, v, u])
+            left, right = np.float32(total[chosen - 1, v, u]), np.float32(total[chosen + 1, v, u])
             slope = max(left, right) - np.float32(low[u])
             part = np.float32(0)
             if slope > 0:
