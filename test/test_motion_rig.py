@@ -20,9 +20,11 @@ import numpy as np
 import pytest
 from textured_street import mounted, pose
 
+from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.transforms import interpolate
+from depth_perception.motion import ego_motion
 from depth_perception.motion.odometry import MotionPrior
-from depth_perception.motion.rig_motion import PointPairs, solve_rig_motion
+from depth_perception.motion.rig_motion import PointPairs, RigMotion, solve_rig_motion
 
 FOCAL = 350.0
 
@@ -133,3 +135,37 @@ def test_too_few_points_and_points_that_do_not_agree_give_nothing():
     )
     assert solve_rig_motion([noise], MotionPrior(truth)) is None
     assert solve_rig_motion([], MotionPrior(truth)) is None
+
+
+@pytest.mark.parametrize("count", [2, 4, 6])
+@pytest.mark.parametrize("way", [0.8, 1.5])
+def test_cameras_all_around_find_which_way_it_went_without_odometry(count, way):
+    """From a first guess: steps that run past no way at all ended with one that leads back."""
+    truth = pose(way)
+    truth[:3, 3] *= -1
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        pairs = []
+        for yaw in 2 * np.pi * np.arange(count) / count:
+            C = mounted(0.8 + 0.7 * np.cos(yaw), 0.5 * np.sin(yaw), yaw=yaw)
+            pairs.append(seen(C, truth, 150, rng, moving=0.1))
+        guess = np.eye(4)
+        guess[0, 3] = -0.5
+        found = solve_rig_motion(pairs, MotionPrior(guess, 1.0, np.radians(40), np.radians(20)))
+        assert found is not None
+        t = found.T_to_from[:3, 3]
+        assert t[0] / np.linalg.norm(t) < -0.99
+        assert 0.2 < np.linalg.norm(t) < 3.0
+
+
+@pytest.mark.parametrize(("way", "said"), [(0.4, "images"), (0.02, "")])
+def test_a_first_way_that_collapsed_is_none_and_the_next_set_begins_anew(way, said, monkeypatch):
+    """The points tell no length: what is far shorter than the guess would never be set right."""
+    T = np.eye(4)
+    T[0, 3] = -way
+    monkeypatch.setattr(
+        ego_motion, "solve_rig_motion", lambda pairs, prior: RigMotion(T, np.eye(6), 0.9, 200)
+    )
+    at = (10**9, {})
+    source, found = ego_motion.EgoMotion()._solve({}, at, (10**9 + 10**8, {}), 0.1, GroundPlane())
+    assert source == said and (found is None) == (said == "")

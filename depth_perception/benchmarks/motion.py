@@ -29,16 +29,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_perception.benchmarks.rig import surround_rig
 from depth_perception.frames.frame_set import CameraFrame
-from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.camera_view import CameraView, camera_view
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.geometry.rig import Rig, RigCamera
-from depth_perception.geometry.transforms import OPTICAL_AXES
 from depth_perception.motion.surround_motion import SurroundMotion
 
 COUNTS = (1, 4, 6, 12)
 WIDTH, HEIGHT = 640, 360
+FOCAL = 500.0
 MATCHING_WIDTH = 416
 SPEED, RATE = 8.0, 10.0
 BEFORE = 6
@@ -46,20 +45,6 @@ BEFORE = 6
 METRES_PER_PIXEL = 0.03
 WALLS = (-9.0, 7.0)
 DISPARITIES = 64
-
-
-def _rig(count: int) -> Rig:
-    K = np.array([[500.0, 0, (WIDTH - 1) / 2], [0, 500.0, 0.45 * HEIGHT], [0, 0, 1]])
-    model = CameraModel(WIDTH, HEIGHT, K)
-    cameras = {}
-    for index in range(count):
-        c, s = np.cos(2 * np.pi * index / count), np.sin(2 * np.pi * index / count)
-        T = np.eye(4)
-        T[:3, :3] = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ OPTICAL_AXES
-        T[:3, 3] = [0.8 + 0.7 * c, 0.5 * s, 1.5]
-        name = f"camera_{index}"
-        cameras[name] = RigCamera(name, model, T, name, model)
-    return Rig(cameras)
 
 
 def _texture() -> NDArray[np.uint8]:
@@ -125,7 +110,7 @@ def measure(repeats: int, counts: Sequence[int] = COUNTS) -> dict[str, Any]:
     by_count: dict[str, Any] = {}
     with ThreadPoolExecutor() as pool:
         for count in counts:
-            rig = _rig(count)
+            rig = surround_rig(WIDTH, HEIGHT, count, FOCAL)
             views = {camera.name: camera_view(camera, ground, WIDTH) for camera in rig}
             motion = SurroundMotion(ground, MATCHING_WIDTH)
             stages: dict[str, list[float]] = {}

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The vehicle that benchmarks give images of: six cameras all around."""
+"""The vehicle that benchmarks give images of: cameras all around, six unless said otherwise."""
 
 from __future__ import annotations
 
@@ -25,13 +25,21 @@ from depth_perception.geometry.transforms import OPTICAL_AXES
 CAMERAS = 6
 
 
-def surround_rig(width: int, height: int) -> Rig:
-    """Make six level cameras, 60 degrees apart and 1.5 m high, 65 degrees wide at 1600 px."""
-    K = np.array([[1256, 0, (width - 1) / 2], [0, 1256, (height - 1) / 2], [0, 0, 1]])
+def surround_rig(width: int, height: int, count: int = CAMERAS, focal: float = 1256.0) -> Rig:
+    """Make level cameras, evenly all around and 1.5 m high.
+
+    Args:
+        width: Of their images, px.
+        height: Likewise.
+        count: How many.
+        focal: Focal length, px: 65 degrees at 1600 px as it is.
+    """
+    K = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
     model = CameraModel(width, height, K)
     cameras = {}
-    for index in range(CAMERAS):
-        c, s = np.cos(index * np.pi / 3), np.sin(index * np.pi / 3)
+    for index in range(count):
+        angle = 2 * np.pi * index / count
+        c, s = np.cos(angle), np.sin(angle)
         T = np.eye(4)
         T[:3, :3] = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ OPTICAL_AXES
         T[:3, 3] = [0.8 + 0.7 * c, 0.5 * s, 1.5]

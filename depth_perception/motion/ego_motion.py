@@ -42,6 +42,8 @@ MIN_BASELINE_M = 0.1
 """A shorter way measures nothing."""
 FIRST_SPEED = 5.0
 """What is guessed before anything is known, m/s."""
+LEAST_OF_GUESS = 0.1
+"""A first way that came out as a smaller share of the guess is none."""
 CARRIED_LENGTH_SIGMA = 0.15
 """Relative deviation of the way when the last speed is carried on."""
 UNKNOWN_LENGTH_SIGMA = 1.0
@@ -196,6 +198,10 @@ class EgoMotion:
         if self.step is None and length is not None:
             T = stretched(found.T_to_from, length / way)
             found = RigMotion(T, found.covariance, found.inliers, found.points)
+        elif self.step is None and way < LEAST_OF_GUESS * FIRST_SPEED * seconds:
+            # Points tell no length, so it should be the guess's: from so wrong a start nothing is
+            # measured that would ever set it right. The next set begins anew.
+            return "", None
         return "images", found
 
     def _carried_on(self, seconds: float) -> MotionPrior:

@@ -18,7 +18,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from depth_perception.geometry.compiled import compiled
+from depth_perception.geometry.compiled import compiled, inlined
+
+
+@inlined
+def _turned(R, ray):  # type: ignore[no-untyped-def]
+    """A camera's ray (3,) float32 in the base frame, in float64."""
+    a, b, c = np.float64(ray[0]), np.float64(ray[1]), np.float64(ray[2])
+    return (
+        R[0, 0] * a + R[0, 1] * b + R[0, 2] * c,
+        R[1, 0] * a + R[1, 1] * b + R[1, 2] * c,
+        R[2, 0] * a + R[2, 1] * b + R[2, 2] * c,
+    )
 
 
 @compiled
@@ -42,14 +53,7 @@ def ground_of_rays(rays, R, centre, normal, height, covariance, inverse_depth, s
     S = covariance
     for v in range(rays.shape[0]):
         for u in range(rays.shape[1]):
-            a, b, c = (
-                np.float64(rays[v, u, 0]),
-                np.float64(rays[v, u, 1]),
-                np.float64(rays[v, u, 2]),
-            )
-            dx = R[0, 0] * a + R[0, 1] * b + R[0, 2] * c
-            dy = R[1, 0] * a + R[1, 1] * b + R[1, 2] * c
-            dz = R[2, 0] * a + R[2, 1] * b + R[2, 2] * c
+            dx, dy, dz = _turned(R, rays[v, u])
             up = normal[0] * dx + normal[1] * dy + normal[2] * dz
             rise[v, u] = up
             if up >= 0:
@@ -83,14 +87,7 @@ def path_of_rays(rays, R, centre, normal, height, curvature, half_width, near, l
     for v in range(rays.shape[0]):
         for u in range(rays.shape[1]):
             out[v, u] = False
-            a, b, c = (
-                np.float64(rays[v, u, 0]),
-                np.float64(rays[v, u, 1]),
-                np.float64(rays[v, u, 2]),
-            )
-            dx = R[0, 0] * a + R[0, 1] * b + R[0, 2] * c
-            dy = R[1, 0] * a + R[1, 1] * b + R[1, 2] * c
-            dz = R[2, 0] * a + R[2, 1] * b + R[2, 2] * c
+            dx, dy, dz = _turned(R, rays[v, u])
             down = -(normal[0] * dx + normal[1] * dy + normal[2] * dz)
             if not down > 1e-6:
                 continue

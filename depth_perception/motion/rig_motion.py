@@ -129,7 +129,10 @@ def solve_rig_motion(pairs: Sequence[PointPairs], prior: MotionPrior) -> RigMoti
         step = np.asarray(np.linalg.solve(information + 1e-9 * np.eye(6), -gradient), np.float64)
         # The first steps, from far away, may not run off.
         turned, way = float(np.linalg.norm(step[3:])), float(np.linalg.norm(step[:3]))
-        step /= max(1.0, turned / 0.05, way / (0.5 * length))
+        # A way that shrank past nothing would come out as one that leads back.
+        shrinks = float(step[:3] @ T[:3, 3]) < 0
+        reach = 0.5 * (max(float(np.linalg.norm(T[:3, 3])), 1e-3) if shrinks else length)
+        step /= max(1.0, turned / 0.05, way / reach)
         T = _moved(T, step)
         if np.abs(step).max() < 1e-7 and width == _COARSE[-1]:
             break
