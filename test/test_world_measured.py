@@ -312,3 +312,16 @@ def test_the_sun_before_the_lens_blooms_where_it_is():
     assert light[40, 5] > 0, "a veil lies over all of it"
     assert glare(LENS, np.array([0, 0, -1.0]), sky) is None
     assert glare(LENS, ray / np.linalg.norm(ray), np.full_like(sky, 20.0)) is None
+
+
+def test_a_vehicle_measures_with_the_calibration_that_it_believes_in():
+    from depth_perception.world.output.measured_sets import _believed, wrongly_loaded
+    from depth_perception.world.output.rigs import make_rig
+
+    rig = make_rig("kitti", width=320)
+    wrong = wrongly_loaded(rig, np.random.default_rng(1))
+    for right, camera in zip(rig.cameras, wrong.cameras, strict=True):
+        believed = _believed(camera, None).T_base_camera
+        np.testing.assert_array_equal(believed, camera.T_base_calibrated)
+        np.testing.assert_array_equal(camera.T_base_camera, right.T_base_camera)  # the truth stays
+        assert np.abs(believed - camera.T_base_camera).max() > 1e-4
