@@ -46,7 +46,7 @@ def follows(tmp_path_factory):
     torch = pytest.importorskip("torch", reason="PyTorch makes the networks")
     made = tiny_fused.network(plane=True, measured=True)
     with torch.no_grad():
-        made.measured_out.head.bias.copy_(torch.tensor([-30.0, -30.0, 0.0]))
+        made.measured_out.head.bias.copy_(torch.tensor([-30.0, -30.0, -30.0, 0.0, 0.0]))
     folder = tmp_path_factory.mktemp("follows")
     from depth_perception.network.checkpoint import save_checkpoint
 

@@ -38,6 +38,7 @@ from depth_perception.network.measured import (
     SIGMA_FLOOR,
     USUAL_SIGMA,
     MeasuredOutput,
+    carried,
     measured_of,
 )
 from depth_perception.network.prior import prior_of
@@ -135,7 +136,7 @@ def bound(distrust: float, sigma: float) -> tuple[float, float, float]:
     measured[:, 0, 8, 8], measured[:, 1, 8, 8] = 10.0, sigma
     head = MeasuredOutput(4)
     with torch.no_grad():
-        head.head.bias.copy_(torch.tensor([distrust, -30.0, 0.0]))
+        head.head.bias.copy_(torch.tensor([distrust, -30.0, -30.0, 0.0, 0.0]))
         one = torch.ones(2, 1, 16, 24)
         found = head(
             measured_of(measured, prior_of(rays, camera)),
@@ -159,7 +160,8 @@ def test_depth_is_the_sure_measurement_unless_the_network_says_otherwise():
     # It deviates where the network distrusts, and then is as unsure as the network is.
     depth, error, share = bound(distrust=30.0, sigma=0.0)
     assert depth == pytest.approx(20.0) and error == pytest.approx(0.3) and share < 1e-6
-    half, error, share = bound(distrust=0.0, sigma=0.0)
+    surprise = math.log(2) / 0.3  # in expected errors
+    half, error, share = bound(distrust=-surprise, sigma=0.0)
     assert half == pytest.approx(math.sqrt(200)) and share == pytest.approx(0.5)
     assert SIGMA_FLOOR < error < 0.3
     # A measurement that is unsure is worth less.
@@ -170,13 +172,61 @@ def test_depth_is_the_sure_measurement_unless_the_network_says_otherwise():
 def test_a_new_network_follows_what_is_measured():
     network = tiny_fused.network(measured=True)
     image, rays, camera, measured = inputs()
-    measured[:, 1] = torch.where(measured[:, 0] > 0, 0.01, 0.0)
     with torch.inference_mode():
-        out = network(image, rays, camera, measured)
-    known = out.measured.certainty > 0
-    off = (out.log_depth - out.measured.log_depth)[known].abs()
-    own = (out.bound.log_own - out.measured.log_depth)[known].abs()
-    assert own.median() > 1 and (off < 0.05 * own).all()
+        seen = torch.exp(network(image, rays, camera).log_depth)
+
+        def share(factor: float) -> torch.Tensor:
+            """How far the result follows measurements that are so many times as far as the rest."""
+            known = measured[:, :1] > 0
+            told = torch.cat([seen * factor, torch.full_like(seen, 0.01)], dim=1) * known
+            depth = torch.exp(network(image, rays, camera, told).log_depth)
+            return torch.log(depth / seen)[known] / math.log(factor)
+
+        assert (share(1.2) > 0.95).all() and (share(0.9) > 0.9).all()
+        # But not one that the image rules out.
+        assert (share(1e4) < 0.05).all() and (share(1e-3) < 0.05).all()
+
+
+def test_offsets_are_carried_to_what_lies_around():
+    weight = torch.zeros(1, 1, 72, 128)
+    weight[:, :, ::2, ::2] = 1.0
+    everywhere = carried(torch.full_like(weight, 0.3), weight)
+    assert 0.24 < everywhere.min() and everywhere.max() <= 0.3  # one scale that is wrong is found
+    left = torch.where(torch.arange(128) < 64, 0.3, -0.3).expand_as(weight)
+    two = carried(left, weight)
+    assert two[..., :48].min() > 0.2 and two[..., 80:].max() < -0.2  # two of them, too
+    # A patch says much of what lies in it, less beside it, next to nothing of the whole image.
+    patch = torch.zeros_like(weight)
+    patch[:, :, 32:40, 32:40] = 1.0
+    one = carried(torch.full_like(weight, 0.3), patch)[0, 0, 36]
+    assert 0.2 < one[36] < 0.3 and 0.02 < one[44] < one[41] < one[36] and 0 < one[120] < 0.01
+    assert one[44:].diff().max() < 1e-6
+    # What is worth less counts less; where nothing is, all is exactly 0.
+    assert carried(torch.full_like(weight, 0.3), 0.1 * patch)[0, 0, 36, 36] < one[36]
+    assert (carried(torch.full_like(weight, 0.3), torch.zeros_like(weight)) == 0).all()
+
+
+def test_around_a_measurement_the_networks_own_depth_is_corrected():
+    _, rays, camera, _ = inputs()
+    measured = torch.zeros(2, 2, 16, 24)
+    measured[0, 0, 4:12, 4:12], measured[0, 1, 4:12, 4:12] = 10.0, 0.01
+    head = MeasuredOutput(4)
+    one = torch.ones(2, 1, 16, 24)
+    with torch.no_grad():
+        head.head.bias[1] = -30.0
+        facts = measured_of(measured, prior_of(rays, camera))
+        args = (facts, torch.zeros(2, 4, 16, 24), one * math.log(13), one * math.log(0.3))
+        found = head(*args)
+        head.head.bias[2] = -30.0  # the network says that nothing is to be carried
+        alone = head(*args)
+    beside = torch.exp(found.log_depth[0, 0, 8, 12:15])
+    assert (beside < 12.5).all() and (torch.exp(alone.log_own) - 13).abs().max() < 1e-3
+    assert torch.exp(found.log_own[0, 0, 8, 8]) < 10.7  # also where it is measured
+    assert torch.equal(found.log_depth[1], (one * math.log(13))[1])  # each image by itself
+    # What is distrusted is not carried either.
+    with torch.no_grad():
+        head.head.bias.copy_(torch.tensor([30.0, -30.0, 4.0, 0.0, 0.0]))
+        assert (torch.exp(head(*args).log_depth) - 13).abs().max() < 1e-3
 
 
 def test_the_mean_around_the_peak_lies_on_a_surface():

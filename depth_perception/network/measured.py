@@ -16,8 +16,9 @@
 
 What geometry measured (parallax, overlap, the road's plane, range points) comes at stride 4 with
 its deviation, for some pixels or none. Here it becomes channels that mean the same on every rig, at
-several strides; a completion of what lies between; and the share that a measurement has in the
-result. Where nothing is measured all of it is exactly 0, and the network what it is without.
+several strides; a completion of what lies between, and by how much the network is off around it;
+and the share that a measurement has in the result. Where nothing is measured all of it is exactly
+0, and the network what it is without.
 """
 
 from __future__ import annotations
@@ -44,9 +45,21 @@ _MOST_SLOPE = 2.0
 _MOST_RATIO = 2.0
 _MOST_HEIGHT = 3.0
 _COMPARISONS, _COMPARED = 6, 16
-_MOST_SURPRISE = 5.0
+_MOST_SURPRISE = 20.0
+"""By how many of its expected errors a measurement is off: of more nothing new follows."""
+_USUAL_SURPRISE = 4.0
 _FULL = 4.0
 """A place counts as measured all over when a quarter of it is."""
+USUAL_OFFSET = 0.5
+"""A measurement that differs so much from the network, in log depth, says half as much about what
+lies beside it: it may be wrong, or of something else."""
+_MOST_OFFSET = 0.7
+_CARRIED_FROM = 1
+"""Level (stride 8) from which offsets are carried: at stride 4 it would be the pixel's own."""
+_NEAR_PRIOR, _BLURRED_PRIOR, _IMAGE_PRIOR = 0.3, 1.0, 1.0
+"""Certainty of no offset that is set against what a level measured: at strides 4 to 32, around a
+place there, and over the whole image."""
+_BLUR = 5
 
 
 @dataclass
@@ -146,6 +159,41 @@ def _filled(inverse: list[torch.Tensor], worth: list[torch.Tensor]) -> torch.Ten
     return out
 
 
+def carried(offset: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Carry offsets to where there are none, less the farther and the fewer there are.
+
+    From the whole image down to stride 8, each level is the mean of what it knows and of the level
+    above it, which counts as so much weight; above the image there is no offset. So a few
+    measurements on the road change little of a house, and a scale that is wrong all over is found.
+
+    Args:
+        offset: (N, 1, h, w).
+        weight: (N, 1, h, w), what each is worth, 0 to 1; 0 where there is none.
+
+    Returns:
+        (N, 1, h, w); exactly 0 in an image without weight.
+    """
+    levels = [torch.cat([offset * weight, weight], dim=1)]
+    for _ in range(1, LEVELS):
+        levels.append(functional.avg_pool2d(levels[-1], 2))
+    image = levels[-1].mean((2, 3), keepdim=True)
+    out = image[:, :1] / (image[:, 1:] + _IMAGE_PRIOR) + torch.zeros_like(levels[-1][:, :1])
+    around = functional.avg_pool2d(levels[-1], _BLUR, 1, _BLUR // 2)
+    out = _towards(out, around, _BLURRED_PRIOR)
+    for level in reversed(range(LEVELS)):
+        if level >= _CARRIED_FROM:
+            out = _towards(out, levels[level], _NEAR_PRIOR)
+        if level:
+            out = _up(out)
+    return out
+
+
+def _towards(out: torch.Tensor, level: torch.Tensor, prior: float) -> torch.Tensor:
+    """Mean of a level's offsets and of coarser ones, which count as much as `prior`."""
+    total, weight = level[:, :1], level[:, 1:]
+    return (total + prior * out) / (weight + prior)
+
+
 def _up(x: torch.Tensor) -> torch.Tensor:
     return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
@@ -173,18 +221,25 @@ class MeasuredInput(nn.Module):
 
 def _comparisons(
     measured: Measured, log_depth: torch.Tensor, confidence: torch.Tensor
-) -> torch.Tensor:
-    """How measurements compare with depth from the image, (N, `_COMPARISONS`, h, w).
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """How measurements compare with depth from the image.
 
     Which is not to learn from it: it is the measurement that is judged.
+
+    Returns:
+        (N, `_COMPARISONS`, h, w); and (N, 1, h, w) by how many of its expected errors a measurement
+        is off, 0 where there is none.
     """
     log_depth, confidence = log_depth.detach(), confidence.detach()
     known = (measured.certainty > 0).to(log_depth.dtype)
-    off = (measured.log_depth - log_depth).clamp(-_MOST_RATIO, _MOST_RATIO) * known
+    off = (measured.log_depth - log_depth) * known
     error = torch.exp(confidence.clamp(-4.0, 1.0)) + measured.sigma
-    surprise = (off.abs() / error).clamp(max=_MOST_SURPRISE) * known
+    surprise = (off.abs() / error).clamp(max=_MOST_SURPRISE)
+    off = off.clamp(-_MOST_RATIO, _MOST_RATIO)
     to_filled = (measured.log_filled - log_depth).clamp(-_MOST_RATIO, _MOST_RATIO) * measured.near
-    return torch.cat([off, off.abs(), surprise, confidence, measured.certainty, to_filled], dim=1)
+    seen = surprise / _USUAL_SURPRISE
+    maps = [off, off.abs(), seen, confidence, measured.certainty, to_filled]
+    return torch.cat(maps, dim=1), surprise
 
 
 @dataclass
@@ -209,25 +264,32 @@ class Bound:
 class MeasuredOutput(nn.Module):
     """Binds the network's depth to what is measured.
 
-    At first measurements are followed as far as their deviation says, and what lies between them is
-    the network's own. The result differs from a measurement that is sure only where the network
-    distrusts it; the expected error is then that of the network's own depth.
+    At first measurements are followed as far as their deviation says, and by how much the network
+    was off there it is corrected around them. The result differs from a measurement that is sure
+    only where the network distrusts it; the expected error is then that of the network's own depth.
+
+    Distrust begins with what the two say of each other. Were a measurement right, it would be off
+    from the image by Laplace's law with the expected error; were it wrong, anywhere: the logit of
+    that grows by one with each expected error. So what moves along beside the vehicle, and is
+    measured ten times as far, does not take the place of what is seen.
 
     Args:
         channels: Of the features.
     """
 
-    _DISTRUST, _FILL = -4.0, -2.0
+    _DISTRUST, _FILL, _CARRY = -6.0, -2.0, 4.0
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        # Distrust, completion, logarithm of how much larger errors are than their deviation.
-        self.head = nn.Conv2d(channels, 3, 1)
+        # Distrust, completion, correction, logarithms of how much larger errors are than the
+        # deviation of measurements, and than the error of the network's own depth.
+        biases = (self._DISTRUST, self._FILL, self._CARRY, 0.0, 0.0)
+        self.head = nn.Conv2d(channels, len(biases), 1)
         nn.init.zeros_(self.head.weight)
         with torch.no_grad():
-            self.head.bias.copy_(torch.tensor([self._DISTRUST, self._FILL, 0.0]))  # type: ignore[union-attr]
+            self.head.bias.copy_(torch.tensor(biases))  # type: ignore[union-attr]
         # Whether a measurement is wrong hangs on how it compares with what the image says.
-        last = nn.Conv2d(_COMPARED, 3, 1, bias=False)
+        last = nn.Conv2d(_COMPARED, len(biases), 1, bias=False)
         nn.init.zeros_(last.weight)
         self.compare = nn.Sequential(
             nn.Conv2d(channels + _COMPARISONS, _COMPARED, 1), nn.LeakyReLU(0.1), last
@@ -248,13 +310,18 @@ class MeasuredOutput(nn.Module):
             log_depth: (N, 1, h, w) of the network without measurements, m.
             confidence: (N, 1, h, w) logarithm of its expected error.
         """
-        compared = self.compare(
-            torch.cat([features, _comparisons(measured, log_depth, confidence)], dim=1)
-        )
-        distrust, fill, spread = (self.head(features) + compared).split(1, dim=1)
+        comparisons, surprise = _comparisons(measured, log_depth, confidence)
+        compared = self.compare(torch.cat([features, comparisons], dim=1))
+        distrust, fill, carry, spread, change = (self.head(features) + compared).split(1, dim=1)
+        distrust = distrust + surprise
         filled = torch.sigmoid(fill) * measured.near
         log_own = log_depth + filled * (measured.log_filled - log_depth)
         share = measured.certainty * torch.sigmoid(-distrust)
+        offset = measured.log_depth - log_own
+        worth = share / (1 + (offset / USUAL_OFFSET) ** 2)
+        offset = offset.clamp(-_MOST_OFFSET, _MOST_OFFSET)
+        log_own = log_own + torch.sigmoid(carry) * carried(offset, worth)
+        confidence = confidence + change * measured.near
         result = log_own + share * (measured.log_depth - log_own)
         # The share learns from depth alone: a small expected error is no reason to follow.
         weight = share.detach()
