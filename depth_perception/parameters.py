@@ -342,9 +342,17 @@ class MotionParameters:
         416, "Width of the images that are matched, px.", minimum=64, maximum=4096
     )
     overlap: bool = _parameter(
-        False,
+        True,
         "Also match cameras of one set with each other, where they see the same; needs extrinsics"
         " exact to about 0.1 degrees.",
+    )
+    overlap_share: float = _parameter(
+        0.5,
+        "Share of one camera's image that must lie within another's for that: 0.5 takes stereo"
+        " pairs, 0.1 also neighbours of a surround rig, which measure a little more in twice the"
+        " time.",
+        minimum=0.01,
+        maximum=1.0,
     )
     mounting_warning: float = _parameter(
         0.5,

@@ -103,7 +103,8 @@ def new_motion(ground: GroundPlane, parameters: Parameters) -> SurroundMotion | 
     given = parameters.motion
     limit = math.radians(given.mounting_warning)
     watch = MountingWatch(ground, limit) if given.mounting_warning > 0 else None
-    return SurroundMotion(ground, given.image_width, overlap=given.overlap, watch=watch)
+    share = given.overlap_share if given.overlap else None
+    return SurroundMotion(ground, given.image_width, overlap_share=share, watch=watch)
 
 
 class SurroundPipeline:

@@ -21,7 +21,7 @@ import pytest
 
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.motion.measured_depth import Kind, MeasuredDepth
-from depth_perception.motion.overlap import length_by_overlap, surer_of
+from depth_perception.motion.overlap import OVERLAP_LENGTH, combined, length_by_overlap
 from depth_perception.motion.road_filter import RoadFilter
 
 SHAPE = (40, 60)
@@ -43,7 +43,9 @@ def test_overlap_says_how_long_the_way_was():
     by_way = measured(TRUE * 1.07 * rng.normal(1, 0.03, SHAPE), 0.01, Kind.PARALLAX)
     gross = np.where(rng.random(SHAPE) < 0.2, 3.0, 1.0)
     beside = measured(TRUE * gross * rng.normal(1, 0.03, SHAPE), 0.01, Kind.OVERLAP)
-    assert length_by_overlap(by_way, beside) == pytest.approx(np.log(1.07), abs=0.01)
+    longer, sigma = length_by_overlap(by_way, beside)
+    assert longer == pytest.approx(np.log(1.07), abs=0.01)
+    assert sigma == pytest.approx(np.hypot(OVERLAP_LENGTH, 0.01 / np.median(TRUE)), rel=0.2)
     few = np.zeros(SHAPE, bool)
     few[:4, :50] = True
     assert length_by_overlap(by_way, measured(TRUE, 0.01, Kind.OVERLAP, few)) is None
@@ -54,11 +56,25 @@ def test_the_surer_is_taken_with_what_the_length_leaves_open():
     left[:, :40] = True
     by_way = measured(TRUE, 0.001, Kind.PARALLAX, left)
     beside = measured(TRUE * 1.1, 0.004, Kind.OVERLAP, ~left | (np.arange(SHAPE[1]) > 20))
-    out = surer_of(by_way, beside, 0.01)
+    out = combined(by_way, beside, 0.01)
     assert (out.kind[:, :40] == Kind.PARALLAX).all() and (out.kind[:, 40:] == Kind.OVERLAP).all()
-    out = surer_of(by_way, beside, 0.2)  # nobody knows how long the way was
+    out = combined(by_way, beside, 0.2)  # nobody knows how long the way was
     assert (out.kind[:, :21] == Kind.PARALLAX).all() and (out.kind[:, 21:] == Kind.OVERLAP).all()
     assert np.isfinite(out.sigma).all()
+
+
+def test_the_mean_of_what_agrees_is_surer_than_both():
+    by_way, beside = (
+        measured(TRUE * 1.02, 0.004, Kind.PARALLAX),
+        measured(TRUE, 0.004, Kind.OVERLAP),
+    )
+    out = combined(by_way, beside, 0.0)
+    assert (out.inverse_depth > TRUE).all() and (out.inverse_depth < 1.02 * TRUE).all()
+    assert (out.sigma < 0.004).all() and (out.sigma > 0.0028).all()
+    assert (out.kind == Kind.PARALLAX).all()  # overlap's length is not exact
+    # What contradicts each other is not mixed: one of the two it is.
+    apart = combined(measured(TRUE * 1.5, 0.002, Kind.PARALLAX), beside, 0.0)
+    assert np.isin(apart.inverse_depth, (TRUE * 1.5, TRUE)).all()
 
 
 def test_a_length_that_something_else_says_is_weighed():
@@ -68,3 +84,7 @@ def test_a_length_that_something_else_says_is_weighed():
     assert 1.06 < follower.factor < 1.08 and follower.factor_sigma < 0.5 * unsure
     follower.take_length(np.log(2.0), 100.0)
     assert follower.factor < 1.09
+    # It has the same error at every set: that it is said often makes nothing surer.
+    for _ in range(50):
+        follower.take_length(np.log(1.08), 0.02)
+    assert 0.014 < follower.factor_sigma <= 0.02

@@ -30,6 +30,7 @@ from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import RigCamera
 from depth_perception.motion.road_filter import RoadFilter
 from depth_perception.motion.surround_motion import Kind, SurroundMotion
+from depth_perception.parameters import MotionParameters
 
 S = 1_000_000_000
 CAMERA = CameraModel(320, 160, np.array([[210.0, 0, 159.5], [0, 210.0, 70.0], [0, 0, 1]]))
@@ -301,7 +302,7 @@ def test_a_camera_that_is_missing_for_a_while_comes_back():
 
 
 def test_cameras_that_see_the_same_measure_before_anything_moves():
-    motion = SurroundMotion(GroundPlane(), 256, overlap=True)
+    motion = SurroundMotion(GroundPlane(), 256, overlap_share=0.1)
     for found, depth in drive(motion, [(0.0, 0.0)] * 2, ("front", "right")):
         assert found.ground.source == "nominal"
         for name in ("front", "right"):
@@ -313,7 +314,7 @@ def test_cameras_that_see_the_same_measure_before_anything_moves():
 def test_overlap_and_way_measure_together():
     alone, depth = drive(SurroundMotion(GroundPlane(), 256), straight(6), odometry=1.06)[-1]
     both, _ = drive(
-        SurroundMotion(GroundPlane(), 256, overlap=True),
+        SurroundMotion(GroundPlane(), 256, overlap_share=0.1),
         straight(6),
         ("front", "right"),
         odometry=1.06,
@@ -325,7 +326,7 @@ def test_overlap_and_way_measure_together():
 
 def test_cameras_that_overlap_tell_the_length_where_no_road_does(monkeypatch):
     monkeypatch.setattr(RoadFilter, "update", lambda self, samples: None)
-    motion = SurroundMotion(GroundPlane(), 256, overlap=True)
+    motion = SurroundMotion(GroundPlane(), 256, overlap_share=0.1)
     found, depth = drive(motion, straight(6), ("front", "right"), odometry=1.15)[-1]
     assert found.length_factor == pytest.approx(1 / 1.15, rel=0.03)
     _, median, _ = score(found.measured["front"], depth["front"])
@@ -333,11 +334,25 @@ def test_cameras_that_overlap_tell_the_length_where_no_road_does(monkeypatch):
 
 
 def test_cameras_that_look_elsewhere_do_not_match():
-    motion = SurroundMotion(GroundPlane(), 128, overlap=True)
+    motion = SurroundMotion(GroundPlane(), 128, overlap_share=0.1)
     drive(motion, straight(2), ("front", "left", "right"))
     assert motion._overlap("front", "right") and not motion._overlap("front", "left")
-    motion._with_overlap = False
+    motion._overlap_share = None
     assert not motion._overlap("front", "right")
+
+
+def test_of_itself_a_stereo_pair_is_matched_and_neighbours_are_not():
+    given = MotionParameters()
+    assert given.overlap
+    beside = {**MOUNTS, "ahead right": mounted(x=1.5, y=-0.3, z=1.5, yaw=-np.radians(45))}
+    views = views_of(beside)
+    image = np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8)
+    for share, neighbours in ((given.overlap_share, False), (0.1, True)):
+        motion = SurroundMotion(GroundPlane(), 128, overlap_share=share)
+        with ThreadPoolExecutor(1) as pool:
+            motion.update(S, {name: CameraFrame(S, image) for name in views}, views, pool)
+        assert motion._overlap("front", "right")
+        assert motion._overlap("front", "ahead right") == neighbours
 
 
 def test_same_drive_same_bits():

@@ -109,6 +109,7 @@ def judge(
     ground: GroundPlane,
     mask: NDArray[np.bool_],
     kinds: NDArray[np.uint8],
+    shift_sigma: float = SUBPIXEL_SIGMA,
 ) -> tuple[MeasuredDepth, NDArray[np.float32]]:
     """Keep the matches that can be believed.
 
@@ -120,6 +121,7 @@ def judge(
         ground: In the base frame.
         mask: (h, w), true where nothing may be measured: the own body.
         kinds: (number of sources,) uint8, `Kind` of each source of the match.
+        shift_sigma: Standard deviation of where a pixel was found again, px.
 
     Returns:
         Measured depth, of the matches that were kept; and the inverse depth (h, w) of those that
@@ -127,7 +129,7 @@ def judge(
     """
     w = found.inverse_depth
     with np.errstate(invalid="ignore", divide="ignore"):
-        sigma = np.float32(SUBPIXEL_SIGMA) / found.sensitivity
+        sigma = np.float32(shift_sigma) / found.sensitivity
         good = (
             (w > 0)
             & (found.coarse_ratio < MAX_RATIO)

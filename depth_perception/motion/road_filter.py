@@ -160,14 +160,22 @@ class RoadFilter:
     def take_length(self, log_factor: float, sigma: float) -> None:
         """Take in what something else than the road says of the factor.
 
+        It says the same, with much the same error, at every set. So the mean of many is hardly
+        surer than one, and where more is known already it says nothing.
+
         Args:
             log_factor: Its logarithm.
             sigma: Deviation of that.
         """
-        covariance = self._way.covariance
-        gain = covariance[:, 2] / (covariance[2, 2] + sigma**2)
-        self._way.mean = self._way.mean + gain * (log_factor - self._way.mean[2])
-        self._way.covariance = covariance - np.outer(gain, covariance[2])
+        covariance, least = self._way.covariance, 0.5 * sigma**2
+        known = covariance[2, 2]
+        if known <= least:
+            return
+        along = covariance[:, 2] / known
+        share = known / (known + sigma**2)
+        self._way.mean = self._way.mean + along * share * (log_factor - self._way.mean[2])
+        left = max(known * (1 - share), least)
+        self._way.covariance = covariance - np.outer(along, along) * (known - left)
 
     def update(self, samples: Sequence[RoadSamples]) -> None:
         """Take in what the cameras measured in the lane; no road leaves everything as it is."""

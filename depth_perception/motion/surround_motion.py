@@ -22,6 +22,7 @@ and census images of a few keyframes, the last grey image of each camera, ten se
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from concurrent.futures import Executor
@@ -47,12 +48,19 @@ from depth_perception.motion.ego_motion import (
 from depth_perception.motion.feature_tracks import FeatureTracks
 from depth_perception.motion.ground_loops import ground_of_rays
 from depth_perception.motion.keyframes import Keyframe, Keyframes
-from depth_perception.motion.matching import Match, Pyramid, Source, census_of, match
+from depth_perception.motion.matching import (
+    SUBPIXEL_SIGMA,
+    Match,
+    Pyramid,
+    Source,
+    census_of,
+    match,
+)
 from depth_perception.motion.measured_depth import Kind, MeasuredDepth, judge, with_ground
 from depth_perception.motion.mounting_observer import CameraImage, lead_of
 from depth_perception.motion.mounting_watch import MountingWatch
 from depth_perception.motion.odometry import OdometryTrack
-from depth_perception.motion.overlap import OVERLAP_LENGTH, length_by_overlap, surer_of
+from depth_perception.motion.overlap import EXTRINSICS_SIGMA, combined, length_by_overlap
 from depth_perception.motion.range_points import RangePoints, merged
 from depth_perception.motion.road import lane_samples, on_path, scale_of
 from depth_perception.motion.road_filter import RoadFilter
@@ -65,8 +73,6 @@ LONGEST_GAP_S = 2.5
 """After a longer pause everything begins anew, s."""
 PATH_HALF_WIDTH, PATH_LENGTH = 2.5, 25.0
 """Where the vehicle is to drive next it is believed to be able to, m."""
-OVERLAP_SHARE = 0.10
-"""Cameras are matched with each other where so much of one's image may be in the other's."""
 OVERLAP_DEPTHS = (5.0, 20.0)
 SAME_INSTANT_S = 0.005
 
@@ -131,7 +137,7 @@ class SurroundMotion:
         self,
         nominal: GroundPlane,
         image_width: int,
-        overlap: bool = False,
+        overlap_share: float | None = None,
         watch: MountingWatch | None = None,
     ) -> None:
         """Begin with nothing known.
@@ -139,7 +145,8 @@ class SurroundMotion:
         Args:
             nominal: The road plane that the mounting describes.
             image_width: Of the matching grid, px; the working grid's where that is smaller.
-            overlap: Also match cameras of one set with each other.
+            overlap_share: Cameras of one set are matched with each other where so much of one's
+                image may be in the other's; None: none are.
             watch: Looks whether cameras have moved; None: nobody does.
         """
         self.ego = EgoMotion()
@@ -151,7 +158,7 @@ class SurroundMotion:
         self._keyframes = Keyframes()
         self._road = RoadFilter(nominal)
         self._last: tuple[int, dict[str, int]] | None = None
-        self._with_overlap = overlap
+        self._overlap_share = overlap_share
         self._sees: dict[tuple[str, str], bool] = {}
         self._by_odometry: bool | None = None
 
@@ -324,15 +331,18 @@ class SurroundMotion:
         matched = pool.map(lambda n: self._match(n, now, ways, taken), names)
         found = {n: item for n, item in zip(names, matched, strict=True) if item is not None}
         curvature = _curvature([T for _, T in ways])
-        samples = []
+        samples, lengths = [], []
         for name, (_, item, _, beside) in found.items():
             camera = self._cameras[name]
             if beside is not None and (longer := length_by_overlap(item, beside)) is not None:
-                self._road.take_length(np.log(taken) + longer, OVERLAP_LENGTH)
+                lengths.append(longer)
             of_way = item.kind == Kind.PARALLAX
             w = np.where(of_way, item.inverse_depth * np.float32(taken), np.float32(np.nan))
             C = camera.view.T_base_camera
             samples.append(lane_samples(w, camera.rays, C, self._road.ground, curvature))
+        if lengths:  # the surest pair's: what is wrong with the others may be wrong with all
+            log_factor, sigma = min(lengths, key=lambda item: item[1])
+            self._road.take_length(math.log(taken) + log_factor, sigma)
         if ways:
             self._road.update(samples)
         factor = self._road.factor / taken
@@ -384,9 +394,11 @@ class SurroundMotion:
         nearest = float(np.clip(NEAREST_OF_HEIGHT * height, LOWEST_M, NEAREST_M))
         found = match(camera.images, camera.census, camera.pyramid, sources, nearest)
         kinds = np.full(len(sources), kind, np.uint8)
-        kept, under = judge(
-            found, camera.images[-1], camera.rays, C, self._road.ground, camera.mask, kinds
-        )
+        shift = SUBPIXEL_SIGMA
+        if kind == Kind.OVERLAP:
+            shift = math.hypot(shift, EXTRINSICS_SIGMA * float(camera.grid.K[0, 0]))
+        image, ground = camera.images[-1], self._road.ground
+        kept, under = judge(found, image, camera.rays, C, ground, camera.mask, kinds, shift)
         return found, kept, under
 
     def _between(self, name: str, other: str) -> Matrix:
@@ -396,7 +408,7 @@ class SurroundMotion:
 
     def _overlap(self, name: str, other: str) -> bool:
         """Tell whether a camera may see a part of what another sees, from somewhere else."""
-        if not self._with_overlap:
+        if self._overlap_share is None:
             return False
         later = abs(self._cameras[other].stamp - self._cameras[name].stamp) * 1e-9
         if self.ego.step is None and later > SAME_INSTANT_S:
@@ -412,7 +424,7 @@ class SurroundMotion:
                 inside = inside_image(uv, (two.grid.width, two.grid.height))
                 share = max(share, float(inside.sum()) / max(1, len(rays)))
             apart = float(np.linalg.norm(M[:3, 3])) > MIN_BASELINE_M
-            self._sees[name, other] = apart and share > OVERLAP_SHARE
+            self._sees[name, other] = apart and share > self._overlap_share
         return self._sees[name, other]
 
     def _with_ground(
@@ -427,7 +439,7 @@ class SurroundMotion:
     ) -> MeasuredDepth:
         """Bring what was measured with the assumed way to metres, and add the ground."""
         if beside is not None:
-            item = surer_of(item, beside, self._road.factor_sigma)
+            item = combined(item, beside, self._road.factor_sigma)
         camera = self._cameras[name]
         C, ground = camera.view.T_base_camera, self._road.ground
         height = float(ground.signed_distance(C[:3, 3]))

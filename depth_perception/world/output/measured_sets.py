@@ -55,6 +55,8 @@ from depth_perception.world.output.sensors import SensorSuite
 
 START = 1_700_000_000_000_000_000
 """Stamp of time 0, ns."""
+OVERLAP_SHARE = 0.1
+"""Where cameras are matched with each other, neighbours of a surround rig are, too."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def measured_sets(
     parameters = Parameters()
     ground = nominal_ground(parameters.ground)
     width = parameters.motion.image_width
-    motion = SurroundMotion(ground, width, overlap=vehicle.overlap)
+    motion = SurroundMotion(ground, width, OVERLAP_SHARE if vehicle.overlap else None)
     views: dict[str, CameraView] = {}
     with ThreadPoolExecutor(1) as pool:
         for number, time in enumerate((*drive.before, *drive.times)):
