@@ -34,6 +34,7 @@ from depth_perception.errors import DepthPerceptionError, ModelError
 from depth_perception.estimators.embodied import embodied_of
 from depth_perception.estimators.estimator import Measurement
 from depth_perception.estimators.fused_model import network_file
+from depth_perception.estimators.measured_edges import with_measured_edges
 from depth_perception.frames.frame_set import CameraFrame
 from depth_perception.frames.surround_result import CameraResult
 from depth_perception.geometry.camera_view import CameraView
@@ -246,6 +247,8 @@ class FusedEstimator:
                 return image
             try:
                 maps = {key: value[slots[name]] for key, value in outputs.items()}
+                if depths is not None and (item := measured.get(name)) is not None:
+                    maps["depth"] = with_measured_edges(maps["depth"], item, batch.network)
                 return self._result(views[name], frames[name], image, maps, with_embodied)
             except DepthPerceptionError as error:
                 return error
