@@ -197,8 +197,8 @@ def test_the_loss_teaches_to_distrust_what_is_wrong(measured_data):
     believed, seen_through = parts(wrong, -6.0), parts(wrong, 6.0)
     assert seen_through["distrust"] < 0.1 < believed["distrust"]
     assert right["peak"] > 0 and right["own"] > 0
-    # The network's own depth is judged whatever is measured exactly there.
-    assert torch.isclose(right["own"], doubted["own"], rtol=1e-4)
+    # The network's own depth is corrected around what is trusted.
+    assert right["own"] < doubted["own"]
 
 
 def test_training_goes_on_from_weights_without_measured_depth(measured_data, tmp_path):

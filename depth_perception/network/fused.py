@@ -24,6 +24,7 @@ measured, that. Sources: docs/network.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -249,10 +250,11 @@ class FusedSurround(nn.Module):
 
     def forward(
         self,
-        image: torch.Tensor,
+        image: torch.Tensor | None,
         rays: torch.Tensor,
         camera: torch.Tensor,
         measured: torch.Tensor | None = None,
+        features: Sequence[torch.Tensor] | None = None,
     ) -> FusedOutput:
         """Look at all cameras.
 
@@ -262,13 +264,17 @@ class FusedSurround(nn.Module):
             camera: (N, 5), see `prior.CAMERA`.
             measured: (N, 2, H/4, W/4), see `measured.measured_of`; None: nothing is measured. A
                 network without `NetworkConfiguration.measured` does not look at it.
+            features: What the image encoder makes of the images, where it is known already;
+                ``image`` then may be None.
         """
         c = self.configuration
         prior = prior_of(rays, camera)
         known = None
         if self.measured_in is not None and measured is not None:
             known = measured_of(measured, prior)
-        features = self.trunk(image.float())
+        if features is None:
+            assert image is not None
+            features = self.trunk(image.float())
         f4, f8, f16, f32 = (lateral(f) for lateral, f in zip(self.lateral, features, strict=True))
         if c.prior:
             e4, e8, e16, e32 = self._embodied(prior, known)

@@ -24,6 +24,7 @@ and the share that a measurement has in the result. Where nothing is measured al
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -294,6 +295,23 @@ class MeasuredOutput(nn.Module):
         self.compare = nn.Sequential(
             nn.Conv2d(channels + _COMPARISONS, _COMPARED, 1), nn.LeakyReLU(0.1), last
         )
+
+    def keep_distrust(self) -> None:
+        """Let distrust be what it begins with while the rest learns.
+
+        What wrong measurements look like hangs on how wrong the network is, which is more on real
+        drives than on those that it learns from.
+        """
+
+        def without_first(gradient: torch.Tensor) -> torch.Tensor:
+            gradient = gradient.clone()
+            gradient[0] = 0
+            return gradient
+
+        last: Any = self.compare[-1]
+        for weight in (self.head.weight, self.head.bias, last.weight):
+            assert weight is not None
+            weight.register_hook(without_first)
 
     def forward(
         self,

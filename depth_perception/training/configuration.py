@@ -48,6 +48,12 @@ class DataConfiguration:
         measured_thin: Share of images of whose measured depth only a part stays.
         measured_corrupt: Share of images of whose measured depth some is made wrong.
         workers: Processes that load images.
+        looks: Of the fused network, where its image encoder does not learn (`schedule.trunk_rate`
+            0): so many changed views of each image are kept with its features, see
+            `systems.fused.looks`; 0: none.
+        looks_folder: Where they are kept, about 6 bytes for each pixel of each look.
+        feature_mix: With looks: share of images whose features take the style of another's.
+        feature_drop: With looks: share of images a part of whose features is missing.
     """
 
     folders: tuple[str, ...] = ()
@@ -66,6 +72,10 @@ class DataConfiguration:
     measured_thin: float = 0.3
     measured_corrupt: float = 0.3
     workers: int = 1
+    looks: int = 0
+    looks_folder: str = ""
+    feature_mix: float = 0.0
+    feature_drop: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse impossible sizes."""
@@ -111,7 +121,8 @@ class ScheduleConfiguration:
         steps: Number of batches.
         batch: Images in a batch, on each process.
         rate: Highest learning rate of what is new.
-        trunk_rate: Highest learning rate of the pretrained image encoder.
+        trunk_rate: Highest learning rate of the pretrained image encoder; 0: it stays, which
+            takes half of the time (fused network).
         start_rate: Of the fused network: highest learning rate of what is neither in the image
             encoder nor about measured depth; 0: `rate`. Weights that come with `start` forget
             less when it is low.

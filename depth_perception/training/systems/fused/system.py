@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from depth_perception.training.configuration import (
 )
 from depth_perception.training.fit import batches_of_images
 from depth_perception.training.samples import TrainingImages
+from depth_perception.training.systems.fused.looks import Looks, features_of, is_used
 from depth_perception.training.systems.fused.style import StyleMix
 
 FARTHEST = 200.0
@@ -61,12 +62,21 @@ class Training:
 
     OPTIONS = NoOptions
 
+    def __init__(self) -> None:
+        """Make a system without looks; `build` opens them."""
+        self._looks: Looks | None = None
+
     def build(self, configuration: TrainingConfiguration) -> nn.Module:
         """Make the network, with ImageNet's weights or those of `start`."""
         network = self._network(configuration)
         if configuration.data.style_mix:
             for stage in network.trunk.stages[:2]:
                 stage.register_forward_hook(StyleMix(configuration.data.style_mix))
+        if not configuration.schedule.trunk_rate:
+            network.trunk.requires_grad_(False)
+        if network.measured_out is not None and not configuration.loss.distrust:
+            network.measured_out.keep_distrust()
+        self._looks = Looks(configuration, network.trunk) if is_used(configuration) else None
         return network
 
     def _network(self, configuration: TrainingConfiguration) -> FusedSurround:
@@ -101,7 +111,9 @@ class Training:
     def batches(
         self, configuration: TrainingConfiguration, first: int, rank: int, ranks: int
     ) -> Iterator[dict[str, torch.Tensor]]:
-        """Changed images of all sizes, without end."""
+        """Changed images of all sizes, or looks, without end."""
+        if self._looks is not None:
+            return self._looks.batches(configuration, first, rank, ranks)
         return batches_of_images(configuration, first, rank, ranks)
 
     def groups(
@@ -123,7 +135,8 @@ class Training:
         self, model: nn.Module, batch: dict[str, torch.Tensor], configuration: TrainingConfiguration
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """See `fused_loss`."""
-        return fused_loss(_seen(model, batch), batch, configuration.loss)
+        features = features_of(batch, configuration.data, model.training)
+        return fused_loss(_seen(model, batch, features), batch, configuration.loss)
 
     @torch.inference_mode()
     def validate(
@@ -164,8 +177,12 @@ class Training:
         save_checkpoint(path, model, facts)
 
 
-def _seen(model: nn.Module, batch: dict[str, torch.Tensor]) -> FusedOutput:
-    out: FusedOutput = model(batch["image"], batch["rays"], batch["camera"], batch.get("measured"))
+def _seen(
+    model: nn.Module, batch: dict[str, torch.Tensor], features: Sequence[torch.Tensor] | None = None
+) -> FusedOutput:
+    out: FusedOutput = model(
+        batch.get("image"), batch["rays"], batch["camera"], batch.get("measured"), features
+    )
     return out
 
 
