@@ -56,7 +56,20 @@ def interruptible() -> Iterator[list[int]]:
         yield came  # only the main thread may set handlers
         return
 
+    again: list[tuple[int, threading.Timer]] = []
+
+    def repeat(number: int) -> None:
+        again.append((number, threading.Timer(0.01, os.kill, (os.getpid(), number))))
+        again[-1][1].start()
+
     def on_signal(number: int, frame: FrameType | None) -> None:
+        while frame is not None:
+            if frame.f_code is on_ignored.__code__:
+                # On a busy machine the timer is quicker than what started it, where nothing can be
+                # raised either.
+                repeat(number)
+                return
+            frame = frame.f_back
         came.append(number)
         if len(came) == 1:
             raise Interruption(number)
@@ -64,17 +77,13 @@ def interruptible() -> Iterator[list[int]]:
             os._exit(128 + number)
         print("finishing what is open; once more ends at once", file=sys.stderr, flush=True)
 
-    again: list[tuple[int, threading.Timer]] = []
-
     def on_ignored(unraisable: Any) -> None:
         # Where nothing can be raised, as when an object goes, Python would print it and go on.
         if not isinstance(unraisable.exc_value, Interruption):
             ignored(unraisable)
             return
-        number = unraisable.exc_value.number
         came.clear()
-        again.append((number, threading.Timer(0.01, os.kill, (os.getpid(), number))))
-        again[-1][1].start()
+        repeat(unraisable.exc_value.number)
 
     ignored, sys.unraisablehook = sys.unraisablehook, on_ignored
     before = {number: signal.signal(number, on_signal) for number in SIGNALS}

@@ -15,9 +15,9 @@
 """Views of images that are kept with what a fixed image encoder makes of them.
 
 Of the time that a step of training takes on a CPU three quarters are the image encoder's, forwards
-and backwards, and the images'. Where it does not learn, its features of a few changed views ("looks") of each image are
-computed once and kept on disk; a step then trains all that comes behind. What is done to measured
-depth, and to features, is drawn anew at each step.
+and backwards, and the images'. Where it does not learn, its features of a few changed views
+("looks") of each image are computed once and kept on disk; a step then trains all that comes
+behind. What is done to measured depth, and to features, is drawn anew at each step.
 
 A folder holds, for each size and look, one file for each array, with a row for each image. Rows are
 written when they are first asked for, by any process; a row of `READY` says that it is whole.
