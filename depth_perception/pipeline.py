@@ -439,6 +439,13 @@ class SurroundPipeline:
 def _state_of(moved: Motion) -> MotionState:
     if not moved.source:
         return MotionState(problem=moved.problem)
+    twist = moved.twist
     return MotionState(
-        moved.source, moved.speed, moved.length_factor, moved.length_factor_sigma, moved.problem
+        source=moved.source,
+        speed=moved.speed,
+        velocity=None if twist is None else np.concatenate([twist.linear, twist.angular]),
+        velocity_covariance=None if twist is None else twist.covariance,
+        length_factor=moved.length_factor,
+        length_factor_sigma=moved.length_factor_sigma,
+        problem=moved.problem,
     )

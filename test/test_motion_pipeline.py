@@ -29,7 +29,12 @@ from depth_perception.datasets.bag_writer import BagTypes, package_typestore
 from depth_perception.evaluation.replay import OdometryFeed
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.frames.measured_kind import Kind
-from depth_perception.frames.publication import camera_topics, demand_of, messages_of
+from depth_perception.frames.publication import (
+    camera_topics,
+    demand_of,
+    messages_of,
+    vehicle_topics,
+)
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.motion.completion import complete
@@ -117,6 +122,25 @@ def test_measured_depth_has_topics_only_with_motion():
     topic = camera_topics("front", motion=True)["measured"][0]
     assert demand_of({topic}, ["front", "rear"], True, motion=True).cameras == ("front",)
     assert demand_of({topic}, ["front"], True).cameras == ()
+
+
+def test_the_vehicles_velocity_has_a_topic_only_with_motion():
+    given = parameters()
+    result, _ = drive(given)
+    topic, kind = vehicle_topics(motion=True)["twist"]
+    message = dict(messages_of(result, given, TYPES))[topic]
+    assert kind == "geometry_msgs/msg/TwistWithCovarianceStamped"
+    assert message.header.frame_id == "base_link" == result.base_frame
+    linear = message.twist.twist.linear
+    assert np.linalg.norm([linear.x, linear.y, linear.z]) == pytest.approx(result.motion.speed)
+    assert linear.x == pytest.approx(5.0, rel=0.1) and abs(message.twist.twist.angular.z) < 0.02
+    covariance = np.array(message.twist.covariance).reshape(6, 6)
+    assert 0 < covariance[0, 0] < 1 and np.linalg.eigvalsh(covariance).min() > 0
+    assert topic not in messages_without(result) and "twist" not in vehicle_topics()
+    assert demand_of({topic}, ["front", "rear"], True, motion=True).cameras == ("front", "rear")
+    # The first set of a drive knows of no motion.
+    first, _ = drive(given, straight(1))
+    assert topic not in dict(messages_of(first, given, TYPES))
 
 
 def messages_without(result):

@@ -28,8 +28,10 @@ from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.camera_view import camera_view
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import RigCamera
+from depth_perception.geometry.transforms import inverse
 from depth_perception.motion.road_filter import RoadFilter
 from depth_perception.motion.surround_motion import Kind, SurroundMotion
+from depth_perception.motion.twist import twist_of
 from depth_perception.parameters import MotionParameters
 
 S = 1_000_000_000
@@ -353,6 +355,28 @@ def test_of_itself_a_stereo_pair_is_matched_and_neighbours_are_not():
             motion.update(S, {name: CameraFrame(S, image) for name in views}, views, pool)
         assert motion._overlap("front", "right")
         assert motion._overlap("front", "ahead right") == neighbours
+
+
+def test_velocity_comes_with_its_covariance():
+    curve = [(k * STEP, np.radians(2.0) * k) for k in range(6)]
+    for poses, yaw_rate in ((straight(6), 0.0), (curve, np.radians(20.0))):
+        found, _ = drive(SurroundMotion(GroundPlane(), 256), poses)[-1]
+        twist = found.twist
+        assert found.speed == pytest.approx(np.linalg.norm(twist.linear))
+        error = np.concatenate([twist.linear, twist.angular])
+        error -= pose_velocity(poses[-2], poses[-1])
+        assert twist.angular[2] == pytest.approx(yaw_rate, abs=0.01)
+        sigma = np.sqrt(np.diag(twist.covariance))
+        assert (np.abs(error) < 4 * sigma + 1e-3).all() and (sigma < [0.5] * 3 + [0.05] * 3).all()
+    blank, _ = drive(SurroundMotion(GroundPlane(), 256), straight(1))[-1]
+    assert blank.twist is None and np.isnan(blank.speed)
+
+
+def pose_velocity(last, now):
+    """Of the base frame between two poses (x, yaw) of `drive`, STEP apart in time 0.1 s."""
+    T = inverse(pose(now[0], 0.0, now[1])) @ pose(last[0], 0.0, last[1])
+    exact = twist_of(T, 0.1, np.zeros((6, 6)))
+    return np.concatenate([exact.linear, exact.angular])
 
 
 def test_same_drive_same_bits():

@@ -41,6 +41,7 @@ CLOUD = "sensor_msgs/msg/PointCloud2"
 OCCUPANCY = "nav_msgs/msg/OccupancyGrid"
 GROUND = "depth_perception/msg/GroundPlane"
 STATUS = "depth_perception/msg/SurroundDepthStatus"
+TWIST = "geometry_msgs/msg/TwistWithCovarianceStamped"
 
 
 def camera_topics(
@@ -72,15 +73,22 @@ def camera_topics(
     return topics
 
 
-def vehicle_topics() -> dict[str, tuple[str, str]]:
-    """Topic and type of each output of the whole vehicle, by short name."""
-    return {
+def vehicle_topics(motion: bool = False) -> dict[str, tuple[str, str]]:
+    """Topic and type of each output of the whole vehicle, by short name.
+
+    Args:
+        motion: As the parameter ``motion.enabled``: without, nobody knows how it moves.
+    """
+    topics = {
         "points": (f"{ROOT}/points", CLOUD),
         "obstacles": (f"{ROOT}/obstacles", CLOUD),
         "occupancy": (f"{ROOT}/occupancy", OCCUPANCY),
         "ground": (f"{ROOT}/ground", GROUND),
         "status": (f"{ROOT}/status", STATUS),
     }
+    if motion:
+        topics["twist"] = (f"{ROOT}/twist", TWIST)
+    return topics
 
 
 @dataclass
@@ -129,6 +137,7 @@ _STAGES = {
     "occupancy": "occupancy",
     "ground": "",
     "status": "",
+    "twist": "",
 }
 """Of each output, by short name: the stage that only some outputs need. What is of a camera needs
 that camera's images, what is of the whole vehicle those of all cameras."""
@@ -152,7 +161,7 @@ def demand_of(
     def listened(topics: Mapping[str, tuple[str, str]]) -> set[str]:
         return {short for short, (topic, _) in topics.items() if topic in heard}
 
-    vehicle = listened(vehicle_topics())
+    vehicle = listened(vehicle_topics(motion))
     by_camera = {name: listened(camera_topics(name, rectify, motion)) for name in cameras}
     stages = {_STAGES[short] for short in vehicle.union(*by_camera.values())}
     return Demand(
@@ -189,7 +198,7 @@ def messages_of(
                 continue
             if wanted(topic) and not (heard is None and short in _FOR_PEOPLE):
                 yield topic, _camera_message(short, camera, types, parameters)
-    topics = vehicle_topics()
+    topics = vehicle_topics(parameters.motion.enabled)
     stamp, frame = result.stamp, result.base_frame
     for short, cloud in (("points", result.points), ("obstacles", result.obstacles)):
         topic = topics[short][0]
@@ -213,6 +222,13 @@ def messages_of(
                 SOURCES.index(ground.source),
             ),
         )
+    moves = result.motion
+    if "twist" in topics and moves is not None and moves.velocity is not None:
+        topic = topics["twist"][0]
+        if wanted(topic):
+            assert moves.velocity_covariance is not None
+            velocity = moves.velocity, moves.velocity_covariance
+            yield topic, messages.twist_message(types, stamp, frame, *velocity)
 
 
 def _camera_message(

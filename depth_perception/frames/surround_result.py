@@ -70,13 +70,16 @@ class CameraResult:
     measured_kind: NDArray[np.uint8] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MotionState:
     """How the vehicle moves, as far as one frame set says.
 
     Attributes:
         source: Where its way is from: ``odometry``, ``tf``, ``images``, ``standing``, or ``none``.
         speed: m/s; NaN where it is not known.
+        velocity: (6,) of the base frame, in it: linear (m/s), angular (rad/s); None where it is
+            not known.
+        velocity_covariance: (6, 6) of that.
         length_factor: By how much its way is longer than the source says, by the road; NaN where
             that is not known.
         length_factor_sigma: Relative standard deviation of that.
@@ -85,6 +88,8 @@ class MotionState:
 
     source: str = "none"
     speed: float = math.nan
+    velocity: NDArray[np.float64] | None = None
+    velocity_covariance: NDArray[np.float64] | None = None
     length_factor: float = math.nan
     length_factor_sigma: float = math.nan
     problem: str = ""

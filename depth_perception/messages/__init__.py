@@ -46,6 +46,7 @@ from depth_perception.messages.transforms import (
     decode_transform,
     of_another_frame,
     transform_message,
+    twist_message,
 )
 
 __all__ = [
@@ -72,5 +73,6 @@ __all__ = [
     "of_another_frame",
     "stamp_of",
     "transform_message",
+    "twist_message",
     "zero_stamp",
 ]

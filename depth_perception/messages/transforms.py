@@ -19,6 +19,9 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from depth_perception.errors import TransformError
 from depth_perception.geometry.transforms import Matrix, matrix_from, quaternion_of
 from depth_perception.messages.sensors import MessageTypes, header
@@ -87,5 +90,36 @@ def transform_message(
             "geometry_msgs/msg/Transform",
             translation=types.new("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
             rotation=types.new("geometry_msgs/msg/Quaternion", x=qx, y=qy, z=qz, w=qw),
+        ),
+    )
+
+
+def twist_message(
+    types: MessageTypes,
+    stamp: int,
+    frame_id: str,
+    velocity: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+) -> Any:
+    """Build a geometry_msgs/TwistWithCovarianceStamped.
+
+    Args:
+        types: What makes the messages.
+        stamp: ns.
+        frame_id: Frame that moves, and in which its velocity is said.
+        velocity: (6,) linear (m/s), then angular (rad/s).
+        covariance: (6, 6) of that.
+    """
+    linear, angular = (
+        types.new("geometry_msgs/msg/Vector3", x=float(x), y=float(y), z=float(z))
+        for x, y, z in (velocity[:3], velocity[3:])
+    )
+    return types.new(
+        "geometry_msgs/msg/TwistWithCovarianceStamped",
+        header=header(types, stamp, frame_id),
+        twist=types.new(
+            "geometry_msgs/msg/TwistWithCovariance",
+            twist=types.new("geometry_msgs/msg/Twist", linear=linear, angular=angular),
+            covariance=types.array(np.ascontiguousarray(covariance, np.float64).reshape(-1)),
         ),
     )

@@ -77,6 +77,7 @@ class EgoMotion:
         transforms: Poses that TF has, likewise; used where no odometry comes.
         T_start_now: 4x4, the base frame at present in a frame that drifts: chained motions.
         step: Seconds and motion (T_now_last) of the last step; None while it is not known.
+        step_covariance: (6, 6) of that motion, see `RigMotion.covariance`.
         source: Whence the last step: ``odometry``, ``tf``, ``images``, ``standing``, or empty.
     """
 
@@ -86,6 +87,7 @@ class EgoMotion:
         self.transforms = OdometryTrack("TF")
         self.T_start_now: Matrix = np.eye(4)
         self.step: tuple[float, Matrix] | None = None
+        self.step_covariance: NDArray[np.float64] = np.zeros((6, 6))
         self.source = ""
         self._by_images = False
 
@@ -154,7 +156,7 @@ class EgoMotion:
         if found is None:
             return False
         self.T_start_now = self.T_start_now @ inverse(found.T_to_from)
-        self.step = (seconds, found.T_to_from)
+        self.step, self.step_covariance = (seconds, found.T_to_from), found.covariance
         self._by_images = found.points > 0
         return True
 

@@ -64,6 +64,7 @@ from depth_perception.motion.overlap import EXTRINSICS_SIGMA, combined, length_b
 from depth_perception.motion.range_points import RangePoints, merged
 from depth_perception.motion.road import lane_samples, on_path, scale_of
 from depth_perception.motion.road_filter import RoadFilter
+from depth_perception.motion.twist import Twist, twist_of
 
 NEAREST_M, LOWEST_M = 2.5, 0.3
 """Nearest depth that parallax looks for, m, and for a camera that is mounted low."""
@@ -88,6 +89,7 @@ class Motion:
         source: Whence the way: ``odometry``, ``tf``, ``images``, ``standing``, or empty when
             unknown.
         speed: Of the vehicle, m/s; NaN when unknown.
+        twist: Velocity of the base frame, by the last step; None when unknown.
         problem: What is wrong with odometry, and what helps; empty when nothing is.
         length_factor: By how much the way is longer than its source says, by the road.
         length_factor_sigma: Relative standard deviation of that.
@@ -98,6 +100,7 @@ class Motion:
     ground: GroundPlane = field(default_factory=GroundPlane)
     source: str = ""
     speed: float = float("nan")
+    twist: Twist | None = None
     problem: str = ""
     length_factor: float = float("nan")
     length_factor_sigma: float = float("nan")
@@ -230,10 +233,11 @@ class SurroundMotion:
         measured = self._measure((stamp, stamps), pool, ways)
         if len(self.range):
             measured = self._with_range(stamp, stamps, measured, pool)
-        speed = float("nan")
+        twist = None
         if moved and self.ego.step is not None:
             seconds, T = self.ego.step
-            speed = float(np.linalg.norm(T[:3, 3])) * self._road.factor / seconds
+            of_way = (self._road.factor, self._road.factor_sigma)
+            twist = twist_of(T, seconds, self.ego.step_covariance, *of_way)
         if self.watch is not None:
             step = self.ego.step[1] if moved and self.ego.step is not None else None
             by_odometry = self.ego.source == "odometry"
@@ -244,7 +248,8 @@ class SurroundMotion:
             measured=measured,
             ground=self._road.ground,
             source=self.ego.source,
-            speed=speed,
+            speed=float("nan") if twist is None else float(np.linalg.norm(twist.linear)),
+            twist=twist,
             problem=self.ego.problem,
             length_factor=self._road.factor,
             length_factor_sigma=self._road.factor_sigma,

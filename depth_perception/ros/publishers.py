@@ -70,7 +70,7 @@ class ResultPublishers:
         self._asked_for_more: dict[str, str] = {}
         """By topic: the QoS policy that somebody wants more of, while it is not said who does."""
         self._tries: dict[str, int] = {}
-        self._vehicle = vehicle_topics()
+        self._vehicle = vehicle_topics(parameters.motion.enabled)
         self._advertise(self._vehicle)
 
     def _advertise(self, topics: Mapping[str, tuple[str, str]]) -> None:

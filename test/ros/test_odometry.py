@@ -105,8 +105,10 @@ def test_an_impossible_pose_is_left_out_and_the_node_goes_on(
 def test_measured_depth_is_advertised_with_motion_alone(start: Any, vehicle: Vehicle) -> None:
     node = start(estimator="embodied", motion__enabled=True)
     wait_for(lambda: node._ingest.cameras, what="the cameras")
-    topic = "/surround_depth/front/measured/image_rect"
-    wait_for(lambda: topic in dict(node.node.get_topic_names_and_types()), what=topic)
+    for topic in ("/surround_depth/front/measured/image_rect", "/surround_depth/twist"):
+        wait_for(
+            lambda topic=topic: topic in dict(node.node.get_topic_names_and_types()), what=topic
+        )
 
 
 def test_without_motion_nobody_listens_to_odometry(
@@ -115,7 +117,8 @@ def test_without_motion_nobody_listens_to_odometry(
     node = start(estimator="embodied")
     wait_for(lambda: node._ingest.cameras, what="the cameras")
     assert node._odometry is None and wheels.publisher.get_subscription_count() == 0
-    assert not any("measured" in name for name, _ in node.node.get_topic_names_and_types())
+    there = [name for name, _ in node.node.get_topic_names_and_types()]
+    assert not any("measured" in name or name.endswith("/twist") for name in there)
 
 
 def drive(vehicle: Vehicle, wheels: Any, **place: Any) -> int:
