@@ -279,12 +279,13 @@ class MeasuredOutput(nn.Module):
     """
 
     _DISTRUST, _FILL, _CARRY = -6.0, -2.0, 4.0
+    _SPREAD, _CHANGE = -0.25, -0.4
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         # Distrust, completion, correction, logarithms of how much larger errors are than the
         # deviation of measurements, and than the error of the network's own depth.
-        biases = (self._DISTRUST, self._FILL, self._CARRY, 0.0, 0.0)
+        biases = (self._DISTRUST, self._FILL, self._CARRY, self._SPREAD, self._CHANGE)
         self.head = nn.Conv2d(channels, len(biases), 1)
         nn.init.zeros_(self.head.weight)
         with torch.no_grad():
