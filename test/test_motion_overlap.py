@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.motion.measured_depth import Kind, MeasuredDepth
+from depth_perception.motion.measured_depth import ONE_SURFACE, Kind, MeasuredDepth
 from depth_perception.motion.overlap import OVERLAP_LENGTH, combined, length_by_overlap
 from depth_perception.motion.road_filter import RoadFilter
 
@@ -88,3 +88,28 @@ def test_a_length_that_something_else_says_is_weighed():
     for _ in range(50):
         follower.take_length(np.log(1.08), 0.02)
     assert 0.014 < follower.factor_sigma <= 0.02
+
+
+@pytest.mark.parametrize("size", [(90, 60), (96, 64), (31, 21)])
+def test_on_another_grid_planes_are_exact_and_edges_stay(size):
+    """A road on the left, a thing on the right; on finer grids and on a coarser one."""
+    height, width = 48, 72
+    v = (np.arange(height) + 0.5) / height
+    road = np.tile((0.05 + 0.2 * v)[:, None], (1, width)).astype(np.float32)
+    truth = np.where((np.arange(width) + 0.5) / width < 0.5, road, 0.6).astype(np.float32)
+    known = np.ones((height, width), bool)
+    known[:6] = False
+    nan, kind = np.float32(np.nan), np.where(known, np.uint8(Kind.PARALLAX), np.uint8(0))
+    item = MeasuredDepth(np.where(known, truth, nan), np.where(known, truth * 0.02, nan), kind)
+    depth, sigma = item.on_grid((size[1], size[0]))
+    there = np.isfinite(depth)
+    assert (there == (item.kind_on_grid((size[1], size[0])) == Kind.PARALLAX)).all()
+    wanted = 0.05 + 0.2 * (np.arange(size[1]) + 0.5) / size[1]
+    inner = there[:, 0].copy()
+    inner[[np.argmax(inner), -1]] = False  # beyond the outermost centres the nearest is taken
+    left = 1 / depth[inner, : size[0] // 3]
+    np.testing.assert_allclose(left, np.tile(wanted[inner, None], left.shape[1]), rtol=1e-3)
+    # What lies beside the edge is of one of the two surfaces, to a tenth.
+    off = np.abs(1 / depth - 0.6) / 0.6, np.abs(1 / depth - wanted[:, None]) / wanted[:, None]
+    assert (np.minimum(*off)[there] < ONE_SURFACE + 0.02).all()
+    assert np.allclose(sigma[there], 0.02)

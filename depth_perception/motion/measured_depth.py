@@ -63,6 +63,8 @@ BLANK_LEVELS = 5.0
 """Where grey values differ by less than this (standard deviation) costs say nothing."""
 PLANE_WINDOW = (41, 15)
 """(width, height) of what is around, px."""
+ONE_SURFACE = 0.1
+"""On one surface inverse depth changes by less than this share within half a pixel."""
 PLANE_RANGE = 40.0
 """Farther the ground is not measured by the plane, m."""
 
@@ -84,20 +86,27 @@ class MeasuredDepth:
     def on_grid(self, shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return depth (m) and its relative standard deviation on a grid of the same field.
 
+        Between pixels of one surface inverse depth is read linearly, which is exact on planes and
+        evens out noise; elsewhere of the nearest pixel, so that none lies between two surfaces.
+
         Args:
             shape: (h, w) of that grid, px.
         """
         size = (shape[1], shape[0])
         w, sigma = (
-            cv2.resize(item, size, interpolation=cv2.INTER_NEAREST)
+            cv2.resize(item, size, interpolation=cv2.INTER_NEAREST_EXACT)
             for item in (self.inverse_depth, self.sigma)
         )
-        return (1 / w).astype(np.float32), (sigma / w).astype(np.float32)
+        between = cv2.resize(self.inverse_depth, size, interpolation=cv2.INTER_LINEAR)
+        relative = (sigma / w).astype(np.float32)
+        with np.errstate(invalid="ignore"):
+            w = np.where(np.abs(between - w) < ONE_SURFACE * w, between, w)
+        return (1 / w).astype(np.float32), relative
 
     def kind_on_grid(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         """Return `Kind` on a grid (h, w) of the same field, on the pixels of `on_grid`."""
         size = (shape[1], shape[0])
-        kind = cv2.resize(self.kind, size, interpolation=cv2.INTER_NEAREST)
+        kind = cv2.resize(self.kind, size, interpolation=cv2.INTER_NEAREST_EXACT)
         return np.asarray(kind, dtype=np.uint8)
 
 
