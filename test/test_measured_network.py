@@ -29,6 +29,7 @@ pytest.importorskip("efficientnet_lite_pytorch", reason="the image encoder's whe
 import torch
 
 from depth_perception.errors import ConfigurationError
+from depth_perception.inference.network_inputs import USUAL_SIGMA
 from depth_perception.network.checkpoint import load_checkpoint, save_checkpoint
 from depth_perception.network.configuration import SIZES, NetworkConfiguration
 from depth_perception.network.export import ExportOptions, example_feed
@@ -36,7 +37,6 @@ from depth_perception.network.fused import around_peak, expectation
 from depth_perception.network.measured import (
     CHANNELS,
     SIGMA_FLOOR,
-    USUAL_SIGMA,
     MeasuredOutput,
     carried,
     measured_of,

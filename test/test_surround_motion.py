@@ -29,6 +29,8 @@ from depth_perception.geometry.camera_view import camera_view
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import RigCamera
 from depth_perception.geometry.transforms import inverse
+from depth_perception.motion.matching import SUBPIXEL_SIGMA
+from depth_perception.motion.overlap import EXTRINSICS_SIGMA
 from depth_perception.motion.road_filter import RoadFilter
 from depth_perception.motion.surround_motion import Kind, SurroundMotion
 from depth_perception.motion.twist import twist_of
@@ -310,7 +312,13 @@ def test_cameras_that_see_the_same_measure_before_anything_moves():
         for name in ("front", "right"):
             cover, median, gross = score(found.measured[name], depth[name], limit=12.0)
             assert cover > 0.5 and median < 0.03 and gross < 0.02
-            assert (found.measured[name].kind == Kind.OVERLAP).any()
+            overlap = found.measured[name].kind == Kind.OVERLAP
+            assert overlap.any()
+            # A match's own deviation, and how far wrong extrinsics would shift it.
+            focal, apart = CAMERA.K[0, 0] * 256 / CAMERA.width, 0.6
+            wanted = np.hypot(SUBPIXEL_SIGMA, EXTRINSICS_SIGMA * focal) / (focal * apart)
+            sigma = np.median(found.measured[name].sigma[overlap])
+            assert sigma == pytest.approx(wanted, rel=0.1)
 
 
 def test_overlap_and_way_measure_together():

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,7 +91,12 @@ def test_looks_are_made_once_and_found_again(folder, tmp_path, monkeypatch):
         next(trunk.parameters()).add_(0.1)
     assert Looks(configuration, trunk)._folder != again._folder
     larger = replace(configuration, data=replace(configuration.data, crop=(0.9, 1.0)))
-    assert Looks(larger, trunk)._folder != Looks(configuration, trunk)._folder
+    other = Looks(configuration, trunk)._folder
+    assert Looks(larger, trunk)._folder != other
+    # And those of a data set that was made anew at the same place.
+    shard = next(Path(folder).glob("*.tar"))
+    os.utime(shard, ns=(0, shard.stat().st_mtime_ns + 1))
+    assert Looks(configuration, trunk)._folder != other
 
 
 def test_two_processes_may_begin_the_same_files(folder, tmp_path):

@@ -22,15 +22,13 @@ from numpy.typing import NDArray
 
 from depth_perception.estimators.estimator import Measurement
 from depth_perception.inference.model_file import STRIDE
-from depth_perception.inference.network_inputs import Size
+from depth_perception.inference.network_inputs import USUAL_SIGMA, Size
 
 STEP = 1.4
 """Depth has an edge where the farthest around is so many times as far as the nearest. On smooth
 surfaces the network's mean over its cells is more exact than single measurements."""
 TOLERANCE = 1.1
 """A measurement is of one of the surfaces that the network sees around it, or a little beside."""
-USUAL_SIGMA = 0.15
-"""Relative standard deviation of a measurement that is worth half, as in `network.measured`."""
 _CELLS = 1.25
 """Reach of what is around, in cells of the network: depth between two is read from both."""
 

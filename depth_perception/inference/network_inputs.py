@@ -36,6 +36,8 @@ LEAST_HEIGHT = 0.05
 WIDTH = 512
 """Of the network's images, px, where the parameters leave it open, see `usual_width`: at that the
 shipped weights are most accurate on the whole (docs/inference.md)."""
+USUAL_SIGMA = 0.15
+"""Relative standard deviation of a measurement that is worth half: about the error of a guess."""
 _ASPECT = 16 / 9
 AXES = {
     "image": {0: "cameras", 1: "image_height", 2: "image_width"},

@@ -30,14 +30,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from depth_perception.inference.network_inputs import USUAL_SIGMA
 from depth_perception.network.depth_coding import USUAL_LOG_DEPTH, focal_shift
 from depth_perception.network.prior import Prior
 
 CHANNELS = 6
 LEVELS = 4
 """Strides 4, 8, 16 and 32."""
-USUAL_SIGMA = 0.15
-"""Relative standard deviation of a measurement that is worth half: about the error of a guess."""
 SIGMA_FLOOR = 0.01
 """No measurement is expected to be better than this: pixels at stride 4 are not points."""
 _NEAREST, _FARTHEST = 0.05, 1000.0

@@ -186,7 +186,13 @@ class Looks:
             found.update(name.encode() + value.cpu().numpy().tobytes())
         ways = replace(data, validation="", tests=(), looks=0, looks_folder="", workers=0)
         ways = replace(ways, feature_mix=0.0, feature_drop=0.0)
-        found.update(json.dumps([repr(ways), len(self._images)]).encode())
+        # A data set that was made anew, or has grown, is another one.
+        files = [
+            (str(path), path.stat().st_size, path.stat().st_mtime_ns)
+            for folder in data.folders
+            for path in sorted(Path(folder).glob("*"))
+        ]
+        found.update(json.dumps([repr(ways), len(self._images), files]).encode())
         return found.hexdigest()[:16]
 
 
