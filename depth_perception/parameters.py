@@ -341,6 +341,15 @@ class MotionParameters:
     image_width: int = _parameter(
         416, "Width of the images that are matched, px.", minimum=64, maximum=4096
     )
+    matching_rate: float = _parameter(
+        24.0,
+        "Cameras that are matched in a second, all together: that is what measuring depth costs."
+        " Where more images come, cameras take turns, and what was measured is carried along by the"
+        " vehicle's motion between: six cameras at 12 Hz are matched four times a second each. 0:"
+        " all, always.",
+        minimum=0.0,
+        maximum=10000.0,
+    )
     overlap: bool = _parameter(
         True,
         "Also match cameras of one set with each other, where they see the same; needs extrinsics"

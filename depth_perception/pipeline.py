@@ -104,7 +104,7 @@ def new_motion(ground: GroundPlane, parameters: Parameters) -> SurroundMotion | 
     limit = math.radians(given.mounting_warning)
     watch = MountingWatch(ground, limit) if given.mounting_warning > 0 else None
     share = given.overlap_share if given.overlap else None
-    return SurroundMotion(ground, given.image_width, overlap_share=share, watch=watch)
+    return SurroundMotion(ground, given.image_width, share, watch, given.matching_rate)
 
 
 class SurroundPipeline:

@@ -21,8 +21,8 @@ from depth_perception.benchmarks.motion import measure, table
 
 def test_motion_is_timed_while_it_measures():
     result = measure(1, (1, 2))
-    assert list(result["cameras"]) == ["1", "2"]
-    for row in result["cameras"].values():
+    assert list(result["cameras"]) == list(result["in_turns"]) == ["1", "2"]
+    for row in (*result["cameras"].values(), *result["in_turns"].values()):
         # A bench that timed a vehicle that measures nothing would time nothing.
         assert row["cover"] > 0.5
         stages = row["follow_ms"] + row["motion_ms"] + row["match_ms"]
@@ -30,4 +30,4 @@ def test_motion_is_timed_while_it_measures():
         assert row["cpu_ms_per_camera"] > 0
     assert result["ratio"] > 0 and result["shape"] == [234, 416]
     lines = table(result)
-    assert len(lines) == 2 + 2 + 1 and "StereoSGBM" in lines[-1]
+    assert len(lines) == 1 + 2 * (1 + 2) + 1 and "StereoSGBM" in lines[-1]

@@ -30,9 +30,10 @@ from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import RigCamera
 from depth_perception.geometry.transforms import inverse
 from depth_perception.motion.matching import SUBPIXEL_SIGMA
+from depth_perception.motion.measured_depth import Kind
 from depth_perception.motion.overlap import EXTRINSICS_SIGMA
 from depth_perception.motion.road_filter import RoadFilter
-from depth_perception.motion.surround_motion import Kind, SurroundMotion
+from depth_perception.motion.surround_motion import SurroundMotion
 from depth_perception.motion.twist import twist_of
 from depth_perception.parameters import MotionParameters
 
@@ -346,9 +347,11 @@ def test_cameras_that_overlap_tell_the_length_where_no_road_does(monkeypatch):
 def test_cameras_that_look_elsewhere_do_not_match():
     motion = SurroundMotion(GroundPlane(), 128, overlap_share=0.1)
     drive(motion, straight(2), ("front", "left", "right"))
-    assert motion._overlap("front", "right") and not motion._overlap("front", "left")
-    motion._overlap_share = None
-    assert not motion._overlap("front", "right")
+    assert motion._matching._overlap("front", "right") and not motion._matching._overlap(
+        "front", "left"
+    )
+    motion._matching._overlap_share = None
+    assert not motion._matching._overlap("front", "right")
 
 
 def test_of_itself_a_stereo_pair_is_matched_and_neighbours_are_not():
@@ -361,8 +364,8 @@ def test_of_itself_a_stereo_pair_is_matched_and_neighbours_are_not():
         motion = SurroundMotion(GroundPlane(), 128, overlap_share=share)
         with ThreadPoolExecutor(1) as pool:
             motion.update(S, {name: CameraFrame(S, image) for name in views}, views, pool)
-        assert motion._overlap("front", "right")
-        assert motion._overlap("front", "ahead right") == neighbours
+        assert motion._matching._overlap("front", "right")
+        assert motion._matching._overlap("front", "ahead right") == neighbours
 
 
 def test_velocity_comes_with_its_covariance():

@@ -274,11 +274,11 @@ def _lenses(sources: Sequence[Source], level: int) -> tuple[NDArray[np.generic],
         begin += code.size
         R.append(camera.R @ source.T_source_reference[:3, :3])
         t.append(camera.R @ source.T_source_reference[:3, 3])
-        kind, intrinsics, distortion = _lens(camera)
+        kind, intrinsics, distortion, limit = lens_of(camera)
         kinds.append(kind)
         K.append(intrinsics)
         D.append(distortion)
-        limits.append(_limit(camera) if kind != loops.PINHOLE else np.float32(0))
+        limits.append(limit)
     return (
         np.concatenate(codes),
         np.array(places, np.int64),
@@ -312,14 +312,18 @@ def _largest_shift(pyramid: Pyramid, sources: Sequence[Source], far: float) -> f
     return float(np.percentile(moved, 95))
 
 
-def _lens(camera: CameraModel) -> tuple[int, NDArray[np.float32], NDArray[np.float32]]:
-    """What the loops project with."""
+def lens_of(
+    camera: CameraModel,
+) -> tuple[int, NDArray[np.float32], NDArray[np.float32], np.float32]:
+    """What the loops project with: kind, K, D and limit, see `matching_loops.compare`."""
     K = camera.K[[0, 0, 0, 1, 1], [0, 1, 2, 1, 2]].astype(np.float32)
     D = np.zeros(8, np.float32)
     D[: len(camera.D)] = camera.D
     if camera.distortion_model == "equidistant":
-        return loops.EQUIDISTANT, K, D
-    return (loops.PINHOLE if camera.is_pinhole else loops.POLYNOMIAL), K, D
+        return loops.EQUIDISTANT, K, D, _limit(camera)
+    if camera.is_pinhole:
+        return loops.PINHOLE, K, D, np.float32(0)
+    return loops.POLYNOMIAL, K, D, _limit(camera)
 
 
 def _limit(camera: CameraModel) -> np.float32:

@@ -240,7 +240,7 @@ def with_ground(
     around = _share_around(on_ground, known & ground)
     cost = np.minimum(found.cost_ratio_at(plane * np.float32(factor)), np.float32(2))
     not_contradicted = cv2.blur(cost, (EDGE_REACH, EDGE_REACH)) < PLANE_RATIO
-    blank = _contrast(image) < BLANK_LEVELS
+    blank = contrast(image) < BLANK_LEVELS
     against = _share_around(known & ground & ~on_ground, np.ones_like(ground))
     unopposed = lane & (against < PLANE_OPPOSED) & (around >= 0.5 * (against > 0.02))
     confirmed = not_contradicted & (around > PLANE_SUPPORT) & ~blank
@@ -265,7 +265,7 @@ def with_ground(
     return MeasuredDepth(w.astype(np.float32), sigma.astype(np.float32), kind)
 
 
-def _contrast(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+def contrast(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Standard deviation of grey values (h, w) in the window of a match."""
     values = image.astype(np.float32)
     window = (EDGE_REACH, EDGE_REACH)

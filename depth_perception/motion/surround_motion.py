@@ -15,14 +15,14 @@
 """From frame sets in order to the vehicle's motion, measured depth and the road under it.
 
 The order of work for each set: follow points in every camera; find the rig's motion to a few past
-sets; match each camera with those and with the cameras that see the same; let the road say how long
-the way was; keep the set if the vehicle has come far enough. What is remembered is bounded: points
-and census images of a few keyframes, the last grey image of each camera, ten seconds of odometry.
+sets; measure depth with those and with the cameras that see the same (`surround_matching`), which
+says how long the way was; keep the set if the vehicle has come far enough. What is remembered is
+bounded: points and census images of a few keyframes, the last grey image of each camera, ten
+seconds of odometry.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from concurrent.futures import Executor
@@ -30,52 +30,26 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from depth_perception.frames.frame_set import CameraFrame
-from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.camera_view import CameraView
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.geometry.sampling import inside_image
-from depth_perception.geometry.transforms import Matrix, inverse
-from depth_perception.motion.ego_motion import (
-    MIN_BASELINE_M,
-    CameraTracks,
-    EgoMotion,
-    moved_by,
-    stretched,
-)
+from depth_perception.motion.ego_motion import EgoMotion
 from depth_perception.motion.feature_tracks import FeatureTracks
-from depth_perception.motion.ground_loops import ground_of_rays
 from depth_perception.motion.keyframes import Keyframe, Keyframes
-from depth_perception.motion.matching import (
-    SUBPIXEL_SIGMA,
-    Match,
-    Pyramid,
-    Source,
-    census_of,
-    match,
-)
-from depth_perception.motion.measured_depth import Kind, MeasuredDepth, judge, with_ground
+from depth_perception.motion.matching import Pyramid, census_of
+from depth_perception.motion.measured_depth import MeasuredDepth
 from depth_perception.motion.mounting_observer import CameraImage, lead_of
 from depth_perception.motion.mounting_watch import MountingWatch
 from depth_perception.motion.odometry import OdometryTrack
-from depth_perception.motion.overlap import EXTRINSICS_SIGMA, combined, length_by_overlap
 from depth_perception.motion.range_points import RangePoints, merged
-from depth_perception.motion.road import lane_samples, on_path, scale_of
+from depth_perception.motion.road import scale_of
 from depth_perception.motion.road_filter import RoadFilter
+from depth_perception.motion.surround_matching import MotionCamera, SurroundMatching
 from depth_perception.motion.twist import Twist, twist_of
 
-NEAREST_M, LOWEST_M = 2.5, 0.3
-"""Nearest depth that parallax looks for, m, and for a camera that is mounted low."""
-NEAREST_OF_HEIGHT = 1.5
-"""The road is looked for from so many of the camera's heights on."""
 LONGEST_GAP_S = 2.5
 """After a longer pause everything begins anew, s."""
-PATH_HALF_WIDTH, PATH_LENGTH = 2.5, 25.0
-"""Where the vehicle is to drive next it is believed to be able to, m."""
-OVERLAP_DEPTHS = (5.0, 20.0)
-SAME_INSTANT_S = 0.005
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,32 +81,6 @@ class Motion:
     latencies: Mapping[str, float] = field(default_factory=dict)
 
 
-_Matched = tuple[Match, MeasuredDepth, NDArray[np.float32], MeasuredDepth | None]
-"""Match and measured depth by the way, what would lie under the road, measured depth by overlap."""
-
-
-@dataclass(eq=False)
-class _Camera(CameraTracks):
-    """What belongs to one camera: its grids and its points."""
-
-    view: CameraView
-    pyramid: Pyramid
-    mask: NDArray[np.bool_]
-    images: tuple[NDArray[np.uint8], ...] = ()
-    census: tuple[NDArray[np.uint32], ...] = ()
-    stamp: int = 0
-
-    @property
-    def grid(self) -> CameraModel:
-        """Model of the matching grid."""
-        return self.pyramid.cameras[-1]
-
-    @property
-    def rays(self) -> NDArray[np.float32]:
-        """Rays (h, w, 3) of the matching grid; 0 where nothing is seen."""
-        return self.pyramid.rays[-1]
-
-
 class SurroundMotion:
     """Measures; one frame set at a time, in the order of time."""
 
@@ -142,6 +90,7 @@ class SurroundMotion:
         image_width: int,
         overlap_share: float | None = None,
         watch: MountingWatch | None = None,
+        matching_rate: float = 0.0,
     ) -> None:
         """Begin with nothing known.
 
@@ -151,18 +100,19 @@ class SurroundMotion:
             overlap_share: Cameras of one set are matched with each other where so much of one's
                 image may be in the other's; None: none are.
             watch: Looks whether cameras have moved; None: nobody does.
+            matching_rate: Cameras that are matched in a second, all together, 1/s; of the others
+                what was measured is carried along by the motion. 0: all of each set.
         """
         self.ego = EgoMotion()
         self.range = RangePoints()
         self.watch = watch
         self._nominal = nominal
         self._width = image_width
-        self._cameras: dict[str, _Camera] = {}
+        self._cameras: dict[str, MotionCamera] = {}
         self._keyframes = Keyframes()
+        self._matching = SurroundMatching(nominal, self.ego, overlap_share, matching_rate)
         self._road = RoadFilter(nominal)
         self._last: tuple[int, dict[str, int]] | None = None
-        self._overlap_share = overlap_share
-        self._sees: dict[tuple[str, str], bool] = {}
         self._by_odometry: bool | None = None
 
     @property
@@ -219,18 +169,21 @@ class SurroundMotion:
         self._keyframes.scale = scale_of(float(np.median(heights)))
         stamps = {name: frames[name].stamp for name in names}
         followed = time.perf_counter()
-        moved = False
+        moved, seconds = False, 0.0
         if self._last is not None:
+            seconds = (stamp - self._last[0]) * 1e-9
             last, now = self._last, (stamp, stamps)
             moved = self.ego.advance(self._cameras, last, now, self._road.ground)
             if not moved:
                 self.reset_memory()
             self._note_source()
             self.ego.watch(last[0], stamp, self._road.factor, self._road.factor_sigma)
-            self._road.predict((stamp - last[0]) * 1e-9, bool(self._by_odometry))
+            self._road.predict(seconds, bool(self._by_odometry))
         ways = self.ego.ways(self._cameras, (stamp, stamps), self._keyframes) if moved else []
         known = time.perf_counter()
-        measured = self._measure((stamp, stamps), pool, ways)
+        measured = self._matching.measure(
+            self._cameras, (stamp, stamps), seconds, ways, self._road, pool
+        )
         if len(self.range):
             measured = self._with_range(stamp, stamps, measured, pool)
         twist = None
@@ -281,6 +234,7 @@ class SurroundMotion:
     def reset_memory(self) -> None:
         """Forget keyframes whose way to the present is not known."""
         self._keyframes.clear()
+        self._matching.forget_past()
         self.ego.reset()
         if not self._by_odometry:
             self._by_odometry = None  # the next length is guessed anew; odometry's factor holds
@@ -297,11 +251,12 @@ class SurroundMotion:
                 # Ways so far are made as long as they were found to be.
                 self.ego.rescale(self._road.factor)
                 self._keyframes.rescale(self._road.factor)
+            self._matching.forget_past()
             self.range.forget_way()
             self._road.begin_factor(by_odometry, guessed=from_nothing)
             self._by_odometry = by_odometry
 
-    def _take(self, name: str, frame: CameraFrame, views: Mapping[str, CameraView]) -> _Camera:
+    def _take(self, name: str, frame: CameraFrame, views: Mapping[str, CameraView]) -> MotionCamera:
         """Follow the points into a camera's image, and make its census."""
         view = views[name]
         grey = cv2.cvtColor(view.image(frame.image), cv2.COLOR_BGR2GRAY)
@@ -314,159 +269,14 @@ class SurroundMotion:
             mask |= pyramid.rays[-1][..., 2] == 0
             tracks = FeatureTracks(view.camera, view.ego, len(views))
             focal = float(view.camera.K[0, 0])
-            camera = _Camera(view.T_base_camera, focal, tracks, view, pyramid, mask)
-            self._sees = {}
+            camera = MotionCamera(view.T_base_camera, focal, tracks, view, pyramid, mask)
+            self._matching.forget_rig()
         camera.view = view
         camera.tracks.advance(np.asarray(grey, np.uint8), frame.stamp)
         camera.images = camera.pyramid.images(np.asarray(grey, np.uint8))
         camera.census = tuple(census_of(image) for image in camera.images)
         camera.stamp = frame.stamp
         return camera
-
-    def _measure(
-        self,
-        now: tuple[int, Mapping[str, int]],
-        pool: Executor,
-        ways: list[tuple[Keyframe, Matrix]],
-    ) -> dict[str, MeasuredDepth]:
-        """Match every camera, and let the road set the length of the way."""
-        # Ways are matched as long as they are thought to be: other cameras know metres already.
-        taken = self._road.factor
-        names = list(now[1])
-        matched = pool.map(lambda n: self._match(n, now, ways, taken), names)
-        found = {n: item for n, item in zip(names, matched, strict=True) if item is not None}
-        curvature = _curvature([T for _, T in ways])
-        samples, lengths = [], []
-        for name, (_, item, _, beside) in found.items():
-            camera = self._cameras[name]
-            if beside is not None and (longer := length_by_overlap(item, beside)) is not None:
-                lengths.append(longer)
-            of_way = item.kind == Kind.PARALLAX
-            w = np.where(of_way, item.inverse_depth * np.float32(taken), np.float32(np.nan))
-            C = camera.view.T_base_camera
-            samples.append(lane_samples(w, camera.rays, C, self._road.ground, curvature))
-        if lengths:  # the surest pair's: what is wrong with the others may be wrong with all
-            log_factor, sigma = min(lengths, key=lambda item: item[1])
-            self._road.take_length(math.log(taken) + log_factor, sigma)
-        if ways:
-            self._road.update(samples)
-        factor = self._road.factor / taken
-        done = pool.map(lambda n: self._with_ground(n, *found[n], curvature, factor), found)
-        return dict(zip(found, done, strict=True))
-
-    def _match(
-        self,
-        name: str,
-        now: tuple[int, Mapping[str, int]],
-        ways: list[tuple[Keyframe, Matrix]],
-        factor: float,
-    ) -> _Matched | None:
-        """Match one camera with its past and with the cameras beside it, each by itself.
-
-        They do not agree to a step until the length of the way is known, and would meet half way.
-        """
-        camera = self._cameras[name]
-        C, C_inverse = camera.view.T_base_camera, inverse(camera.view.T_base_camera)
-        past = []
-        for keyframe, T_now_then in ways:
-            census = keyframe.census.get(name)
-            if census is None or census[-1].shape != camera.census[-1].shape:
-                continue
-            own = stretched(self.ego.between_images(T_now_then, keyframe, name, now), factor)
-            T = C_inverse @ inverse(own) @ C
-            if np.linalg.norm(T[:3, 3]) >= MIN_BASELINE_M:
-                past.append(Source(census, camera.pyramid.cameras, T))
-        beside = []
-        for other in now[1]:
-            if other != name and self._overlap(name, other):
-                there = self._cameras[other]
-                T = inverse(there.view.T_base_camera) @ self._between(name, other) @ C
-                beside.append(Source(there.census, there.pyramid.cameras, T))
-        if past and beside:
-            by_way = self._judged(camera, past, Kind.PARALLAX)
-            return *by_way, self._judged(camera, beside, Kind.OVERLAP)[1]
-        if not past and not beside:
-            return None
-        kind = Kind.PARALLAX if past else Kind.OVERLAP
-        return *self._judged(camera, past or beside, kind), None
-
-    def _judged(
-        self, camera: _Camera, sources: list[Source], kind: Kind
-    ) -> tuple[Match, MeasuredDepth, NDArray[np.float32]]:
-        """Match a camera with sources of one kind, and judge."""
-        C = camera.view.T_base_camera
-        height = float(self._nominal.signed_distance(C[:3, 3]))
-        nearest = float(np.clip(NEAREST_OF_HEIGHT * height, LOWEST_M, NEAREST_M))
-        found = match(camera.images, camera.census, camera.pyramid, sources, nearest)
-        kinds = np.full(len(sources), kind, np.uint8)
-        shift = SUBPIXEL_SIGMA
-        if kind == Kind.OVERLAP:
-            shift = math.hypot(shift, EXTRINSICS_SIGMA * float(camera.grid.K[0, 0]))
-        image, ground = camera.images[-1], self._road.ground
-        kept, under = judge(found, image, camera.rays, C, ground, camera.mask, kinds, shift)
-        return found, kept, under
-
-    def _between(self, name: str, other: str) -> Matrix:
-        """Motion of the base frame from the instant of one camera's image to that of another's."""
-        later = (self._cameras[other].stamp - self._cameras[name].stamp) * 1e-9
-        return stretched(moved_by(self.ego.step, later), self._road.factor)
-
-    def _overlap(self, name: str, other: str) -> bool:
-        """Tell whether a camera may see a part of what another sees, from somewhere else."""
-        if self._overlap_share is None:
-            return False
-        later = abs(self._cameras[other].stamp - self._cameras[name].stamp) * 1e-9
-        if self.ego.step is None and later > SAME_INSTANT_S:
-            return False  # nobody knows how far the vehicle came in between
-        if (name, other) not in self._sees:
-            one, two = self._cameras[name], self._cameras[other]
-            M = inverse(two.view.T_base_camera) @ one.view.T_base_camera
-            rays = one.rays[4::9, 4::9].reshape(-1, 3).astype(np.float64)
-            share = 0.0
-            for depth in OVERLAP_DEPTHS:
-                points = rays * depth @ M[:3, :3].T + M[:3, 3]
-                uv = two.grid.project(points[np.isfinite(points).all(axis=1)])
-                inside = inside_image(uv, (two.grid.width, two.grid.height))
-                share = max(share, float(inside.sum()) / max(1, len(rays)))
-            apart = float(np.linalg.norm(M[:3, 3])) > MIN_BASELINE_M
-            self._sees[name, other] = apart and share > self._overlap_share
-        return self._sees[name, other]
-
-    def _with_ground(
-        self,
-        name: str,
-        found: Match,
-        item: MeasuredDepth,
-        under: NDArray[np.float32],
-        beside: MeasuredDepth | None,
-        curvature: float,
-        factor: float,
-    ) -> MeasuredDepth:
-        """Bring what was measured with the assumed way to metres, and add the ground."""
-        if beside is not None:
-            item = combined(item, beside, self._road.factor_sigma)
-        camera = self._cameras[name]
-        C, ground = camera.view.T_base_camera, self._road.ground
-        height = float(ground.signed_distance(C[:3, 3]))
-        plane, relative, rise = (np.empty(camera.rays.shape[:2], np.float32) for _ in range(3))
-        R, centre = np.ascontiguousarray(C[:3, :3]), C[:3, 3].copy()
-        of_plane = (ground.normal, height, ground.covariance)
-        ground_of_rays(camera.rays, R, centre, *of_plane, plane, relative, rise)
-        lane = on_path(camera.rays, C, ground, curvature, PATH_HALF_WIDTH, PATH_LENGTH)
-        return with_ground(
-            item,
-            under,
-            found,
-            plane,
-            relative,
-            camera.mask,
-            camera.images[-1],
-            lane,
-            rise,
-            height,
-            factor,
-            self._road.factor_sigma,
-        )
 
     def _with_range(
         self,
@@ -508,12 +318,3 @@ def _same(before: CameraView, now: CameraView) -> bool:
     if before is now:
         return True
     return before.size == now.size and before.source.same_as(now.source)
-
-
-def _curvature(ways: list[Matrix]) -> float:
-    """Curvature of the path, 1/m, positive to the left, from motions T_now_then."""
-    if not ways:
-        return 0.0
-    T = max(ways, key=lambda item: float(np.linalg.norm(item[:3, 3])))
-    way = float(np.linalg.norm(T[:3, 3]))
-    return float(-np.arctan2(T[1, 0], T[0, 0])) / way if way > MIN_BASELINE_M else 0.0
