@@ -63,10 +63,15 @@ class Pyramid:
     Attributes:
         cameras: Its models.
         rays: (h, w, 3) float32 of each: of its pixels, third component 1; 0 where it sees nothing.
+        searched: The same along which matches are looked for at even steps: of fisheyes of unit
+            length, since far off the axis depth along it says nothing of how near a thing is.
+        cosines: (h, w) float32 of the largest: third component of those; None where it is 1.
     """
 
     cameras: tuple[CameraModel, ...]
     rays: tuple[NDArray[np.float32], ...]
+    searched: tuple[NDArray[np.float32], ...]
+    cosines: NDArray[np.float32] | None
 
     @classmethod
     def of(cls, camera: CameraModel, levels: int = LEVELS) -> Pyramid:
@@ -78,7 +83,12 @@ class Pyramid:
         rays = [np.nan_to_num(item.rays(), nan=0.0, posinf=0, neginf=0) for item in cameras]
         for item in rays:
             item[(item[..., 2] != 1)] = 0
-        return cls(tuple(cameras), tuple(item.astype(np.float32) for item in rays))
+        along = tuple(item.astype(np.float32) for item in rays)
+        if camera.distortion_model != "equidistant":
+            return cls(tuple(cameras), along, along, None)
+        norms = [np.maximum(np.linalg.norm(item, axis=-1, keepdims=True), 1e-6) for item in rays]
+        unit = [(item / n).astype(np.float32) for item, n in zip(rays, norms, strict=True)]
+        return cls(tuple(cameras), along, tuple(unit), unit[-1][..., 2].copy())
 
     def images(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
         """Resize a grey image, which is at least as large as the largest, to all sizes."""
@@ -120,6 +130,7 @@ class Match:
             inverse depth changes by 1/m.
         best_source: (h, w) uint8: index of that source.
         levels: Costs of all sizes, for whoever asks about another depth.
+        cosines: See `Pyramid`.
     """
 
     inverse_depth: NDArray[np.float32]
@@ -129,6 +140,7 @@ class Match:
     sensitivity: NDArray[np.float32]
     best_source: NDArray[np.uint8]
     levels: tuple[Costs, ...]
+    cosines: NDArray[np.float32] | None = None
 
     def cost_ratio_at(self, inverse_depth: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compare a given inverse depth (h, w) with the best: its cost over the least.
@@ -136,6 +148,8 @@ class Match:
         1 is as good as the best; infinite where it is not above zero, or out of range. Where the
         finer sizes did not look there, the coarser tell.
         """
+        if self.cosines is not None:
+            inverse_depth = inverse_depth * self.cosines
         out = self.levels[-1].ratio_at(inverse_depth)
         size = (inverse_depth.shape[1], inverse_depth.shape[0])
         for costs in self.levels[-2::-1]:
@@ -191,7 +205,7 @@ def match(
         census: (h, w), of them.
         pyramid: The camera.
         sources: At least one; with as many sizes.
-        nearest: Nearest depth that is looked for, metres.
+        nearest: Nearest depth that is looked for, metres; of fisheyes the distance.
 
     Returns:
         The match of every pixel.
@@ -215,7 +229,7 @@ def match(
         cost = np.empty((steps, height, width), np.uint8)
         size = np.float32(step)
         lenses = _lenses(sources, level)
-        loops.compare(census[level], pyramid.rays[level], base, size, *lenses, cost)
+        loops.compare(census[level], pyramid.searched[level], base, size, *lenses, cost)
         total = _aggregate(cost, base, images[level], even=level == 0)
         inverse_depth, ratio, bits = (np.empty((height, width), np.float32) for _ in range(3))
         least = np.empty((height, width), np.uint16)
@@ -228,9 +242,12 @@ def match(
     shape = inverse_depth.shape
     coarse_ratio = cv2.resize(coarse_ratio, shape[::-1], interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
     moved, best = np.empty(shape, np.float32), np.empty(shape, np.uint8)
+    cosines = pyramid.cosines
+    if cosines is not None:
+        inverse_depth = inverse_depth / np.maximum(cosines, np.float32(1e-6))
     finite = np.nan_to_num(inverse_depth)
     loops.sensitivity(pyramid.rays[finest], finite, *_turned(sources, finest), moved, best)
-    return Match(inverse_depth, ratio, coarse_ratio, bits, moved, best, tuple(done))
+    return Match(inverse_depth, ratio, coarse_ratio, bits, moved, best, tuple(done), cosines)
 
 
 def _aggregate(
@@ -305,7 +322,7 @@ def _turned(sources: Sequence[Source], level: int) -> tuple[NDArray[np.generic],
 
 def _largest_shift(pyramid: Pyramid, sources: Sequence[Source], far: float) -> float:
     """By how many pixels of the smallest size a match moves for 1/m, nearly at the most."""
-    rays = np.ascontiguousarray(pyramid.rays[0][2::4, 2::4])
+    rays = np.ascontiguousarray(pyramid.searched[0][2::4, 2::4])
     some = np.full(rays.shape[:2], far / 4, np.float32)
     moved, best = np.empty(some.shape, np.float32), np.empty(some.shape, np.uint8)
     loops.sensitivity(rays, some, *_turned(sources, 0), moved, best)

@@ -123,7 +123,7 @@ def read_back(
             # is better, and to be confirmed by where it leads to in turn.
             found, nearest = False, np.float32(0)
             i, j, column, row = 0, 0, np.float32(0), np.float32(0)
-            for turn_number in range(TRIES):
+            for _ in range(TRIES):
                 x = R[0, 0] * a + R[0, 1] * b + R[0, 2] * c + w * t[0]
                 y = R[1, 0] * a + R[1, 1] * b + R[1, 2] * c + w * t[1]
                 z = ahead + w * t[2]

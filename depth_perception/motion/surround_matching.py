@@ -52,8 +52,9 @@ from depth_perception.motion.road_filter import RoadFilter
 
 NEAREST_M, LOWEST_M = 2.5, 0.3
 """Nearest depth that parallax looks for, m, and for a camera that is mounted low."""
-NEAREST_OF_HEIGHT = 1.5
-"""The road is looked for from so many of the camera's heights on."""
+NEAREST_OF_ROAD = 0.75
+"""The nearest road that a camera sees lies so much nearer than it would by a way thought too long,
+and by a mounting that is not quite right: that is looked for, too."""
 PATH_HALF_WIDTH, PATH_LENGTH = 2.5, 25.0
 """Where the vehicle is to drive next it is believed to be able to, m."""
 OVERLAP_DEPTHS = (5.0, 20.0)
@@ -73,6 +74,8 @@ class MotionCamera(CameraTracks):
     images: tuple[NDArray[np.uint8], ...] = ()
     census: tuple[NDArray[np.uint32], ...] = ()
     stamp: int = 0
+    nearest: float | None = None
+    """Where the nearest road is that it sees, see `nearest_road`; None: not looked yet."""
 
     @property
     def grid(self) -> CameraModel:
@@ -252,8 +255,9 @@ class SurroundMatching:
     ) -> tuple[Match, MeasuredDepth, NDArray[np.float32]]:
         """Match a camera with sources of one kind, and judge."""
         C = camera.view.T_base_camera
-        height = float(self._nominal.signed_distance(C[:3, 3]))
-        nearest = float(np.clip(NEAREST_OF_HEIGHT * height, LOWEST_M, NEAREST_M))
+        if camera.nearest is None:
+            camera.nearest = nearest_road(camera.pyramid, C, camera.mask, self._nominal)
+        nearest = float(np.clip(NEAREST_OF_ROAD * camera.nearest, LOWEST_M, NEAREST_M))
         found = match(camera.images, camera.census, camera.pyramid, sources, nearest)
         kinds = np.full(len(sources), kind, np.uint8)
         shift = SUBPIXEL_SIGMA
@@ -324,6 +328,29 @@ class SurroundMatching:
             factor,
             self._road.factor_sigma,
         )
+
+
+def nearest_road(
+    pyramid: Pyramid, T_base_camera: Matrix, mask: NDArray[np.bool_], ground: GroundPlane
+) -> float:
+    """Tell how near the nearest road is that a camera sees: along what is searched, m.
+
+    Args:
+        pyramid: The camera.
+        T_base_camera: 4x4, its mounting.
+        mask: (h, w), true on its own body.
+        ground: The road, in the base frame.
+
+    Returns:
+        Depth, of fisheyes distance; infinite where it sees no road. Nearly the least: a few pixels
+        in a corner do not count.
+    """
+    down = -(pyramid.searched[-1] @ (T_base_camera[:3, :3].T @ ground.normal))
+    height = float(ground.signed_distance(T_base_camera[:3, 3]))
+    steep = down[~mask & (pyramid.rays[-1][..., 2] != 0) & (down > 0)]
+    if not len(steep) or height <= 0:
+        return float("inf")
+    return height / float(np.percentile(steep, 99))
 
 
 def _curvature(ways: Sequence[Matrix]) -> float:
