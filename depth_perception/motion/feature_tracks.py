@@ -122,7 +122,7 @@ class FeatureTracks:
         if first not in self._seen or second not in self._seen:
             return None
         (ids_a, rays_a), (ids_b, rays_b) = self._seen[first], self._seen[second]
-        _, at_a, at_b = np.intersect1d(ids_a, ids_b, assume_unique=True, return_indices=True)
+        at_a, at_b = _common(ids_a, ids_b)
         good = np.isfinite(rays_a[at_a]).all(axis=1) & np.isfinite(rays_b[at_b]).all(axis=1)
         return rays_a[at_a[good]], rays_b[at_b[good]]
 
@@ -146,7 +146,7 @@ class FeatureTracks:
         for k, stamp in enumerate(then):
             if stamp in self._seen:
                 others, seen = self._seen[stamp]
-                _, a, b = np.intersect1d(ids, others, assume_unique=True, return_indices=True)
+                a, b = _common(ids, others)
                 out[a, k] = seen[b]
         good = np.isfinite(rays).all(axis=1)
         rays, out = rays[good], out[good]
@@ -167,3 +167,14 @@ class FeatureTracks:
         self._next += len(new)
         self._points = np.concatenate([self._points, new[:, 0]]).astype(np.float32)
         self._ids = np.concatenate([self._ids, ids])
+
+
+def _common(
+    first: NDArray[np.int64], second: NDArray[np.int64]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return where in each of two arrays stand the numbers that are in both; each array ascends."""
+    if not len(second):
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
+    at = np.minimum(np.searchsorted(second, first), len(second) - 1)
+    both = np.flatnonzero(second[at] == first)
+    return both, at[both]
