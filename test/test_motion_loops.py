@@ -23,7 +23,7 @@ from textured_street import pose
 
 from depth_perception.geometry.transforms import interpolate, inverse
 from depth_perception.motion import bundle, rig_motion_loops
-from depth_perception.motion.rig_motion import turn
+from depth_perception.motion.rig_motion import part_of_motion, turn
 
 FINE = 0.3
 SHARES = (1.0, 0.8, 1.3, 1.0, -0.2)
@@ -115,6 +115,14 @@ def test_a_share_of_a_motion_is_interpolated_and_so_is_its_rotation(share, angle
         return rig_motion_loops.rotation_vector(there @ R_share.T)
 
     np.testing.assert_allclose(turned, slopes_of(rotation, 3, 1e-5), atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [-0.4, 0.0, 0.7, 1.0, 1.3])
+def test_part_of_a_motion_is_the_interpolated_one(share):
+    T = pose(1.2, 0.3, 0.4)
+    expected = interpolate(np.eye(4), T, share)
+    np.testing.assert_allclose(part_of_motion(T, share), expected, atol=1e-12)
+    assert part_of_motion(T, 1.0) is not T
 
 
 def test_prior_pulls_towards_its_motion_with_its_deviations(rig):

@@ -40,6 +40,7 @@ from depth_perception.motion.rig_motion_loops import (
     prior_terms,
     ray_distances,
     rotation_terms,
+    share_of_motion,
 )
 
 FINE = 0.3
@@ -95,6 +96,18 @@ class RigMotion:
 def turn(rotation: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the rotation matrix (3, 3) of a rotation vector (3,), rad."""
     return np.asarray(cv2.Rodrigues(np.asarray(rotation, dtype=np.float64))[0])
+
+
+def part_of_motion(T: Matrix, share: float) -> Matrix:
+    """Return a share of a motion: `transforms.interpolate` from standing, in a tenth of its time.
+
+    Args:
+        T: 4x4, by less than half a turn.
+        share: Of its time; below 0 and above 1, too.
+    """
+    out = np.eye(4)
+    out[:3, :3], out[:3, 3], _ = share_of_motion(T[:3, :3], T[:3, 3], float(share))
+    return out
 
 
 def solve_rig_motion(pairs: Sequence[PointPairs], prior: MotionPrior) -> RigMotion | None:
