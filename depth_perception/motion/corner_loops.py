@@ -73,7 +73,7 @@ def _is_corner(strength, free, v, u):  # type: ignore[no-untyped-def]
 
 @compiled
 def corner_of_each_cell(strength, free, cell, columns, rows, values):  # type: ignore[no-untyped-def]
-    """Find the strongest corner in each square of an image.
+    """Find the corner in each square of an image, if that is where the square is strongest.
 
     Args:
         strength: (h, w) float32, how much of a corner a pixel is.
@@ -95,7 +95,8 @@ def corner_of_each_cell(strength, free, cell, columns, rows, values):  # type: i
         for v in range(top + 1, bottom):
             line = strength[v]
             for u in range(width):
-                highest[u] = max(highest[u], line[u])
+                here, above = line[u], highest[u]
+                highest[u] = here if here > above else above
         for left in range(1, width - 1, cell):
             right = min(left + cell, width - 1)
             column, row = left, top
@@ -107,14 +108,8 @@ def corner_of_each_cell(strength, free, cell, columns, rows, values):  # type: i
                 continue
             while strength[row, column] != best:
                 row += 1
-            if not _is_corner(strength, free, row, column):
-                # What is highest belongs to a neighbour, or may not be taken: the next that may.
-                best, column = np.float32(0), -1
-                for v in range(top, bottom):
-                    for u in range(left, right):
-                        if strength[v, u] > best and _is_corner(strength, free, v, u):
-                            best, column, row = strength[v, u], u, v
-            if column >= 0:
+            # What is highest may belong to a corner of the next square, which is as near as any.
+            if _is_corner(strength, free, row, column):
                 columns[count], rows[count], values[count] = column, row, best
                 count += 1
     return count
