@@ -21,24 +21,33 @@ point's inverse distance, which is eliminated (Schur complement), so that what i
 small as the motions are.
 
 Source: bundle adjustment (Triggs et al. 2000), inverse distance as in Civera et al. 2008; robust
-weights of Geman and McClure.
+weights of Geman and McClure. The sums over the points are compiled (`bundle_loops`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.geometry.transforms import Matrix
+from depth_perception.motion.bundle_loops import (
+    axes_across,
+    move_points,
+    normal_equations,
+    triangulate,
+)
 from depth_perception.motion.rig_motion import FINE, turn
 
 _WIDTHS = (4.0, 2.0, 1.0, 0.7, 0.7)
 """Of the robust weight, px, from the first iteration to the last."""
 _FAR_SIGMA = 0.5
 """Prior deviation of a point's inverse distance from zero, 1/m."""
+_FARTHEST = 2.0
+"""Largest inverse distance, 1/m."""
 MIN_OBSERVATIONS = 30
 
 
@@ -79,26 +88,20 @@ def refine_motions(
     Returns:
         The motions (K, 4, 4) and their covariance (6 K, 6 K); None where too few points are seen.
     """
-    # A camera's points may all be younger than the past sets.
-    used = [camera for camera in map(_Camera, tracks) if len(camera.now)]
-    if sum(int(item.seen.sum()) for item in used) < MIN_OBSERVATIONS:
+    if sum(int(np.isfinite(item.then[..., 0]).sum()) for item in tracks) < MIN_OBSERVATIONS:
         return None
+    points = _Points(tracks)
     count = len(T_then_now)
     T = T_then_now.copy()
-    prior = np.linalg.inv(prior_covariance)
+    prior = np.asarray(np.linalg.inv(prior_covariance), np.float64)
     offset = np.zeros(6 * count)
-    for camera in used:
-        camera.triangulate(T)
+    points.triangulate(T)
     information = prior
     for width in _WIDTHS:
-        information, gradient = prior.copy(), prior @ offset
-        eliminated = [camera.normal_equations(T, width) for camera in used]
-        for H, g in eliminated:
-            information += H
-            gradient += g
-        step = -np.linalg.solve(information, gradient)
-        for camera in used:
-            camera.move_points(step)
+        information, gradient = prior.copy(), np.asarray(prior @ offset, np.float64)
+        points.add_normal_equations(T, width, information, gradient)
+        step = np.asarray(-np.linalg.solve(information, gradient), np.float64)
+        points.move(step)
         for k in range(count):
             twist = step[6 * k : 6 * k + 6]
             R = turn(twist[3:])
@@ -110,90 +113,70 @@ def refine_motions(
     return T, np.asarray(np.linalg.inv(information), np.float64)
 
 
-class _Camera:
-    """Points of one camera with their inverse distances."""
+class _Points:
+    """Points of all cameras, one camera after the other, with their inverse distances.
 
-    def __init__(self, tracks: Tracks) -> None:
-        seen: NDArray[np.bool_] = np.asarray(np.isfinite(tracks.then).all(axis=2))
-        some = np.asarray(seen.any(axis=1))
-        self.seen = seen[some]
-        self.now = tracks.now[some]
-        self.then = np.where(self.seen[..., None], tracks.then[some], [0.0, 0.0, 1.0])
-        self.focal = tracks.focal
-        self.C = tracks.T_base_camera
-        self.before, self.after = tracks.before, tracks.after
-        self.inverse = np.zeros(len(self.now))
-        self._slopes: tuple[NDArray[np.float64], ...] = ()
-        # Two axes across each observed ray, (n, K, 2, 3).
-        helper = np.where(np.abs(self.then[..., :1]) < 0.7, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
-        first = np.cross(self.then, helper)
-        first /= np.linalg.norm(first, axis=-1, keepdims=True)
-        self.across = np.stack([first, np.cross(self.then, first)], axis=-2)
+    Attributes:
+        seen: (n, K) bool: whether a point was seen in a past image; in one of them at the least.
+        inverse: (n,) inverse distances, 1/m.
+    """
 
-    def _rays(
-        self, T: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Where the points are at each past instant, times their inverse distance.
+    def __init__(self, tracks: Sequence[Tracks]) -> None:
+        seen = [np.asarray(np.isfinite(item.then[..., 0])) for item in tracks]
+        # A camera's points may all be younger than the past sets.
+        some = [np.asarray(item.any(axis=1)) for item in seen]
+        self.seen = _joined(seen, some)
+        self.now = _joined([item.now for item in tracks], some)
+        self.then = _joined([item.then for item in tracks], some)
+        numbers = [int(item.sum()) for item in some]
+        self.camera = np.repeat(np.arange(len(tracks)), numbers).astype(np.int64)
+        self.focal = np.array([item.focal for item in tracks], np.float64)
+        size, count = self.seen.shape
+        self.across = np.empty((size, count, 2, 3))
+        axes_across(self.then, self.across)
+        self.inverse = np.zeros(size)
+        self._mixed = np.empty((size, 6 * count))
+        self._down, self._up = np.empty(size), np.empty(size)
+        C = np.stack([item.T_base_camera for item in tracks])[:, None]
+        after = np.stack([item.after for item in tracks])
+        back = C[..., :3, :3].swapaxes(-1, -2)
+        self._start = np.stack([item.before for item in tracks]) @ C
+        self._D = np.ascontiguousarray(back @ after[..., :3, :3])
+        self._lever = back @ (after[..., :3, 3] - C[..., :3, 3])[..., None]
 
-        Returns:
-            (n, K, 3) in the base frame before `after`; (n, K, 3) in the camera; (n, K, 3) the
-            change of the latter with inverse distance.
-        """
-        C_R, p = self.C[:3, :3], self.C[:3, 3]
-        ray = self.now @ C_R.T
-        R_b, t_b = self.before[:, :3, :3], self.before[:, :3, 3]
-        a = np.einsum("kij,nj->nki", R_b, ray)
-        b = np.einsum("kij,j->ki", R_b, p) + t_b
-        a = np.einsum("kij,nkj->nki", T[:, :3, :3], a)
-        b = np.einsum("kij,kj->ki", T[:, :3, :3], b) + T[:, :3, 3]
-        base = a + self.inverse[:, None, None] * b
-        R_a, t_a = self.after[:, :3, :3], self.after[:, :3, 3]
-        b = np.einsum("kij,kj->ki", R_a, b) + t_a - p
-        camera = np.einsum("kij,nkj->nki", R_a, a) + self.inverse[:, None, None] * b
-        return base, camera @ C_R, np.broadcast_to(b @ C_R, camera.shape)
+    def _geometry(self, T: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+        """Where points lie for motions (K, 4, 4): P, b, D, e of `bundle_loops`."""
+        moved = T @ self._start
+        e = self._D @ moved[..., :3, 3:] + self._lever
+        P, b = (np.ascontiguousarray(item) for item in (moved[..., :3, :3], moved[..., :3, 3]))
+        return P, b, self._D, e[..., 0].copy()
 
     def triangulate(self, T: NDArray[np.float64]) -> None:
         """Take the inverse distances at which the motions agree best."""
-        self.inverse[:] = 0
-        _, at, change = self._rays(T)
-        weight = self.seen[..., None]
-        e = np.einsum("nkij,nkj->nki", self.across, at) * weight
-        s = np.einsum("nkij,nkj->nki", self.across, change) * weight
-        down = (s * s).sum(axis=(1, 2)) + (FINE / self.focal / _FAR_SIGMA) ** 2
-        self.inverse = np.clip(-(e * s).sum(axis=(1, 2)) / down, 0.0, 2.0)
+        P, _, D, e = self._geometry(T)
+        least = (FINE / self.focal / _FAR_SIGMA) ** 2
+        points = self.now, self.seen, self.across, self.camera
+        triangulate(*points, P, D, e, least, _FARTHEST, self.inverse)
 
-    def normal_equations(
-        self, T: NDArray[np.float64], width: float
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Information (6K, 6K) and gradient (6K,) of the motions, the points eliminated."""
-        base, at, change = self._rays(T)
-        count = T.shape[0]
-        length = np.linalg.norm(at, axis=-1, keepdims=True)
-        e = np.einsum("nkij,nkj->nki", self.across, at / length) * self.focal
-        # Where a ray points away from what was observed its tangent is of no use.
-        ahead = (at * self.then).sum(axis=-1) > 0.5 * length[..., 0]
-        weight = self.seen * ahead / (1 + (e * e).sum(axis=-1) / width**2) ** 2 / FINE**2
-        A = self.across * (self.focal / length[..., None])
-        to_camera = np.einsum("kij,il->kjl", self.after[:, :3, :3], self.C[:3, :3])
-        G = np.einsum("nkij,klj->nkil", A, to_camera)
-        J = np.empty((*e.shape, 6))
-        J[..., :3] = G * self.inverse[:, None, None, None]
-        J[..., 3:] = np.cross(base[:, :, None, :], G)
-        s = np.einsum("nkij,nkj->nki", A, change)
-        down = (weight[..., None] * s * s).sum(axis=(1, 2)) + 1 / _FAR_SIGMA**2
-        up = (weight[..., None] * s * e).sum(axis=(1, 2)) + self.inverse / _FAR_SIGMA**2
-        mixed = np.einsum("nk,nki,nkij->nkj", weight, s, J).reshape(len(e), -1)
-        H = np.zeros((6 * count, 6 * count))
-        for k in range(count):
-            flat = J[:, k].reshape(-1, 6)
-            twice = np.repeat(weight[:, k], 2)[:, None]
-            H[6 * k : 6 * k + 6, 6 * k : 6 * k + 6] = (flat * twice).T @ flat
-        H -= (mixed / down[:, None]).T @ mixed
-        g = np.einsum("nk,nki,nkij->kj", weight, e, J).ravel() - mixed.T @ (up / down)
-        self._slopes = (mixed, down, up)
-        return H, g
+    def add_normal_equations(
+        self,
+        T: NDArray[np.float64],
+        width: float,
+        information: NDArray[np.float64],
+        gradient: NDArray[np.float64],
+    ) -> None:
+        """Add information (6K, 6K) and gradient (6K,) of the motions, the points eliminated."""
+        normal_equations(
+            self.now, self.then, self.seen, self.across, self.camera, *self._geometry(T),
+            self.focal, self.inverse, width, FINE, _FAR_SIGMA,
+            information, gradient, self._mixed, self._down, self._up,
+        )  # fmt: skip
 
-    def move_points(self, step: NDArray[np.float64]) -> None:
+    def move(self, step: NDArray[np.float64]) -> None:
         """Take the points' share of a step of the motions."""
-        mixed, down, up = self._slopes
-        self.inverse = np.clip(self.inverse - (up + mixed @ step) / down, 0.0, 2.0)
+        move_points(step, self._mixed, self._down, self._up, _FARTHEST, self.inverse)
+
+
+def _joined(arrays: Sequence[NDArray[Any]], some: Sequence[NDArray[np.bool_]]) -> NDArray[Any]:
+    """Join what is wanted of each camera's array."""
+    return np.concatenate([item[wanted] for item, wanted in zip(arrays, some, strict=True)])

@@ -30,13 +30,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.geometry.transforms import Matrix, interpolate, inverse
+from depth_perception.geometry.transforms import Matrix, inverse
 from depth_perception.motion.bundle import Tracks, refine_motions
 from depth_perception.motion.feature_tracks import FeatureTracks
 from depth_perception.motion.ground_length import length_from_ground
 from depth_perception.motion.keyframes import Keyframe, Keyframes
 from depth_perception.motion.odometry import MAX_AHEAD_S, MotionPrior, OdometryTrack
-from depth_perception.motion.rig_motion import PointPairs, RigMotion, solve_rig_motion
+from depth_perception.motion.rig_motion import (
+    PointPairs,
+    RigMotion,
+    part_of_motion,
+    solve_rig_motion,
+)
 
 MIN_BASELINE_M = 0.1
 """A shorter way measures nothing."""
@@ -189,7 +194,9 @@ class EgoMotion:
             return given[0], RigMotion(given[1].T_to_from, given[1].covariance, 0.0, 0)
         if found is None or found.standing:
             return ("standing" if found is not None else ""), found
-        length = length_from_ground(pairs, found.T_to_from, ground)
+        length = None
+        if creeping is not None or self.step is None:
+            length = length_from_ground(pairs, found.T_to_from, ground)
         way = float(np.linalg.norm(found.T_to_from[:3, 3]))
         if creeping is not None:
             source, track, here = creeping
@@ -212,7 +219,7 @@ class EgoMotion:
             T = np.eye(4)
             T[0, 3] = -FIRST_SPEED * seconds
             return MotionPrior(T, UNKNOWN_LENGTH_SIGMA, np.radians(40), np.radians(20))
-        T = interpolate(np.eye(4), self.step[1], seconds / self.step[0])
+        T = part_of_motion(self.step[1], seconds / self.step[0])
         return MotionPrior(T, CARRIED_LENGTH_SIGMA, np.radians(10), np.radians(5))
 
     def ways(
@@ -374,7 +381,7 @@ def moved_by(step: tuple[float, Matrix] | None, seconds: float) -> Matrix:
     """Motion of the base frame (T_later_earlier) in a time, at the speed of a step."""
     if step is None or seconds == 0:
         return np.eye(4)
-    return interpolate(np.eye(4), step[1], seconds / step[0])
+    return part_of_motion(step[1], seconds / step[0])
 
 
 def stretched(T: Matrix, factor: float) -> Matrix:

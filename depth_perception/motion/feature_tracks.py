@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.geometry.camera import CameraModel
+from depth_perception.motion.corner_loops import choose_apart, corner_of_each_cell, corner_strength
 
 WANTED, LEAST_WANTED = 400, 150
 """Points that are followed in one image, and the fewest where other cameras help."""
@@ -34,12 +35,15 @@ TOGETHER = 1000
 """Points that are enough for one motion, in all cameras together."""
 SPACING = 8
 """They lie at least so many pixels apart."""
-_WINDOW = (15, 15)
-_LEVELS = 4
+_WINDOW = (16, 10)
+"""Wide and low: OpenCV goes along rows by 8 pixels, and takes twice the time for 15 columns."""
+_LEVELS, _LEVELS_BACK = 4, 2
+"""Halvings of the image; on the way back, whose end is known, fewer find what went wrong."""
 _BACK_LIMIT = 0.5
 """A point that is followed back must come out where it began, px."""
 _QUALITY = 0.005
-_CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.01)
+"""Weaker than this share of the strongest is no corner."""
+_CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.03)
 
 Points = NDArray[np.float32]
 
@@ -84,7 +88,7 @@ class FeatureTracks:
             )  # fmt: skip
             back, found_back, _ = cv2.calcOpticalFlowPyrLK(
                 image, self._image, moved, self._points[:, None].copy(),
-                winSize=_WINDOW, maxLevel=_LEVELS, criteria=_CRITERIA,
+                winSize=_WINDOW, maxLevel=_LEVELS_BACK, criteria=_CRITERIA,
                 flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
             )  # fmt: skip
             moved, back = moved[:, 0], back[:, 0]
@@ -122,7 +126,7 @@ class FeatureTracks:
         if first not in self._seen or second not in self._seen:
             return None
         (ids_a, rays_a), (ids_b, rays_b) = self._seen[first], self._seen[second]
-        _, at_a, at_b = np.intersect1d(ids_a, ids_b, assume_unique=True, return_indices=True)
+        at_a, at_b = _common(ids_a, ids_b)
         good = np.isfinite(rays_a[at_a]).all(axis=1) & np.isfinite(rays_b[at_b]).all(axis=1)
         return rays_a[at_a[good]], rays_b[at_b[good]]
 
@@ -146,7 +150,7 @@ class FeatureTracks:
         for k, stamp in enumerate(then):
             if stamp in self._seen:
                 others, seen = self._seen[stamp]
-                _, a, b = np.intersect1d(ids, others, assume_unique=True, return_indices=True)
+                a, b = _common(ids, others)
                 out[a, k] = seen[b]
         good = np.isfinite(rays).all(axis=1)
         rays, out = rays[good], out[good]
@@ -157,13 +161,48 @@ class FeatureTracks:
         missing = self.wanted - len(self._points)
         if missing < self.wanted // 4:
             return
-        free = self._free.copy()
-        for x, y in np.rint(self._points).astype(int):
-            cv2.circle(free, (int(x), int(y)), SPACING, 0, -1)
-        new = cv2.goodFeaturesToTrack(image, missing, _QUALITY, SPACING, mask=free)
-        if new is None:
-            return
+        new = corners(image, self._free, self._points, missing)
         ids = np.arange(self._next, self._next + len(new))
         self._next += len(new)
-        self._points = np.concatenate([self._points, new[:, 0]]).astype(np.float32)
+        self._points = np.concatenate([self._points, new])
         self._ids = np.concatenate([self._ids, ids])
+
+
+def corners(
+    image: NDArray[np.uint8], free: NDArray[np.uint8], points: Points, wanted: int
+) -> Points:
+    """Find corners to follow: the strongest, apart from each other and from what is followed.
+
+    The corners of OpenCV's `goodFeaturesToTrack` (Shi-Tomasi), in a third of its time: it sorts
+    every pixel that stands out, where the first of each square is enough.
+
+    Args:
+        image: (h, w) uint8, grey.
+        free: (h, w) uint8, 0 where no corner is wanted.
+        points: (m, 2) float32 (column, row), that are followed already.
+        wanted: At most so many are found.
+
+    Returns:
+        (n, 2) float32 (column, row), the strongest first.
+    """
+    strength = np.empty(image.shape, np.float32)
+    corner_strength(*cv2.spatialGradient(image), strength)
+    most = (image.shape[0] // SPACING + 1) * (image.shape[1] // SPACING + 1)
+    columns, rows = np.empty(most, np.int64), np.empty(most, np.int64)
+    values = np.empty(most, np.float32)
+    count = corner_of_each_cell(strength, free, SPACING, columns, rows, values)
+    order = np.argsort(-values[:count], kind="stable")
+    out = np.empty((wanted, 2), np.float32)
+    found = choose_apart(order, columns, rows, values, points, SPACING, _QUALITY, out)
+    return out[:found]
+
+
+def _common(
+    first: NDArray[np.int64], second: NDArray[np.int64]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return where in each of two arrays stand the numbers that are in both; each array ascends."""
+    if not len(second):
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
+    at = np.minimum(np.searchsorted(second, first), len(second) - 1)
+    both = np.flatnonzero(second[at] == first)
+    return both, at[both]

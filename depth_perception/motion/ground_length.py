@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.geometry.transforms import Matrix, interpolate, inverse
-from depth_perception.motion.rig_motion import PointPairs
+from depth_perception.geometry.transforms import Matrix, inverse
+from depth_perception.motion.rig_motion import PointPairs, part_of_motion
 
 LANE_HALF_WIDTH = 2.5
 FARTHEST = 15.0
@@ -60,7 +60,7 @@ def length_from_ground(
         near &= np.abs(points[:, 1]) < LANE_HALF_WIDTH
         if not near.any():
             continue
-        T = interpolate(np.eye(4), T_to_from, item.share)
+        T = part_of_motion(T_to_from, item.share)
         M = inverse(C) @ inverse(T) @ C  # from the second instant to the first
         at_once = item.second[near] @ M[:3, :3].T
         start = at_once / np.linalg.norm(at_once, axis=1, keepdims=True)

@@ -19,7 +19,8 @@ cameras together give rotation and direction; how long the way was only a prior 
 (`road`). Robust: points on things that move by themselves are outvoted.
 
 Source: Gauss-Newton with iteratively reweighted residuals, annealed from coarse to fine; the
-residual is the first-order distance of both rays from the plane (Sampson's).
+residual is the first-order distance of both rays from the plane (Sampson's). The sums over the
+points are compiled (`rig_motion_loops`).
 """
 
 from __future__ import annotations
@@ -31,8 +32,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_perception.geometry.transforms import Matrix, interpolate, inverse
+from depth_perception.geometry.transforms import Matrix
 from depth_perception.motion.odometry import MotionPrior
+from depth_perception.motion.rig_motion_loops import (
+    epipolar_distances,
+    epipolar_terms,
+    prior_terms,
+    ray_distances,
+    rotation_terms,
+    share_of_motion,
+)
 
 FINE = 0.3
 """Standard deviation of a followed point, px."""
@@ -43,9 +52,7 @@ MIN_INLIERS = 0.35
 """With fewer of the points in agreement nothing is known."""
 STANDING_PX = 0.35
 """Points that move by less than this, rotation undone, tell of no way."""
-_STEP = 1e-6
 _SAME_TIME = 1e-3
-_HERE = np.eye(4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +98,18 @@ def turn(rotation: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(cv2.Rodrigues(np.asarray(rotation, dtype=np.float64))[0])
 
 
+def part_of_motion(T: Matrix, share: float) -> Matrix:
+    """Return a share of a motion: `transforms.interpolate` from standing, in a tenth of its time.
+
+    Args:
+        T: 4x4, by less than half a turn.
+        share: Of its time; below 0 and above 1, too.
+    """
+    out = np.eye(4)
+    out[:3, :3], out[:3, 3], _ = share_of_motion(T[:3, :3], T[:3, 3], float(share))
+    return out
+
+
 def solve_rig_motion(pairs: Sequence[PointPairs], prior: MotionPrior) -> RigMotion | None:
     """Find the motion that the points of all cameras agree on, near to a prior.
 
@@ -101,13 +120,13 @@ def solve_rig_motion(pairs: Sequence[PointPairs], prior: MotionPrior) -> RigMoti
     Returns:
         The motion; None where the points are too few or do not agree on one.
     """
-    used = [_Pairs(item) for item in pairs if len(item.first)]
-    count = sum(len(item.weight) for item in used)
+    used = [item for item in pairs if len(item.first)]
+    count = sum(len(item.first) for item in used)
     if count < MIN_POINTS:
         return None
+    points = _Points(used)
     T = prior.T_to_from.copy()
-    T[:3, :3] = _align_rotation(used, T[:3, :3])
-    flow = np.concatenate([item.flow(T[:3, :3]) for item in used])
+    T[:3, :3], flow = _align_rotation(points, T[:3, :3])
     if _still(flow):
         T[:3, 3] = 0
         agree = float((flow < 3 * STANDING_PX).mean())
@@ -118,14 +137,12 @@ def solve_rig_motion(pairs: Sequence[PointPairs], prior: MotionPrior) -> RigMoti
     if np.linalg.norm(T[:3, 3]) < 1e-3:
         T[:3, 3] = [-1e-3, 0, 0]  # vehicles go ahead; the points say it better
         length = 1e-3
-    information = np.zeros((6, 6))
+    direction_sigma = min(prior.direction_sigma, 1.4)
+    sigmas = float(prior.rotation_sigma), float(prior.length_sigma), float(direction_sigma)
+    information, gradient = np.empty((6, 6)), np.empty(6)
     for width in _COARSE:
-        information, gradient = _prior_terms(T, start, length, prior)
-        for item in used:
-            residual, slopes = item.residuals(T)
-            weight = 1 / (1 + np.square(residual / width)) ** 2 / FINE**2
-            information += (slopes * weight[:, None]).T @ slopes
-            gradient += (slopes * weight[:, None]).T @ residual
+        prior_terms(T, start, length, *sigmas, information, gradient)
+        epipolar_terms(T, *points.optical, width, FINE, information, gradient)
         step = np.asarray(np.linalg.solve(information + 1e-9 * np.eye(6), -gradient), np.float64)
         # The first steps, from far away, may not run off.
         turned, way = float(np.linalg.norm(step[3:])), float(np.linalg.norm(step[:3]))
@@ -136,7 +153,8 @@ def solve_rig_motion(pairs: Sequence[PointPairs], prior: MotionPrior) -> RigMoti
         T = _moved(T, step)
         if np.abs(step).max() < 1e-7 and width == _COARSE[-1]:
             break
-    final = np.concatenate([item.residuals(T)[0] for item in used])
+    final = np.empty(count)
+    epipolar_distances(T, *points.optical, final)
     inliers = float((np.abs(final) < 3 * FINE).mean())
     if inliers < MIN_INLIERS:
         return None
@@ -158,95 +176,62 @@ def _moved(T: Matrix, twist: NDArray[np.float64]) -> Matrix:
     return out
 
 
-def _prior_terms(
-    T: Matrix, start: Matrix, length: float, prior: MotionPrior
+class _Points:
+    """The points of all cameras, one camera after the other.
+
+    Attributes:
+        optical: What the loops of `rig_motion_loops` take: unit rays (n, 3) at both instants in
+            the optical frames, where each camera's begin (m + 1,), mountings (m, 4, 4), pixels per
+            radian (m,), shares of the time (m,).
+        base: Unit rays (n, 3) at both instants along the axes of the base frame, and pixels per
+            radian of each (n,).
+    """
+
+    def __init__(self, pairs: Sequence[PointPairs]) -> None:
+        counts = [len(item.first) for item in pairs]
+        first, second = (_unit([getattr(item, k) for item in pairs]) for k in ("first", "second"))
+        mountings = np.stack([item.T_base_camera for item in pairs]).astype(np.float64)
+        focals = np.array([item.focal for item in pairs], np.float64)
+        shares = np.array([item.share for item in pairs], np.float64)
+        shares[np.abs(shares - 1) <= _SAME_TIME] = 1.0
+        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        self.optical = (first, second, starts, mountings, focals, shares)
+        turned = np.empty_like(first), np.empty_like(second)
+        for k, C in enumerate(mountings):
+            at = slice(starts[k], starts[k + 1])
+            for rays, out in zip((first, second), turned, strict=True):
+                np.matmul(rays[at], C[:3, :3].T, out=out[at])
+        self.base = (*turned, np.repeat(focals, counts))
+
+
+def _unit(rays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Rays of all cameras (n, 3), made to be of length 1."""
+    out = np.concatenate(rays).astype(np.float64)
+    out /= np.sqrt(np.einsum("ij,ij->i", out, out))[:, None]
+    return out
+
+
+def _align_rotation(
+    points: _Points, start: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Information (6, 6) and gradient (6,) of a prior at T."""
-    information, gradient = np.zeros((6, 6)), np.zeros(6)
-    difference = cv2.Rodrigues(T[:3, :3] @ start[:3, :3].T)[0][:, 0]
-    weight = 1 / prior.rotation_sigma**2
-    information[3:, 3:] += weight * np.eye(3)
-    gradient[3:] += weight * difference
-    t, t0 = T[:3, 3], start[:3, 3]
-    along = t / max(float(np.linalg.norm(t)), 1e-9)
-    across = np.eye(3) - np.outer(along, along)
-    weights = np.outer(along, along) / (prior.length_sigma * length) ** 2
-    weights += across / (np.tan(min(prior.direction_sigma, 1.4)) * length) ** 2
-    # A twist's rotation turns the translation, too; the prior holds the translation itself.
-    slopes = np.concatenate([np.eye(3), -_cross(t)], axis=1)
-    information += slopes.T @ weights @ slopes
-    gradient += slopes.T @ weights @ (t - t0)
-    return information, gradient
-
-
-def _cross(v: NDArray[np.floating]) -> NDArray[np.float64]:
-    return np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]], dtype=np.float64)
-
-
-class _Pairs:
-    """Unit rays of one camera's points, with what the solver asks of them."""
-
-    def __init__(self, pairs: PointPairs) -> None:
-        self.first = pairs.first / np.linalg.norm(pairs.first, axis=1, keepdims=True)
-        self.second = pairs.second / np.linalg.norm(pairs.second, axis=1, keepdims=True)
-        self.C, self.C_inverse = pairs.T_base_camera, inverse(pairs.T_base_camera)
-        self.focal = pairs.focal
-        self.share = pairs.share
-        self.weight = np.ones(len(self.first))
-
-    def essential(self, T: Matrix) -> NDArray[np.float64]:
-        """Return E of this camera for a motion of the base frame, unit translation."""
-        if abs(self.share - 1) > _SAME_TIME:
-            T = interpolate(_HERE, T, self.share)
-        M = self.C_inverse @ T @ self.C
-        way = M[:3, 3] / max(float(np.linalg.norm(M[:3, 3])), 1e-9)
-        return _cross(way) @ M[:3, :3]
-
-    def residuals(self, T: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return distances from the epipolar planes (n,), px, and slopes by a twist (n, 6)."""
-        E = self.essential(T)
-        a, b = self.first @ E.T, self.second @ E
-        top = (a * self.second).sum(axis=1)
-        # Only what lies across a ray is an error of it.
-        spread = (a * a).sum(axis=1) + (b * b).sum(axis=1) - 2 * top**2
-        scale = self.focal / np.sqrt(np.maximum(spread, 1e-6))
-        slopes = np.empty((len(top), 6))
-        for k in range(6):
-            twist = np.zeros(6)
-            twist[k] = _STEP
-            change = (self.essential(_moved(T, twist)) - E) / _STEP
-            slopes[:, k] = ((self.first @ change.T) * self.second).sum(axis=1) * scale
-        return top * scale, slopes
-
-    def flow(self, R_base: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How far points have moved, rotation undone, px (n,)."""
-        R = self.C_inverse[:3, :3] @ R_base @ self.C[:3, :3]
-        return np.asarray(np.linalg.norm(self.second - self.first @ R.T, axis=1) * self.focal)
-
-
-def _align_rotation(used: Sequence[_Pairs], start: NDArray[np.float64]) -> NDArray[np.float64]:
     """Find the rotation that most of the rays share, as if there were no way between.
 
     Only used to tell standing from driving, and as a start: where the vehicle drives, what is far
     decides.
+
+    Returns:
+        The rotation (3, 3), and how far the points have moved, px (n,), once it is undone.
     """
-    first = np.concatenate([item.first @ item.C[:3, :3].T for item in used])
-    second = np.concatenate([item.second @ item.C[:3, :3].T for item in used])
-    focal = np.concatenate([np.full(len(item.first), item.focal) for item in used])
-    best, best_cost = start, np.inf
+    first, second, focal = points.base
+    inertia, moment = np.empty((3, 3)), np.empty(3)
+    found = []
     for begin in (start, np.eye(3)):
-        R = begin
+        R = np.ascontiguousarray(begin)
         for width in (20.0, 8.0, 3.0, 1.0, 0.5):
-            turned = first @ R.T
-            error = np.linalg.norm(second - turned, axis=1) * focal
-            weight = 1 / (1 + np.square(error / width)) ** 2
-            # Small-angle least squares: second - turned = w x turned.
-            moment = (weight[:, None] * np.cross(turned, second)).sum(axis=0)
-            inertia = (weight * (turned**2).sum(axis=1)).sum() * np.eye(3)
-            inertia -= (weight[:, None, None] * turned[:, :, None] * turned[:, None, :]).sum(axis=0)
+            rotation_terms(R, first, second, focal, width, inertia, moment)
             R = turn(np.linalg.solve(inertia + 1e-9 * np.eye(3), moment)) @ R
-        error = np.linalg.norm(second - first @ R.T, axis=1) * focal
-        cost = float(np.minimum(error, 5.0).sum())
-        if cost < best_cost:
-            best, best_cost = R, cost
-    return best
+        error = np.empty(len(focal))
+        ray_distances(R, first, second, focal, error)
+        found.append((float(np.minimum(error, 5.0).sum()), R, error))
+    _, R, error = min(found, key=lambda item: item[0])
+    return R, error
