@@ -41,7 +41,7 @@ def paths(cost, base, image):
     height, width, planes = cost.shape
     total = np.zeros(cost.shape, np.int64)
     for down, right in DIRECTIONS:
-        values = {}
+        values: dict[tuple[int, int], dict[int, int]] = {}
         rows = range(height) if down >= 0 else range(height - 1, -1, -1)
         for v in rows:
             columns = range(width) if right >= 0 else range(width - 1, -1, -1)
@@ -135,7 +135,8 @@ def test_costs_are_means_over_the_sources_that_see_the_place(lens, side, strides
     camera, height, width = LENSES[lens], 35, 50  # odd: the last squares are not whole
     census = [rng.integers(0, 1 << 24, (height, width)).astype(np.uint32) for _ in range(3)]
     # Much of it agrees in few bits: the least that count is not the most.
-    census[1:] = [census[0] ^ (item & census[0] & 0x111111) for item in census[1:]]
+    for item in census[1:]:
+        item[:] = census[0] ^ (item & census[0] & 0x111111)
     pyramid = Pyramid.of(camera, 1)
     rays = pyramid.rays[0].copy()
     rays[5, 7] = 0  # nothing is seen there

@@ -147,10 +147,10 @@ def test_the_ground_is_compared_filled_and_merged():
     under = np.where(rng.random(SHAPE) < 0.1, some(rng, 0.01, 0.1), np.nan).astype(np.float32)
     filled, feet, things = (np.empty(SHAPE, bool) for _ in range(3))
     everything = np.empty(SHAPE, np.float32)
-    limits = tuple(np.float32(value) for value in (1.12, 25.0, 0.8, 0.15, 0.02, 0.02))
+    filling = tuple(np.float32(value) for value in (1.12, 25.0, 0.8, 0.15, 0.02, 0.02))
     of_image = (cost, around, variance, lane, under, factor, metric)
-    out = (filled, feet, everything, things)
-    loops.fill(found, part, whole, inside, *of_image, limits, *out)
+    written = (filled, feet, everything, things)
+    loops.fill(found, part, whole, inside, *of_image, filling, *written)
     share = np.where(whole > 0.02, part / np.maximum(whole, 0.02), 0)
     against = (whole - part) / (inside[0][:, None] * inside[1])
     fits, blank, empty = around < np.float32(1.12), variance < 25, ground & ~known

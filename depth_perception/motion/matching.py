@@ -55,7 +55,7 @@ WINDOWS = (16, 16)
 """Steps of the finer ones."""
 STEP_PX = 1.5
 """One step of inverse depth moves no pixel by much more than this in any source, px."""
-LOOK_PX = 1.75
+LOOK_PX = 1.0
 """Steps share one look into a source in which they move no pixel by more than this, px."""
 SUBPIXEL_SIGMA = 0.35
 """Standard deviation of a match, px."""
@@ -321,7 +321,7 @@ def _shifts(
     for number, source in enumerate(sources):
         loops.sensitivity(rays, some, *_turned([source], 0), moved[number], best)
     each = np.percentile(moved.reshape(len(sources), -1), 95, axis=1)
-    return float(np.percentile(moved.max(axis=0), 95)), each
+    return float(np.percentile(moved.max(axis=0), 95)), np.asarray(each, np.float64)
 
 
 def _strides(shifts: NDArray[np.float64], step: float) -> NDArray[np.int64]:

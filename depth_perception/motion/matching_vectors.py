@@ -27,10 +27,11 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import extending, types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
+intrinsic: Any = extending.intrinsic
+"""Its functions are called without the first of their arguments."""
 BLOCK = 16
 """Depths come in blocks of so many."""
 INDEX_BITS = 6

@@ -233,8 +233,8 @@ def with_ground(
     below = np.isfinite(under)
     moving, above = find_moving(everything, things, below, plane, feet, rise, height)
     kind = measured.kind.copy()
-    of_plane = (plane, plane_sigma, np.uint8(Kind.PLANE))
-    loops.merge(hits, moving, above, filled, *of_plane, w, sigma, kind)
+    moved = (hits, moving, above, filled)
+    loops.merge(*moved, plane, plane_sigma, np.uint8(Kind.PLANE), w, sigma, kind)
     return MeasuredDepth(w, sigma, kind)
 
 
