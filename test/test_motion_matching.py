@@ -22,8 +22,6 @@ from textured_street import mounted, pose, render
 
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.motion import matching
-from depth_perception.motion import matching_loops as loops
 from depth_perception.motion.matching import Pyramid, Source, census_of, match
 from depth_perception.motion.measured_depth import Kind, judge
 
@@ -174,26 +172,3 @@ def test_other_depths_can_be_asked_about():
     wrong = found.cost_ratio_at(true * np.float32(1.6))[known]
     assert np.median(right) < 1.1 < np.median(wrong)
     assert np.isinf(found.cost_ratio_at(np.zeros_like(true))).all()
-
-
-@pytest.mark.parametrize("reverse", [False, True])
-def test_windows_that_begin_elsewhere_are_aggregated_as_all_depths_would_be(reverse):
-    """Where a pixel's window does not reach, a whole volume has a cost that nobody would pay."""
-    rng = np.random.default_rng(0)
-    height, width, planes, whole = 9, 12, 8, 40
-    image = rng.integers(0, 255, (height, width)).astype(np.uint8)
-    base = rng.integers(0, whole - planes, (height, width)).astype(np.int32)
-    base[:, :6] = 16 + rng.integers(-2, 3, (height, 6))  # overlapping windows, too
-    cost = rng.integers(0, 193, (planes, height, width)).astype(np.uint16)
-    full = np.full((whole, height, width), 10000, np.uint16)
-    inside = base + np.arange(planes)[:, None, None]
-    np.put_along_axis(full, inside, cost, axis=0)
-    some, all_of_them = np.zeros_like(cost), np.zeros_like(full)
-    changes = (matching.SMALL_CHANGE, matching.LARGE_CHANGE)
-    loops.aggregate(cost, base, image, *changes, False, some, reverse)
-    flat = np.zeros_like(base)
-    loops.aggregate(full, flat, image, *changes, True, all_of_them, reverse)
-    np.testing.assert_array_equal(some, np.take_along_axis(all_of_them, inside, axis=0))
-    again = np.zeros_like(full)
-    loops.aggregate(full, flat, image, *changes, False, again, reverse)
-    np.testing.assert_array_equal(again, all_of_them)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import itertools
 
+import numba
 import numpy as np
 import pytest
 from test_surround_motion import drive, score, straight
@@ -31,6 +32,7 @@ from depth_perception.motion import surround_matching
 from depth_perception.motion.matching import census_of
 from depth_perception.motion.measured_depth import MeasuredDepth
 from depth_perception.motion.propagation import MatchingTurns, propagated, scaled
+from depth_perception.motion.propagation_loops import count_bits
 from depth_perception.motion.surround_motion import SurroundMotion
 
 K = np.array([[260.0, 0, 207.5], [0, 260.0, 80.0], [0, 0, 1]])
@@ -171,6 +173,17 @@ def test_own_body_and_behind_the_camera():
         )  # fmt: skip
         assert not np.isfinite(out.inverse_depth[limit:]).any()
         assert np.isfinite(out.inverse_depth[:limit]).any() == (limit > 0)
+
+
+def test_bits_are_counted():
+    codes = np.random.default_rng(5).integers(0, 2**32, 200, dtype=np.uint32)
+    expected = [bin(int(code)).count("1") for code in codes]
+
+    @numba.njit
+    def counted(codes):
+        return [np.int64(count_bits(code)) for code in codes]
+
+    assert counted(codes) == expected
 
 
 NAMES = list("abcdef")

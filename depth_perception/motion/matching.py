@@ -37,11 +37,14 @@ from numpy.typing import NDArray
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.transforms import Matrix
 from depth_perception.motion import matching_loops as loops
+from depth_perception.motion.matching_vectors import BLOCK, blocks
 
-SMALL_CHANGE = np.float32(80.0)
-"""Cost of a change by one step from pixel to pixel, in sixteenths of a bit."""
-LARGE_CHANGE = np.float32(480.0)
-"""Cost of a larger one, where the image is smooth."""
+SMALL_CHANGE = 5.0
+"""Cost of a change by one step from pixel to pixel, bits."""
+LARGE_CHANGE = 30.0
+"""Cost of a larger one, where the image is smooth; less where it has an edge."""
+EDGE_LEVELS, LEAST_LARGE = 8.0, 1.5
+"""Half of that at an edge of so many grey levels; never less than so many small changes."""
 LEVELS = 3
 """Each has half the width and height of the next."""
 SMALLEST_WIDTH = 150
@@ -52,6 +55,8 @@ WINDOWS = (16, 16)
 """Steps of the finer ones."""
 STEP_PX = 1.5
 """One step of inverse depth moves no pixel by much more than this in any source, px."""
+LOOK_PX = 1.0
+"""Steps share one look into a source in which they move no pixel by more than this, px."""
 SUBPIXEL_SIGMA = 0.35
 """Standard deviation of a match, px."""
 
@@ -63,15 +68,10 @@ class Pyramid:
     Attributes:
         cameras: Its models.
         rays: (h, w, 3) float32 of each: of its pixels, third component 1; 0 where it sees nothing.
-        searched: The same along which matches are looked for at even steps: of fisheyes of unit
-            length, since far off the axis depth along it says nothing of how near a thing is.
-        cosines: (h, w) float32 of the largest: third component of those; None where it is 1.
     """
 
     cameras: tuple[CameraModel, ...]
     rays: tuple[NDArray[np.float32], ...]
-    searched: tuple[NDArray[np.float32], ...]
-    cosines: NDArray[np.float32] | None
 
     @classmethod
     def of(cls, camera: CameraModel, levels: int = LEVELS) -> Pyramid:
@@ -83,12 +83,7 @@ class Pyramid:
         rays = [np.nan_to_num(item.rays(), nan=0.0, posinf=0, neginf=0) for item in cameras]
         for item in rays:
             item[(item[..., 2] != 1)] = 0
-        along = tuple(item.astype(np.float32) for item in rays)
-        if camera.distortion_model != "equidistant":
-            return cls(tuple(cameras), along, along, None)
-        norms = [np.maximum(np.linalg.norm(item, axis=-1, keepdims=True), 1e-6) for item in rays]
-        unit = [(item / n).astype(np.float32) for item, n in zip(rays, norms, strict=True)]
-        return cls(tuple(cameras), along, tuple(unit), unit[-1][..., 2].copy())
+        return cls(tuple(cameras), tuple(item.astype(np.float32) for item in rays))
 
     def images(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
         """Resize a grey image, which is at least as large as the largest, to all sizes."""
@@ -130,7 +125,6 @@ class Match:
             inverse depth changes by 1/m.
         best_source: (h, w) uint8: index of that source.
         levels: Costs of all sizes, for whoever asks about another depth.
-        cosines: See `Pyramid`.
     """
 
     inverse_depth: NDArray[np.float32]
@@ -140,7 +134,6 @@ class Match:
     sensitivity: NDArray[np.float32]
     best_source: NDArray[np.uint8]
     levels: tuple[Costs, ...]
-    cosines: NDArray[np.float32] | None = None
 
     def cost_ratio_at(self, inverse_depth: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compare a given inverse depth (h, w) with the best: its cost over the least.
@@ -148,8 +141,6 @@ class Match:
         1 is as good as the best; infinite where it is not above zero, or out of range. Where the
         finer sizes did not look there, the coarser tell.
         """
-        if self.cosines is not None:
-            inverse_depth = inverse_depth * self.cosines
         out = self.levels[-1].ratio_at(inverse_depth)
         size = (inverse_depth.shape[1], inverse_depth.shape[0])
         for costs in self.levels[-2::-1]:
@@ -166,21 +157,24 @@ class Costs:
     """Aggregated costs of one size.
 
     Attributes:
-        total: (n, h, w) uint16.
+        total: (h, w, n) uint16.
         least: (h, w) uint16: least of each pixel.
         base: (h, w) int32: number of the first step of each pixel.
+        count: How many of the n steps there are.
         step: From one step to the next, 1/m.
     """
 
     total: NDArray[np.uint16]
     least: NDArray[np.uint16]
     base: NDArray[np.int32]
+    count: int
     step: np.float32
 
     def ratio_at(self, inverse_depth: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Match.cost_ratio_at`."""
         out = np.empty(inverse_depth.shape, np.float32)
-        loops.cost_ratio_at(self.total, self.least, self.base, self.step, inverse_depth, out)
+        of_steps = (self.base, self.count, self.step)
+        loops.cost_ratio_at(self.total, self.least, *of_steps, inverse_depth, out)
         return out
 
 
@@ -205,17 +199,18 @@ def match(
         census: (h, w), of them.
         pyramid: The camera.
         sources: At least one; with as many sizes.
-        nearest: Nearest depth that is looked for, metres; of fisheyes the distance.
+        nearest: Nearest depth that is looked for, metres.
 
     Returns:
         The match of every pixel.
     """
     far = 1.0 / nearest
     finest = len(images) - 1
-    largest = _largest_shift(pyramid, sources, far)
+    largest, shifts = _shifts(pyramid, sources, far)
     steps = int(np.clip(np.ceil(far * largest / STEP_PX), MIN_STEPS, MAX_STEPS))
     # One step more at the far end: a minimum at infinity is one that has two sides.
     step, most = far / (steps - 2), steps - 2
+    strides = _strides(shifts, step)
     base = np.full(census[0].shape, -1, np.int32)
     done: list[Costs] = []
     coarse_ratio = ratio = np.zeros((0, 0), np.float32)
@@ -226,15 +221,21 @@ def match(
             base = np.empty(census[level].shape, np.int32)
             loops.window_of(inverse_depth, np.float32(step), steps, -1, most, base)
         height, width = census[level].shape
-        cost = np.empty((steps, height, width), np.uint8)
+        planes = -(-steps // BLOCK) * BLOCK
+        cost = np.empty((height, width, planes), np.uint8)
         size = np.float32(step)
         lenses = _lenses(sources, level)
-        loops.compare(census[level], pyramid.searched[level], base, size, *lenses, cost)
-        total = _aggregate(cost, base, images[level], even=level == 0)
+        side = 1 if level == 0 else 2  # as `loops.window_of` lays windows
+        loops.compare(
+            census[level], pyramid.rays[level], base, side, steps, size, *lenses, strides, cost
+        )
+        total, lanes = np.empty(cost.shape, np.uint16), blocks(planes)
+        loops.aggregate(cost, base, images[level], *_CHANGES, level == 0, lanes, total)
         inverse_depth, ratio, bits = (np.empty((height, width), np.float32) for _ in range(3))
         least = np.empty((height, width), np.uint16)
-        loops.pick(total, cost, base, size, most, inverse_depth, ratio, bits, least)
-        done.append(Costs(total, least, base, size))
+        out = (inverse_depth, ratio, bits, least)
+        loops.pick(total, cost, base, steps, size, most, lanes, *out)
+        done.append(Costs(total, least, base, steps, size))
         if level == 0:
             coarse_ratio = ratio
         if level < finest:
@@ -242,34 +243,20 @@ def match(
     shape = inverse_depth.shape
     coarse_ratio = cv2.resize(coarse_ratio, shape[::-1], interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
     moved, best = np.empty(shape, np.float32), np.empty(shape, np.uint8)
-    cosines = pyramid.cosines
-    if cosines is not None:
-        inverse_depth = inverse_depth / np.maximum(cosines, np.float32(1e-6))
     finite = np.nan_to_num(inverse_depth)
     loops.sensitivity(pyramid.rays[finest], finite, *_turned(sources, finest), moved, best)
-    return Match(inverse_depth, ratio, coarse_ratio, bits, moved, best, tuple(done), cosines)
+    return Match(inverse_depth, ratio, coarse_ratio, bits, moved, best, tuple(done))
 
 
-def _aggregate(
-    cost: NDArray[np.uint8], base: NDArray[np.int32], image: NDArray[np.uint8], even: bool
-) -> NDArray[np.uint16]:
-    """Return the costs (n, h, w) of the paths from four directions; see `loops.aggregate`."""
-    total = np.zeros(cost.shape, np.uint16)
-    # Along rows: pixel by pixel that is slow; with rows and columns swapped all rows go at once.
-    count, height, width = cost.shape
-    swapped = np.empty((count, width, height), np.uint8)
-    for number in range(count):
-        cv2.transpose(cost[number], swapped[number])
-    along = np.zeros(swapped.shape, np.uint16)
-    for reverse in (False, True):
-        loops.aggregate(cost, base, image, SMALL_CHANGE, LARGE_CHANGE, even, total, reverse)
-        turned = (swapped, np.ascontiguousarray(base.T), np.ascontiguousarray(image.T))
-        loops.aggregate(*turned, SMALL_CHANGE, LARGE_CHANGE, even, along, reverse)
-    back = np.empty((height, width), np.uint16)
-    for number in range(count):
-        cv2.transpose(along[number], back)
-        cv2.add(total[number], back, total[number])
-    return total
+def _changes() -> tuple[np.uint8, NDArray[np.uint8]]:
+    """What `loops.aggregate` charges for changes: by one step, and by more at each grey step."""
+    levels = np.arange(256)
+    large = LARGE_CHANGE / (1 + levels / EDGE_LEVELS)
+    jumps = np.maximum(LEAST_LARGE * SMALL_CHANGE, large) * loops.SCALE
+    return np.uint8(SMALL_CHANGE * loops.SCALE), np.rint(jumps).astype(np.uint8)
+
+
+_CHANGES = _changes()
 
 
 def _fill(inverse_depth: NDArray[np.float32]) -> None:
@@ -320,13 +307,35 @@ def _turned(sources: Sequence[Source], level: int) -> tuple[NDArray[np.generic],
     )
 
 
-def _largest_shift(pyramid: Pyramid, sources: Sequence[Source], far: float) -> float:
-    """By how many pixels of the smallest size a match moves for 1/m, nearly at the most."""
-    rays = np.ascontiguousarray(pyramid.searched[0][2::4, 2::4])
+def _shifts(
+    pyramid: Pyramid, sources: Sequence[Source], far: float
+) -> tuple[float, NDArray[np.float64]]:
+    """By how many pixels of the smallest size a match moves for 1/m, nearly at the most.
+
+    Returns:
+        In the source where it moves most; (S,) in each source.
+    """
+    rays = np.ascontiguousarray(pyramid.rays[0][2::4, 2::4])
     some = np.full(rays.shape[:2], far / 4, np.float32)
-    moved, best = np.empty(some.shape, np.float32), np.empty(some.shape, np.uint8)
-    loops.sensitivity(rays, some, *_turned(sources, 0), moved, best)
-    return float(np.percentile(moved, 95))
+    moved, best = np.empty((len(sources), *some.shape), np.float32), np.empty(some.shape, np.uint8)
+    for number, source in enumerate(sources):
+        loops.sensitivity(rays, some, *_turned([source], 0), moved[number], best)
+    each = np.percentile(moved.reshape(len(sources), -1), 95, axis=1)
+    return float(np.percentile(moved.max(axis=0), 95)), np.asarray(each, np.float64)
+
+
+def _strides(shifts: NDArray[np.float64], step: float) -> NDArray[np.int64]:
+    """How many steps share one look into each source: where a step hardly moves what is seen.
+
+    Args:
+        shifts: (S,) of `_shifts`.
+        step: At the smallest size, 1/m; that of each size moves about as many of its pixels.
+    """
+    strides = np.ones(len(shifts), np.int64)
+    for stride in (2, 4):
+        strides[shifts * step * stride <= LOOK_PX] = stride
+    strides[np.argmax(shifts)] = 1
+    return strides
 
 
 def lens_of(

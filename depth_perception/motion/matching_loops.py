@@ -14,35 +14,46 @@
 
 """The pixel loops of matching along epipolar lines. All write into arrays that the caller gives.
 
-``census`` images are (h, w) uint32, 24 bits each. A cost volume is (n, h, w): one cost for each
-pixel and each of n inverse depths at even steps. All loops run along the pixels of a row, with
-small whole numbers: so the compiler does 16 or 32 of them at once. Where the n
-begin differs from pixel to pixel: ``base`` (h, w) int32 is the number of the first step, and step
-number g is the inverse depth g * step.
+``census`` images are (h, w) uint32, 24 bits each. A cost volume is (h, w, n): one cost for each
+pixel and each of n inverse depths at even steps, 16, 32, 48 or 64. Where the n begin differs from
+pixel to pixel: ``base`` (h, w) int32 is the number of the first step, and step number g is the
+inverse depth g * step. Codes are compared along the pixels of a row, the rest works on all depths
+of a pixel at once, in small whole numbers (`matching_vectors`).
 """
 
 from __future__ import annotations
 
 import numba
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 
 from depth_perception.geometry.compiled import compiled, inlined
+from depth_perception.motion.matching_vectors import (
+    BLOCK,
+    INDEX_BITS,
+    LOOKED_UP,
+    MOST_DIFFERENT,
+    least_apart,
+    least_of,
+    look_up_pairs,
+    look_up_pixels,
+    mean_of,
+    step_along,
+    turn,
+)
 
 PINHOLE, POLYNOMIAL, EQUIDISTANT = 0, 1, 2
-MOST_DIFFERENT = 12
-"""More of the 24 bits that differ say no more than this."""
 _NEAR = np.float32(0.05)
 """Nearer to a source than this nothing is seen, in units of its depth."""
-SCALE = 16
-"""Costs are means over sources, in sixteenths of a bit."""
+SCALE = 6
+"""Costs are means over sources, in sixths of a bit: exact for up to three sources, and a path's
+cost, which is at most that of a pixel and a large change, is less than 255."""
+ROWS = 4
+"""So many rows are followed at once: one alone would wait for each of its own steps."""
 KNOT = 4
 """Every fourth step is projected into a source; those between lie on a line."""
 _NOWHERE = np.float32(-1e6)
-_FAR = np.uint16(20000)
+_FAR = np.uint8(255)
 """Above every path's cost."""
-_LEAST, _MOST = np.uint16(0), np.uint16(65535)
 
 
 def fast(loop):  # type: ignore[no-untyped-def]
@@ -79,16 +90,6 @@ def census(image, out):  # type: ignore[no-untyped-def]
                             bits <<= np.uint32(1)
                             bits |= np.uint32(image[row, column] > centre)
             out[v, u] = bits
-
-
-@intrinsic
-def _count_bits(typing_context, bits):  # type: ignore[no-untyped-def]
-    """Count the bits of a uint32 that are set, by the processor's own instruction."""
-
-    def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.ctpop(arguments[0])
-
-    return types.uint32(types.uint32), code
 
 
 @inlined
@@ -131,36 +132,21 @@ def _place(kind, K, D, limit, x, y, z):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _look_up(x, y, place, reference, codes, total, count, at, inside, bits):  # type: ignore[no-untyped-def]
-    """Compare a row of pixels with those of one source on which they would lie.
+def _address(x, y, columns, right, below, begin):  # type: ignore[no-untyped-def]
+    """Index of the upper left pixel of a cell at a place, and whether all of it is there.
 
     Args:
-        x: (w,) float32: column in the source plus a half, px.
-        y: (w,) float32: row likewise.
-        place: (3,) int64: where the source begins in ``codes``, its rows and its columns.
-        reference: (w,) uint32 census.
-        codes: (N,) uint32 census of all sources.
-        total: (w,) int32, added to: bits that differ.
-        count: (w,) int32, added to: 1 where the source sees the place.
-        at: (w,) int32, for its own use, as are the next two.
-        inside: (w,) int32.
-        bits: (w,) int32.
+        x: float32: column between the centres of a square's pixels; of one pixel plus a half, px.
+        y: float32: row likewise.
+        columns: int32: of the source.
+        right: float32: largest ``x``, not reached.
+        below: float32: largest ``y``.
+        begin: int32: index of the source's first pixel.
     """
-    begin, columns = np.int32(place[0]), np.int32(place[2])
-    below, right, zero = np.float32(place[1]), np.float32(place[2]), np.float32(0)
-    # Three loops: the compiler cannot do several lookups at once, but all that is around them.
-    for u in range(len(x)):
-        good = (x[u] > 0) & (y[u] > 0) & (x[u] < right) & (y[u] < below)
-        column, row = np.int32(x[u] if good else zero), np.int32(y[u] if good else zero)
-        at[u] = np.int32(np.int32(np.int32(row * columns) + column) + begin)
-        inside[u] = np.int32(1) if good else np.int32(0)
-    for u in range(len(x)):
-        code = np.uint32(reference[u] ^ codes[np.uint32(at[u])])
-        bits[u] = np.int32(_count_bits(code))  # type: ignore[call-arg]
-    for u in range(len(x)):
-        few = min(bits[u], np.int32(MOST_DIFFERENT))
-        total[u] = np.int32(total[u] + np.int32(few * inside[u]))
-        count[u] = np.int32(count[u] + inside[u])
+    good = (x >= 0) & (y >= 0) & (x < right) & (y < below)
+    column, row = np.int32(x if good else np.float32(0)), np.int32(y if good else np.float32(0))
+    at = np.uint32(np.int32(np.int32(row * columns) + column) + begin)
+    return at, np.uint32(0xFFFFFFFF) if good else np.uint32(0)
 
 
 @inlined
@@ -168,18 +154,75 @@ def _row(width):  # type: ignore[no-untyped-def]
     return np.empty(width, np.float32)
 
 
+@inlined
+def _means(seen, sources, cost):  # type: ignore[no-untyped-def]
+    """Costs (16 k,) uint8 from the sums (16 k,) uint16 of `look_up_pixels` over some sources."""
+    cost[:] = np.uint8(MOST_DIFFERENT * SCALE)
+    for number in range(1, sources + 1):
+        # In 256ths: exact where the number divides the scale.
+        share = np.uint16((256 * SCALE + number // 2) // number)
+        for u in range(0, len(seen), BLOCK):
+            mean_of(seen, u, np.uint16(number), share, cost, u)
+
+
+@inlined
+def _pixel_by_pixel(source, begin, target, row, width, planes):  # type: ignore[no-untyped-def]
+    """Copy the costs of a row of pixels.
+
+    Args:
+        source: (n, k) uint8: depth by depth.
+        begin: Where in the k the row begins.
+        target: Flat (h * w * n) uint8, written: pixel by pixel.
+        row: Number of the row.
+        width: Of it.
+        planes: n.
+    """
+    flat, whole = source.ravel(), width // BLOCK * BLOCK
+    for u in range(0, whole, BLOCK):
+        for i in range(0, planes, BLOCK):
+            here = i * source.shape[1] + begin + u
+            turn(flat, here, source.shape[1], target, (row * width + u) * planes + i, planes)
+    for u in range(whole, width):
+        for i in range(planes):
+            target[np.uint64((row * width + u) * planes + i)] = source[i, begin + u]
+
+
+@inlined
+def _rays_of_cells(rays, v, side, x, y):  # type: ignore[no-untyped-def]
+    """Ray through the middle of each cell of some rows; any where nothing is seen."""
+    height, width = rays.shape[:2]
+    for k in range(len(x)):
+        a, b, count = np.float32(0), np.float32(0), np.float32(0)
+        for row in range(v, v + side):
+            for column in range(side * k, side * (k + 1)):
+                # Beyond an odd last row or column lies what would be there.
+                i, j = min(row, height - 1), min(column, width - 1)
+                a += rays[i, j, 0]
+                b += rays[i, j, 1]
+                count += rays[i, j, 2]
+        over = np.float32(1) / max(count, np.float32(1))
+        x[k] = a * over
+        y[k] = b * over
+
+
 @fast
-def compare(reference, rays, base, step, codes, places, R, t, kind, K, D, limit, cost):  # type: ignore[no-untyped-def]
+def compare(  # type: ignore[no-untyped-def]
+    reference, rays, base, side, count, step, codes, places, R, t, kind, K, D, limit, stride, cost
+):  # fmt: skip
     """Compare every pixel with where it would lie in each source, for each inverse depth.
 
-    The cost is the mean over the sources that see the place; that of a coin where none does.
+    The cost is the mean over the sources that see the place; that of a coin where none does. Cells
+    of two by two pixels may be looked up together, as if the source showed them at the same size
+    and upright: what it shows 30 % larger is read 0.15 px off.
 
     Args:
         reference: (h, w) census.
         rays: (h, w, 3) float32, third component 1; all 0 where nothing is seen.
-        base: (h, w) int32: number of the first step.
+        base: (h, w) int32: number of the first step; the same in each cell.
+        side: Of a cell, px: 1 or 2.
+        count: How many of the n steps are compared; the others cost what a coin does.
         step: Between two steps, 1/m.
-        codes: (N,) uint32: census of all sources, one after the other.
+        codes: (N,) uint32: census of all sources, one after the other; each at least 2x2.
         places: (S, 3) int64: where each source begins, its rows and its columns.
         R: (S, 3, 3) float32, from the reference's frame to each source's.
         t: (S, 3) float32 likewise, m.
@@ -187,213 +230,238 @@ def compare(reference, rays, base, step, codes, places, R, t, kind, K, D, limit,
         K: (S, 5) float32: fx, skew, cx, fy, cy.
         D: (S, 8) float32: distortion in OpenCV's order.
         limit: (S,) float32: cosine of the largest angle to its axis that a source sees.
-        cost: (n, h, w) uint8, written: sixteenths of a bit.
+        stride: (S,) int64: so many steps share one look into the source, in their middle.
+        cost: (h, w, n) uint8, written: sixths of a bit.
     """
-    planes, height, width = cost.shape
+    height, width, planes = cost.shape
     half, one = np.float32(0.5), np.float32(1)
-    x0, y0, z0 = (
-        np.empty(width, np.float32),
-        np.empty(width, np.float32),
-        np.empty(width, np.float32),
-    )
-    x, y, first = (
-        np.empty(width, np.float32),
-        np.empty(width, np.float32),
-        np.empty(width, np.float32),
-    )
-    at, inside, bits = (
-        np.empty(width, np.int32),
-        np.empty(width, np.int32),
-        np.empty(width, np.int32),
-    )
-    knots_x, knots_y = np.empty((2, width), np.float32), np.empty((2, width), np.float32)
-    total, count = np.empty((planes, width), np.int32), np.empty((planes, width), np.int32)
-    share = np.zeros(len(places) + 1, np.float32)
-    for s in range(1, len(share)):
-        share[s] = np.float32(SCALE) / np.float32(s)
-    part, nothing = one / np.float32(KNOT), np.uint8(MOST_DIFFERENT * SCALE)
-    for v in range(height):
-        total[:] = np.int32(0)
-        count[:] = np.int32(0)
-        code, ray = reference[v], rays[v]
-        for u in range(width):
-            first[u] = np.float32(base[v, u]) * step
+    # Whole vectors: beyond the last pixel there are some more, which nobody reads.
+    wide = (width + BLOCK - 1) // BLOCK * BLOCK
+    cells = wide // side
+    ray_x, ray_y, first = _row(cells), _row(cells), _row(cells)
+    x0, y0, z0 = _row(cells), _row(cells), _row(cells)
+    at, inside = np.empty(cells, np.uint32), np.empty(cells, np.uint32)
+    knots_x, knots_y = np.empty((2, cells), np.float32), np.empty((2, cells), np.float32)
+    own = np.zeros(side * wide, np.uint32)
+    sums = np.empty((planes, side * wide), np.uint16)
+    flat, seen = sums.ravel(), np.empty(side * wide, np.uint16)
+    means, out = np.empty((planes, side * wide), np.uint8), cost.ravel()
+    part = one / np.float32(KNOT)
+    # Between the centres of a square's pixels one lies half a pixel less to the right.
+    aside = half if side == 1 else np.float32(0)
+    for v in range(0, height, side):
+        sums[:] = np.uint16(0)
+        rows = min(side, height - v)
+        for row in range(rows):
+            for u in range(width):
+                own[row * wide + u] = reference[v + row, u]
+        _rays_of_cells(rays, v, side, ray_x, ray_y)
+        for k in range(cells):
+            first[k] = np.float32(base[v, min(side * k, width - 1)]) * step
         for s in range(len(places)):
             dx, dy, dz = t[s, 0], t[s, 1], t[s, 2]
-            for u in range(width):
-                a, b, c = ray[u, 0], ray[u, 1], ray[u, 2]
-                x0[u] = R[s, 0, 0] * a + R[s, 0, 1] * b + R[s, 0, 2] * c
-                y0[u] = R[s, 1, 0] * a + R[s, 1, 1] * b + R[s, 1, 2] * c
-                z0[u] = R[s, 2, 0] * a + R[s, 2, 1] * b + R[s, 2, 2] * c
+            begin, columns = np.int32(places[s, 0]), np.int32(places[s, 2])
+            below = np.float32(places[s, 1] - side + 1)
+            right = np.float32(places[s, 2] - side + 1)
+            every = stride[s]
+            middle = np.float32(every - 1) * half
+            looks = (count + every - 1) // every
+            for k in range(cells):
+                a, b = ray_x[k], ray_y[k]
+                x0[k] = R[s, 0, 0] * a + R[s, 0, 1] * b + R[s, 0, 2]
+                y0[k] = R[s, 1, 0] * a + R[s, 1, 1] * b + R[s, 1, 2]
+                z0[k] = R[s, 2, 0] * a + R[s, 2, 1] * b + R[s, 2, 2]
             if kind[s] == PINHOLE:
-                fx, skew, cx, fy, cy = K[s, 0], K[s, 1], K[s, 2] + half, K[s, 3], K[s, 4] + half
+                fx, skew, cx, fy, cy = K[s, 0], K[s, 1], K[s, 2], K[s, 3], K[s, 4]
                 dx, dy = fx * dx + skew * dy + cx * dz, fy * dy + cy * dz
-                for u in range(width):
-                    a, b, c = x0[u], y0[u], z0[u]
-                    x0[u] = fx * a + skew * b + cx * c
-                    y0[u] = fy * b + cy * c
-                for i in range(planes):
-                    farther = np.float32(i) * step
-                    for u in range(width):
-                        w = first[u] + farther
-                        z = z0[u] + dz * w
-                        over = one / max(z, _NEAR)
-                        x[u] = (x0[u] + dx * w) * over if z > _NEAR else _NOWHERE
-                        y[u] = (y0[u] + dy * w) * over
-                    _look_up(
-                        x, y, places[s], code, codes, total[i], count[i], at, inside, bits
-                    )  # fmt: skip
-                continue
-            # Other lenses: every fourth step is projected, those between lie on a line.
-            for k in range((planes + KNOT - 1) // KNOT + 1):
-                now, farther = k % 2, np.float32(KNOT * k) * step
-                for u in range(width):
-                    w = first[u] + farther
-                    a, b = _place(
-                        kind[s], K[s], D[s], limit[s],
-                        x0[u] + dx * w, y0[u] + dy * w, z0[u] + dz * w,
-                    )  # fmt: skip
-                    knots_x[now, u] = a + half
-                    knots_y[now, u] = b + half
-                if k == 0:
+                for k in range(cells):
+                    a, b, c = x0[k], y0[k], z0[k]
+                    x0[k] = fx * a + skew * b + cx * c
+                    y0[k] = fy * b + cy * c
+            for look in range(looks):
+                i = look * every
+                # Every fourth look is projected, those between lie on a line.
+                knot, along = look // KNOT, np.float32(look % KNOT) * part
+                if look % KNOT == 0:
+                    for number in range(knot if look == 0 else knot + 1, knot + 2):
+                        farther = (np.float32(KNOT * every * number) + middle) * step
+                        knot_x, knot_y = knots_x[number % 2], knots_y[number % 2]
+                        if kind[s] == PINHOLE:
+                            for k in range(cells):
+                                w = first[k] + farther
+                                z = z0[k] + dz * w
+                                over = one / max(z, _NEAR)
+                                knot_x[k] = (x0[k] + dx * w) * over if z > _NEAR else _NOWHERE
+                                knot_y[k] = (y0[k] + dy * w) * over
+                        else:
+                            for k in range(cells):
+                                w = first[k] + farther
+                                knot_x[k], knot_y[k] = _place(
+                                    kind[s], K[s], D[s], limit[s],
+                                    x0[k] + dx * w, y0[k] + dy * w, z0[k] + dz * w,
+                                )  # fmt: skip
+                a, b = knots_x[knot % 2], knots_y[knot % 2]
+                c, d = knots_x[1 - knot % 2], knots_y[1 - knot % 2]
+                for k in range(cells):
+                    x = a[k] + (c[k] - a[k]) * along + aside
+                    y = b[k] + (d[k] - b[k]) * along + aside
+                    at[k], inside[k] = _address(x, y, columns, right, below, begin)
+                if every == 1:
+                    _look_up_rows(codes, at, inside, side, columns, own, flat, i * side * wide)
                     continue
-                a, b = knots_x[1 - now], knots_y[1 - now]
-                c, d = knots_x[now], knots_y[now]
-                for i in range(KNOT * (k - 1), min(KNOT * k, planes)):
-                    along = np.float32(i % KNOT) * part
-                    for u in range(width):
-                        x[u] = a[u] + (c[u] - a[u]) * along
-                        y[u] = b[u] + (d[u] - b[u]) * along
-                    _look_up(
-                        x, y, places[s], code, codes, total[i], count[i], at, inside, bits
-                    )  # fmt: skip
-        for i in range(planes):
-            sums, number, out = total[i], count[i], cost[i, v]
+                seen[:] = np.uint16(0)
+                _look_up_rows(codes, at, inside, side, columns, own, seen, 0)
+                for j in range(i, min(i + every, count)):
+                    of_step = sums[j]
+                    for u in range(side * wide):
+                        of_step[u] = np.uint16(of_step[u] + seen[u])
+        _means(flat, len(places), means.ravel())
+        for row in range(rows):
             for u in range(width):
-                known = (number[u] > 0) & (ray[u, 2] != 0)
-                mean = np.float32(sums[u]) * share[np.uint32(number[u])] + half
-                out[u] = np.uint8(mean) if known else nothing
+                if rays[v + row, u, 2] == 0:
+                    means[:, row * wide + u] = np.uint8(MOST_DIFFERENT * SCALE)
+            _pixel_by_pixel(means, row * wide, out, v + row, width, planes)
+
+
+@inlined
+def _look_up_rows(codes, at, inside, side, columns, own, seen, place):  # type: ignore[no-untyped-def]
+    """Compare one row (w,) or a pair of rows (2w,) with a source; see `look_up_pairs`."""
+    wide, none = side * len(at), np.uint32(0)
+    if side == 1:
+        for u in range(0, wide, LOOKED_UP):
+            look_up_pixels(codes, at, inside, u, none, own, u, seen, place + u)
+        return
+    for u in range(0, wide, LOOKED_UP):
+        k, lower = u // 2, wide + u
+        look_up_pairs(codes, at, inside, k, none, own, u, seen, place + u)
+        look_up_pairs(codes, at, inside, k, np.uint32(columns), own, lower, seen, place + lower)
+
+
+@inlined
+def _shift(base, v, u, row, column, reach):  # type: ignore[no-untyped-def]
+    """By how many steps a pixel begins later than another, no more than ``reach`` either way."""
+    return min(max(np.int64(base[v, u]) - np.int64(base[row, column]), -reach), reach)
+
+
+@inlined
+def _jump(image, v, u, row, column, jumps):  # type: ignore[no-untyped-def]
+    """What a change by more than one step costs between two pixels."""
+    return jumps[np.uint32(abs(np.int32(image[v, u]) - np.int32(image[row, column])))]
+
+
+@inlined
+def _begin(values, pad, planes):  # type: ignore[no-untyped-def]
+    """Begin paths (k, n + 2 pad): as if the pixel before had cost nothing, whatever its depth."""
+    for k in range(len(values)):
+        for i in range(planes):
+            values[k, pad + i] = np.uint8(0)
 
 
 @fast
-def aggregate(cost, base, image, small, large, even, total, reverse):  # type: ignore[no-untyped-def]
-    """Semi-global matching along one direction; adds path costs to ``total``.
-
-    From above (``reverse`` False), or from below; along rows where the caller swaps rows and
-    columns. A change by one step costs ``small``, a larger one ``large``, less where the image has
-    an edge.
+def aggregate(cost, base, image, small, jumps, even, lanes, total):  # type: ignore[no-untyped-def]
+    """Semi-global matching: add the costs of the paths from left, right, above and below.
 
     Args:
-        cost: (n, h, w) uint8.
+        cost: (h, w, n) uint8.
         base: (h, w) int32: number of each pixel's first step.
         image: (h, w) uint8, grey.
-        small: float32, see above.
-        large: float32, see above.
+        small: uint8: what a change by one step from pixel to pixel costs.
+        jumps: (256,) uint8: what a larger one costs, by the difference of grey values; at least
+            ``small``, and less than 256 with the largest cost.
         even: Whether all of ``base`` is the same number.
-        total: (n, h, w) uint16, added to.
-        reverse: See above.
+        lanes: `matching_vectors.blocks` of n.
+        total: (h, w, n) uint16, written.
     """
-    planes, height, width = cost.shape
+    height, width, planes = cost.shape
     # Steps that the other pixel does not have are far off: they cost as a large change does.
-    pad = planes + 2
-    old = np.full((planes + 2 * pad, width), _FAR, np.uint16)
-    new = np.full((planes + 2 * pad, width), _FAR, np.uint16)
-    low, least = np.zeros(width, np.uint16), np.zeros(width, np.uint16)
-    most = np.zeros(width, np.uint16)
-    at = np.empty(width, np.int32)
-    window = np.empty((planes + 2, width), np.uint16)
-    step, reach = np.uint16(small), planes + 1
-    for row in range(height):
-        v = height - 1 - row if reverse else row
-        last = v + 1 if reverse else v - 1
-        low, least = least, low
-        if row == 0:
-            # A path begins: as if the other pixel had cost nothing, whatever its depth.
-            low[:] = _LEAST
-            most[:] = _LEAST
-            window[:] = _LEAST
-        else:
+    reach = 0 if even else planes + 1
+    pad = reach + 1
+    size = planes + 2 * pad
+    along, down = np.full((2 * ROWS, size), _FAR), np.full((width, size), _FAR)
+    rows, columns = along.ravel(), down.ravel()
+    costs, sums = cost.ravel(), total.ravel()
+    _begin(down, pad, planes)
+    for top in range(0, height, ROWS):
+        bottom = min(top + ROWS, height)
+        total[top:bottom] = np.uint16(0)
+        _begin(along, pad, planes)
+        for u in range(width):
+            back = width - 1 - u
+            left, right = max(u - 1, 0), min(back + 1, width - 1)
+            for v in range(top, bottom):
+                here = (v - top) * 2 * size + pad
+                step_along(
+                    rows, here + _shift(base, v, u, v, left, reach), here,
+                    costs, sums, (v * width + u) * planes,
+                    _jump(image, v, u, v, left, jumps), small, lanes,
+                )  # fmt: skip
+                here += size
+                step_along(
+                    rows, here + _shift(base, v, back, v, right, reach), here,
+                    costs, sums, (v * width + back) * planes,
+                    _jump(image, v, back, v, right, jumps), small, lanes,
+                )  # fmt: skip
+        for v in range(top, bottom):
+            last = max(v - 1, 0)
             for u in range(width):
-                change = np.float32(abs(np.int32(image[v, u]) - np.int32(image[last, u])))
-                jump = max(
-                    np.float32(1.5) * small, large / (np.float32(1) + change / np.float32(8))
-                )
-                most[u] = np.uint16(low[u] + np.uint16(jump))
-            if not even:
-                for u in range(width):
-                    shift = min(max(base[v, u] - base[last, u], -reach), reach)
-                    at[u] = np.int32((pad - 1 + shift) * width + u)
-                flat = old.ravel()
-                for i in range(planes + 2):
-                    values, begin = window[i], np.int32(i * width)
-                    for u in range(width):
-                        values[u] = flat[np.uint32(at[u] + begin)]
-        least[:] = _MOST
-        for i in range(planes):
-            if even and row > 0:
-                below, here, above = old[pad + i - 1], old[pad + i], old[pad + i + 1]
-            else:
-                below, here, above = window[i], window[i + 1], window[i + 2]
-            own, values, sums = cost[i, v], new[pad + i], total[i, v]
-            for u in range(width):
-                best = min(np.uint16(min(below[u], above[u]) + step), here[u])
-                best = np.uint16(min(best, most[u]) - low[u])
-                values[u] = np.uint16(best + np.uint16(own[u]))
-                least[u] = min(least[u], values[u])
-            for u in range(width):
-                sums[u] = np.uint16(sums[u] + values[u])
-        old, new = new, old
+                here = u * size + pad
+                step_along(
+                    columns, here + _shift(base, v, u, last, u, reach), here,
+                    costs, sums, (v * width + u) * planes,
+                    _jump(image, v, u, last, u, jumps), small, lanes,
+                )  # fmt: skip
+    _begin(down, pad, planes)
+    for v in range(height - 1, -1, -1):
+        last = min(v + 1, height - 1)
+        for u in range(width):
+            here = u * size + pad
+            step_along(
+                columns, here + _shift(base, v, u, last, u, reach), here,
+                costs, sums, (v * width + u) * planes,
+                _jump(image, v, u, last, u, jumps), small, lanes,
+            )  # fmt: skip
 
 
 @fast
-def pick(total, cost, base, step, most, inverse_depth, ratio, bits, least):  # type: ignore[no-untyped-def]
+def pick(total, cost, base, count, step, most, lanes, inverse_depth, ratio, bits, least):  # type: ignore[no-untyped-def] # fmt: skip
     """Take the inverse depth of least cost, between the steps, and say how well it stands out.
 
     Args:
-        total: (n, h, w) uint16 aggregated costs.
-        cost: (n, h, w) uint8 costs before aggregation.
+        total: (h, w, n) uint16 aggregated costs; those from ``count`` on are made 65535.
+        cost: (h, w, n) uint8 costs before aggregation.
         base: (h, w) int32: number of each pixel's first step.
+        count: How many of the n there are.
         step: Between two steps, 1/m.
         most: Number of the last step that is looked for.
+        lanes: `matching_vectors.blocks` of n.
         inverse_depth: (h, w) float32, 1/m; NaN at the first and the last step.
         ratio: (h, w) float32: least cost over the least of those more than two steps away; 1 is no
             better at all.
         bits: (h, w) float32: differing bits at the chosen step.
         least: (h, w) uint16: least aggregated cost.
     """
-    planes, height, width = total.shape
-    best, other = np.empty(width, np.uint16), np.empty(width, np.uint16)
-    nothing = np.float32(np.nan)
+    height, width, planes = total.shape
+    nothing, number = np.float32(np.nan), np.uint16(count)
+    sums = total.ravel()
     for v in range(height):
-        low = least[v]
-        low[:] = _MOST
-        best[:] = _LEAST
-        other[:] = _MOST
-        for i in range(planes):
-            here = total[i, v]
-            for u in range(width):
-                low[u] = min(low[u], here[u])
-        for j in range(planes):
-            number = np.uint16(planes - 1 - j)
-            here = total[planes - 1 - j, v]
-            for u in range(width):
-                best[u] = number if here[u] == low[u] else best[u]
-        for i in range(planes):
-            here, number = total[i, v], np.uint16(i + 2)
-            for u in range(width):
-                # Within two steps: a number from 0 to 4, as whole numbers without sign wrap.
-                beside = _MOST if np.uint16(number - best[u]) <= np.uint16(4) else _LEAST
-                other[u] = min(other[u], np.uint16(here[u] | beside))
         for u in range(width):
-            chosen = np.int64(best[u])
-            ratio[v, u] = np.float32(low[u]) / max(np.float32(other[u]), np.float32(1e-3))
-            bits[v, u] = np.float32(cost[chosen, v, u]) / np.float32(SCALE)
+            at = (v * width + u) * planes
+            for i in range(count, planes):
+                sums[np.uint64(at + i)] = np.uint16(65535)
+            key = least_of(sums, at, number, lanes)
+            chosen = np.int64(key) & ((1 << INDEX_BITS) - 1)
+            low = np.uint16(key >> np.uint16(INDEX_BITS))
+            other = least_apart(sums, at, np.uint16(chosen), lanes)
+            least[v, u] = low
+            ratio[v, u] = np.float32(low) / max(np.float32(other), np.float32(1e-3))
+            bits[v, u] = np.float32(cost[v, u, chosen]) / np.float32(SCALE)
             step_number = base[v, u] + chosen
-            if chosen == 0 or chosen == planes - 1 or step_number >= most:
+            if chosen == 0 or chosen == count - 1 or step_number >= most:
                 inverse_depth[v, u] = nothing
                 continue
-            left, right = np.float32(total[chosen - 1, v, u]), np.float32(total[chosen + 1, v, u])
-            slope = max(left, right) - np.float32(low[u])
+            left = np.float32(sums[np.uint64(at + chosen - 1)])
+            right = np.float32(sums[np.uint64(at + chosen + 1)])
+            slope = max(left, right) - np.float32(low)
             part = np.float32(0)
             if slope > 0:
                 part = np.float32(0.5) * (left - right) / slope
@@ -405,7 +473,8 @@ def window_of(inverse_depth, step, planes, least, most, base):  # type: ignore[n
     """Lay the steps of a finer level around what the coarser one found.
 
     Args:
-        inverse_depth: (h, w) float32, 1/m, of the coarser level; NaN where it found nothing.
+        inverse_depth: (h, w) float32, 1/m, of the coarser level, which has half the size; NaN where
+            it found nothing.
         step: Of the finer level, 1/m.
         planes: How many steps each pixel has there.
         least: Number of the first step of all.
@@ -415,27 +484,28 @@ def window_of(inverse_depth, step, planes, least, most, base):  # type: ignore[n
     rows, columns = inverse_depth.shape
     height, width = base.shape
     for v in range(height):
-        row = min(v * rows // height, rows - 1)
+        row = min(v // 2, rows - 1)
         for u in range(width):
-            w = inverse_depth[row, min(u * columns // width, columns - 1)]
+            w = inverse_depth[row, min(u // 2, columns - 1)]
             middle = np.int64(0) if np.isnan(w) else np.int64(np.rint(w / step))
             base[v, u] = max(least, min(middle - planes // 2, most - planes + 1))
 
 
 @compiled
-def cost_ratio_at(total, least, base, step, inverse_depth, ratio):  # type: ignore[no-untyped-def]
+def cost_ratio_at(total, least, base, count, step, inverse_depth, ratio):  # type: ignore[no-untyped-def]
     """Say how a given inverse depth compares with the best one.
 
     Args:
-        total: (n, h, w) aggregated costs.
+        total: (h, w, n) aggregated costs.
         least: (h, w): least of them.
         base: (h, w) int32: number of the first step.
+        count: How many of the n there are.
         step: Between two steps, 1/m.
         inverse_depth: (h, w) float32, 1/m; not above zero: not asked.
         ratio: (h, w) float32: cost there over the least of all steps, 1 is the best itself;
             infinite where nothing is asked or it is out of range.
     """
-    planes, height, width = total.shape
+    height, width = inverse_depth.shape
     for v in range(height):
         for u in range(width):
             ratio[v, u] = np.float32(np.inf)
@@ -443,9 +513,9 @@ def cost_ratio_at(total, least, base, step, inverse_depth, ratio):  # type: igno
             if not w > 0:
                 continue
             i = int(np.floor(w / step)) - base[v, u]
-            if i < 0 or i + 1 >= planes:
+            if i < 0 or i + 1 >= count:
                 continue
-            there = np.float32(min(total[i, v, u], total[i + 1, v, u]))
+            there = np.float32(min(total[v, u, i], total[v, u, i + 1]))
             ratio[v, u] = there / max(np.float32(least[v, u]), np.float32(1e-3))
 
 
@@ -467,29 +537,26 @@ def sensitivity(rays, inverse_depth, R, t, focal, equidistant, most, best):  # t
     """
     height, width = inverse_depth.shape
     zero, tiny = np.float32(0), np.float32(1e-12)
-    w, rate, row = _row(width), _row(width), _row(width)
     for v in range(height):
-        number = best[v]
+        number, row, ray, w = best[v], most[v], rays[v], inverse_depth[v]
         for u in range(width):
-            w[u] = inverse_depth[v, u]
             row[u] = zero
             number[u] = np.uint8(0)
         for s in range(len(t)):
             tx, ty, tz, flat = t[s, 0], t[s, 1], t[s, 2], not equidistant[s]
-            whole = tx * tx + ty * ty + tz * tz
+            whole, square_focal = tx * tx + ty * ty + tz * tz, focal[s] * focal[s]
             for u in range(width):
-                a, b, c = rays[v, u, 0], rays[v, u, 1], rays[v, u, 2]
+                a, b, c = ray[u, 0], ray[u, 1], ray[u, 2]
                 x = R[s, 0, 0] * a + R[s, 0, 1] * b + R[s, 0, 2] * c + w[u] * tx
                 y = R[s, 1, 0] * a + R[s, 1, 1] * b + R[s, 1, 2] * c + w[u] * ty
                 z = R[s, 2, 0] * a + R[s, 2, 1] * b + R[s, 2, 2] * c + w[u] * tz
                 square = max(x * x + y * y + z * z, tiny)
                 along = x * tx + y * ty + z * tz
-                out = np.sqrt(max(whole - along * along / square, zero) / square) * focal[s]
-                if flat:
-                    out = out * square / max(z * z, tiny) if z > zero else zero
-                rate[u] = out
-            for u in range(width):
-                number[u] = np.uint8(s) if rate[u] > row[u] else number[u]
-                row[u] = max(row[u], rate[u])
+                # The square of the angle's change, and of the pixels' in a flat image.
+                over = max(z, zero) * max(z, zero) if flat else square
+                out = max(whole * square - along * along, zero) * square_focal
+                out = out / max(over * over, tiny * tiny) if over > zero else zero
+                number[u] = np.uint8(s) if out > row[u] else number[u]
+                row[u] = max(row[u], out)
         for u in range(width):
-            most[v, u] = row[u]
+            row[u] = np.sqrt(row[u])

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -25,8 +26,10 @@ from numpy.typing import NDArray
 from depth_perception.frames.measured_kind import Kind as Kind
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.transforms import Matrix
+from depth_perception.motion import measured_loops as loops
 from depth_perception.motion.matching import SUBPIXEL_SIGMA, Match
 from depth_perception.motion.moving import find_moving
+from depth_perception.motion.moving_loops import label_surfaces
 
 MAX_RELATIVE_SIGMA = 0.15
 """What is less sure than this is not measured: near the point that one drives towards, far away."""
@@ -67,6 +70,8 @@ ONE_SURFACE = 0.1
 """On one surface inverse depth changes by less than this share within half a pixel."""
 PLANE_RANGE = 40.0
 """Farther the ground is not measured by the plane, m."""
+LITTLE = 0.02
+"""A share of the pixels around that says nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,57 +142,37 @@ def judge(
         only the ground speaks against, since they would lie under it; NaN elsewhere.
     """
     w = found.inverse_depth
-    with np.errstate(invalid="ignore", divide="ignore"):
-        sigma = np.float32(shift_sigma) / found.sensitivity
-        good = (
-            (w > 0)
-            & (found.coarse_ratio < MAX_RATIO)
-            & (found.bits < MAX_BITS)
-            & ~mask
-            & (sigma < MAX_RELATIVE_SIGMA * w)
-        )
-        filled = np.where(w > 0, w, 0).astype(np.float32)
-        smooth = cv2.medianBlur(filled, 5)
-        good &= np.abs(w - smooth) < np.maximum(MAX_DEVIATION * smooth, 2 * sigma)
-        window = np.ones((EDGE_REACH, EDGE_REACH), np.uint8)
-        edge = cv2.dilate(smooth, window) > EDGE_STEP * cv2.erode(smooth, window)
-        here = np.ones((3, 3), np.uint8)
-        structure = cv2.dilate(image, here) - cv2.erode(image, here) >= EDGE_LEVELS
-        good &= ~edge | ((found.ratio < MAX_RATIO) & structure)
-    good &= _no_speckle(w, good)
-    above = _above_ground(w, rays, T_base_camera, ground)
-    nan = np.float32(np.nan)
-    under = np.where(good & ~above, w, nan)
-    good &= above
-    kept = MeasuredDepth(
-        np.where(good, w, nan),
-        np.where(good, sigma, nan).astype(np.float32),
-        np.where(good, kinds[found.best_source], np.uint8(Kind.NOTHING)).astype(np.uint8),
-    )
-    return kept, under
-
-
-def _above_ground(
-    w: NDArray[np.float32], rays: NDArray[np.float32], T_base_camera: Matrix, ground: GroundPlane
-) -> NDArray[np.bool_]:
-    """Tell where a point does not lie under the road: what does moves, or is a reflection."""
+    smooth = cv2.medianBlur(np.fmax(w, np.float32(0)), 5)
+    window, here = np.ones((EDGE_REACH, EDGE_REACH), np.uint8), np.ones((3, 3), np.uint8)
+    high, low = cv2.dilate(smooth, window), cv2.erode(smooth, window)
+    structure = cv2.subtract(cv2.dilate(image, here), cv2.erode(image, here))
+    sigma, good = np.empty(w.shape, np.float32), np.empty(w.shape, np.bool_)
+    of_match = (found.coarse_ratio, found.ratio, found.bits, found.sensitivity)
+    around = (smooth, high, low, structure)
+    loops.believe(w, *around, *of_match, mask, shift_sigma, _BELIEVED, sigma, good)
+    labels, parents = np.empty(w.shape, np.int32), np.empty(w.size, np.int32)
+    count = label_surfaces(w, good, _SPECKLE_CHANGE, labels, parents)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
     up = (T_base_camera[:3, :3].T @ ground.normal).astype(np.float32)
-    height = ground.signed_distance(T_base_camera[:3, 3])
-    depth = 1 / np.maximum(w, np.float32(1e-3))
-    rough, slope, bend = (np.float32(value) for value in BELOW_GROUND)
-    allowed = rough + slope * depth + bend * depth * depth
-    return np.asarray(height + (rays @ up) * depth > -allowed)
+    height = float(ground.signed_distance(T_base_camera[:3, 3]))
+    kept, kept_sigma, under = (np.empty(w.shape, np.float32) for _ in range(3))
+    kind = np.empty(w.shape, np.uint8)
+    patches = (labels, sizes, SPECKLE)
+    road = (rays, up, height, _floats(BELOW_GROUND))
+    out = (kept, kept_sigma, kind, under)
+    loops.keep(w, sigma, good, *patches, *road, found.best_source, kinds, *out)
+    return MeasuredDepth(kept, kept_sigma, kind), under
 
 
-def _no_speckle(w: NDArray[np.float32], good: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Tell which pixels belong to a patch of some size, whose depth has no steps."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        steps = np.log(np.where(good, w, 1e-3) / 1e-3) * (1000 / np.log(1e4))
-    image = np.where(good, np.clip(steps, 1, 1000), 0).astype(np.int16)
-    # The logarithm makes one relative change the same everywhere.
-    change = float(np.log1p(SPECKLE_STEP) * (1000 / np.log(1e4)))
-    cv2.filterSpeckles(image, 0, SPECKLE, change)
-    return np.asarray(image > 0)
+def _floats(values: Iterable[float]) -> tuple[np.float32, ...]:
+    return tuple(np.float32(value) for value in values)
+
+
+_BELIEVED = _floats(
+    (MAX_RATIO, MAX_BITS, MAX_RELATIVE_SIGMA, MAX_DEVIATION, EDGE_STEP, EDGE_LEVELS)
+)
+_SPECKLE_CHANGE = np.float32(1 - 1 / (1 + SPECKLE_STEP))
+"""The same as a share of the larger one."""
 
 
 def with_ground(
@@ -225,59 +210,47 @@ def with_ground(
     Returns:
         Measured depth in metres, kind `Kind.PLANE` where it is the ground.
     """
+    shape = plane.shape
+    w, sigma = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    hits, on_ground, both = (np.empty(shape, np.uint8) for _ in range(3))
     # What other cameras of the set measured hangs on no way.
-    by_way = measured.kind == Kind.PARALLAX
-    longer = np.where(by_way, factor, 1.0).astype(np.float32)
-    shared = np.where(by_way, factor_sigma, 0.0).astype(np.float32)
-    w, own = measured.inverse_depth / longer, measured.sigma / longer
-    sigma = np.hypot(own, w * shared)
-    known = np.isfinite(w)
-    ground = (plane > 1 / PLANE_RANGE) & ~mask & np.isfinite(plane_sigma)
-    with np.errstate(invalid="ignore"):
-        on_ground = known & ground
-        # By the match alone: a way of unknown length must not make everything ground.
-        on_ground &= np.abs(w - plane) < np.maximum(PLANE_SHARE * plane, 2 * own)
-    around = _share_around(on_ground, known & ground)
+    way = (np.uint8(Kind.PARALLAX), factor, factor_sigma)
+    of_way = (measured.inverse_depth, measured.sigma, measured.kind, *way)
+    of_plane = (plane, plane_sigma, mask, _floats((1 / PLANE_RANGE, PLANE_SHARE)))
+    loops.compare_with_plane(*of_way, *of_plane, w, sigma, hits, on_ground, both)
+    shares = (_share_around(on_ground), _share_around(both))
+    whole = [
+        _share_around(np.ones((length, 1), np.uint8), (1, reach)).ravel()
+        for length, reach in zip(shape, PLANE_WINDOW[::-1], strict=True)
+    ]
     cost = np.minimum(found.cost_ratio_at(plane * np.float32(factor)), np.float32(2))
-    not_contradicted = cv2.blur(cost, (EDGE_REACH, EDGE_REACH)) < PLANE_RATIO
-    blank = contrast(image) < BLANK_LEVELS
-    against = _share_around(known & ground & ~on_ground, np.ones_like(ground))
-    unopposed = lane & (against < PLANE_OPPOSED) & (around >= 0.5 * (against > 0.02))
-    confirmed = not_contradicted & (around > PLANE_SUPPORT) & ~blank
-    filled = ground & ~known & ((unopposed & (not_contradicted | blank)) | confirmed)
-    feet = on_ground | (ground & ~known & (not_contradicted | blank | (cost < PLANE_RATIO)))
+    costs = (cost, cv2.blur(cost, (EDGE_REACH, EDGE_REACH)))
+    filled, feet, things = (np.empty(shape, np.bool_) for _ in range(3))
+    everything = np.empty(shape, np.float32)
+    of_image = (variance(image), lane, under, factor, w)
+    out = (filled, feet, everything, things)
+    loops.fill(hits, *shares, tuple(whole), *costs, *of_image, _FILLED, *out)
     below = np.isfinite(under)
-    everything = np.where(below, under / np.float32(factor), w)
-    things = below | (known & ~on_ground)
     moving, above = find_moving(everything, things, below, plane, feet, rise, height)
-    filled &= ~above
     kind = measured.kind.copy()
-    kind[moving] = Kind.NOTHING
-    w[moving] = sigma[moving] = np.nan
-    # Two measurements of one thing: the plane's and the match's.
-    both = on_ground & ~moving
-    a, b = 1 / np.square(sigma[both]), 1 / np.square(plane[both] * plane_sigma[both])
-    w[both] = (w[both] * a + plane[both] * b) / (a + b)
-    sigma[both] = 1 / np.sqrt(a + b)
-    w[filled] = plane[filled]
-    sigma[filled] = plane[filled] * plane_sigma[filled]
-    kind[both | filled] = Kind.PLANE
-    return MeasuredDepth(w.astype(np.float32), sigma.astype(np.float32), kind)
+    moved = (hits, moving, above, filled)
+    loops.merge(*moved, plane, plane_sigma, np.uint8(Kind.PLANE), w, sigma, kind)
+    return MeasuredDepth(w, sigma, kind)
 
 
-def contrast(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Standard deviation of grey values (h, w) in the window of a match."""
-    values = image.astype(np.float32)
+_FILLED = _floats((PLANE_RATIO, BLANK_LEVELS**2, PLANE_SUPPORT, PLANE_OPPOSED, LITTLE, LITTLE))
+
+
+def variance(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Variance of grey values (h, w) in the window of a match."""
     window = (EDGE_REACH, EDGE_REACH)
-    variance = cv2.blur(values * values, window) - np.square(cv2.blur(values, window))
-    return np.sqrt(np.maximum(variance, 0)).astype(np.float32)
+    mean = cv2.boxFilter(image, cv2.CV_32F, window)
+    return np.asarray(cv2.sqrBoxFilter(image, cv2.CV_32F, window) - mean * mean, np.float32)
 
 
-def _share_around(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Of the pixels of ``whole`` around each pixel, the share that is in ``part``; 0 of few."""
-    count, of = (
-        cv2.boxFilter(item.astype(np.float32), -1, PLANE_WINDOW, borderType=cv2.BORDER_CONSTANT)
-        for item in (part, whole)
-    )
-    few = 0.02
-    return np.asarray(np.where(of > few, count / np.maximum(of, few), 0), dtype=np.float32)
+def _share_around(
+    part: NDArray[np.uint8], window: tuple[int, int] = PLANE_WINDOW
+) -> NDArray[np.float32]:
+    """Share of ones around each pixel; beyond the image there are none."""
+    share = cv2.boxFilter(part, cv2.CV_32F, window, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(share, np.float32)

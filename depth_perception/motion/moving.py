@@ -67,15 +67,14 @@ def find_moving(
         (h, w) bool: pixels that move; (h, w) bool: all that lies above the foot of one, measured
         or not.
     """
-    labels = np.zeros(w.shape, np.int32)
-    stack = np.empty(w.size, np.int32)
-    values = np.nan_to_num(w)
-    count = loops.label_surfaces(values, things, np.float32(SURFACE_CHANGE), labels, stack)
+    labels, parents = np.empty(w.shape, np.int32), np.empty(w.size, np.int32)
+    values = np.fmax(w, np.float32(0))
+    count = loops.label_surfaces(values, things, np.float32(SURFACE_CHANGE), labels, parents)
     sums, columns = np.zeros(count + 1), np.zeros(count + 1, np.int64)
     loops.compare_with_feet(labels, values, plane, flat, FEET_REACH, sums, columns)
     mean = sums / np.maximum(columns, 1)
-    size = np.bincount(labels.ravel(), minlength=count + 1)
-    wide = np.bincount(_columns_of(labels), minlength=count + 1)
+    size, wide = np.zeros(count + 1, np.int64), np.zeros(count + 1, np.int64)
+    loops.measure_patches(labels, size, wide, np.full(count + 1, -1, np.int64))
     feet = (columns >= FEET_COLUMNS) & (columns > FEET_SHARE * wide)
     against = feet & (np.abs(mean) > FEET_CONTRADICTION)
     below = np.bincount(labels[under], minlength=count + 1)
@@ -100,11 +99,3 @@ def find_moving(
     against |= (inside > HIDDEN_SHARE * size) & (size < LARGE * w.size)
     against[0] = False
     return np.ascontiguousarray(against[labels]), above
-
-
-def _columns_of(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return each label once for each column that it is in."""
-    ordered = np.sort(labels, axis=0)
-    first = np.ones(labels.shape, np.bool_)
-    first[1:] = ordered[1:] != ordered[:-1]
-    return ordered[first]

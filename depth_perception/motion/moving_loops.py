@@ -18,54 +18,87 @@ from __future__ import annotations
 
 import numpy as np
 
-from depth_perception.geometry.compiled import compiled
+from depth_perception.geometry.compiled import compiled, inlined
 
 SLACK_ROWS = 2
 """By so many rows a foot may be seen too high or too low."""
 
 
+@inlined
+def _first_of(parents, at):  # type: ignore[no-untyped-def]
+    """The first pixel of the patch that a pixel is known to belong to."""
+    while parents[at] != at:
+        parents[at] = parents[parents[at]]
+        at = parents[at]
+    return at
+
+
 @compiled
-def label_surfaces(inverse_depth, good, change, labels, stack):  # type: ignore[no-untyped-def]
+def label_surfaces(inverse_depth, good, change, labels, parents):  # type: ignore[no-untyped-def]
     """Number patches of pixels whose inverse depth changes by no step from one to the next.
 
     Args:
         inverse_depth: (h, w) float32, 1/m.
         good: (h, w) bool: the pixels that are looked at.
-        change: Largest relative change from a pixel to the next.
-        labels: (h, w) int32, written: 0 where nothing is looked at.
-        stack: (h * w,) int32, for the loop's own use.
+        change: Largest relative change from a pixel to the next, as a share of the larger.
+        labels: (h, w) int32, written: 0 where nothing is looked at; numbered by first pixels.
+        parents: (h * w,) int32, for the loop's own use.
 
     Returns:
         How many patches there are.
     """
     height, width = labels.shape
-    labels[:] = 0
-    count = 0
-    for start in range(height * width):
-        if labels.flat[start] != 0 or not good.flat[start]:
-            continue
-        count += 1
-        labels.flat[start] = count
-        top = 1
-        stack[0] = start
-        while top > 0:
-            top -= 1
-            at = stack[top]
-            v, u = at // width, at % width
+    for v in range(height):
+        for u in range(width):
+            if not good[v, u]:
+                continue
+            at = v * width + u
+            first = at
+            parents[at] = at
             here = inverse_depth[v, u]
-            for k in range(4):
-                row = v + (1 if k == 0 else -1 if k == 1 else 0)
-                column = u + (1 if k == 2 else -1 if k == 3 else 0)
-                if row < 0 or column < 0 or row >= height or column >= width:
-                    continue
-                if labels[row, column] != 0 or not good[row, column]:
-                    continue
-                there = inverse_depth[row, column]
+            if u > 0 and good[v, u - 1]:
+                there = inverse_depth[v, u - 1]
                 if abs(there - here) <= change * max(there, here):
-                    labels[row, column] = count
-                    stack[top] = row * width + column
-                    top += 1
+                    first = _first_of(parents, at - 1)
+                    parents[at] = first
+            if v > 0 and good[v - 1, u]:
+                there = inverse_depth[v - 1, u]
+                if abs(there - here) <= change * max(there, here):
+                    other = _first_of(parents, at - width)
+                    parents[max(first, other)] = min(first, other)
+    count = 0
+    for v in range(height):
+        for u in range(width):
+            if not good[v, u]:
+                labels[v, u] = 0
+                continue
+            at = v * width + u
+            first = _first_of(parents, at)
+            if first == at:
+                count += 1
+                labels[v, u] = count
+            else:
+                labels[v, u] = labels[first // width, first % width]
     return count
+
+
+@compiled
+def measure_patches(labels, sizes, columns, last):  # type: ignore[no-untyped-def]
+    """Count the pixels of each patch, and the columns in which it has any.
+
+    Args:
+        labels: (h, w) int32, of `label_surfaces`.
+        sizes: (count + 1,) int64, zeros, added to.
+        columns: (count + 1,) int64 likewise.
+        last: (count + 1,) int64, -1 in all, for the loop's own use.
+    """
+    for u in range(labels.shape[1]):
+        for v in range(labels.shape[0]):
+            label = labels[v, u]
+            sizes[label] += 1
+            if last[label] != u:
+                last[label] = u
+                columns[label] += 1
 
 
 @compiled

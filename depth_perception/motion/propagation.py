@@ -36,7 +36,7 @@ from depth_perception.motion.measured_depth import (
     MAX_RELATIVE_SIGMA,
     Kind,
     MeasuredDepth,
-    contrast,
+    variance,
 )
 
 ONE_SURFACE = 0.1
@@ -133,7 +133,7 @@ def propagated(
     share = cv2.blur(known.astype(np.float32), AROUND)
     differ = cv2.blur(np.where(known, bits, 0).astype(np.float32), AROUND)
     # A blank road differs in noise alone.
-    blank = (kinds == Kind.PLANE) & (contrast(image) < BLANK_LEVELS)
+    blank = (kinds == Kind.PLANE) & (variance(image) < BLANK_LEVELS**2)
     with np.errstate(invalid="ignore"):
         good = known & ~mask & ((differ <= MOST_BITS * share) | blank)
         good &= sigma < MAX_RELATIVE_SIGMA * w

@@ -23,14 +23,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from depth_perception.geometry.compiled import compiled
-from depth_perception.motion.matching_loops import _count_bits, _place
+from depth_perception.geometry.compiled import compiled, inlined
+from depth_perception.motion.matching_loops import _place
 
 LEAST_ADVANCE = np.float32(0.05)
 """What comes nearer than this share of its depth is not followed."""
 NO_CODE = np.uint8(255)
 TRIES = 2
 """How often it is looked where a pixel was in the past."""
+
+
+@inlined
+def count_bits(code):  # type: ignore[no-untyped-def]
+    """Count the bits of a uint32 that are set: in pairs, in fours, in bytes, and all bytes."""
+    code = np.uint32(code - ((code >> np.uint32(1)) & np.uint32(0x55555555)))
+    code = np.uint32(
+        (code & np.uint32(0x33333333)) + ((code >> np.uint32(2)) & np.uint32(0x33333333))
+    )
+    code = np.uint32((code + (code >> np.uint32(4))) & np.uint32(0x0F0F0F0F))
+    return np.uint32(code * np.uint32(0x01010101)) >> np.uint32(24)
 
 
 @compiled
@@ -173,4 +184,4 @@ def read_back(
             w_out[v, u] = value * ahead / rest
             sigma_out[v, u] = sigma[i, j] * ahead / (rest * rest)
             kind_out[v, u] = kinds[i, j]
-            bits[v, u] = np.uint8(_count_bits(np.uint32(code[v, u] ^ codes[i, j])))  # type: ignore[call-arg]
+            bits[v, u] = np.uint8(count_bits(np.uint32(code[v, u] ^ codes[i, j])))

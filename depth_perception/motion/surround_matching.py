@@ -52,9 +52,10 @@ from depth_perception.motion.road_filter import RoadFilter
 
 NEAREST_M, LOWEST_M = 2.5, 0.3
 """Nearest depth that parallax looks for, m, and for a camera that is mounted low."""
-NEAREST_OF_ROAD = 0.75
-"""The nearest road that a camera sees lies so much nearer than it would by a way thought too long,
-and by a mounting that is not quite right: that is looked for, too."""
+NEAREST_OF_ROAD, NEAREST_OF_HEIGHT = 0.75, 0.5
+"""It looks as near as so much of the depth of the nearest road that it sees, which a way thought
+too long and a mounting that is not quite right bring nearer; but not at less of its height: at the
+rim of a fisheye depth along the axis becomes nothing."""
 PATH_HALF_WIDTH, PATH_LENGTH = 2.5, 25.0
 """Where the vehicle is to drive next it is believed to be able to, m."""
 OVERLAP_DEPTHS = (5.0, 20.0)
@@ -257,7 +258,9 @@ class SurroundMatching:
         C = camera.view.T_base_camera
         if camera.nearest is None:
             camera.nearest = nearest_road(camera.pyramid, C, camera.mask, self._nominal)
-        nearest = float(np.clip(NEAREST_OF_ROAD * camera.nearest, LOWEST_M, NEAREST_M))
+        height = float(self._nominal.signed_distance(C[:3, 3]))
+        nearest = max(NEAREST_OF_ROAD * camera.nearest, NEAREST_OF_HEIGHT * height)
+        nearest = float(np.clip(nearest, LOWEST_M, NEAREST_M))
         found = match(camera.images, camera.census, camera.pyramid, sources, nearest)
         kinds = np.full(len(sources), kind, np.uint8)
         shift = SUBPIXEL_SIGMA
@@ -333,7 +336,7 @@ class SurroundMatching:
 def nearest_road(
     pyramid: Pyramid, T_base_camera: Matrix, mask: NDArray[np.bool_], ground: GroundPlane
 ) -> float:
-    """Tell how near the nearest road is that a camera sees: along what is searched, m.
+    """Tell how near the nearest road is that a camera sees, m.
 
     Args:
         pyramid: The camera.
@@ -342,10 +345,10 @@ def nearest_road(
         ground: The road, in the base frame.
 
     Returns:
-        Depth, of fisheyes distance; infinite where it sees no road. Nearly the least: a few pixels
+        Depth along the optical axis; infinite where it sees no road. Nearly the least: a few pixels
         in a corner do not count.
     """
-    down = -(pyramid.searched[-1] @ (T_base_camera[:3, :3].T @ ground.normal))
+    down = -(pyramid.rays[-1] @ (T_base_camera[:3, :3].T @ ground.normal))
     height = float(ground.signed_distance(T_base_camera[:3, 3]))
     steep = down[~mask & (pyramid.rays[-1][..., 2] != 0) & (down > 0)]
     if not len(steep) or height <= 0:
