@@ -36,7 +36,9 @@ from depth_perception.network.export import ExportOptions, example_feed
 from depth_perception.network.fused import around_peak, expectation
 from depth_perception.network.measured import (
     CHANNELS,
+    GROUND_SIGMA,
     SIGMA_FLOOR,
+    Bound,
     MeasuredOutput,
     carried,
     measured_of,
@@ -143,6 +145,7 @@ def bound(distrust: float, sigma: float) -> tuple[float, float, float]:
             torch.zeros(2, 4, 16, 24),
             one * math.log(20),
             one * math.log(0.3),
+            one * -30.0,
         )
     assert torch.exp(found.log_depth[0, 0, 0, 0]) == pytest.approx(20.0)
     assert torch.exp(found.confidence[0, 0, 0, 0]) == pytest.approx(0.3)
@@ -216,6 +219,7 @@ def test_around_a_measurement_the_networks_own_depth_is_corrected():
         head.head.bias[1] = -30.0
         facts = measured_of(measured, prior_of(rays, camera))
         args = (facts, torch.zeros(2, 4, 16, 24), one * math.log(13), one * math.log(0.3))
+        args = (*args, one * -30.0)
         found = head(*args)
         head.head.bias[2] = -30.0  # the network says that nothing is to be carried
         alone = head(*args)
@@ -227,6 +231,92 @@ def test_around_a_measurement_the_networks_own_depth_is_corrected():
     with torch.no_grad():
         head.head.bias.copy_(torch.tensor([30.0, -30.0, 4.0, 0.0, 0.0]))
         assert (torch.exp(head(*args).log_depth) - 13).abs().max() < 1e-3
+
+
+def on_ground(
+    measured: torch.Tensor, road: float = 30.0, off: float = 1.0, columns: int = 24
+) -> tuple[Bound, torch.Tensor]:
+    """Bind depth of an image that is the ground's, `off` times as far; with the ground's depth, m.
+
+    Rays come down towards the ground, 1.5 m below, by 0.02 in the first row to 0.34 in the last.
+    `road` is the road's logit in so many columns; to the right of them stands something else.
+    """
+    slope = torch.linspace(0.02, 0.34, 16)[:, None].expand(16, 24)
+    rays = torch.stack([torch.zeros_like(slope), slope, torch.ones_like(slope)])[None]
+    camera = torch.tensor([[0.0, -1.0, 0.0, 1.5, 100.0]])
+    ground = (1.5 / slope)[None, None]
+    one = torch.ones(1, 1, 16, 24)
+    logits = torch.where(torch.arange(24) < columns, road * one, -30.0 * one)
+    head = MeasuredOutput(4)
+    with torch.no_grad():
+        head.head.bias[1] = -30.0
+        found = head(
+            measured_of(measured, prior_of(rays, camera)),
+            torch.zeros(1, 4, 16, 24),
+            torch.log(ground * off),
+            one * math.log(0.1),
+            logits,
+        )
+    return found, ground
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.25])
+def test_what_is_measured_beside_the_road_does_not_move_it(factor):
+    row = 8  # where the ground is 7.9 m away
+    measured = torch.zeros(1, 2, 16, 24)
+    _, ground = on_ground(measured)
+    measured[:, :1, :, 12:], measured[:, 1, :, 12:] = factor * ground[..., 12:], 0.01
+
+    def moved(road: float = 30.0, off: float = 1.0) -> float:
+        found, ground = on_ground(measured, road, off, columns=12)
+        assert found.share[0, 0, row, 16] > 0.7
+        return abs(float((found.log_depth - torch.log(off * ground))[0, 0, row, 9]))
+
+    assert moved() < 0.01
+    # Where the network sees no road, or not at the ground's depth, what stands there is corrected.
+    assert moved(road=-30.0) > 0.03
+    assert moved(off=1.0 / factor) > 0.03
+
+
+def test_far_away_is_not_the_ground_above_its_horizon():
+    rays = torch.tensor([0.0, -0.1, 1.0]).reshape(1, 3, 1, 1).expand(1, 3, 16, 24)
+    facts = torch.tensor([[0.0, -1.0, 0.0, 0.2, 100.0]])  # a small robot
+    far = torch.full((1, 1, 16, 24), math.log(200.0))
+    for camera in (facts, 0 * facts):
+        measured = measured_of(torch.zeros(1, 2, 16, 24), prior_of(rays, camera))
+        assert (measured.like_ground(far) == 0).all()
+        assert (measured.like_ground(measured.log_ground) == 0).all()
+    level = prior_of(-rays, facts)
+    measured = measured_of(torch.zeros(1, 2, 16, 24), level)
+    assert (measured.like_ground(torch.full_like(far, math.log(2.0))) > 0.999).all()
+
+
+def test_the_road_is_corrected_by_what_is_measured_of_the_road():
+    _, ground = on_ground(torch.zeros(1, 2, 16, 24))
+    measured = torch.zeros(1, 2, 16, 24)
+    measured[:, :1, :, 12:], measured[:, 1, :, 12:] = 1.05 * ground[..., 12:], 0.01
+    found, _ = on_ground(measured)
+    ratio = torch.exp(found.log_depth) / ground
+    assert ratio[0, 0, 8, 20] == pytest.approx(1.05, abs=0.01)
+    assert 1.01 < ratio[0, 0, 8, 10] < 1.05
+
+
+def test_ground_and_image_together_outweigh_what_is_measured_badly():
+    def at(sigma: float, off: float, road: float) -> tuple[float, float]:
+        _, ground = on_ground(torch.zeros(1, 2, 16, 24))
+        measured = torch.zeros(1, 2, 16, 24)
+        measured[0, 0, 8, 8], measured[0, 1, 8, 8] = off * ground[0, 0, 8, 8], sigma
+        found, _ = on_ground(measured, road=road)
+        return float(found.share[0, 0, 8, 8]), float(torch.exp(found.confidence[0, 0, 8, 8]))
+
+    # A sure measurement is followed on the road, too; one that is not has less of a part there.
+    assert at(0.01, 1.03, 30.0)[0] > 0.9
+    assert at(GROUND_SIGMA, 1.0, 30.0)[0] == pytest.approx(0.5, abs=0.01)
+    assert at(GROUND_SIGMA, 1.0, -30.0)[0] == pytest.approx(0.9, abs=0.01)
+    # What differs from both is ruled out: on its own the image would be corrected.
+    assert at(0.01, 1.4, 30.0)[0] < 0.05 and at(0.01, 1.4, -30.0)[0] > 0.85
+    # Where three agree less is expected to be wrong than where two do.
+    assert at(0.02, 1.0, 30.0)[1] < 0.85 * at(0.02, 1.0, -30.0)[1]
 
 
 def test_the_mean_around_the_peak_lies_on_a_surface():

@@ -315,7 +315,8 @@ class FusedSurround(nn.Module):
     def _bound(self, out: FusedOutput, measured: Measured) -> FusedOutput:
         """Bind the depth of an output to what is measured."""
         assert self.measured_out is not None
-        bound = self.measured_out(measured, out.features, out.log_depth, out.confidence)
+        plane = torch.maximum(out.trust, out.road)
+        bound = self.measured_out(measured, out.features, out.log_depth, out.confidence, plane)
         return replace(
             out,
             log_depth=bound.log_depth,

@@ -17,12 +17,14 @@
 What geometry measured (parallax, overlap, the road's plane, range points) comes at stride 4 with
 its deviation, for some pixels or none. Here it becomes channels that mean the same on every rig, at
 several strides; a completion of what lies between, and by how much the network is off around it;
-and the share that a measurement has in the result. Where nothing is measured all of it is exactly
-0, and the network what it is without.
+and the share that a measurement has in the result. The ground that goes in is one more witness:
+where the image shows it, less is changed. Where nothing is measured all of it is exactly 0, and
+the network what it is without.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +62,15 @@ _NEAR_PRIOR, _BLURRED_PRIOR, _IMAGE_PRIOR = 0.3, 1.0, 1.0
 """Certainty of no offset that is set against what a level measured: at strides 4 to 32, around a
 place there, and over the whole image."""
 _BLUR = 5
+GROUND_TOLERANCE = 0.1
+"""Depth that differs so much from the ground's, in log depth, is 37 % likely to be the ground."""
+GROUND_SIGMA = 0.05
+"""As `USUAL_SIGMA`, where image and ground say the same: less surely measured is not news."""
+_GROUND_SURPRISE = 3.0
+"""Two that agree are harder to rule out: so many times more surprising is what differs."""
+
+_GROUND_SPREAD = -0.25
+"""Logarithm of how much smaller errors are where measurement, image and ground agree."""
 
 
 @dataclass
@@ -74,6 +85,8 @@ class Measured:
         log_filled: Logarithm of depth everywhere, m, from what is measured around; in images
             without any measurement it means nothing.
         near: 0 to 1, how much is measured around; 0 there.
+        log_ground: Logarithm of depth of the ground that goes into the network, m.
+        below: 1 where rays meet that ground, else 0, as everywhere without a calibration.
     """
 
     log_depth: torch.Tensor
@@ -82,6 +95,13 @@ class Measured:
     maps: tuple[torch.Tensor, ...]
     log_filled: torch.Tensor
     near: torch.Tensor
+    log_ground: torch.Tensor
+    below: torch.Tensor
+
+    def like_ground(self, log_depth: torch.Tensor) -> torch.Tensor:
+        """How well depths (N, 1, h, w), natural logarithm of m, are the ground's: 0 to 1."""
+        off = (log_depth - self.log_ground) / GROUND_TOLERANCE
+        return torch.exp(-off.square()) * self.below
 
 
 def measured_of(measured: torch.Tensor, prior: Prior) -> Measured:
@@ -110,7 +130,14 @@ def measured_of(measured: torch.Tensor, prior: Prior) -> Measured:
     worth = [item[:, -2:-1] for item in maps]
     log_filled = -torch.log(_filled(inverse, worth).clamp(1 / _FARTHEST, 1 / _NEAREST))
     near = (_up(_up(worth[2])) * _FULL).clamp(max=1.0)
-    return Measured(log_depth, sigma, certainty, tuple(maps), log_filled, near)
+    ground, below = _ground(prior)
+    return Measured(log_depth, sigma, certainty, tuple(maps), log_filled, near, ground, below)
+
+
+def _ground(prior: Prior) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logarithm of the ground's depth, m; and 1 where rays meet it, else 0."""
+    below = (prior.slope > _LEAST_SLOPE).to(prior.slope.dtype) * prior.known
+    return torch.log(prior.height / prior.slope.clamp(min=_LEAST_SLOPE)), below
 
 
 def _coded(depth: torch.Tensor, log_depth: torch.Tensor, prior: Prior) -> torch.Tensor:
@@ -120,8 +147,7 @@ def _coded(depth: torch.Tensor, log_depth: torch.Tensor, prior: Prior) -> torch.
     plane, in heights of the camera.
     """
     slope = prior.height / depth
-    below = (prior.slope > _LEAST_SLOPE).to(depth.dtype) * prior.known
-    log_plane = torch.log(prior.height / prior.slope.clamp(min=_LEAST_SLOPE))
+    log_plane, below = _ground(prior)
     return torch.cat(
         [
             2 * (log_depth - log_plane).clamp(-_MOST_RATIO, _MOST_RATIO) * below,
@@ -242,6 +268,13 @@ def _comparisons(
     return torch.cat(maps, dim=1), surprise
 
 
+def _certainty_beside(measured: Measured, ground: torch.Tensor) -> torch.Tensor:
+    """What measurements are worth, 0 to 1, where so much (0 to 1) is the ground without them."""
+    usual = USUAL_SIGMA * torch.exp(ground * math.log(GROUND_SIGMA / USUAL_SIGMA))
+    known = (measured.certainty > 0).to(ground.dtype)
+    return known / (1 + (measured.sigma / usual) ** 2)
+
+
 @dataclass
 class Bound:
     """Depth that was bound to what is measured, all (N, 1, h, w).
@@ -272,6 +305,12 @@ class MeasuredOutput(nn.Module):
     from the image by Laplace's law with the expected error; were it wrong, anywhere: the logit of
     that grows by one with each expected error. So what moves along beside the vehicle, and is
     measured ten times as far, does not take the place of what is seen.
+
+    The ground that goes into the network is a witness of its own, of the road: where the network
+    takes it for what is seen and its own depth agrees, that is surer than its depth elsewhere. So
+    measurements have less of a part there the less sure they are, what contradicts both is ruled
+    out sooner, and around measurements only those of the ground correct it: what a wall beside the
+    road is off by says nothing of the road.
 
     Args:
         channels: Of the features.
@@ -319,6 +358,7 @@ class MeasuredOutput(nn.Module):
         features: torch.Tensor,
         log_depth: torch.Tensor,
         confidence: torch.Tensor,
+        plane: torch.Tensor,
     ) -> Bound:
         """Bind depth.
 
@@ -327,22 +367,31 @@ class MeasuredOutput(nn.Module):
             features: (N, channels, h, w).
             log_depth: (N, 1, h, w) of the network without measurements, m.
             confidence: (N, 1, h, w) logarithm of its expected error.
+            plane: (N, 1, h, w) logits of a pixel showing the road, by the network.
         """
+        ground = measured.like_ground(log_depth.detach()) * torch.sigmoid(plane.detach())
         comparisons, surprise = _comparisons(measured, log_depth, confidence)
         compared = self.compare(torch.cat([features, comparisons], dim=1))
         distrust, fill, carry, spread, change = (self.head(features) + compared).split(1, dim=1)
-        distrust = distrust + surprise
-        filled = torch.sigmoid(fill) * measured.near
+        surprise = surprise * (1 + _GROUND_SURPRISE * ground)
+        distrust = distrust + surprise.clamp(max=_MOST_SURPRISE)
+        filled = torch.sigmoid(fill) * measured.near * (1 - ground)
         log_own = log_depth + filled * (measured.log_filled - log_depth)
-        share = measured.certainty * torch.sigmoid(-distrust)
+        trusted = torch.sigmoid(-distrust)
+        share = trusted * _certainty_beside(measured, ground)
         offset = measured.log_depth - log_own
         worth = share / (1 + (offset / USUAL_OFFSET) ** 2)
         offset = offset.clamp(-_MOST_OFFSET, _MOST_OFFSET)
-        log_own = log_own + torch.sigmoid(carry) * carried(offset, worth)
+        around = carried(offset, worth)
+        of_ground = carried(offset, worth * measured.like_ground(measured.log_depth))
+        around = around + ground * (of_ground - around)
+        log_own = log_own + torch.sigmoid(carry) * around
         confidence = confidence + change * measured.near
         result = log_own + share * (measured.log_depth - log_own)
-        # The share learns from depth alone: a small expected error is no reason to follow.
-        weight = share.detach()
+        # The share learns from depth alone: a small expected error is no reason to follow. What the
+        # ground takes of it is no doubt: the mean of what agrees is as sure as a measurement.
+        weight = (trusted * measured.certainty).detach()
+        spread = spread + _GROUND_SPREAD * ground
         expected = (measured.sigma + SIGMA_FLOOR) * torch.exp(
             (spread - confidence).clamp(-20.0, 20.0)
         )
