@@ -29,6 +29,7 @@ from depth_perception.motion.matching_loops import _place
 LEAST_ADVANCE = np.float32(0.05)
 """What comes nearer than this share of its depth is not followed."""
 NO_CODE = np.uint8(255)
+ONE, HALF = np.float32(1), np.float32(0.5)
 TRIES = 2
 """How often it is looked where a pixel was in the past."""
 
@@ -146,12 +147,12 @@ def read_back(
                     turn[1, 0] * x + turn[1, 1] * y + turn[1, 2] * z,
                     turn[2, 0] * x + turn[2, 1] * y + turn[2, 2] * z,
                 )  # fmt: skip
-                j = int(np.floor(column + np.float32(0.5)))
-                i = int(np.floor(row + np.float32(0.5)))
+                j = int(np.floor(column + HALF))
+                i = int(np.floor(row + HALF))
                 if i < 0 or j < 0 or i >= height or j >= width:
                     break
                 nearest = past[i, j]
-                rest = 1 - nearest * t[2]
+                rest = ONE - nearest * t[2]
                 if not nearest > 0 or rest < LEAST_ADVANCE:
                     break
                 # Beside the edge of a thing what is drawn reaches too far: another is read there.
@@ -178,7 +179,7 @@ def read_back(
                     below = three + (four - three) * right
                     value = above + (below - above) * down
             # w_past = w / (ahead + w * t_z), solved for w.
-            rest = 1 - value * t[2]
+            rest = ONE - value * t[2]
             if rest < LEAST_ADVANCE:
                 continue
             w_out[v, u] = value * ahead / rest
