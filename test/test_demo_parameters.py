@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the demo sets by itself: its own drive is measured by motion, unless the user says no."""
+"""What the demo sets by itself: drives are measured by motion, unless the user says no."""
 
 import argparse
 
@@ -21,6 +21,7 @@ import yaml
 from tiny_drive import write_drive
 
 from depth_perception.cli import demo
+from depth_perception.parameters import MotionParameters
 
 
 @pytest.mark.parametrize(
@@ -28,18 +29,18 @@ from depth_perception.cli import demo
     [
         ([], True),
         (["--set", "motion.enabled=false"], False),
-        (["--bag", "BAG"], False),
-        (["--bag", "BAG", "--set", "motion.enabled=true"], True),
+        (["--bag", "BAG"], True),
+        (["--bag", "BAG", "--set", "motion.enabled=false"], False),
     ],
 )
-def test_the_synthetic_drive_is_measured_by_motion(tmp_path, given, motion):
+def test_drives_are_measured_by_motion(tmp_path, given, motion):
     bag = write_drive(tmp_path / "drive", frames=1)
     parser = argparse.ArgumentParser()
     demo.add_arguments(parser)
     options = parser.parse_args([str(bag) if item == "BAG" else item for item in given])
     path = demo._write_parameters(options, bag, tmp_path / "params.yaml")
     values = yaml.safe_load(path.read_text())["/**"]["ros__parameters"]
-    assert values.get("motion.enabled", False) is motion
+    assert values.get("motion.enabled", MotionParameters().enabled) is motion
     assert values["sync.queue_size"] == 1000
 
 

@@ -18,8 +18,8 @@ Without --bag it makes a drive through the synthetic world, which has exact trut
 each of which ends with something to look at: replay without ROS (pictures), the nodes over DDS
 (recorded into a bag), the two compared bit for bit, and the evaluation (a report page). Depth is
 that of the network which comes with the package, with embodied depth beside it; with
---estimator embodied it is embodied depth alone. The synthetic drive is also measured by the
-vehicle's motion (motion.enabled), as is one of your own with --set motion.enabled=true.
+--estimator embodied it is embodied depth alone. Either takes what the vehicle's motion measures
+(motion.enabled).
 """
 
 from __future__ import annotations
@@ -178,8 +178,6 @@ def _write_parameters(options: argparse.Namespace, bag: Path, path: Path) -> Pat
     from depth_perception.parameters import specifications
 
     overrides: dict[str, Any] = {"sync.queue_size": 1000}
-    if not (options.bag or options.params or _is_set(options, "motion.enabled")):
-        overrides["motion.enabled"] = True
     if not options.params:
         overrides |= _guess(bag)
     parameters = parameters_from(options)
@@ -194,11 +192,6 @@ def _write_parameters(options: argparse.Namespace, bag: Path, path: Path) -> Pat
             values[spec.name] = value
     path.write_text(yaml.safe_dump({"/**": {"ros__parameters": values}}, sort_keys=True))
     return path
-
-
-def _is_set(options: argparse.Namespace, name: str) -> bool:
-    """Tell whether the user gave a parameter, be it its default."""
-    return any(item.partition("=")[0].strip() == name for item in options.set)
 
 
 def _guess(bag: Path) -> dict[str, Any]:

@@ -122,7 +122,8 @@ def propagated(
     shape = past.inverse_depth.shape
     kind, K, D, limit = lens_of(camera)
     lens = (np.ascontiguousarray(camera.R, np.float32), kind, K, D, limit)
-    guess, w, sigma = (np.empty(shape, np.float32) for _ in range(3))
+    w, sigma = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    guess = np.empty((shape[0] + 2, shape[1] + 2), np.float32)
     kinds, bits = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
     loops.splat(past.inverse_depth, rays, *_float(T_now_past), *lens, guess)
     loops.read_back(

@@ -21,10 +21,11 @@ the optical axis.
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 
-from depth_perception.geometry.compiled import compiled, inlined
-from depth_perception.motion.matching_loops import _place
+from depth_perception.geometry.compiled import inlined
+from depth_perception.motion.matching_loops import PINHOLE, _place
 
 LEAST_ADVANCE = np.float32(0.05)
 """What comes nearer than this share of its depth is not followed."""
@@ -32,6 +33,14 @@ NO_CODE = np.uint8(255)
 ONE, HALF = np.float32(1), np.float32(0.5)
 TRIES = 2
 """How often it is looked where a pixel was in the past."""
+
+
+def quick(loop):  # type: ignore[no-untyped-def]
+    """Compile a loop that divides by nothing that is 0, so that it need not be looked for."""
+    try:
+        return numba.njit(nogil=True, cache=True, error_model="numpy")(loop)
+    except RuntimeError:  # see `compiled`
+        return numba.njit(nogil=True, error_model="numpy")(loop)
 
 
 @inlined
@@ -45,7 +54,73 @@ def count_bits(code):  # type: ignore[no-untyped-def]
     return np.uint32(code * np.uint32(0x01010101)) >> np.uint32(24)
 
 
-@compiled
+@inlined
+def _seen_row(w, ray, R, t, turn, kind, K, D, limit, columns, rows, depths):  # type: ignore[no-untyped-def]
+    """Say where a row of pixels lies in the other image.
+
+    Args:
+        w: (w,) float32 inverse depths, 1/m; NaN or 0 where nothing is known.
+        ray: (w, 3) float32.
+        R: From this image to the other, with t.
+        t: See above.
+        turn: See `splat`, as of kind, K, D and limit.
+        kind: See there.
+        K: See there.
+        D: See there.
+        limit: See there.
+        columns: (w,) float32, written, px.
+        rows: (w,) float32, written, px.
+        depths: (w,) float32, written: depth there over depth here; -1 where it is not seen.
+    """
+    fx, skew, cx, fy, cy = K[0], K[1], K[2], K[3], K[4]
+    if kind == PINHOLE:
+        # As one matrix, and without a branch: so that the compiler does many at once.
+        Q = np.empty((3, 4), np.float32)
+        for i in range(3):
+            for j in range(4):
+                value = np.float32(0)
+                for k in range(3):
+                    value += turn[i, k] * (R[k, j] if j < 3 else t[k])
+                Q[i, j] = value
+        for j in range(4):
+            Q[0, j] = fx * Q[0, j] + skew * Q[1, j] + cx * Q[2, j]
+            Q[1, j] = fy * Q[1, j] + cy * Q[2, j]
+        for u in range(len(w)):
+            a, b, c = ray[u, 0], ray[u, 1], ray[u, 2]
+            z = R[2, 0] * a + R[2, 1] * b + R[2, 2] * c + w[u] * t[2]
+            ahead = Q[2, 0] * a + Q[2, 1] * b + Q[2, 2] * c + w[u] * Q[2, 3]
+            over = ONE / max(ahead, LEAST_ADVANCE)
+            columns[u] = (Q[0, 0] * a + Q[0, 1] * b + Q[0, 2] * c + w[u] * Q[0, 3]) * over
+            rows[u] = (Q[1, 0] * a + Q[1, 1] * b + Q[1, 2] * c + w[u] * Q[1, 3]) * over
+            seen = (w[u] > 0) & (c > 0) & (z >= LEAST_ADVANCE) & (ahead >= LEAST_ADVANCE)
+            depths[u] = z if seen else -ONE
+        return
+    for u in range(len(w)):
+        depths[u] = -ONE
+        if not w[u] > 0 or ray[u, 2] == 0:
+            continue
+        columns[u], rows[u], z = _seen(w[u], ray[u], R, t, turn, kind, K, D, limit)
+        if z >= LEAST_ADVANCE:
+            depths[u] = z
+
+
+@inlined
+def _seen(w, ray, R, t, turn, kind, K, D, limit):  # type: ignore[no-untyped-def]
+    """Say where one pixel lies in the other image, and its depth there over that here."""
+    a, b, c = ray[0], ray[1], ray[2]
+    x = R[0, 0] * a + R[0, 1] * b + R[0, 2] * c + w * t[0]
+    y = R[1, 0] * a + R[1, 1] * b + R[1, 2] * c + w * t[1]
+    z = R[2, 0] * a + R[2, 1] * b + R[2, 2] * c + w * t[2]
+    column, row = _place(
+        kind, K, D, limit,
+        turn[0, 0] * x + turn[0, 1] * y + turn[0, 2] * z,
+        turn[1, 0] * x + turn[1, 1] * y + turn[1, 2] * z,
+        turn[2, 0] * x + turn[2, 1] * y + turn[2, 2] * z,
+    )  # fmt: skip
+    return column, row, z
+
+
+@quick
 def splat(inverse_depth, rays, R, t, turn, kind, K, D, limit, out):  # type: ignore[no-untyped-def]
     """Draw what was measured into the present image, the nearest of what meets in one pixel.
 
@@ -62,37 +137,30 @@ def splat(inverse_depth, rays, R, t, turn, kind, K, D, limit, out):  # type: ign
         K: See there.
         D: See there.
         limit: See there.
-        out: (h, w) float32, written: 1/m; 0 where nothing comes to lie.
+        out: (h + 2, w + 2) float32, written: 1/m; 0 where nothing comes to lie. The rim is beyond
+            the image.
     """
-    height, width = out.shape
+    height, width = inverse_depth.shape
+    columns, rows = np.empty(width, np.float32), np.empty(width, np.float32)
+    depths = np.empty(width, np.float32)
+    right, below = np.float32(width), np.float32(height)
     out[:] = 0
     for v in range(height):
+        w = inverse_depth[v]
+        _seen_row(w, rays[v], R, t, turn, kind, K, D, limit, columns, rows, depths)
         for u in range(width):
-            w = inverse_depth[v, u]
-            if not w > 0:
+            column, row = columns[u] + ONE, rows[u] + ONE
+            inside = (column > 0) & (row > 0) & (column < right + ONE) & (row < below + ONE)
+            if not (inside & (depths[u] > 0)):
                 continue
-            a, b, c = rays[v, u, 0], rays[v, u, 1], rays[v, u, 2]
-            x = R[0, 0] * a + R[0, 1] * b + R[0, 2] * c + w * t[0]
-            y = R[1, 0] * a + R[1, 1] * b + R[1, 2] * c + w * t[1]
-            z = R[2, 0] * a + R[2, 1] * b + R[2, 2] * c + w * t[2]
-            if z < LEAST_ADVANCE:
-                continue
-            column, row = _place(
-                kind, K, D, limit,
-                turn[0, 0] * x + turn[0, 1] * y + turn[0, 2] * z,
-                turn[1, 0] * x + turn[1, 1] * y + turn[1, 2] * z,
-                turn[2, 0] * x + turn[2, 1] * y + turn[2, 2] * z,
-            )  # fmt: skip
-            if not (column > -1 and row > -1 and column < width and row < height):
-                continue
-            there = w / z
-            left, top = int(np.floor(column)), int(np.floor(row))
-            for i in range(max(top, 0), min(top + 2, height)):
-                for j in range(max(left, 0), min(left + 2, width)):
-                    out[i, j] = max(out[i, j], there)
+            there, i, j = w[u] / depths[u], np.int64(row), np.int64(column)
+            out[i, j] = max(out[i, j], there)
+            out[i, j + 1] = max(out[i, j + 1], there)
+            out[i + 1, j] = max(out[i + 1, j], there)
+            out[i + 1, j + 1] = max(out[i + 1, j + 1], there)
 
 
-@compiled
+@quick
 def read_back(
     guess, rays, R, t, turn, kind, K, D, limit, same, past, sigma, kinds, codes, code, out, bits
 ):  # type: ignore[no-untyped-def]
@@ -101,7 +169,7 @@ def read_back(
     Between pixels of one surface inverse depth is read linearly, elsewhere of the nearest.
 
     Args:
-        guess: (h, w) float32, of `splat`.
+        guess: (h + 2, w + 2) float32, of `splat`.
         rays: (h, w, 3) float32 of the camera.
         R: From the present to the past, with t.
         t: See above.
@@ -111,7 +179,7 @@ def read_back(
         D: See there.
         limit: See there.
         same: Inverse depths that differ by less than this share are of one surface.
-        past: (3, h, w): see sigma. Inverse depth of the past image, 1/m; NaN where unknown.
+        past: (h, w) float32: inverse depth of the past image, 1/m; NaN where unknown.
         sigma: (h, w) float32: its deviation, 1/m.
         kinds: (h, w) uint8: its kind.
         codes: (h, w) uint32: census of the past image.
@@ -120,64 +188,56 @@ def read_back(
             where nothing is known.
         bits: (h, w) uint8, written: how many of the 24 bits differ; `NO_CODE` where unknown.
     """
-    height, width = guess.shape
+    height, width = past.shape
     w_out, sigma_out, kind_out = out
+    columns, rows = np.empty(width, np.float32), np.empty(width, np.float32)
+    depths = np.empty(width, np.float32)
+    nothing, right, below = np.float32(np.nan), np.float32(width - 1), np.float32(height - 1)
+    w_out[:], sigma_out[:], kind_out[:], bits[:] = nothing, nothing, np.uint8(0), NO_CODE
     for v in range(height):
+        guessed, ray = guess[v + 1, 1 : width + 1], rays[v]
+        _seen_row(guessed, ray, R, t, turn, kind, K, D, limit, columns, rows, depths)
         for u in range(width):
-            w_out[v, u], sigma_out[v, u], kind_out[v, u] = np.nan, np.nan, 0
-            bits[v, u] = NO_CODE
-            w = guess[v, u]
-            a, b, c = rays[v, u, 0], rays[v, u, 1], rays[v, u, 2]
-            if not w > 0 or c == 0:
-                continue
-            ahead = R[2, 0] * a + R[2, 1] * b + R[2, 2] * c
+            z, column, row, w = depths[u], columns[u], rows[u], guessed[u]
+            ahead = R[2, 0] * ray[u, 0] + R[2, 1] * ray[u, 1] + R[2, 2] * ray[u, 2]
             # What was drawn here is of a pixel nearby, whose depth may differ: where that leads to
             # is better, and to be confirmed by where it leads to in turn.
-            found, nearest = False, np.float32(0)
-            i, j, column, row = 0, 0, np.float32(0), np.float32(0)
-            for _ in range(TRIES):
-                x = R[0, 0] * a + R[0, 1] * b + R[0, 2] * c + w * t[0]
-                y = R[1, 0] * a + R[1, 1] * b + R[1, 2] * c + w * t[1]
-                z = ahead + w * t[2]
-                if z < LEAST_ADVANCE:
+            found, nearest, i, j = False, np.float32(0), 0, 0
+            for number in range(TRIES):
+                if number > 0:
+                    column, row, z = _seen(w, ray[u], R, t, turn, kind, K, D, limit)
+                inside = (column >= -HALF) & (row >= -HALF)
+                inside &= (column < right + HALF) & (row < below + HALF)
+                if not (inside & (z >= LEAST_ADVANCE)):
                     break
-                column, row = _place(
-                    kind, K, D, limit,
-                    turn[0, 0] * x + turn[0, 1] * y + turn[0, 2] * z,
-                    turn[1, 0] * x + turn[1, 1] * y + turn[1, 2] * z,
-                    turn[2, 0] * x + turn[2, 1] * y + turn[2, 2] * z,
-                )  # fmt: skip
-                j = int(np.floor(column + HALF))
-                i = int(np.floor(row + HALF))
-                if i < 0 or j < 0 or i >= height or j >= width:
-                    break
+                i, j = np.int64(row + HALF), np.int64(column + HALF)
                 nearest = past[i, j]
                 rest = ONE - nearest * t[2]
-                if not nearest > 0 or rest < LEAST_ADVANCE:
+                if not ((nearest > 0) & (rest >= LEAST_ADVANCE)):
                     break
                 # Beside the edge of a thing what is drawn reaches too far: another is read there.
-                found = abs(nearest - w / z) < same * nearest
+                found = abs(nearest * z - w) < same * nearest * z
                 if found:
                     break
                 w = nearest * ahead / rest
             if not found:
                 continue
             value = nearest
-            left, top = int(np.floor(column)), int(np.floor(row))
-            if left >= 0 and top >= 0 and left + 1 < width and top + 1 < height:
-                right, down = column - np.float32(left), row - np.float32(top)
+            if (column >= 0) & (row >= 0) & (column < right) & (row < below):
+                left, top = np.int64(column), np.int64(row)
+                part, down = column - np.float32(left), row - np.float32(top)
                 one, two = past[top, left], past[top, left + 1]
                 three, four = past[top + 1, left], past[top + 1, left + 1]
                 near = same * nearest  # false of NaN
                 if (
-                    abs(one - nearest) < near
-                    and abs(two - nearest) < near
-                    and abs(three - nearest) < near
-                    and abs(four - nearest) < near
+                    (abs(one - nearest) < near)
+                    & (abs(two - nearest) < near)
+                    & (abs(three - nearest) < near)
+                    & (abs(four - nearest) < near)
                 ):
-                    above = one + (two - one) * right
-                    below = three + (four - three) * right
-                    value = above + (below - above) * down
+                    over = one + (two - one) * part
+                    under = three + (four - three) * part
+                    value = over + (under - over) * down
             # w_past = w / (ahead + w * t_z), solved for w.
             rest = ONE - value * t[2]
             if rest < LEAST_ADVANCE:
