@@ -202,7 +202,7 @@ def read_back(
             ahead = R[2, 0] * ray[u, 0] + R[2, 1] * ray[u, 1] + R[2, 2] * ray[u, 2]
             # What was drawn here is of a pixel nearby, whose depth may differ: where that leads to
             # is better, and to be confirmed by where it leads to in turn.
-            found, nearest, i, j = False, np.float32(0), 0, 0
+            found, nearest, i, j = False, np.float32(0), np.int64(0), np.int64(0)
             for number in range(TRIES):
                 if number > 0:
                     column, row, z = _seen(w, ray[u], R, t, turn, kind, K, D, limit)
