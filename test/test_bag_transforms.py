@@ -298,6 +298,6 @@ def test_motion_takes_the_topic_that_is_named_and_tf_beside_it(tmp_path: Path) -
             assert {(item.name, item.by_tf) for item in reader.motion} == {
                 (f"TF '{frame}' -> 'base_link'", True)
             }
-    for given in ({}, {"motion.enabled": True, "motion.fixed_frame": ""}):
+    for given in ({"motion.enabled": False}, {"motion.enabled": True, "motion.fixed_frame": ""}):
         with BagReader(path, from_flat(given)) as reader:
             assert reader.motion == [] and reader.odometry

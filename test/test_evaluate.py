@@ -61,6 +61,7 @@ class Pipeline:
     ground = GroundPlane()
     provider = "test"
     warnings = ()
+    motion = None
 
     def __init__(self, scale=1.0):
         self.scale = scale

@@ -268,6 +268,9 @@ def test_report_and_terminal_show_measured_depth_only_where_there_is_any(capsys)
     e, _ = evaluation(Pipeline(), {"front": 0.0})
     plain = render(e, [])
     assert "<h3>Measured by motion" not in plain and "of points are" not in plain
+    assert not any("motion measured nothing" in note for note in e.notes)  # of one frame set
+    several, _ = evaluation(Pipeline(), {"front": 0.0}, sets=2)
+    assert any("motion measured nothing" in note for note in several.notes)
     scores = tally(([10.0, 10.0, 70.0], [10.5, NAN, 100.0], [0.1, NAN, 0.1], [1, 0, 2]))
     exact, _ = exact_scores((7, 8))
     page = render(dataclasses.replace(e, measured=scores, exact=exact), [])

@@ -91,9 +91,11 @@ def test_the_bag_has_the_nodes_topics_stamps_and_frames(drive, tmp_path):
         "depth/confidence",
         "embodied/image_rect",
         "embodied/camera_info",
+        "measured/image_rect",
+        "measured/camera_info",
     ]
     expected = {f"/surround_depth/{c}/{t}" for c in ("front", "rear") for t in per_camera}
-    vehicle = ("points", "obstacles", "occupancy", "ground", "status")
+    vehicle = ("points", "obstacles", "occupancy", "ground", "status", "twist")
     expected |= {f"/surround_depth/{t}" for t in vehicle} | {"/tf_static"}
     assert set(seen) == expected
     depth = seen["/surround_depth/rear/depth/image_rect"]
@@ -185,7 +187,7 @@ def test_an_existing_folder_is_never_overwritten_unless_it_is_a_bag(drive, tmp_p
 def test_pictures_are_written(drive, tmp_path):
     assert main(["replay", str(drive), "--images", str(tmp_path / "pictures"), *QUICK]) == 0
     names = {path.stem.split("_")[1] for path in (tmp_path / "pictures").glob("*.jpg")}
-    assert names == {"input", "depth", "embodied", "confidence", "above"}
+    assert names == {"input", "depth", "embodied", "confidence", "above", "measured"}
 
 
 def test_a_camera_that_fails_leaves_the_others(tmp_path, capsys):

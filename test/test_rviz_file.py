@@ -94,8 +94,8 @@ def there(bag: Path, cameras: list[str], namespace: str) -> set[str]:
     """Full names of what the player plays and of what the node publishes."""
     with open_bag(bag) as reader:
         played = [connection.topic for connection in reader.connections]
-    ours = [topic for c in cameras for topic, _ in camera_topics(c).values()]
-    ours += [topic for topic, _ in vehicle_topics().values()]
+    ours = [topic for c in cameras for topic, _ in camera_topics(c, motion=True).values()]
+    ours += [topic for topic, _ in vehicle_topics(motion=True).values()]
     prefix = f"/{namespace}" if namespace else ""
     return {prefix + topic for topic in played} | {f"{prefix}/{topic}" for topic in ours}
 
@@ -181,9 +181,13 @@ def test_cameras_in_front_come_first_unless_an_order_is_given(rviz: Path, tmp_pa
     bag = str(write_drive(tmp_path / "bag", frames=1))
     content = read(rviz_of(bag=bag, cameras="rear,front"))
     names = [d["Name"] for d in displays(content) if d["Class"].endswith("Image")]
-    assert names == ["rear", "front", "rear depth", "front depth"]
+    assert names == [
+        f"{c}{kind}" for kind in ("", " depth", " measured") for c in ("rear", "front")
+    ]
     names = [d["Name"] for d in displays(read(rviz_of(bag=bag))) if d["Class"].endswith("Image")]
-    assert names == ["front", "rear", "front depth", "rear depth"]
+    assert names == [
+        f"{c}{kind}" for kind in ("", " depth", " measured") for c in ("front", "rear")
+    ]
     alone = read(rviz_of(bag=bag, cameras="rear"))
     assert "front" not in [d["Name"] for d in displays(alone)]
 
@@ -191,10 +195,11 @@ def test_cameras_in_front_come_first_unless_an_order_is_given(rviz: Path, tmp_pa
 def test_measured_depth_is_shown_with_motion_alone(rviz: Path, tmp_path: Path) -> None:
     bag = str(write_drive(tmp_path / "bag", frames=1))
     own = tmp_path / "own.yaml"
-    own.write_text("/**:\n  ros__parameters:\n    motion.enabled: true\n")
-    topics = heard(rviz_of(bag=bag, params_file=str(own), namespace="car1"))
+    own.write_text("/**:\n  ros__parameters:\n    motion.enabled: false\n")
+    topics = heard(rviz_of(bag=bag, namespace="car1"))
     assert topics["front measured"] == "/car1/surround_depth/front/measured/image_color"
-    assert not any("measured" in topic for topic in heard(rviz_of(bag=bag)).values())
+    without = heard(rviz_of(bag=bag, params_file=str(own)))
+    assert without and not any("measured" in topic for topic in without.values())
 
 
 def test_a_bag_that_is_looped_does_not_reset_rviz(rviz: Path, tmp_path: Path) -> None:
@@ -266,7 +271,8 @@ def test_shipped_files_are_made_from_the_template(name: str) -> None:
     content = yaml.safe_load(text)
     cameras = load(config_file("surround.yaml" if name == "surround" else f"{name}.yaml")).cameras
     shown = [d["Name"] for d in displays(content) if d["Class"].endswith("Image")]
-    assert shown == [*cameras, *(f"{camera} depth" for camera in cameras)]
+    kinds = ("", " depth", " measured")
+    assert shown == [camera + kind for kind in kinds for camera in cameras]
 
 
 def test_transforms_of_a_namespace_place_the_cameras() -> None:

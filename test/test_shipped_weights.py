@@ -75,8 +75,8 @@ def test_with_motion_a_file_runs_that_takes_measured_depth() -> None:
     model = read_fused_model(path)
     assert path.name == resources.MEASURED_WEIGHTS and model.measured
     assert path.stat().st_size < 6e6
-    moving = SurroundPipeline(from_flat({"motion.enabled": True}))
-    standing = SurroundPipeline(from_flat({}))
+    moving = SurroundPipeline(from_flat({}))
+    standing = SurroundPipeline(from_flat({"motion.enabled": False}))
     assert path.name in moving.estimator.model and path.name not in standing.estimator.model
     moving.close()
     standing.close()

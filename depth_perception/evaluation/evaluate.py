@@ -300,6 +300,12 @@ class _Run:
         offsets = [sample.truth.offset for sample in images]
         edges = depth_edges(self.protocol.max_depth)
         motion = self.pipeline.parameters.motion.enabled
+        measured = measured_scores(self.sets) if motion else None
+        if motion and measured is None and len(self.sets) > 1:
+            notes.append(
+                "the vehicle's motion measured nothing: it stood, frame sets are more than 2.5 s"
+                " apart, or the images show too little in common (docs/motion.md)"
+            )
         embodied = embodied_scores(self.sets)
         depth = _joined([s.depth for s in images])
         return Evaluation(
@@ -346,7 +352,7 @@ class _Run:
             exact=exact,
             notes=notes,
             broken=self.broken,
-            measured=measured_scores(self.sets) if motion else None,
+            measured=measured,
             sets=self.set_scorer.scores(),
         )
 

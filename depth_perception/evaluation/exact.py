@@ -133,7 +133,7 @@ class ExactScores:
     ``profiles`` has the depth image's and, with another estimator than embodied, embodied depth's.
     ``measured`` has what motion measured: ``all`` pixels that have a depth, ``static`` and
     ``moving`` ones where the bag tells them apart, and those of the ``sky``, where all that is
-    measured is wrong; empty without motion. ``sets`` has the obstacle cloud and flicker.
+    measured is wrong; empty if nothing was. ``sets`` has the obstacle cloud and flicker.
     """
 
     cameras: dict[str, CameraExact]
@@ -332,16 +332,19 @@ class ExactScorer:
         total = _camera(everything, mean)
         if beside:
             total = dataclasses.replace(total, embodied=mean_metrics(beside))
+        measured = {
+            name: scores
+            for name, tally in self._measured.items()
+            if (scores := tally.scores()) is not None
+        }
+        if not any(scores.all.measured_images for scores in measured.values()):
+            measured = {}
         return ExactScores(
             cameras,
             total,
             _by_frame(list(kept.values())),
             {name: counter.profile() for name, counter in self._counters.items()},
-            {
-                name: scores
-                for name, tally in self._measured.items()
-                if (scores := tally.scores()) is not None
-            },
+            measured,
             self._sets.scores(),
         )
 

@@ -223,12 +223,13 @@ def mean_scores(items: Sequence[Scores]) -> Scores:
 
 
 def measured_scores(sets: Sequence[Mapping[str, ImageSample]]) -> MeasuredScores | None:
-    """Score what motion measured, over the images of all frame sets by camera."""
+    """Score what motion measured, over the images of all frame sets; None if that is nothing."""
     tally = MeasuredTally()
     for samples in sets:
         for name, s in samples.items():
             tally.add(name, s.depth, s.measured, s.measured_sigma, s.measured_kind)
-    return tally.scores()
+    scores = tally.scores()
+    return scores if scores is not None and scores.all.measured_images else None
 
 
 def embodied_scores(sets: Sequence[Mapping[str, ImageSample]]) -> dict[str, DepthMetrics]:

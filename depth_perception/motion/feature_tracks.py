@@ -35,7 +35,7 @@ TOGETHER = 1000
 """Points that are enough for one motion, in all cameras together."""
 SPACING = 8
 """They lie at least so many pixels apart."""
-_WINDOW = (16, 10)
+_WINDOW = (16, 16)
 """Wide and low: OpenCV goes along rows by 8 pixels, and takes twice the time for 15 columns."""
 _LEVELS, _LEVELS_BACK = 4, 2
 """Halvings of the image; on the way back, whose end is known, fewer find what went wrong."""

@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from depth_perception.errors import MessageError
 from depth_perception.frames.frame_set import CameraFrame
 from depth_perception.geometry.camera_view import CameraView
 from depth_perception.geometry.ground_plane import GroundPlane
@@ -157,14 +158,14 @@ class SurroundMotion:
             if seconds <= 0 or seconds > LONGEST_GAP_S:
                 self.reset()
                 self.ego.go_back(stamp)
-        names = [name for name in views if name in frames]
+        there = [name for name in views if name in frames]
+        cameras = pool.map(lambda name: self._take(name, frames[name], views), there)
+        taken = {n: item for n, item in zip(there, cameras, strict=True) if item is not None}
+        names = list(taken)
         if not names:  # nothing was seen, and so nothing is to be forgotten
             return Motion(ground=self._road.ground, problem=self.ego.problem)
         self.ego.look_at_age(stamp)
-        for name, camera in zip(
-            names, pool.map(lambda n: self._take(n, frames[n], views), names), strict=True
-        ):
-            self._cameras[name] = camera
+        self._cameras.update(taken)
         heights = [self._nominal.signed_distance(views[n].T_base_camera[:3, 3]) for n in names]
         self._keyframes.scale = scale_of(float(np.median(heights)))
         stamps = {name: frames[name].stamp for name in names}
@@ -256,10 +257,15 @@ class SurroundMotion:
             self._road.begin_factor(by_odometry, guessed=from_nothing)
             self._by_odometry = by_odometry
 
-    def _take(self, name: str, frame: CameraFrame, views: Mapping[str, CameraView]) -> MotionCamera:
-        """Follow the points into a camera's image, and make its census."""
+    def _take(
+        self, name: str, frame: CameraFrame, views: Mapping[str, CameraView]
+    ) -> MotionCamera | None:
+        """Follow the points into a camera's image, and make its census; None of no such image."""
         view = views[name]
-        grey = cv2.cvtColor(view.image(frame.image), cv2.COLOR_BGR2GRAY)
+        try:
+            grey = cv2.cvtColor(view.image(frame.image), cv2.COLOR_BGR2GRAY)
+        except MessageError:  # depth is computed of the same image, and says what is wrong with it
+            return None
         camera = self._cameras.get(name)
         if camera is None or not _same(camera.view, view):
             width = min(self._width, view.camera.width)

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,7 +44,11 @@ def test_nodes_and_replay_agree_bit_for_bit(
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "10 of 10 depth images came over DDS, bit for bit those of replay" in done.stdout
+    # Ten of depth, and of what motion measured at two of the sets or more.
+    (count,) = re.findall(
+        r"(\d+) of \1 depth images came over DDS, bit for bit those of replay", done.stdout
+    )
+    assert int(count) >= 10 + 4
     assert json.loads((tmp_path / "out" / "scores.json").read_text())["frame_sets"] == 5
     assert (tmp_path / "out" / "report" / "index.html").stat().st_size > 10_000
     tried = done.stdout.split("and try:")[1]

@@ -393,7 +393,7 @@ def test_diagnostics_count_by_reason_and_time_by_stage(
     names = {status.name for status in array.status}
     assert names == {
         f"surround_depth: {task}"
-        for task in ("input front", "input rear", "processing", "output", "ground")
+        for task in ("input front", "input rear", "processing", "output", "ground", "motion")
     }
     processing = values_of(array, "processing")
     for stage in ("wait", "decode", "depth", "cloud", "publish"):

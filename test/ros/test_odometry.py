@@ -114,7 +114,7 @@ def test_measured_depth_is_advertised_with_motion_alone(start: Any, vehicle: Veh
 def test_without_motion_nobody_listens_to_odometry(
     start: Any, vehicle: Vehicle, wheels: Wheels
 ) -> None:
-    node = start(estimator="embodied")
+    node = start(estimator="embodied", motion__enabled=False)
     wait_for(lambda: node._ingest.cameras, what="the cameras")
     assert node._odometry is None and wheels.publisher.get_subscription_count() == 0
     there = [name for name, _ in node.node.get_topic_names_and_types()]
@@ -169,7 +169,7 @@ def test_status_and_diagnostics_say_where_the_way_is_from(
 def test_without_motion_the_status_says_nothing_of_it(
     start: Any, vehicle: Vehicle, listener: Listener
 ) -> None:
-    start()
+    start(motion__enabled=False)
     status = moving_status(vehicle, listener, None)
     assert status.motion_source == "" and np.isnan(status.motion_speed)
 

@@ -108,7 +108,7 @@ def test_a_cloud_that_cannot_be_placed_is_said_with_topic_and_frames(
 def test_without_motion_nobody_listens_to_the_lidar(
     start: Any, vehicle: Vehicle, lidar: Lidar, listener: Listener
 ) -> None:
-    start(motion__range_topic="scan")
+    start(motion__enabled=False, motion__range_topic="scan")
     listener.listen("/surround_depth/front/depth/image_rect", "sensor_msgs/msg/Image")
     wait_for(lambda: vehicle.heard, what="demand")
     time.sleep(0.5)
