@@ -17,13 +17,16 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numba
 import numpy as np
 import pytest
-from test_surround_motion import drive, score, straight
+from test_surround_motion import MOUNTS, S, drive, score, seen, straight, views_of
 from textured_street import mounted, pose, render
 
+from depth_perception.frames.frame_set import CameraFrame
 from depth_perception.frames.measured_kind import Kind
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.ground_plane import GroundPlane
@@ -265,6 +268,31 @@ def test_depth_at_the_sets_between_is_as_good(monkeypatch):
         every, turns = (each[rate].mean(axis=0) for rate in (0.0, 20 / 3))
         assert turns[0] > every[0] - 0.08, name
         assert turns[1] < every[1] + 0.005 and turns[2] < every[2] + 0.01, name
+
+
+def test_a_camera_that_nobody_looked_at_begins_anew():
+    """It misses a second and a half, in which the other drives on."""
+    motion, calls = SurroundMotion(GroundPlane(), 128, matching_rate=2.0), []
+    views = views_of({name: MOUNTS[name] for name in ("front", "left")})
+    choose = motion._matching._turns.choose
+    motion._matching._turns.choose = lambda past, *rest: (
+        calls.append(set(past)) or choose(past, *rest)
+    )
+    with ThreadPoolExecutor(2) as pool:
+        for k in range(31):
+            x = 0.3 * k
+            there = views if k < 5 or k == 30 else {"front": views["front"]}
+            frames = {
+                name: CameraFrame(round((1 + k / 10) * S), in_colour(seen(name, x, 0.0)[0]))
+                for name in there
+            }
+            motion.odometry.add(round((1 + k / 10) * S), pose(x))
+            motion.update(round((1 + k / 10) * S), frames, there, pool)
+    assert "left" in calls[5] and calls[30] == {"front"}
+
+
+def in_colour(image):
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
 
 
 def test_what_was_measured_is_forgotten_with_the_way():

@@ -43,6 +43,8 @@ ONE_SURFACE = 0.1
 """Inverse depths that differ by less than this share are of one surface."""
 MOST_BITS = 9.0
 """Of 24; where more differ on average around a pixel, something else is seen there now."""
+LONGEST_S = 1.0
+"""What was measured longer ago is not carried along, s: nobody looked at the camera meanwhile."""
 AROUND = (5, 5)
 """What is around, px."""
 
@@ -62,6 +64,10 @@ class MatchingTurns:
     def reset(self) -> None:
         """Begin anew."""
         self._due = 0.0
+
+    def longest(self, count: int) -> float:
+        """Seconds for which so many cameras may wait for their turn, before they are forgotten."""
+        return max(LONGEST_S, 2 * count / self._rate) if self._rate > 0 else LONGEST_S
 
     def choose(self, matched: Mapping[str, int], names: Sequence[str], seconds: float) -> list[str]:
         """Say which cameras are matched at a set.

@@ -156,6 +156,8 @@ class SurroundMatching:
             it.
         """
         self._cameras, self._road = cameras, road
+        oldest = now[0] - self._turns.longest(len(now[1])) * 1e9
+        self._past = {n: item for n, item in self._past.items() if item.keyframe.stamp >= oldest}
         last = {name: item.keyframe.stamp for name, item in self._past.items()}
         turn = self._turns.choose(last, list(now[1]), seconds)
         measured = self._matched(turn, now, ways, pool)
