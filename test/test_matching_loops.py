@@ -22,6 +22,7 @@ import pytest
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.transforms import rotation_of_angles
 from depth_perception.motion import matching
+from depth_perception.motion import matching_costs as costs
 from depth_perception.motion import matching_loops as loops
 from depth_perception.motion.matching import Pyramid, Source
 from depth_perception.motion.matching_vectors import blocks
@@ -76,17 +77,17 @@ def test_paths_cost_what_each_of_their_steps_costs(planes, even):
         far = [0, 0, 1, -2, planes - 1, -planes, 200]
         base += rng.choice(far, (height, width)).astype(np.int32)
     image = rng.choice([10, 12, 40, 255], (height, width)).astype(np.uint8)
-    cost = rng.integers(0, 12 * loops.SCALE + 1, (height, width, planes)).astype(np.uint8)
-    cost[2:5, 3:8] = rng.choice([0, 12 * loops.SCALE], (3, 5, planes)).astype(np.uint8)
+    cost = rng.integers(0, 12 * costs.SCALE + 1, (height, width, planes)).astype(np.uint8)
+    cost[2:5, 3:8] = rng.choice([0, 12 * costs.SCALE], (3, 5, planes)).astype(np.uint8)
     total = np.empty(cost.shape, np.uint16)
     loops.aggregate(cost, base, image, SMALL, JUMPS, even, blocks(planes), total)
     np.testing.assert_array_equal(total, paths(cost, base, image))
 
 
 def test_no_path_can_cost_more_than_its_number_holds():
-    assert 12 * loops.SCALE + int(JUMPS.max()) < 255
+    assert 12 * costs.SCALE + int(JUMPS.max()) < 255
     assert int(JUMPS.min()) >= int(SMALL) > 0
-    assert 4 * (12 * loops.SCALE + int(JUMPS.max())) < 1024
+    assert 4 * (12 * costs.SCALE + int(JUMPS.max())) < 1024
     with pytest.raises(ValueError, match="20 depths: expected 16, 32, 48 or 64"):
         blocks(20)
 
@@ -111,7 +112,7 @@ def test_the_best_step_and_how_it_stands_out(planes):
     best = was.argmin(axis=-1)
     np.testing.assert_array_equal(least, was.min(axis=-1))
     chosen = np.take_along_axis(cost, best[..., None], axis=-1)[..., 0]
-    np.testing.assert_allclose(bits, chosen / loops.SCALE, rtol=1e-6)
+    np.testing.assert_allclose(bits, chosen / costs.SCALE, rtol=1e-6)
     apart = np.where(np.abs(np.arange(count) - best[..., None]) > 2, was, np.inf).min(axis=-1)
     np.testing.assert_allclose(ratio, was.min(axis=-1) / apart, rtol=1e-6)
     inner = (best > 0) & (best < count - 1) & (base + best < most)
@@ -151,8 +152,8 @@ def test_costs_are_means_over_the_sources_that_see_the_place(lens, side, strides
     cost = np.empty((height, width, planes), np.uint8)
     lenses = matching._lenses(sources, 0)
     stride = np.array(strides, np.int64)
-    loops.compare(census[0], rays, base, side, count, size, *lenses, stride, cost)
-    nothing = 12 * loops.SCALE
+    costs.compare(census[0], rays, base, side, count, size, *lenses, stride, cost)
+    nothing = 12 * costs.SCALE
     assert (cost[..., count:] == nothing).all() and (cost[5, 7] == nothing).all()
     asked, right, seen = 0, 0, 0
     for v, u in [(v, u) for v in range(0, height - 1, 5) for u in range(0, width - 1, 4)]:
@@ -170,7 +171,7 @@ def test_costs_are_means_over_the_sources_that_see_the_place(lens, side, strides
                 other = code[int(row[k]) + v - top, int(column[k]) + u - left]
                 bits[k] += min(12, bits_that_differ(census[0][v, u], other))
                 number[k] += 1
-        mean = np.floor(bits / np.maximum(number, 1) * loops.SCALE + 0.5)
+        mean = np.floor(bits / np.maximum(number, 1) * costs.SCALE + 0.5)
         expected = np.where(number > 0, mean, nothing)
         asked, seen = asked + count, seen + int((number > 0).sum())
         right += int((cost[v, u, :count] == expected).sum())

@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.transforms import Matrix
+from depth_perception.motion import lens_loops, matching_costs
 from depth_perception.motion import matching_loops as loops
 from depth_perception.motion.matching_vectors import BLOCK, blocks
 
@@ -102,7 +103,7 @@ class Source:
     """Another image of the same things.
 
     Attributes:
-        census: Of each size, from the smallest, (H, W) uint32, see `matching_loops.census`.
+        census: Of each size, from the smallest, (H, W) uint32, see `matching_costs.census`.
         cameras: The models of those sizes.
         T_source_reference: 4x4, from the reference camera's frame to this one's.
     """
@@ -181,7 +182,7 @@ class Costs:
 def census_of(image: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """Return the census (h, w) of a grey image (h, w)."""
     out = np.empty(image.shape, dtype=np.uint32)
-    loops.census(image, out)
+    matching_costs.census(image, out)
     return out
 
 
@@ -226,7 +227,7 @@ def match(
         size = np.float32(step)
         lenses = _lenses(sources, level)
         side = 1 if level == 0 else 2  # as `loops.window_of` lays windows
-        loops.compare(
+        matching_costs.compare(
             census[level], pyramid.rays[level], base, side, steps, size, *lenses, strides, cost
         )
         total, lanes = np.empty(cost.shape, np.uint16), blocks(planes)
@@ -252,8 +253,8 @@ def _changes() -> tuple[np.uint8, NDArray[np.uint8]]:
     """What `loops.aggregate` charges for changes: by one step, and by more at each grey step."""
     levels = np.arange(256)
     large = LARGE_CHANGE / (1 + levels / EDGE_LEVELS)
-    jumps = np.maximum(LEAST_LARGE * SMALL_CHANGE, large) * loops.SCALE
-    return np.uint8(SMALL_CHANGE * loops.SCALE), np.rint(jumps).astype(np.uint8)
+    jumps = np.maximum(LEAST_LARGE * SMALL_CHANGE, large) * matching_costs.SCALE
+    return np.uint8(SMALL_CHANGE * matching_costs.SCALE), np.rint(jumps).astype(np.uint8)
 
 
 _CHANGES = _changes()
@@ -268,7 +269,7 @@ def _fill(inverse_depth: NDArray[np.float32]) -> None:
 
 
 def _lenses(sources: Sequence[Source], level: int) -> tuple[NDArray[np.generic], ...]:
-    """What `matching_loops.compare` asks of the sources at one size."""
+    """What `matching_costs.compare` asks of the sources at one size."""
     codes, places, R, t, kinds, K, D, limits = [], [], [], [], [], [], [], []
     begin = 0
     for source in sources:
@@ -341,15 +342,15 @@ def _strides(shifts: NDArray[np.float64], step: float) -> NDArray[np.int64]:
 def lens_of(
     camera: CameraModel,
 ) -> tuple[int, NDArray[np.float32], NDArray[np.float32], np.float32]:
-    """What the loops project with: kind, K, D and limit, see `matching_loops.compare`."""
+    """What the loops project with: kind, K, D and limit, see `matching_costs.compare`."""
     K = camera.K[[0, 0, 0, 1, 1], [0, 1, 2, 1, 2]].astype(np.float32)
     D = np.zeros(8, np.float32)
     D[: len(camera.D)] = camera.D
     if camera.distortion_model == "equidistant":
-        return loops.EQUIDISTANT, K, D, _limit(camera)
+        return lens_loops.EQUIDISTANT, K, D, _limit(camera)
     if camera.is_pinhole:
-        return loops.PINHOLE, K, D, np.float32(0)
-    return loops.POLYNOMIAL, K, D, _limit(camera)
+        return lens_loops.PINHOLE, K, D, np.float32(0)
+    return lens_loops.POLYNOMIAL, K, D, _limit(camera)
 
 
 def _limit(camera: CameraModel) -> np.float32:

@@ -25,7 +25,7 @@ import numba
 import numpy as np
 
 from depth_perception.geometry.compiled import inlined
-from depth_perception.motion.matching_loops import PINHOLE, _place
+from depth_perception.motion.lens_loops import PINHOLE, place
 
 LEAST_ADVANCE = np.float32(0.05)
 """What comes nearer than this share of its depth is not followed."""
@@ -111,7 +111,7 @@ def _seen(w, ray, R, t, turn, kind, K, D, limit):  # type: ignore[no-untyped-def
     x = R[0, 0] * a + R[0, 1] * b + R[0, 2] * c + w * t[0]
     y = R[1, 0] * a + R[1, 1] * b + R[1, 2] * c + w * t[1]
     z = R[2, 0] * a + R[2, 1] * b + R[2, 2] * c + w * t[2]
-    column, row = _place(
+    column, row = place(
         kind, K, D, limit,
         turn[0, 0] * x + turn[0, 1] * y + turn[0, 2] * z,
         turn[1, 0] * x + turn[1, 1] * y + turn[1, 2] * z,
@@ -133,7 +133,7 @@ def splat(inverse_depth, rays, R, t, turn, kind, K, D, limit, out):  # type: ign
         R: From the past to the present, with t.
         t: See above.
         turn: (3, 3) float32, the camera's own rotation before it projects.
-        kind: Its lens, with K, D and limit; see `matching_loops.compare`.
+        kind: Its lens, with K, D and limit; see `matching_costs.compare`.
         K: See there.
         D: See there.
         limit: See there.
