@@ -59,6 +59,7 @@ from depth_perception.motion.completion import complete
 from depth_perception.motion.mounting_watch import MountingWatch, WatchReport
 from depth_perception.motion.range_points import RangeScan
 from depth_perception.motion.surround_motion import Motion, SurroundMotion
+from depth_perception.motion.warm_up import compile_loops
 from depth_perception.parameters import Parameters
 from depth_perception.rig.builder import ego_masks_of, nominal_ground
 from depth_perception.rig.ego_mask import masks_without_camera
@@ -340,6 +341,14 @@ class SurroundPipeline:
             if sigma is None:
                 sigma = np.full(len(points), self.parameters.motion.range_sigma, np.float32)
             self._scans.append(RangeScan(stamp, transform_points(T_base_sensor, points), sigma))
+
+    def compile_motion(self) -> None:
+        """Make machine code of motion's loops, or load it; nothing without ``motion.enabled``.
+
+        Else it is made while the first images wait: a minute, once after an installation.
+        """
+        if self.motion is not None:
+            compile_loops()
 
     def forget_motion(self) -> None:
         """Forget what the past images showed: what comes next does not follow them."""

@@ -126,7 +126,8 @@ class SurroundDepth:
         warning = transport_warning()
         if warning:
             self._log.warning(warning)
-        self._log.info(f"loading and warming up estimator {parameters.estimator}")
+        once = "; the first time this takes a minute" if parameters.motion.enabled else ""
+        self._log.info(f"loading and warming up estimator {parameters.estimator}{once}")
         begin = time.monotonic()
         self._ingest = self._new_ingest(parameters)
         self._processor = Processor(

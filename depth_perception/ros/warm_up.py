@@ -29,6 +29,7 @@ _NAME = "warm-up"
 
 def warm_up(pipeline: SurroundPipeline) -> None:
     """Run one small camera over the pipeline's ground through everything, and forget it."""
+    pipeline.compile_motion()
     ground = pipeline.ground
     model = CameraModel(64, 48, np.array([[50.0, 0, 31.5], [0, 50.0, 23.5], [0, 0, 1]]))
     T = np.eye(4)
