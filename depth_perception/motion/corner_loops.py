@@ -116,6 +116,15 @@ def corner_of_each_cell(strength, free, cell, columns, rows, values):  # type: i
 
 
 @compiled
+def _is_near(u, v, points, spacing):  # type: ignore[no-untyped-def]
+    for i in range(len(points)):
+        x, y = points[i, 0] - u, points[i, 1] - v
+        if x * x + y * y < spacing * spacing:
+            return True
+    return False
+
+
+@compiled
 def choose_apart(order, columns, rows, values, points, spacing, quality, chosen):  # type: ignore[no-untyped-def]
     """Choose corners that lie apart from points and from each other, the strongest first.
 
@@ -138,20 +147,7 @@ def choose_apart(order, columns, rows, values, points, spacing, quality, chosen)
         if count == len(chosen) or values[k] < least:
             break
         u, v = np.float32(columns[k]), np.float32(rows[k])
-        near = False
-        for i in range(len(points)):
-            x, y = points[i, 0] - u, points[i, 1] - v
-            if x * x + y * y < spacing * spacing:
-                near = True
-                break
-        if near:
-            continue
-        for i in range(count):
-            x, y = chosen[i, 0] - u, chosen[i, 1] - v
-            if x * x + y * y < spacing * spacing:
-                near = True
-                break
-        if near:
+        if _is_near(u, v, points, spacing) or _is_near(u, v, chosen[:count], spacing):
             continue
         if count == 0:
             least = np.float32(quality * values[k])

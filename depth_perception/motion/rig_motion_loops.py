@@ -32,6 +32,25 @@ def _cross(a0, a1, a2, b0, b1, b2):  # type: ignore[no-untyped-def]
     return a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0
 
 
+@inlined
+def _turned(R, a, b, c):  # type: ignore[no-untyped-def]
+    x = R[0, 0] * a + R[0, 1] * b + R[0, 2] * c
+    y = R[1, 0] * a + R[1, 1] * b + R[1, 2] * c
+    return x, y, R[2, 0] * a + R[2, 1] * b + R[2, 2] * c
+
+
+@inlined
+def _spread(w0, w1, w2, q0, q1, q2, s0, s1, s2, top):  # type: ignore[no-untyped-def]
+    """Square of how far a pair of rays leaves its epipolar plane for each radian of error.
+
+    Of the normals of both sides; only what lies across a ray is an error of it.
+    """
+    a0, a1, a2 = _cross(w0, w1, w2, q0, q1, q2)
+    b0, b1, b2 = _cross(s0, s1, s2, w0, w1, w2)
+    spread = a0 * a0 + a1 * a1 + a2 * a2 + b0 * b0 + b1 * b1 + b2 * b2 - 2 * top * top
+    return max(spread, 1e-6)
+
+
 @compiled
 def _cross_matrix(v):  # type: ignore[no-untyped-def]
     return np.array([[0.0, -v[2], v[1]], [v[2], 0.0, -v[0]], [-v[1], v[0], 0.0]])
@@ -214,20 +233,15 @@ def epipolar_terms(  # type: ignore[no-untyped-def]
         sums[:] = 0
         pull[:] = 0
         for i in range(starts[k], starts[k + 1]):
-            f0, f1, f2 = first[i, 0], first[i, 1], first[i, 2]
             s0, s1, s2 = second[i, 0], second[i, 1], second[i, 2]
-            q0 = R[0, 0] * f0 + R[0, 1] * f1 + R[0, 2] * f2
-            q1 = R[1, 0] * f0 + R[1, 1] * f1 + R[1, 2] * f2
-            q2 = R[2, 0] * f0 + R[2, 1] * f1 + R[2, 2] * f2
-            # top = second . (way x q): a plane's normal on either side, and their common one.
-            a0, a1, a2 = _cross(w0, w1, w2, q0, q1, q2)
+            q0, q1, q2 = _turned(R, first[i, 0], first[i, 1], first[i, 2])
+            # top = second . (way x q), and its slopes by way and by rotation.
             b0, b1, b2 = _cross(s0, s1, s2, w0, w1, w2)
             c0, c1, c2 = _cross(q0, q1, q2, s0, s1, s2)
             d0, d1, d2 = _cross(q0, q1, q2, b0, b1, b2)
             top = w0 * c0 + w1 * c1 + w2 * c2
-            # Only what lies across a ray is an error of it.
-            spread = a0 * a0 + a1 * a1 + a2 * a2 + b0 * b0 + b1 * b1 + b2 * b2 - 2 * top * top
-            scale = focals[k] / np.sqrt(max(spread, 1e-6))
+            spread = _spread(w0, w1, w2, q0, q1, q2, s0, s1, s2, top)
+            scale = focals[k] / np.sqrt(spread)
             residual = top * scale
             tamed = 1 + (residual / width) ** 2
             weight = scale * scale / (tamed * tamed * fine * fine)
@@ -254,16 +268,12 @@ def epipolar_distances(T, first, second, starts, mountings, focals, shares, out)
         R, way, _ = _epipolar(T, mountings[k], shares[k])
         w0, w1, w2 = way[0], way[1], way[2]
         for i in range(starts[k], starts[k + 1]):
-            f0, f1, f2 = first[i, 0], first[i, 1], first[i, 2]
             s0, s1, s2 = second[i, 0], second[i, 1], second[i, 2]
-            q0 = R[0, 0] * f0 + R[0, 1] * f1 + R[0, 2] * f2
-            q1 = R[1, 0] * f0 + R[1, 1] * f1 + R[1, 2] * f2
-            q2 = R[2, 0] * f0 + R[2, 1] * f1 + R[2, 2] * f2
-            a0, a1, a2 = _cross(w0, w1, w2, q0, q1, q2)
-            b0, b1, b2 = _cross(s0, s1, s2, w0, w1, w2)
-            top = s0 * a0 + s1 * a1 + s2 * a2
-            spread = a0 * a0 + a1 * a1 + a2 * a2 + b0 * b0 + b1 * b1 + b2 * b2 - 2 * top * top
-            out[i] = top * focals[k] / np.sqrt(max(spread, 1e-6))
+            q0, q1, q2 = _turned(R, first[i, 0], first[i, 1], first[i, 2])
+            c0, c1, c2 = _cross(q0, q1, q2, s0, s1, s2)
+            top = w0 * c0 + w1 * c1 + w2 * c2
+            spread = _spread(w0, w1, w2, q0, q1, q2, s0, s1, s2, top)
+            out[i] = top * focals[k] / np.sqrt(spread)
 
 
 @compiled
