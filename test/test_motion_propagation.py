@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 
@@ -29,13 +30,16 @@ from textured_street import mounted, pose, render
 from depth_perception.frames.frame_set import CameraFrame
 from depth_perception.frames.measured_kind import Kind
 from depth_perception.geometry.camera import CameraModel
+from depth_perception.geometry.camera_view import camera_view
 from depth_perception.geometry.ground_plane import GroundPlane
+from depth_perception.geometry.rig import RigCamera
 from depth_perception.geometry.transforms import inverse
 from depth_perception.motion import surround_matching
-from depth_perception.motion.matching import census_of
+from depth_perception.motion.matching import Pyramid, census_of
 from depth_perception.motion.measured_depth import MeasuredDepth
 from depth_perception.motion.propagation import MatchingTurns, propagated, scaled
 from depth_perception.motion.propagation_loops import count_bits
+from depth_perception.motion.surround_matching import nearest_road
 from depth_perception.motion.surround_motion import SurroundMotion
 
 K = np.array([[260.0, 0, 207.5], [0, 260.0, 80.0], [0, 0, 1]])
@@ -319,3 +323,67 @@ def test_a_camera_that_changes_is_not_given_what_another_measured():
     drive(motion, straight(5))
     motion._matching.forget_rig()
     assert not motion._matching._past and not motion._matching._sees
+
+
+def test_the_way_that_depth_is_carried_is_as_long_as_the_road_says(monkeypatch):
+    """Odometry says a fifth too much."""
+    ways = []
+    carried = surround_matching.propagated
+    monkeypatch.setattr(
+        surround_matching,
+        "propagated",
+        lambda past, codes, T, *rest: (
+            ways.append(np.linalg.norm(T[:3, 3])) or carried(past, codes, T, *rest)
+        ),
+    )
+    motion = SurroundMotion(GroundPlane(), 256, matching_rate=5.0)
+    found, _ = drive(motion, straight(15, 0.4), odometry=1.2)[-1]
+    assert found.length_factor == pytest.approx(1 / 1.2, rel=0.04)
+    assert ways[-1] == pytest.approx(0.4, rel=0.05)
+
+
+def test_what_is_carried_is_as_long_as_the_road_says_now():
+    motion = SurroundMotion(GroundPlane(), 256)
+    drive(motion, straight(6))
+    matching = motion._matching
+    past = matching._past["front"]
+    stamp = past.keyframe.stamp
+    matching._past["front"] = dataclasses.replace(past, factor=1.1 * motion._road.factor)
+    out = matching._propagated("front", (stamp, {"front": stamp}))
+    by_way = (past.measured.kind == Kind.PARALLAX) & (out.kind == Kind.PARALLAX)
+    assert by_way.sum() > 1000
+    ratio = out.inverse_depth[by_way] / past.measured.inverse_depth[by_way]
+    assert np.median(ratio) == pytest.approx(1.1, rel=1e-3)
+
+
+@pytest.mark.parametrize(("pitch", "nearest"), [(0.0, 1.5 * 260 / 119), (0.7, None)])
+def test_depth_is_looked_for_as_near_as_road_is_seen(monkeypatch, pitch, nearest):
+    camera = LENSES["pinhole"]
+    T = mounted(x=1.5, z=1.5, pitch=pitch)
+    free = np.zeros((200, 416), bool)
+    found = nearest_road(Pyramid.of(camera), T, free, GroundPlane())
+    # Down along the lowest rows' rays, of which a few pixels are left out.
+    slope = np.sin(pitch) + np.cos(pitch) * 119 / 260
+    assert found == pytest.approx(1.5 / slope, rel=0.02)
+    assert nearest is None or found == pytest.approx(nearest, rel=0.02)
+    body = free.copy()
+    body[150:] = True
+    assert nearest_road(Pyramid.of(camera), T, body, GroundPlane()) > 1.1 * found
+    up = mounted(x=1.5, z=1.5, pitch=-1.2)
+    assert nearest_road(Pyramid.of(camera), up, free, GroundPlane()) == np.inf
+
+    asked = []
+    match = surround_matching.match
+    monkeypatch.setattr(
+        surround_matching, "match", lambda *args: asked.append(args[-1]) or match(*args)
+    )
+    motion = SurroundMotion(GroundPlane(), 416)
+    view = camera_view(RigCamera("front", camera, T, "front", camera), GroundPlane(), 0)
+    with ThreadPoolExecutor(1) as pool:
+        for k in range(4):
+            stamp, pose_now = round((1 + k / 10) * S), pose(0.4 * k)
+            motion.odometry.add(stamp, pose_now)
+            frame = CameraFrame(stamp, in_colour(render(camera, pose_now @ T)[0]))
+            motion.update(stamp, {"front": frame}, {"front": view}, pool)
+    assert asked
+    np.testing.assert_allclose(asked, min(2.5, max(0.75 * found, 0.75)), rtol=1e-6)
