@@ -31,6 +31,7 @@ from depth_perception.geometry.cloud import (
     occupancy_map,
     split_obstacles,
     thin_by_voxels,
+    thinned_cloud,
 )
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.transforms import transform_points
@@ -130,6 +131,52 @@ def test_thinning_agrees_with_numpy_on_many_points():
     best = np.full(inverse.max() + 1, -1.0)
     np.maximum.at(best, inverse.ravel(), points["confidence"])
     assert np.sort(kept["confidence"]) == pytest.approx(np.sort(best))
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+@pytest.mark.parametrize("voxel", [0.0, 0.3, 2.0])
+def test_the_cloud_in_one_pass_has_the_points_of_the_cloud_in_two(voxel, step):
+    """Three cameras that see the same, so that cubes are shared among them."""
+    rng = np.random.default_rng(7)
+    camera = CameraModel(64, 48, [[80, 0, 31.5], [0, 80, 23.5], [0, 0, 1]])
+    depths = [rng.uniform(2, 12, (48, 64)).astype(np.float32) for _ in range(3)]
+    depths[1][:9] = np.nan
+    depths[2][:, :9] = np.inf
+    images = [rng.integers(0, 256, (48, 64, 3), dtype=np.uint8) for _ in range(3)]
+    confidence = [rng.uniform(size=(48, 64)).astype(np.float32) for _ in range(3)]
+    mountings = [mounted(height=1.5, yaw=yaw) for yaw in (0.0, 0.1, 0.2)]
+    given = ([camera] * 3, mountings, depths, images, confidence)
+    limits = {"max_range": 11.0, "min_confidence": 0.2, "step": step}
+    expected = thin_by_voxels(back_project(*given, **limits), voxel)
+    with ThreadPoolExecutor(2) as pool:
+        found = thinned_cloud(*given, voxel, executor=pool, **limits)
+    assert len(found) == len(expected) > 50
+    order = list(POINT_DTYPE.names)
+    assert (np.sort(found, order=order) == np.sort(expected, order=order)).all()
+
+
+def test_every_so_many_pixels_begin_in_the_middle():
+    depth = np.full((6, 8), 5.0)
+    colours = np.zeros((6, 8, 3), np.uint8)
+    colours[1::2, 1::2] = (0, 0, 255)
+    points = one(depth, colours, step=2)
+    assert len(points) == 12
+    assert (points["rgb"].view(np.uint32) == 0xFF0000).all()
+
+
+def test_a_table_that_is_too_small_is_made_larger():
+    """A cube for each of half a million points: the first table holds a fraction of them."""
+    rng = np.random.default_rng(8)
+    points = cloud(rng.uniform(-500, 500, (500_000, 3)))
+    assert len(thin_by_voxels(points, 0.01)) > 499_990
+
+
+def test_no_camera_gives_no_thinned_point():
+    assert len(thinned_cloud([], [], [], [], [], 0.1)) == 0
+    blind = [np.full((6, 8), np.nan, np.float32)] * 2
+    black, sure = [np.zeros((6, 8, 3), np.uint8)] * 2, [np.ones((6, 8), np.float32)] * 2
+    mountings = [mounted(height=1.5)] * 2
+    assert len(thinned_cloud([CAMERA] * 2, mountings, blind, black, sure, 0.1)) == 0
 
 
 def test_obstacles_are_what_stands_between_two_heights_over_a_sloping_road():

@@ -91,7 +91,7 @@ class Pipeline:
                 np.ones(shape, np.float32),
                 np.where(np.isfinite(depth), 1, 5).astype(np.uint8),
                 view.plane.astype(np.float32),
-                view.plane,
+                self.ground,
                 np.ones(shape, np.uint8),
             )
         points = np.zeros(3, POINT_DTYPE)

@@ -19,6 +19,7 @@ import importlib.util
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -45,6 +46,7 @@ from depth_perception.evaluation.report import render
 from depth_perception.frames.measured_kind import MEASURED_KINDS, Kind
 from depth_perception.frames.surround_result import CameraResult
 from depth_perception.geometry.depth_colours import colour_depth
+from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import RigCamera
 
 INSTANCE = "/truth/front/instance"
@@ -139,6 +141,21 @@ def test_speeds_are_read_from_the_markers():
     assert moving_topics({INSTANCE: ""}, ["front"]) == []
 
 
+class OnTheGrid(NamedTuple):
+    """What was measured, on the result's own grid."""
+
+    depth: np.ndarray
+    sigma: np.ndarray
+    kind: np.ndarray
+
+    def on_grid(self, shape):
+        assert shape == self.depth.shape
+        return self.depth, self.sigma
+
+    def kind_on_grid(self, shape):
+        return self.kind
+
+
 def exact_scores(ids, with_objects=True, change=lambda measured: None):
     """Score one image: right on the left half, twice as far on the right half, where ids are."""
     stamp = START + PERIOD
@@ -171,11 +188,9 @@ def exact_scores(ids, with_objects=True, change=lambda measured: None):
         flat,
         np.ones(shape, np.uint8),
         depth,
-        depth,
+        GroundPlane(),
         np.ones(shape, np.uint8),
-        measured,
-        flat,
-        np.full(shape, Kind.PARALLAX, np.uint8),
+        OnTheGrid(measured, flat, np.full(shape, Kind.PARALLAX, np.uint8)),
     )
     assert scorer.add(result, RigCamera("front", CAMERA, np.eye(4), "front", CAMERA), None)
     return scorer.finish(["front"]), list(scorer.notes())
@@ -217,7 +232,8 @@ def test_pictures_show_what_is_measured_and_how():
     depth = np.full(shape, 12.0, np.float32)
     image = np.full((*shape, 3), 100, np.uint8)
     level = np.ones(shape, np.uint8)
-    fields = (image, depth, depth, level, depth, depth, level, measured, depth, kind)
+    item = OnTheGrid(measured, depth, kind)
+    fields = (image, depth, depth, level, depth, GroundPlane(), level, item)
     camera = CameraResult(1, "front", CAMERA, np.eye(4), *fields)
     painted, tinted = colour_measured(camera), colour_kinds(camera)
     expected = colour_depth(depth)

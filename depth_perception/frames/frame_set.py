@@ -18,10 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from depth_perception.geometry.camera_view import CameraView
+    from depth_perception.geometry.rig import RigCamera
 
 Frame = TypeVar("Frame")
 
@@ -57,6 +61,20 @@ class CameraFrame:
     stamp: int
     image: NDArray[np.uint8]
     labels: NDArray[np.integer] | None = None
+    _on_grid: dict[tuple[int, int], tuple[RigCamera, NDArray[np.uint8]]] = field(
+        default_factory=dict, repr=False
+    )
+
+    def on_grid(self, view: CameraView) -> NDArray[np.uint8]:
+        """Return the image on a working grid, see `CameraView.image`; made once for all who ask.
+
+        Raises:
+            MessageError: It is no image.
+        """
+        known = self._on_grid.get(view.size)
+        if known is None or known[0] is not view.source:
+            known = self._on_grid[view.size] = (view.source, view.image(self.image))
+        return known[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +89,18 @@ class FrameSet(Generic[Frame]):
         frames: By camera name, in the order of the cameras; absent cameras are not in it.
         missing: Why each absent camera is absent.
         latencies: Seconds by stage so far, in order; whoever carries the set on adds its own.
+        period: Seconds since the set before it, which may have been left out; None: not known, all
+            sets are computed.
+        effort: Share of the work that may be put off which is to be done, 0 to 1; below 1 where a
+            computer does not keep pace.
     """
 
     stamp: int
     frames: Mapping[str, Frame]
     missing: Mapping[str, str] = field(default_factory=dict)
     latencies: dict[str, float] = field(default_factory=dict)
+    period: float | None = None
+    effort: float = 1.0
 
     @property
     def complete(self) -> bool:

@@ -194,7 +194,7 @@ def messages_of(
     for name, camera in result.cameras.items():
         outputs = camera_topics(name, parameters.rectify, parameters.motion.enabled)
         for short, (topic, _) in outputs.items():
-            if short.startswith("measured") and camera.measured is None:
+            if short.startswith("measured") and camera.measurement is None:
                 continue
             if wanted(topic) and not (heard is None and short in _FOR_PEOPLE):
                 yield topic, _camera_message(short, camera, types, parameters)

@@ -19,16 +19,27 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.geometry.camera import CameraModel
-from depth_perception.geometry.ground_plane import GroundPlane
+from depth_perception.geometry.ground_plane import GroundPlane, plane_depth
 
 if TYPE_CHECKING:  # its loops are compiled: importing Numba takes a second
     from depth_perception.geometry.cloud import OccupancyMap
+
+
+class GridMeasurement(Protocol):
+    """What motion measured of a camera, for any grid of its field; see `motion.MeasuredDepth`."""
+
+    def on_grid(self, shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Depth (h, w), m, and its relative standard deviation; NaN where nothing is measured."""
+
+    def kind_on_grid(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """`measured_kind.Kind` (h, w) of each pixel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +57,10 @@ class CameraResult:
         level: (h, w) uint8, `geometry.embodied_depth.Level`.
         embodied: (h, w) float32: embodied depth alone, whatever the estimator; all NaN when it was
             not asked for.
-        plane: (h, w) float32: depth of the ground plane at every pixel, +Inf above the horizon.
+        ground: The ground plane in use, in the base frame.
         surface: (h, w) uint8, `segmentation.classes.Surface` of each pixel.
-        measured: (h, w) float32: what the vehicle's motion measured, m; NaN where nothing; None
-            where nothing of this camera was measured at all, as are the next two.
-        measured_sigma: (h, w) float32: its relative standard deviation; NaN where nothing.
-        measured_kind: (h, w) uint8: `measured_kind.Kind` of each pixel.
+        measurement: What the vehicle's motion measured; None where nothing of this camera was
+            measured at all. It is brought onto the grid when somebody asks for it.
     """
 
     stamp: int
@@ -63,11 +72,35 @@ class CameraResult:
     confidence: NDArray[np.float32]
     level: NDArray[np.uint8]
     embodied: NDArray[np.float32]
-    plane: NDArray[np.float32]
+    ground: GroundPlane
     surface: NDArray[np.uint8]
-    measured: NDArray[np.float32] | None = None
-    measured_sigma: NDArray[np.float32] | None = None
-    measured_kind: NDArray[np.uint8] | None = None
+    measurement: GridMeasurement | None = None
+
+    @cached_property
+    def plane(self) -> NDArray[np.float32]:
+        """(h, w) float32: depth of the ground plane at every pixel, +Inf above the horizon."""
+        return plane_depth(self.camera.rays(), self.T_base_camera, self.ground).astype(np.float32)
+
+    @property
+    def measured(self) -> NDArray[np.float32] | None:
+        """(h, w) float32: what motion measured, m; NaN where nothing; None without any."""
+        return None if self._on_grid is None else self._on_grid[0]
+
+    @property
+    def measured_sigma(self) -> NDArray[np.float32] | None:
+        """(h, w) float32: its relative standard deviation; NaN where nothing."""
+        return None if self._on_grid is None else self._on_grid[1]
+
+    @cached_property
+    def measured_kind(self) -> NDArray[np.uint8] | None:
+        """(h, w) uint8: `measured_kind.Kind` of each pixel."""
+        item = self.measurement
+        return None if item is None else item.kind_on_grid(self.depth.shape)
+
+    @cached_property
+    def _on_grid(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        item = self.measurement
+        return None if item is None else item.on_grid(self.depth.shape)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -48,13 +48,8 @@ class CameraView:
         camera: Model of the working grid.
         T_base_camera: 4x4, from ``camera``'s frame to the base frame (rectification included).
         rays: (h, w, 3) float32, optical frame, third component 1; NaN where nothing is seen.
-        plane: (h, w) float32, depth on the ground plane, metres; +Inf above the horizon.
-        inverse_plane: (h, w) float32, 1 / ``plane`` in 1/m, 0 at and above the horizon.
-        plane_sigma: (h, w) float32, relative standard deviation of ``plane``.
-        ground_xy: (h, w, 2) float32, x and y in the base frame of the plane point seen; +-Inf or
-            NaN above the horizon.
-        height: Height of the optical centre over the plane, metres.
-        normal: (3,) the plane's unit normal, up, in ``camera``'s frame.
+        ground: The plane, in the base frame. What follows from it is computed when it is asked for:
+            with the vehicle's motion the plane is another at each frame set.
         ego: (h, w) bool, true on the vehicle's own body and where the arriving image ends.
         maps: Fixed maps for `cv2.remap` from the arriving image, or None when resizing is all.
         ray_sigma: (h, w) float32, see `oblique_sigma`; None where no pixel looks so far aside.
@@ -64,15 +59,55 @@ class CameraView:
     camera: CameraModel
     T_base_camera: NDArray[np.float64]
     rays: NDArray[np.float32]
-    plane: NDArray[np.float32]
-    inverse_plane: NDArray[np.float32]
-    plane_sigma: NDArray[np.float32]
-    ground_xy: NDArray[np.float32]
-    height: float
-    normal: NDArray[np.float64]
+    ground: GroundPlane
     ego: NDArray[np.bool_]
     maps: tuple[NDArray[np.float32], NDArray[np.float32]] | None
     ray_sigma: NDArray[np.float32] | None = None
+
+    @cached_property
+    def height(self) -> float:
+        """Height of the optical centre over the plane, metres."""
+        return camera_height(self.ground, self.T_base_camera)
+
+    @cached_property
+    def normal(self) -> NDArray[np.float64]:
+        """(3,) the plane's unit normal, up, in ``camera``'s frame."""
+        return np.asarray(self.T_base_camera[:3, :3].T @ self.ground.normal)
+
+    @cached_property
+    def plane(self) -> NDArray[np.float32]:
+        """(h, w) float32, depth on the ground plane, metres; +Inf above the horizon."""
+        return self._exact_plane.astype(np.float32)
+
+    @cached_property
+    def inverse_plane(self) -> NDArray[np.float32]:
+        """(h, w) float32, 1 / ``plane`` in 1/m, 0 at and above the horizon."""
+        plane = self._exact_plane
+        with np.errstate(invalid="ignore"):
+            return np.where(np.isfinite(plane), 1 / plane, 0).astype(np.float32)
+
+    @cached_property
+    def plane_sigma(self) -> NDArray[np.float32]:
+        """(h, w) float32, relative standard deviation of ``plane``."""
+        rays = self.rays.astype(np.float64)
+        return plane_depth_relative_sigma(
+            rays, self._exact_plane, self.T_base_camera, self.ground
+        ).astype(np.float32)
+
+    @cached_property
+    def ground_xy(self) -> NDArray[np.float32]:
+        """(h, w, 2) float32, x and y in the base frame of the plane point seen.
+
+        +-Inf or NaN above the horizon.
+        """
+        with np.errstate(invalid="ignore"):
+            direction = self.rays.astype(np.float64) @ self.T_base_camera[:2, :3].T
+            ground_xy = direction * self._exact_plane[..., None] + self.T_base_camera[:2, 3]
+        return np.asarray(ground_xy, np.float32)
+
+    @cached_property
+    def _exact_plane(self) -> NDArray[np.float64]:
+        return plane_depth(self.rays, self.T_base_camera, self.ground)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -137,28 +172,8 @@ def working_size(camera: CameraModel, image_width: int) -> tuple[int, int]:
 
 
 def view_on_ground(view: CameraView, ground: GroundPlane) -> CameraView:
-    """Return the same working grid over another ground plane: only what depends on it is new."""
-    rays = view.rays.astype(np.float64)
-    return dataclasses.replace(view, **_over_ground(rays, view.T_base_camera, ground))
-
-
-def _over_ground(
-    rays: NDArray[np.float64], T_base_camera: NDArray[np.float64], ground: GroundPlane
-) -> dict[str, Any]:
-    """What of a `CameraView` depends on the ground."""
-    plane = plane_depth(rays, T_base_camera, ground)
-    sigma = plane_depth_relative_sigma(rays, plane, T_base_camera, ground)
-    with np.errstate(invalid="ignore"):
-        direction = rays @ T_base_camera[:2, :3].T
-        ground_xy = direction * plane[..., None] + T_base_camera[:2, 3]
-    return {
-        "plane": plane.astype(np.float32),
-        "inverse_plane": np.where(np.isfinite(plane), 1 / plane, 0).astype(np.float32),
-        "plane_sigma": sigma.astype(np.float32),
-        "ground_xy": ground_xy.astype(np.float32),
-        "height": camera_height(ground, T_base_camera),
-        "normal": T_base_camera[:3, :3].T @ ground.normal,
-    }
+    """Return the same working grid over another ground plane."""
+    return dataclasses.replace(view, ground=ground)
 
 
 OBLIQUE = np.radians(75.0)
@@ -217,10 +232,10 @@ def camera_view(
         camera=camera,
         T_base_camera=T_base_camera,
         rays=rays.astype(np.float32),
+        ground=ground,
         ego=np.zeros((height, width), dtype=bool),
         maps=maps,
         ray_sigma=oblique_sigma(rays),
-        **_over_ground(rays, T_base_camera, ground),
     )
     if source.ego_mask is not None:
         view.ego[...] = view.labels(source.ego_mask.astype(np.uint8)) > 0

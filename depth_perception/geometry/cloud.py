@@ -46,6 +46,7 @@ def back_project(
     *,
     max_range: float = np.inf,
     min_confidence: float = 0.0,
+    step: int = 1,
     executor: Executor | None = None,
 ) -> NDArray[np.void]:
     """Lift every pixel with a finite depth to a point of the base frame.
@@ -58,24 +59,14 @@ def back_project(
         confidences: (h, w) float32 of each.
         max_range: Points whose x or y is farther from zero are left out, metres.
         min_confidence: Pixels below it are left out.
+        step: Of so many pixels along rows and columns one is looked at, the middle one.
         executor: Threads to spread the cameras over; the loops hold no lock.
 
     Returns:
         (N,) array of `POINT_DTYPE`, in the order of cameras, rows, columns.
     """
-    parts = [
-        (
-            _directions(camera, T),
-            T[:3, 3],
-            np.ascontiguousarray(depth),
-            np.ascontiguousarray(image),
-            np.ascontiguousarray(confidence),
-        )
-        for camera, T, depth, image, confidence in zip(
-            cameras, T_base_cameras, depths, images, confidences, strict=True
-        )
-    ]
-    limits = np.float32(max_range), np.float32(min_confidence)
+    parts = _parts(cameras, T_base_cameras, depths, images, confidences)
+    limits = np.float32(max_range), np.float32(min_confidence), np.int64(step)
     spread: Callable[..., Iterable[Any]] = map if executor is None else executor.map
 
     def count(part: Any) -> NDArray[np.int64]:
@@ -98,6 +89,109 @@ def back_project(
 
     list(spread(write, range(len(parts))))
     return points
+
+
+_Part = tuple[
+    tuple[NDArray[np.float32], NDArray[np.float32]],
+    NDArray[np.float64],
+    NDArray[np.float32],
+    NDArray[np.uint8],
+    NDArray[np.float32],
+]
+"""Directions and origin of a camera, its depth, image and confidence."""
+
+
+def _parts(
+    cameras: Sequence[CameraModel],
+    T_base_cameras: Sequence[NDArray[np.float64]],
+    depths: Sequence[NDArray[np.float32]],
+    images: Sequence[NDArray[np.uint8]],
+    confidences: Sequence[NDArray[np.float32]],
+) -> list[_Part]:
+    """What the loops take of each camera."""
+    return [
+        (
+            _directions(camera, T),
+            T[:3, 3],
+            np.ascontiguousarray(depth),
+            np.ascontiguousarray(image),
+            np.ascontiguousarray(confidence),
+        )
+        for camera, T, depth, image, confidence in zip(
+            cameras, T_base_cameras, depths, images, confidences, strict=True
+        )
+    ]
+
+
+def thinned_cloud(
+    cameras: Sequence[CameraModel],
+    T_base_cameras: Sequence[NDArray[np.float64]],
+    depths: Sequence[NDArray[np.float32]],
+    images: Sequence[NDArray[np.uint8]],
+    confidences: Sequence[NDArray[np.float32]],
+    voxel_size: float,
+    *,
+    max_range: float = np.inf,
+    min_confidence: float = 0.0,
+    step: int = 1,
+    executor: Executor | None = None,
+) -> NDArray[np.void]:
+    """Lift pixels to points, and keep the most confident one of each cube: in one pass.
+
+    What `thin_by_voxels` keeps of `back_project`, in another order and several times as fast:
+    points that are not kept are never written.
+
+    Args:
+        cameras: See `back_project`, as of what is not said here.
+        T_base_cameras: See there.
+        depths: See there.
+        images: See there.
+        confidences: See there.
+        voxel_size: Edge of the cubes, metres; 0 or less keeps every point.
+        max_range: See there.
+        min_confidence: See there.
+        step: See there.
+        executor: See there.
+
+    Returns:
+        (N,) array of `POINT_DTYPE`.
+    """
+    if voxel_size <= 0:
+        return back_project(
+            cameras,
+            T_base_cameras,
+            depths,
+            images,
+            confidences,
+            max_range=max_range,
+            min_confidence=min_confidence,
+            step=step,
+            executor=executor,
+        )
+    limits = np.float32(max_range), np.float32(min_confidence), np.int64(step)
+    scale = np.float32(1.0 / voxel_size)
+
+    def thinned(part: _Part) -> NDArray[np.void]:
+        (affine, rays), origin, depth, image, confidence = part
+        bits = _FIRST_TABLE_BITS
+        points = np.empty(depth.size, POINT_DTYPE)
+        values, colours = (points.view(kind).reshape(-1, 5) for kind in (np.float32, np.uint32))
+        given = (affine, rays, origin, depth, image, confidence, *limits, scale)
+        # Most images have far fewer cubes than pixels, and a small table stays in the cache.
+        while (count := _write_thinned(*given, bits, values, colours)) < 0:
+            bits += 2
+        return points[:count]
+
+    spread: Callable[..., Iterable[Any]] = map if executor is None else executor.map
+    parts = _parts(cameras, T_base_cameras, depths, images, confidences)
+    found = list(spread(thinned, parts))
+    if not found:
+        return np.empty(0, POINT_DTYPE)
+    if len(found) == 1:
+        return found[0].copy()
+    # Where cameras do not see the same, each point is in a cube of its own.
+    points = np.concatenate(found)
+    return _thinned(points, scale, _bits_of(len(points)))
 
 
 def _directions(
@@ -134,10 +228,10 @@ def _kept(x, y, z, confidence, max_range, min_confidence):  # type: ignore[no-un
 
 
 @compiled
-def _count(affine, rays, origin, depth, confidence, max_range, min_confidence, rows):  # type: ignore[no-untyped-def]
-    for v in range(depth.shape[0]):
+def _count(affine, rays, origin, depth, confidence, max_range, min_confidence, step, rows):  # type: ignore[no-untyped-def]
+    for v in range(step // 2, depth.shape[0], step):
         count = 0
-        for u in range(depth.shape[1]):
+        for u in range(step // 2, depth.shape[1], step):
             x, y, z = _point(affine, rays, origin, depth, u, v)
             if _kept(x, y, z, confidence[v, u], max_range, min_confidence):
                 count += 1
@@ -154,24 +248,21 @@ def _write(  # type: ignore[no-untyped-def]
     confidence,
     max_range,
     min_confidence,
+    step,
     begin,
     values,
     colours,
 ):
-    for v in range(depth.shape[0]):
+    for v in range(step // 2, depth.shape[0], step):
         n = begin[v]
-        for u in range(depth.shape[1]):
+        for u in range(step // 2, depth.shape[1], step):
             x, y, z = _point(affine, rays, origin, depth, u, v)
             if _kept(x, y, z, confidence[v, u], max_range, min_confidence):
                 values[n, 0] = x
                 values[n, 1] = y
                 values[n, 2] = z
                 values[n, 4] = confidence[v, u]
-                colours[n, 3] = (
-                    np.uint32(image[v, u, 2]) << np.uint32(16)
-                    | np.uint32(image[v, u, 1]) << np.uint32(8)
-                    | np.uint32(image[v, u, 0])
-                )
+                colours[n, 3] = _packed(image, v, u)
                 n += 1
 
 
@@ -206,46 +297,167 @@ def thin_by_voxels(points: NDArray[np.void], voxel_size: float) -> NDArray[np.vo
     """
     if voxel_size <= 0 or len(points) == 0:
         return points
+    # Most clouds have far fewer cubes than points, and a small table stays in the cache.
+    bits = min(_bits_of(len(points)), max(_FIRST_TABLE_BITS, _bits_of(len(points)) - 3))
+    return _thinned(points, np.float32(1.0 / voxel_size), bits)
+
+
+def _thinned(points: NDArray[np.void], scale: np.float32, bits: int) -> NDArray[np.void]:
+    """Keep the best point of each cube, with a table of 2^bits to begin with."""
+    if len(points) == 0:
+        return points
     values = points.view(np.float32).reshape(len(points), -1)
     column = points.dtype.names.index("confidence")  # type: ignore[union-attr]
-    keep = np.zeros(len(points), dtype=np.bool_)
-    slots = 1 << int(np.ceil(np.log2(2 * len(points) + 1)))
-    _best_per_voxel(values, column, np.float32(1.0 / voxel_size), slots, keep)
-    return points[keep]
+    keep = np.empty(len(points), np.bool_)
+    while (count := _best_per_voxel(values, column, scale, bits, keep)) < 0:
+        bits += 2
+    thinned = np.empty(count, points.dtype)
+    _take_kept(values, keep, thinned.view(np.float32).reshape(count, -1))
+    return thinned
+
+
+def _bits_of(count: int) -> int:
+    """Size of a table, as a power of two, that holds so many cubes."""
+    return max(4, (count * 4 // 3 + 1).bit_length())
+
+
+_FIRST_TABLE_BITS = 17
+_CELL_BITS = np.int64(21)
+_CELL_MASK = np.int64((1 << 21) - 1)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+@inlined
+def _cube(x, y, z, scale):  # type: ignore[no-untyped-def]
+    """Number of the cube that a point is in."""
+    kx = np.int64(np.floor(x * scale)) & _CELL_MASK
+    ky = np.int64(np.floor(y * scale)) & _CELL_MASK
+    kz = np.int64(np.floor(z * scale)) & _CELL_MASK
+    return (kx << (_CELL_BITS + _CELL_BITS)) | (ky << _CELL_BITS) | kz
+
+
+@inlined
+def _place_of(key, keys, winners, mask, shift):  # type: ignore[no-untyped-def]
+    """Slot of a cube, its own or an empty one: open addressing (Fibonacci hashing)."""
+    place = np.int64((np.uint64(key) * _GOLDEN) >> shift)
+    while winners[place] >= 0 and keys[place] != key:
+        place = (place + np.int64(1)) & mask
+    return place
 
 
 @compiled
-def _best_per_voxel(values, column, scale, slots, keep):  # type: ignore[no-untyped-def]
-    """Mark the winners with an open-addressing hash table of point indices."""
-    table = np.full(slots, -1, dtype=np.int32)
-    mask = np.uint64(slots - 1)
+def _write_thinned(  # type: ignore[no-untyped-def]
+    affine,
+    rays,
+    origin,
+    depth,
+    image,
+    confidence,
+    max_range,
+    min_confidence,
+    step,
+    scale,
+    bits,
+    values,
+    colours,
+):
+    """Write the most confident point of each cube.
+
+    Returns:
+        How many there are; -1 where a table of 2^bits is too small.
+    """
+    slots = np.int64(1) << np.int64(bits)
+    keys, winners = np.empty(slots, np.int64), np.full(slots, -1, np.int32)
+    mask, shift, count = slots - np.int64(1), np.uint64(64 - bits), 0
+    room = slots - slots // 4
+    # Neighbours in the image are often in the same cube: of the row above it is remembered which.
+    above = np.full(depth.shape[1], -1, np.int64)
+    of_above = np.zeros(depth.shape[1], np.int32)
+    for v in range(step // 2, depth.shape[0], step):
+        before, n = np.int64(-1), np.int64(-1)
+        for u in range(step // 2, depth.shape[1], step):
+            x, y, z = _point(affine, rays, origin, depth, u, v)
+            sure = confidence[v, u]
+            if not _kept(x, y, z, sure, max_range, min_confidence):
+                above[u] = -1
+                continue
+            key, new = _cube(x, y, z, scale), False
+            if key != before:
+                before = key
+                if above[u] == key:
+                    n = np.int64(of_above[u])
+                else:
+                    place = _place_of(key, keys, winners, mask, shift)
+                    n = np.int64(winners[place])
+                    if n < 0:
+                        if count >= room:
+                            return -1
+                        n, new = np.int64(count), True
+                        keys[place], winners[place] = key, n
+                        count += 1
+            above[u], of_above[u] = key, n
+            if not new and not sure > values[n, 4]:
+                continue
+            values[n, 0] = x
+            values[n, 1] = y
+            values[n, 2] = z
+            values[n, 4] = sure
+            colours[n, 3] = _packed(image, v, u)
+    return count
+
+
+@inlined
+def _packed(image, v, u):  # type: ignore[no-untyped-def]
+    """Colour of a pixel as PCL packs it."""
+    return (
+        np.uint32(image[v, u, 2]) << np.uint32(16)
+        | np.uint32(image[v, u, 1]) << np.uint32(8)
+        | np.uint32(image[v, u, 0])
+    )
+
+
+@compiled
+def _best_per_voxel(values, column, scale, bits, keep):  # type: ignore[no-untyped-def]
+    """Mark the most confident point of each cube.
+
+    Returns:
+        How many there are; -1 where the table of 2^bits is too small.
+    """
+    slots = np.int64(1) << np.int64(bits)
+    keys, winners = np.empty(slots, np.int64), np.full(slots, -1, np.int32)
+    mask, shift = slots - np.int64(1), np.uint64(64 - bits)
+    room, count = slots - slots // 4, 0
+    before, winner, place = np.int64(-1), np.int64(-1), np.int64(0)
     for i in range(values.shape[0]):
-        kx = np.int64(np.floor(values[i, 0] * scale))
-        ky = np.int64(np.floor(values[i, 1] * scale))
-        kz = np.int64(np.floor(values[i, 2] * scale))
-        h = np.uint64(kx) * np.uint64(73856093)
-        h ^= np.uint64(ky) * np.uint64(19349663)
-        h ^= np.uint64(kz) * np.uint64(83492791)
-        h ^= h >> np.uint64(15)
-        slot = h & mask
-        while True:
-            j = table[slot]
-            if j < 0:
-                table[slot] = i
+        key = _cube(values[i, 0], values[i, 1], values[i, 2], scale)
+        keep[i] = False
+        if key != before:  # neighbours in the image are often neighbours in the same cube
+            before = key
+            place = _place_of(key, keys, winners, mask, shift)
+            winner = np.int64(winners[place])
+            if winner < 0:
+                if count >= room:
+                    return -1
+                count += 1
+                keys[place], winners[place], winner = key, i, np.int64(i)
                 keep[i] = True
-                break
-            same = (
-                np.int64(np.floor(values[j, 0] * scale)) == kx
-                and np.int64(np.floor(values[j, 1] * scale)) == ky
-                and np.int64(np.floor(values[j, 2] * scale)) == kz
-            )
-            if same:
-                if values[i, column] > values[j, column]:
-                    keep[j] = False
-                    keep[i] = True
-                    table[slot] = i
-                break
-            slot = (slot + np.uint64(1)) & mask
+                continue
+        if values[i, column] > values[winner, column]:
+            keep[winner] = False
+            keep[i] = True
+            winners[place] = i
+            winner = np.int64(i)
+    return count
+
+
+@compiled
+def _take_kept(values, keep, out):  # type: ignore[no-untyped-def]
+    n = 0
+    for i in range(values.shape[0]):
+        if keep[i]:
+            for k in range(values.shape[1]):
+                out[n, k] = values[i, k]
+            n += 1
 
 
 def height_above_ground(points: NDArray[np.void], ground: GroundPlane) -> NDArray[np.float32]:

@@ -55,6 +55,8 @@ COARSE_FOCAL = 240.0
 ROUGHNESS = 0.03
 """Relative error that no number of pixels averages away: a road is no plane. It is added to what is
 known after each set, so that earlier sets, of another piece of road, count ever less."""
+MOST_SAMPLES = 1500
+"""Of more pixels of a camera some are left out of the fit, while they say the same."""
 MIN_PIXELS = 900
 MIN_AGREEING = 0.5
 """With fewer of the lane's pixels on one plane there is no road."""
@@ -191,6 +193,7 @@ def fit_road(
     count = sum(len(item.inverse_depth) for item in used)
     if sum(len(item.inverse_depth) / item.fineness for item in used) < MIN_PIXELS:
         return None
+    used = [_thinned(item, patch) for item in used]
     patches = np.concatenate(
         [np.full(len(item.inverse_depth), patch * item.fineness) for item in used]
     )
@@ -218,6 +221,20 @@ def fit_road(
         return None
     found = np.linalg.inv(information) + np.diag([0.0, 0.0, ROUGHNESS**2])
     return RoadFit(state, found, count, agreeing, spread)
+
+
+def _thinned(samples: RoadSamples, patch: float) -> RoadSamples:
+    """Every so many of the samples: neighbours say no more than one, and cost as much."""
+    step = min(len(samples.inverse_depth) // MOST_SAMPLES, int(patch * samples.fineness / 4))
+    if step < 2:
+        return samples
+    return RoadSamples(
+        samples.rays[::step],
+        samples.centre,
+        samples.inverse_depth[::step],
+        samples.away[::step],
+        samples.fineness / step,
+    )
 
 
 def _residuals(
