@@ -198,6 +198,15 @@ class FusedParameters:
         minimum=0,
         maximum=4096,
     )
+    rate: float = _parameter(
+        24.0,
+        "Cameras that the network looks at in a second on a CPU, all together, where"
+        " motion.enabled. Where more images come, cameras take turns, and their depth is carried"
+        " along by the vehicle's motion between: six cameras at 12 Hz are looked at four times a"
+        " second each. 0: all, always. A GPU always looks at all.",
+        minimum=0.0,
+        maximum=10000.0,
+    )
     providers: list[str] = _parameter(
         [],
         "What it runs on, in order of preference: tensorrt, cuda, cpu; empty: cuda where ONNX"
@@ -276,6 +285,14 @@ class CloudParameters:
         "One point per cube of this edge, m; 0 keeps every pixel.",
         minimum=0.0,
         maximum=10.0,
+        live=True,
+    )
+    pixel_step: int = _parameter(
+        2,
+        "Of so many pixels along rows and columns one is made a point. The network tells cells of"
+        " five pixels apart; 1: all of them.",
+        minimum=1,
+        maximum=64,
         live=True,
     )
     max_range: float = _parameter(

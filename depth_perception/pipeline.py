@@ -46,10 +46,9 @@ from depth_perception.geometry.camera_view import (
 )
 from depth_perception.geometry.cloud import (
     OccupancyMap,
-    back_project,
     occupancy_map,
     split_obstacles,
-    thin_by_voxels,
+    thinned_cloud,
 )
 from depth_perception.geometry.embodied_depth import Level, confidence_of, sigma_of
 from depth_perception.geometry.ground_plane import GroundPlane
@@ -105,7 +104,8 @@ def new_motion(ground: GroundPlane, parameters: Parameters) -> SurroundMotion | 
     limit = math.radians(given.mounting_warning)
     watch = MountingWatch(ground, limit) if given.mounting_warning > 0 else None
     share = given.overlap_share if given.overlap else None
-    return SurroundMotion(ground, given.image_width, share, watch, given.matching_rate)
+    rates = (given.matching_rate, parameters.fused.rate)
+    return SurroundMotion(ground, given.image_width, share, watch, *rates)
 
 
 class SurroundPipeline:
@@ -256,7 +256,10 @@ class SurroundPipeline:
         try:
             if frames:
                 measured = {} if moved is None else moved.measured
-                outcomes = self.estimator.estimate(views, frames, self._pool, embodied, measured)
+                past = None if self.motion is None else self.motion.results
+                outcomes = self.estimator.estimate(
+                    views, frames, self._pool, embodied, measured, past
+                )
         except DepthPerceptionError as error:  # what fails for all fails for each
             outcomes = dict.fromkeys(frames, error)
         for name, outcome in outcomes.items():
@@ -378,7 +381,7 @@ class SurroundPipeline:
         while self._scans:
             self.motion.range.add(self._scans.popleft())
         frames = {name: frame for name, frame in frame_set.frames.items() if name in views}
-        moved = self.motion.update(frame_set.stamp, frames, views, self._pool)
+        moved = self.motion.update(frame_set.stamp, frames, views, self._pool, frame_set.period)
         for name, text in self.mountings.warnings.items():
             self.warn(text, name or "all cameras")
         return moved
@@ -388,15 +391,10 @@ class SurroundPipeline:
         item = None if moved is None else moved.measured.get(name)
         if item is None:
             return result
-        measured, sigma = item.on_grid(result.depth.shape)
-        result = dataclasses.replace(
-            result,
-            measured=measured,
-            measured_sigma=sigma,
-            measured_kind=item.kind_on_grid(result.depth.shape),
-        )
+        result = dataclasses.replace(result, measurement=item)
         if self.parameters.estimator != "embodied":
             return result
+        measured, sigma = item.on_grid(result.depth.shape)
         fixed = (result.level == Level.ROAD) | (result.level == Level.GROUND)
         guess = sigma_of(result.confidence)
         depth, spread = complete(result.depth, guess, measured, sigma, fixed)
@@ -421,17 +419,18 @@ class SurroundPipeline:
     def _cloud(self, results: dict[str, CameraResult]) -> np.ndarray:
         cloud = self.parameters.cloud
         cameras = list(results.values())
-        points = back_project(
+        return thinned_cloud(
             [item.camera for item in cameras],
             [item.T_base_camera for item in cameras],
             [item.depth for item in cameras],
             [item.image for item in cameras],
             [item.confidence for item in cameras],
+            cloud.voxel_size,
             max_range=cloud.max_range,
             min_confidence=cloud.min_confidence,
+            step=cloud.pixel_step,
             executor=self._pool,
         )
-        return thin_by_voxels(points, cloud.voxel_size)
 
     def _occupancy(self, points: np.ndarray, ground: GroundPlane) -> OccupancyMap:
         return occupancy_map(

@@ -97,9 +97,13 @@ def pipeline(path, **values) -> SurroundPipeline:
 def measuring(made: SurroundPipeline, monkeypatch, **measured: MeasuredDepth) -> None:
     """Let motion have measured this."""
     assert made.motion is not None
-    monkeypatch.setattr(
-        made.motion, "update", lambda *_: Motion(measured=measured, ground=made.ground)
-    )
+    results = made.motion.results
+
+    def update(*_):
+        results.forget()  # as where the way is not known: each camera is looked at
+        return Motion(measured=measured, ground=made.ground)
+
+    monkeypatch.setattr(made.motion, "update", update)
 
 
 @pytest.mark.parametrize("kind", ["onnx", "torch"])

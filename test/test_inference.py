@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -69,6 +70,30 @@ def test_bound_memory_is_read_and_written_in_place(colours):
     assert (bound.run()["scores"] == 1).all()
     bound.close()
     bound.close()
+
+
+def test_slots_run_each_by_itself_in_place_of_all(tmp_path):
+    model = write_model(tmp_path / "m.onnx", {"scores": np.eye(3).tolist()}, ("h", "w"), count="n")
+    session = OnnxSession(model, axes={"n": 1, "h": 4, "w": 6}, threads=1)
+    shapes = {"image": (3, 3, 4, 6), "scores": (3, 3, 4, 6)}
+    slots = session.bind_slots(shapes)
+    assert slots.separate and slots.inputs == ("image",) and slots.provider == CPU
+    rng = np.random.default_rng(1)
+    given = rng.random((3, 3, 4, 6), np.float32)
+    slots.set("image", given)
+    scores = slots.run(1)["scores"]
+    np.testing.assert_allclose(scores[1], given[1], rtol=1e-6)
+    assert not scores[0].any() and not scores[2].any(), "the others were left alone"
+    slots.buffer("image")[1] = 0
+    again = slots.run()["scores"]
+    assert np.shares_memory(scores, again)
+    np.testing.assert_allclose(again[[0, 2]], given[[0, 2]], rtol=1e-6)
+    assert not again[1].any()
+    with ThreadPoolExecutor(3) as pool:
+        slots.set("image", 2 * given)
+        list(pool.map(slots.run, range(3)))
+    np.testing.assert_allclose(slots.run(0)["scores"], 2 * given, rtol=1e-6)
+    slots.close()
 
 
 def test_shapes_that_do_not_fit_the_model_are_refused(colours):

@@ -337,8 +337,12 @@ def test_the_way_that_depth_is_carried_is_as_long_as_the_road_says(monkeypatch):
         ),
     )
     motion = SurroundMotion(GroundPlane(), 256, matching_rate=5.0)
-    found, _ = drive(motion, straight(15, 0.4), odometry=1.2)[-1]
-    assert found.length_factor == pytest.approx(1 / 1.2, rel=0.04)
+    sets = [found for found, _ in drive(motion, straight(15, 0.4), odometry=1.2)]
+    assert sets[-1].length_factor == pytest.approx(1 / 1.2, rel=0.04)
+    assert not ways, "nobody has looked at it yet"
+    for found in sets[-2:]:
+        assert np.isfinite(found.measured["front"].inverse_depth).any()
+    assert len(ways) == 1, "of the two sets one was matched"
     assert ways[-1] == pytest.approx(0.4, rel=0.05)
 
 

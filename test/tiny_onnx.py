@@ -55,14 +55,16 @@ def write_model(
     outputs: dict[str, list[list[float]]],
     size: tuple[int | str, int | str] = (8, 8),
     bias: float = 0.0,
+    count: int | str = 1,
 ) -> Path:
-    """Write a model with the input ``image`` (1, 3, height, width) float32.
+    """Write a model with the input ``image`` (count, 3, height, width) float32.
 
     Args:
         path: The file to write.
         outputs: By name, one row of three channel weights for each output channel.
         size: (height, width); a string is a dynamic axis.
         bias: Added to every output.
+        count: Of images; a string is a dynamic axis.
     """
     graph = b""
     values = b""
@@ -72,8 +74,8 @@ def write_model(
         graph += _field(1, node + _field(2, name) + _field(4, "Conv"))
         values += _field(5, _tensor(f"{name}_w", weights))
         values += _field(5, _tensor(f"{name}_b", np.full(len(rows), bias, np.float32)))
-    graph += _field(2, "tiny") + values + _field(11, _value("image", (1, 3, *size)))
+    graph += _field(2, "tiny") + values + _field(11, _value("image", (count, 3, *size)))
     for name, rows in outputs.items():
-        graph += _field(12, _value(name, (1, len(rows), *size)))
+        graph += _field(12, _value(name, (count, len(rows), *size)))
     path.write_bytes(_field(1, 8) + _field(7, graph) + _field(8, _field(1, "") + _field(2, 13)))
     return path

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 
 from depth_perception.errors import DepthPerceptionError
-from depth_perception.estimators.estimator import Measurement
+from depth_perception.estimators.estimator import Measurement, PastResults
 from depth_perception.frames.frame_set import CameraFrame
 from depth_perception.frames.surround_result import CameraResult
 from depth_perception.geometry.camera_view import CameraView
@@ -60,6 +60,7 @@ class EmbodiedEstimator:
         pool: Executor,
         with_embodied: bool = True,
         measured: Mapping[str, Measurement] | None = None,
+        past: PastResults | None = None,
     ) -> dict[str, CameraResult | DepthPerceptionError]:
         """Compute each camera; see `Estimator`. The pipeline puts in what is measured."""
         names = [name for name in views if name in frames]
@@ -76,7 +77,7 @@ class EmbodiedEstimator:
     def _guarded(self, view: CameraView, frame: CameraFrame) -> CameraResult | DepthPerceptionError:
         """Compute one camera; what is wrong with it does not concern the others."""
         try:
-            image = view.image(frame.image)
+            image = frame.on_grid(view)
             segmentation = self._source.segment(view, frame, image)
             result = embodied_of(view, segmentation, self._parameters)
         except DepthPerceptionError as error:
@@ -91,7 +92,7 @@ class EmbodiedEstimator:
             confidence=confidence_of(result.sigma),
             level=result.level,
             embodied=result.depth,
-            plane=view.plane,
+            ground=view.ground,
             surface=segmentation.surface,
         )
 

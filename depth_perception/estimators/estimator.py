@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Protocol
 
@@ -45,6 +45,47 @@ class Measurement(Protocol):
     @property
     def sigma(self) -> NDArray[np.float32]:
         """See above."""
+
+
+class PastResult(Protocol):
+    """A result of a past image as the present one sees it, all (H, W) float32.
+
+    Attributes:
+        depth: m; NaN unknown, +Inf beyond range.
+        confidence: 0 to 1.
+        road: Probability of the road.
+    """
+
+    @property
+    def depth(self) -> NDArray[np.float32]:
+        """See above."""
+
+    @property
+    def confidence(self) -> NDArray[np.float32]:
+        """See above."""
+
+    @property
+    def road(self) -> NDArray[np.float32]:
+        """See above."""
+
+
+class PastResults(Protocol):
+    """Results of past images, carried along; see `motion.ResultPropagation`."""
+
+    def due(self, names: Sequence[str]) -> list[str]:
+        """Those of the cameras that are to be computed anew now, in their order."""
+
+    def carried(self, name: str, size: tuple[int, int]) -> PastResult | None:
+        """A camera's last result, seen from where it is now, of (width, height) px; None: none."""
+
+    def keep(
+        self,
+        name: str,
+        depth: NDArray[np.float32],
+        confidence: NDArray[np.float32],
+        road: NDArray[np.float32],
+    ) -> None:
+        """Keep what was computed of a camera's present image, each on any grid of its field."""
 
 
 class Estimator(Protocol):
@@ -76,6 +117,7 @@ class Estimator(Protocol):
         pool: Executor,
         with_embodied: bool = True,
         measured: Mapping[str, Measurement] | None = None,
+        past: PastResults | None = None,
     ) -> dict[str, CameraResult | DepthPerceptionError]:
         """Compute each camera that has an image; an error concerns its camera alone.
 
@@ -88,6 +130,8 @@ class Estimator(Protocol):
                 without, `CameraResult.embodied` may be NaN.
             measured: What the vehicle's motion measured of cameras, for an estimator that can use
                 it; cameras of which nothing is measured are not in it.
+            past: Results of past images, for an estimator to which a new one costs much; None: all
+                cameras are computed.
 
         Raises:
             DepthPerceptionError: None of them can be computed.

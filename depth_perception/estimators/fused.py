@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 
 from depth_perception.errors import DepthPerceptionError, ModelError
 from depth_perception.estimators.embodied import embodied_of
-from depth_perception.estimators.estimator import Measurement
+from depth_perception.estimators.estimator import Measurement, PastResults
+from depth_perception.estimators.fused_loops import finish
 from depth_perception.estimators.fused_model import network_file
 from depth_perception.estimators.measured_edges import with_measured_edges
 from depth_perception.frames.frame_set import CameraFrame
@@ -64,6 +65,12 @@ from depth_perception.segmentation.sources import Log, Segmentation, SurfaceSour
 
 ROAD = 0.5
 """A pixel is road when the network says so with more than this probability."""
+_SURFACES = tuple(
+    np.uint8(kind) for kind in (Surface.OTHER, Surface.SKY, Surface.ROAD, Surface.EGO)
+)
+_LEVELS = tuple(np.uint8(level) for level in (Level.SCENE, Level.ROAD, Level.UNKNOWN, Level.BEYOND))
+_USUAL_RATE_HZ = 10.0
+"""Frame sets a second that cameras deliver as a rule."""
 _ALMOST = 0.06
 """A working grid whose aspect differs from the network's by less takes on the network's size."""
 
@@ -78,6 +85,7 @@ class _Batch:
         network: (width, height) of the network's images, px.
         views: Of the cameras in the slots, in order.
         hidden: (slots, h, w) at stride 4: own body, and where a lens has no ray.
+        blind: (H, W) by camera, the same on its working grid.
     """
 
     session: FixedSession
@@ -85,6 +93,47 @@ class _Batch:
     network: Size
     views: dict[str, CameraView] = field(default_factory=dict)
     hidden: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0, 0), np.bool_))
+    blind: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What is known of one frame set; see `Estimator.estimate`.
+
+    Attributes:
+        frames: Images by camera.
+        pool: Threads.
+        with_embodied: See there.
+        measured: See there.
+        past: Results of past images; None: each camera is computed.
+        due: Cameras that are computed anew.
+    """
+
+    frames: Mapping[str, CameraFrame]
+    pool: Executor
+    with_embodied: bool
+    measured: Mapping[str, Measurement]
+    past: PastResults | None
+    due: frozenset[str]
+
+
+def _bring(batch: _Batch, given: _Given, name: str) -> NDArray[np.uint8] | DepthPerceptionError:
+    """Put a camera's image, and what is measured of it, where the network reads them."""
+    slot = list(batch.views).index(name)
+    try:
+        image = given.frames[name].on_grid(batch.views[name])
+    except DepthPerceptionError as error:
+        return error
+    batch.session.buffer("image")[slot] = image
+    if MEASURED in batch.session.inputs:
+        depths = batch.session.buffer(MEASURED)[slot]
+        item = given.measured.get(name)
+        if item is None:
+            depths[:] = 0
+        else:
+            found = network_measured(item.inverse_depth, item.sigma, batch.network)
+            depths[:] = np.where(batch.hidden[slot], 0, found)
+    return image
 
 
 class FusedEstimator:
@@ -166,12 +215,18 @@ class FusedEstimator:
         pool: Executor,
         with_embodied: bool = True,
         measured: Mapping[str, Measurement] | None = None,
+        past: PastResults | None = None,
     ) -> dict[str, CameraResult | DepthPerceptionError]:
         """Compute all cameras; see `Estimator`."""
         with self._lock:
             if self._closed:
                 raise ModelError("the estimator is closed", fix="make another")
-            return self._estimates(views, frames, pool, with_embodied, measured or {})
+            # A GPU looks at all cameras in the time that it takes to look at one.
+            turns = past if self._apart else None
+            names = [name for name in views if name in frames]
+            due = frozenset(names if turns is None else turns.due(names))
+            given = _Given(frames, pool, with_embodied, measured or {}, turns, due)
+            return self._estimates(views, given)
 
     def set_parameters(self, parameters: Parameters) -> None:
         """Take other live parameters."""
@@ -185,13 +240,13 @@ class FusedEstimator:
                 batch.session.close()
             self._batches.clear()
 
+    @property
+    def _apart(self) -> bool:
+        """Whether each camera runs by itself: on a CPU, unless the file is of one rig."""
+        return self._provider == CPU and self._fixed is None
+
     def _estimates(
-        self,
-        views: Mapping[str, CameraView],
-        frames: Mapping[str, CameraFrame],
-        pool: Executor,
-        with_embodied: bool,
-        measured: Mapping[str, Measurement],
+        self, views: Mapping[str, CameraView], given: _Given
     ) -> dict[str, CameraResult | DepthPerceptionError]:
         groups: dict[Size, dict[str, CameraView]] = {}
         for name, view in views.items():
@@ -200,60 +255,100 @@ class FusedEstimator:
             self._batches.pop(size).session.close()
         found: dict[str, CameraResult | DepthPerceptionError] = {}
         for size, group in groups.items():
-            if any(name in frames for name in group):
+            if any(name in given.frames for name in group):
                 batch = self._batch(size, group, others=len(views) - len(group))
-                found.update(self._run_batch(batch, frames, pool, with_embodied, measured))
+                run = self._run_apart if batch.session.separate else self._run_batch
+                found.update(run(batch, given))
         return {name: found[name] for name in views if name in found}
 
     def _run_batch(
-        self,
-        batch: _Batch,
-        frames: Mapping[str, CameraFrame],
-        pool: Executor,
-        with_embodied: bool,
-        measured: Mapping[str, Measurement],
+        self, batch: _Batch, given: _Given
     ) -> Mapping[str, CameraResult | DepthPerceptionError]:
         """Compute the cameras of one size in one pass."""
-        views = batch.views
-        slots = {name: slot for slot, name in enumerate(views)}
-        present = [name for name in views if name in frames]
-        pixels = batch.session.buffer("image")
-        depths: NDArray[np.float32] | None = None
-        if MEASURED in batch.session.inputs:
-            depths = batch.session.buffer(MEASURED)
-            depths[:] = 0
-
-        def bring(name: str) -> NDArray[np.uint8] | DepthPerceptionError:
-            try:
-                image = views[name].image(frames[name].image)
-            except DepthPerceptionError as error:
-                return error
-            pixels[slots[name]] = image
-            item = measured.get(name)
-            if depths is not None and item is not None:
-                found = network_measured(item.inverse_depth, item.sigma, batch.network)
-                depths[slots[name]] = np.where(batch.hidden[slots[name]], 0, found)
-            return image
-
-        images = dict(zip(present, pool.map(bring, present), strict=True))
+        present = [name for name in batch.views if name in given.frames]
+        images = dict(
+            zip(
+                present, given.pool.map(lambda name: _bring(batch, given, name), present),
+                strict=True,
+            )
+        )  # fmt: skip
+        slots = {name: slot for slot, name in enumerate(batch.views)}
         seen = {slots[n] for n, item in images.items() if isinstance(item, np.ndarray)}
+        pixels = batch.session.buffer("image")
         for slot in set(range(batch.capacity)) - seen:
             pixels[slot] = 0
         outputs = batch.session.run()
 
         def read(name: str) -> CameraResult | DepthPerceptionError:
-            image = images[name]
+            return self._read(batch, given, name, images[name], outputs)
+
+        return dict(zip(present, given.pool.map(read, present), strict=True))
+
+    def _run_apart(
+        self, batch: _Batch, given: _Given
+    ) -> Mapping[str, CameraResult | DepthPerceptionError]:
+        """Compute the cameras of one size side by side, and carry along those that are not due."""
+        slots = {name: slot for slot, name in enumerate(batch.views)}
+
+        def look(name: str) -> CameraResult | DepthPerceptionError:
+            if name not in given.due:
+                return self._carried(batch, given, name)
+            image = _bring(batch, given, name)
             if isinstance(image, DepthPerceptionError):
                 return image
             try:
-                maps = {key: value[slots[name]] for key, value in outputs.items()}
-                if depths is not None and (item := measured.get(name)) is not None:
-                    maps["depth"] = with_measured_edges(maps["depth"], item, batch.network)
-                return self._result(views[name], frames[name], image, maps, with_embodied)
+                outputs = batch.session.run(slots[name])
             except DepthPerceptionError as error:
                 return error
+            return self._read(batch, given, name, image, outputs)
 
-        return dict(zip(present, pool.map(read, present), strict=True))
+        present = [name for name in batch.views if name in given.frames]
+        # Those that take long first, so that no thread is left with one at the end.
+        order = sorted(present, key=lambda name: name not in given.due)
+        found = dict(zip(order, given.pool.map(look, order), strict=True))
+        return {name: found[name] for name in present}
+
+    def _carried(
+        self, batch: _Batch, given: _Given, name: str
+    ) -> CameraResult | DepthPerceptionError:
+        """Return a camera's past result as it is seen now."""
+        view = batch.views[name]
+        past = None if given.past is None else given.past.carried(name, view.size)
+        if past is None:
+            return ModelError(
+                "it waits for its turn, as frame sets are left out",
+                fix="a faster computer, fewer cameras, or smaller images",
+            )
+        maps = {"depth": past.depth, "confidence": past.confidence, "road": past.road}
+        try:
+            image = given.frames[name].on_grid(view)
+            return self._result(view, given.frames[name], image, maps, given.with_embodied)
+        except DepthPerceptionError as error:
+            return error
+
+    def _read(
+        self,
+        batch: _Batch,
+        given: _Given,
+        name: str,
+        image: NDArray[np.uint8] | DepthPerceptionError,
+        outputs: Mapping[str, NDArray[np.float32]],
+    ) -> CameraResult | DepthPerceptionError:
+        """Make a result of what the network said of a camera."""
+        if isinstance(image, DepthPerceptionError):
+            return image
+        slot = list(batch.views).index(name)
+        maps = {key: value[slot] for key, value in outputs.items()}
+        item = given.measured.get(name)
+        try:
+            if MEASURED in batch.session.inputs and item is not None:
+                maps["depth"] = with_measured_edges(maps["depth"], item, batch.network)
+            if given.past is not None:
+                given.past.keep(name, maps["depth"], maps["confidence"], maps["road"])
+            view, frame = batch.views[name], given.frames[name]
+            return self._result(view, frame, image, maps, given.with_embodied)
+        except DepthPerceptionError as error:
+            return error
 
     def _result(
         self,
@@ -264,13 +359,17 @@ class FusedEstimator:
         with_embodied: bool,
     ) -> CameraResult:
         depth = maps["depth"].copy()  # the session's memory is written to by the next frame set
-        depth[view.ego | np.isnan(view.rays[..., 0])] = np.nan
-        if self._source is not None:
-            segmentation = self._source.segment(view, frame, image)
-        else:
-            segmentation = Segmentation(_surface(view, depth, _enlarged(maps["road"], view.size)))
         confidence = _enlarged(maps["confidence"], view.size)
-        confidence[~np.isfinite(depth)] = 0
+        surface, level = np.empty(depth.shape, np.uint8), np.empty(depth.shape, np.uint8)
+        blind = self._batches[view.size].blind[view.source.name]
+        road = _enlarged(maps["road"], view.size)
+        maps_of = (depth, confidence, road, blind, view.ego)
+        finish(*maps_of, np.float32(ROAD), _SURFACES, _LEVELS, surface, level)
+        if self._source is None:
+            segmentation = Segmentation(surface)
+        else:
+            segmentation = self._source.segment(view, frame, image)
+            level = levels_of(depth, segmentation.surface)
         if with_embodied:
             embodied = embodied_of(view, segmentation, self._parameters.embodied).depth
         else:
@@ -283,9 +382,9 @@ class FusedEstimator:
             image=image,
             depth=depth,
             confidence=confidence,
-            level=levels_of(depth, segmentation.surface),
+            level=level,
             embodied=embodied,
-            plane=view.plane,
+            ground=view.ground,
             surface=segmentation.surface,
         )
 
@@ -297,25 +396,26 @@ class FusedEstimator:
                 batch.session.close()
                 del self._batches[size]
             batch = self._new_batch(size, len(views), others)
-        same = list(batch.views) == list(views) and all(
-            batch.views[name] is view for name, view in views.items()
-        )
-        if not same:
-            network = batch.network
+        network = batch.network
+        if not _same_cameras(batch.views, views):
             rays = np.zeros((batch.capacity, 3, network[1] // STRIDE, network[0] // STRIDE))
-            cameras = np.zeros((batch.capacity, 5))
-            cameras[:, 4] = 1.0  # the logarithm of an empty slot's focal length is a number
             batch.hidden = np.zeros((batch.capacity, *rays.shape[2:]), np.bool_)
+            batch.blind = {n: v.ego | np.isnan(v.rays[..., 0]) for n, v in views.items()}
             for slot, view in enumerate(views.values()):
                 rays[slot] = network_rays(view.camera, network)
-                cameras[slot] = view_camera(view, network)
                 own = cv2.resize(
                     view.ego.astype(np.float32), rays.shape[:1:-1], interpolation=cv2.INTER_AREA
                 )
                 batch.hidden[slot] = (own > 0) | (rays[slot, 2] == 0)
             batch.session.set("rays", rays.astype(np.float32))
-            batch.session.set("camera", cameras.astype(np.float32))
-            batch.views = dict(views)
+            if MEASURED in batch.session.inputs:
+                batch.session.buffer(MEASURED)[:] = 0
+        cameras = np.zeros((batch.capacity, 5))
+        cameras[:, 4] = 1.0  # the logarithm of an empty slot's focal length is a number
+        for slot, view in enumerate(views.values()):
+            cameras[slot] = view_camera(view, network)
+        batch.session.set("camera", cameras.astype(np.float32))
+        batch.views = dict(views)
         return batch
 
     def _new_batch(self, size: Size, count: int, others: int) -> _Batch:
@@ -331,7 +431,11 @@ class FusedEstimator:
             if count > self._fixed.cameras:
                 raise self._too_many(count)
             capacity, network = self._fixed.cameras, self._fixed.network
-        batch = _Batch(self._make(capacity, size, network), capacity, network)
+        at_once = None
+        if self._apart:
+            rate, count = self._parameters.fused.rate, max(1, capacity + others)
+            at_once = min(count, max(1, round(rate / _USUAL_RATE_HZ))) if rate > 0 else count
+        batch = _Batch(self._make(capacity, size, network, at_once), capacity, network)
         self._batches[size] = batch
         self._provider = batch.session.provider
         self._warn_of_provider()
@@ -366,6 +470,14 @@ class FusedEstimator:
         )
 
 
+def _same_cameras(before: Mapping[str, CameraView], now: Mapping[str, CameraView]) -> bool:
+    """Tell whether views are of the same cameras, over whatever ground."""
+    return list(before) == list(now) and all(
+        before[name].camera is view.camera and before[name].ego is view.ego
+        for name, view in now.items()
+    )
+
+
 def _is_tensorrt(name: str) -> bool:
     """Whether ONNX Runtime has TensorRT here, and this is it."""
     full = provider_name(name)
@@ -382,14 +494,3 @@ def levels_of(depth: NDArray[np.float32], surface: NDArray[np.uint8]) -> NDArray
 
 def _enlarged(values: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-def _surface(
-    view: CameraView, depth: NDArray[np.float32], road: NDArray[np.float32]
-) -> NDArray[np.uint8]:
-    """`Surface` by the network: road, sky, and what nobody is sure of."""
-    surface = np.full(depth.shape, Surface.OTHER, np.uint8)
-    surface[is_beyond(depth)] = Surface.SKY
-    surface[road > ROAD] = Surface.ROAD
-    surface[view.ego] = Surface.EGO
-    return surface

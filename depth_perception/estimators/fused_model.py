@@ -29,6 +29,7 @@ from depth_perception.inference.network_inputs import Size, axis_sizes, tensor_s
 from depth_perception.inference.onnx_session import (
     PROVIDERS,
     OnnxSession,
+    available_cores,
     default_providers,
     provider_name,
     usable_providers,
@@ -74,9 +75,19 @@ class NetworkFile:
     providers: Sequence[str]
     settings: FusedParameters
 
-    def session(self, count: int, image: Size, network: Size) -> FixedSession:
-        """Make a session for so many cameras; see `network_inputs.tensor_shapes`."""
-        return self._session(count, image, network, self.providers)
+    def session(
+        self, count: int, image: Size, network: Size, at_once: int | None = None
+    ) -> FixedSession:
+        """Make a session.
+
+        Args:
+            count: Of cameras, each in a slot.
+            image: See `network_inputs.tensor_shapes`.
+            network: See there.
+            at_once: On the CPU each camera is to run by itself, so many at a time as a rule; None:
+                all in one.
+        """
+        return self._session(count, image, network, self.providers, at_once)
 
     def probe_provider(self) -> str:
         """Load the network, run it once, and return what it ran on.
@@ -101,7 +112,12 @@ class NetworkFile:
         return session.provider
 
     def _session(
-        self, count: int, image: Size, network: Size, providers: Sequence[str]
+        self,
+        count: int,
+        image: Size,
+        network: Size,
+        providers: Sequence[str],
+        at_once: int | None = None,
     ) -> FixedSession:
         shapes = tensor_shapes(count, image, network)
         if self.path.suffix == _CHECKPOINT:
@@ -109,14 +125,16 @@ class NetworkFile:
 
             gpu = self.settings.require_gpu
             return TorchSession(self.path, shapes, device=device_of(providers), require_gpu=gpu)
+        apart = at_once is not None and self.fixed_rig is None
         session = OnnxSession(
             self.path,
             providers,
             self.settings.require_gpu,
-            axes={} if self.fixed_rig else axis_sizes(count, image, network),
+            axes={} if self.fixed_rig else axis_sizes(1 if apart else count, image, network),
             cache=self.settings.tensorrt_cache or None,
+            threads=max(1, available_cores() // at_once) if apart and at_once else None,
         )
-        return session.bind(shapes)
+        return session.bind_slots(shapes) if apart else session.bind(shapes)
 
 
 def network_file(settings: FusedParameters, gpu: bool, measured: bool = False) -> NetworkFile:

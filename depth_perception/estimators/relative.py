@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from depth_perception.errors import DepthPerceptionError, ModelError
 from depth_perception.estimators.embodied import embodied_of
-from depth_perception.estimators.estimator import Measurement
+from depth_perception.estimators.estimator import Measurement, PastResults
 from depth_perception.estimators.fused import levels_of
 from depth_perception.estimators.named_files import check_relative
 from depth_perception.estimators.relative_description import read_description
@@ -145,6 +145,7 @@ class RelativeEstimator:
         pool: Executor,
         with_embodied: bool = True,
         measured: Mapping[str, Measurement] | None = None,
+        past: PastResults | None = None,
     ) -> dict[str, CameraResult | DepthPerceptionError]:
         """Compute all cameras; see `Estimator`. What is measured is left aside."""
         with self._lock:
@@ -210,7 +211,7 @@ class RelativeEstimator:
         self, session: OnnxSession, view: CameraView, frame: CameraFrame
     ) -> _CameraOutput:
         """Run the network on a camera, and find what can be measured of its road."""
-        image = view.image(frame.image)
+        image = frame.on_grid(view)
         relative = self._relative(session, image)
         segmentation = self._source.segment(view, frame, image)
         road = (segmentation.surface == Surface.ROAD) & ~view.ego
@@ -284,7 +285,7 @@ class RelativeEstimator:
             confidence=confidence_of(sigma),
             level=levels_of(depth, surface),
             embodied=embodied,
-            plane=view.plane,
+            ground=view.ground,
             surface=surface,
         )
 

@@ -64,7 +64,10 @@ class TorchSession:
     Attributes:
         provider: ``torch cuda`` or ``torch cpu``.
         inputs: Names of what the network takes.
+        separate: False.
     """
+
+    separate = False
 
     def __init__(
         self,
@@ -150,7 +153,7 @@ class TorchSession:
         self._hosts[name].copy_(self._torch.from_numpy(np.ascontiguousarray(value)))
         self._inputs[name].copy_(self._hosts[name])
 
-    def run(self) -> dict[str, NDArray[Any]]:
+    def run(self, slot: int | None = None) -> dict[str, NDArray[Any]]:
         """Run once; see `FixedSession`."""
         with self._failing():
             for name in self._written:

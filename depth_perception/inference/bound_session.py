@@ -39,7 +39,10 @@ class BoundSession:
         provider: The execution provider really in use; see `OnnxSession.reported`.
         device: Where the buffers are: ``cpu`` or ``cuda``.
         inputs: Names of what the model takes.
+        separate: False.
     """
+
+    separate = False
 
     def __init__(
         self,
@@ -50,8 +53,12 @@ class BoundSession:
         inputs: Sequence[Tensor],
         outputs: Sequence[Tensor],
         shapes: Mapping[str, Sequence[int]],
+        arrays: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
-        """Make the buffers; see `OnnxSession.bind`."""
+        """Make the buffers; see `OnnxSession.bind`.
+
+        On the CPU those of ``arrays``, by name, are taken in their place.
+        """
         import onnxruntime
 
         self.provider = provider
@@ -65,16 +72,21 @@ class BoundSession:
         self._values: dict[str, Any] = {}
         self._written: set[str] = set()
         for tensor in inputs:
-            host = np.zeros(_shape(tensor, shapes), tensor.dtype)
+            host = (arrays or {}).get(tensor.name)
+            if host is None:
+                host = np.zeros(shape_of(tensor, shapes), tensor.dtype)
             self._hosts[tensor.name] = host
             value = self._value.ortvalue_from_numpy(host, self.device, 0)
             self._values[tensor.name] = value
             self._binding.bind_ortvalue_input(tensor.name, value)
         self._outputs: dict[str, Any] = {}
         for tensor in outputs:
-            value = self._value.ortvalue_from_shape_and_type(
-                _shape(tensor, shapes), tensor.dtype, self.device, 0
-            )
+            if arrays is not None:
+                value = self._value.ortvalue_from_numpy(arrays[tensor.name], self.device, 0)
+            else:
+                value = self._value.ortvalue_from_shape_and_type(
+                    shape_of(tensor, shapes), tensor.dtype, self.device, 0
+                )
             self._outputs[tensor.name] = value
             self._binding.bind_ortvalue_output(tensor.name, value)
 
@@ -89,7 +101,7 @@ class BoundSession:
         self._written.discard(name)
         self._upload(name)
 
-    def run(self) -> dict[str, NDArray[Any]]:
+    def run(self, slot: int | None = None) -> dict[str, NDArray[Any]]:
         """Run once; see `FixedSession`."""
         for name in self._written:
             self._upload(name)
@@ -117,7 +129,12 @@ class BoundSession:
             self._values[name].update_inplace(self._hosts[name])
 
 
-def _shape(tensor: Tensor, shapes: Mapping[str, Sequence[int]]) -> list[int]:
+def shape_of(tensor: Tensor, shapes: Mapping[str, Sequence[int]]) -> list[int]:
+    """Return the shape of a tensor: its own, or the one given where the model leaves it open.
+
+    Raises:
+        ModelError: The two contradict each other.
+    """
     given = [int(n) for n in shapes.get(tensor.name, [])]
     known = [n for n in tensor.shape if n is not None]
     if not given and len(known) == len(tensor.shape):

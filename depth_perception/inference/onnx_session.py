@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from depth_perception.errors import ConfigurationError, ModelError, missing_library
 from depth_perception.inference.bound_session import BoundSession
 from depth_perception.inference.session import Tensor
+from depth_perception.inference.slot_session import SlotSession
 from depth_perception.inference.tensorrt import ENGINES, provider_options
 from depth_perception.yaml_mapping import nearest
 
@@ -76,6 +77,7 @@ class OnnxSession:
         *,
         axes: Mapping[str, int] | None = None,
         cache: str | Path | None = None,
+        threads: int | None = None,
     ) -> None:
         """Load the model.
 
@@ -87,6 +89,7 @@ class OnnxSession:
             axes: Sizes of axes that the model leaves open, by name.
             cache: Folder for TensorRT's engines, which take minutes to build; made when it is not
                 there. None: `tensorrt.default_cache`.
+            threads: Of the CPU that one run is spread over; None: `available_cores`.
 
         Raises:
             ModelError: The file is absent or no model, ONNX Runtime is not installed, or
@@ -113,7 +116,7 @@ class OnnxSession:
         available = onnxruntime.get_available_providers()
         usable = [name for name in wanted if name in available]
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = available_cores()
+        options.intra_op_num_threads = threads or available_cores()
         # Errors are raised as exceptions; the library's own copy on stderr says nothing more.
         options.log_severity_level = 4
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
@@ -193,6 +196,16 @@ class OnnxSession:
         device = "cpu" if self.provider.startswith("CPU") else "cuda"
         return BoundSession(
             self._session, self.path, self.reported, device, self.inputs, self.outputs, shapes
+        )
+
+    def bind_slots(self, shapes: Mapping[str, Sequence[int]]) -> SlotSession:
+        """Make buffers as `bind`, on the CPU, and run each slot of the first axis by itself.
+
+        Args:
+            shapes: Of all inputs and outputs, by name; the first axis has the slots.
+        """
+        return SlotSession(
+            self._session, self.path, self.reported, self.inputs, self.outputs, shapes
         )
 
 

@@ -41,15 +41,17 @@ class Tensor:
 class FixedSession(Protocol):
     """A model with inputs and outputs of fixed shapes, whatever runs it.
 
-    Not for several threads at a time.
+    Not for several threads at a time, but for `run` of different slots where they are `separate`.
 
     Attributes:
         provider: What it runs on.
         inputs: Names of what the model takes.
+        separate: Slots of the first axis run each by itself, at their own time; else always all.
     """
 
     provider: str
     inputs: tuple[str, ...]
+    separate: bool
 
     def buffer(self, name: str) -> NDArray[Any]:
         """Return an input to be written in place: what it holds at `run` goes in."""
@@ -57,8 +59,12 @@ class FixedSession(Protocol):
     def set(self, name: str, value: NDArray[Any]) -> None:
         """Set an input that stays until it is set again."""
 
-    def run(self) -> dict[str, NDArray[Any]]:
-        """Run once; the outputs, by name, are the session's own until the next run."""
+    def run(self, slot: int | None = None) -> dict[str, NDArray[Any]]:
+        """Run once; the outputs, by name, are the session's own until the next run.
+
+        Args:
+            slot: Where slots are `separate`: run this one alone. None: all.
+        """
 
     def close(self) -> None:
         """Give back the memory, the device's too."""

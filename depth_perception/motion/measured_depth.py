@@ -16,8 +16,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -113,6 +114,42 @@ class MeasuredDepth:
         size = (shape[1], shape[0])
         kind = cv2.resize(self.kind, size, interpolation=cv2.INTER_NEAREST_EXACT)
         return np.asarray(kind, dtype=np.uint8)
+
+
+class MeasuredOnDemand:
+    """Measured depth that is computed when somebody looks at it; as `MeasuredDepth`."""
+
+    def __init__(self, make: Callable[[], MeasuredDepth]) -> None:
+        """Compute it with ``make``, from any thread."""
+        self._make = make
+
+    @cached_property
+    def made(self) -> MeasuredDepth:
+        """What is computed."""
+        return self._make()
+
+    @property
+    def inverse_depth(self) -> NDArray[np.float32]:
+        """See `MeasuredDepth`."""
+        return self.made.inverse_depth
+
+    @property
+    def sigma(self) -> NDArray[np.float32]:
+        """See `MeasuredDepth`."""
+        return self.made.sigma
+
+    @property
+    def kind(self) -> NDArray[np.uint8]:
+        """See `MeasuredDepth`."""
+        return self.made.kind
+
+    def on_grid(self, shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """See `MeasuredDepth`."""
+        return self.made.on_grid(shape)
+
+    def kind_on_grid(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """See `MeasuredDepth`."""
+        return self.made.kind_on_grid(shape)
 
 
 def judge(

@@ -22,6 +22,7 @@ images a second each is matched in its turn, and its depth is propagated between
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -49,6 +50,18 @@ AROUND = (5, 5)
 """What is around, px."""
 
 
+class Pace(NamedTuple):
+    """How sets follow each other.
+
+    Attributes:
+        seconds: That count for cameras' turns, since the last set.
+        behind: Sets are left out for want of time.
+    """
+
+    seconds: float
+    behind: bool = False
+
+
 class MatchingTurns:
     """Whose turn it is to be matched: the cameras in which that was longest ago."""
 
@@ -60,6 +73,7 @@ class MatchingTurns:
         """
         self._rate = rate
         self._due = 0.0
+        self._first = 0
 
     def reset(self) -> None:
         """Begin anew."""
@@ -69,7 +83,9 @@ class MatchingTurns:
         """Seconds for which so many cameras may wait for their turn, before they are forgotten."""
         return max(LONGEST_S, 2 * count / self._rate) if self._rate > 0 else LONGEST_S
 
-    def choose(self, matched: Mapping[str, int], names: Sequence[str], seconds: float) -> list[str]:
+    def choose(
+        self, matched: Mapping[str, int], names: Sequence[str], seconds: float, behind: bool = False
+    ) -> list[str]:
         """Say which cameras are matched at a set.
 
         Args:
@@ -77,10 +93,12 @@ class MatchingTurns:
                 which it is not known how to get from there to here, are not in it.
             names: Cameras of the set.
             seconds: Since the last set.
+            behind: Sets are left out for want of time.
 
         Returns:
             All that are not in ``matched``; of the others as many as the rate allows, evenly over
-            sets, those first that have waited longest.
+            sets, those first that have waited longest. Where sets are left out no more in all than
+            the rate allows, or else there is ever less time.
         """
         waiting = sorted((name for name in names if name in matched), key=matched.__getitem__)
         if self._rate <= 0:
@@ -88,7 +106,13 @@ class MatchingTurns:
         self._due = min(self._due + seconds * self._rate, float(len(names)))
         count = int(self._due + 1e-6)
         self._due -= count
-        chosen = {*waiting[:count], *(name for name in names if name not in matched)}
+        new = [name for name in names if name not in matched]
+        if behind:
+            first = self._first % max(1, len(new))
+            new = (new[first:] + new[:first])[: max(1, count)]
+            self._first += len(new)
+            count -= len(new)
+        chosen = {*new, *waiting[: max(0, count)]}
         return [name for name in names if name in chosen]
 
 
@@ -125,16 +149,12 @@ def propagated(
         On the same grid. Nothing is known where the present image shows something else than the
         past one did: what has moved, what had been hidden.
     """
-    shape = past.inverse_depth.shape
-    kind, K, D, limit = lens_of(camera)
-    lens = (np.ascontiguousarray(camera.R, np.float32), kind, K, D, limit)
-    w, sigma = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    guess = np.empty((shape[0] + 2, shape[1] + 2), np.float32)
-    kinds, bits = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
-    loops.splat(past.inverse_depth, rays, *_float(T_now_past), *lens, guess)
-    loops.read_back(
-        guess, rays, *_float(inverse(T_now_past)), *lens, np.float32(ONE_SURFACE),
-        past.inverse_depth, past.sigma, past.kind, codes, code, (w, sigma, kinds), bits,
+    sigma, kinds = np.empty(past.sigma.shape, np.float32), np.empty(past.sigma.shape, np.uint8)
+    bits = np.empty(past.sigma.shape, np.uint8)
+    w, places = seen_again(past.inverse_depth, T_now_past, camera, rays)
+    loops.take_measured(
+        w, places, rays, *_float(inverse(T_now_past)), past.sigma, past.kind, codes, code,
+        sigma, kinds, bits,
     )  # fmt: skip
     known = bits != loops.NO_CODE
     share = cv2.blur(known.astype(np.float32), AROUND)
@@ -150,6 +170,31 @@ def propagated(
         np.where(good, sigma, nan),
         np.where(good, kinds, np.uint8(Kind.NOTHING)),
     )
+
+
+def seen_again(
+    past: NDArray[np.float32], T_now_past: Matrix, camera: CameraModel, rays: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """See depth of a camera's past image from where it is now.
+
+    Args:
+        past: (h, w) float32, inverse depth then, 1/m; NaN where unknown.
+        T_now_past: 4x4, from the optical frame then to that now, m.
+        camera: Model of the grid.
+        rays: (h, w, 3) float32, third component 1; 0 where nothing is seen.
+
+    Returns:
+        (h, w) float32 inverse depth now, 1/m, NaN where nothing is known; (h, w) int32 where that
+        was in the past image, see `propagation_loops.read_back`.
+    """
+    kind, K, D, limit = lens_of(camera)
+    lens = (np.ascontiguousarray(camera.R, np.float32), kind, K, D, limit)
+    w, places = np.empty(past.shape, np.float32), np.empty(past.shape, np.int32)
+    guess = np.empty((past.shape[0] + 2, past.shape[1] + 2), np.float32)
+    loops.splat(past, rays, *_float(T_now_past), *lens, guess)
+    back = _float(inverse(T_now_past))
+    loops.read_back(guess, rays, *back, *lens, np.float32(ONE_SURFACE), past, w, places)
+    return w, places
 
 
 def _float(T: Matrix) -> Iterable[NDArray[np.float32]]:

@@ -30,6 +30,9 @@ from depth_perception.motion.lens_loops import PINHOLE, place
 LEAST_ADVANCE = np.float32(0.05)
 """What comes nearer than this share of its depth is not followed."""
 NO_CODE = np.uint8(255)
+CHANCE = np.uint8(12)
+"""Bits of 24 that differ where two images have nothing in common."""
+NOWHERE = np.int32(-1)
 ONE, HALF = np.float32(1), np.float32(0.5)
 TRIES = 2
 """How often it is looked where a pixel was in the past."""
@@ -161,10 +164,8 @@ def splat(inverse_depth, rays, R, t, turn, kind, K, D, limit, out):  # type: ign
 
 
 @quick
-def read_back(
-    guess, rays, R, t, turn, kind, K, D, limit, same, past, sigma, kinds, codes, code, out, bits
-):  # type: ignore[no-untyped-def]
-    """Read for each pixel of the present what was measured where it was seen in the past.
+def read_back(guess, rays, R, t, turn, kind, K, D, limit, same, past, w_out, places):  # type: ignore[no-untyped-def]
+    """Find for each pixel of the present where it was seen in the past, and read its depth there.
 
     Between pixels of one surface inverse depth is read linearly, elsewhere of the nearest.
 
@@ -180,20 +181,14 @@ def read_back(
         limit: See there.
         same: Inverse depths that differ by less than this share are of one surface.
         past: (h, w) float32: inverse depth of the past image, 1/m; NaN where unknown.
-        sigma: (h, w) float32: its deviation, 1/m.
-        kinds: (h, w) uint8: its kind.
-        codes: (h, w) uint32: census of the past image.
-        code: (h, w) uint32: census of the present one.
-        out: inverse depth, deviation (h, w) float32 each and kind (h, w) uint8, written; NaN and 0
-            where nothing is known.
-        bits: (h, w) uint8, written: how many of the 24 bits differ; `NO_CODE` where unknown.
+        w_out: (h, w) float32, written: inverse depth, 1/m; NaN where nothing is known.
+        places: (h, w) int32, written: the nearest pixel in the past, row * w + column; `NOWHERE`.
     """
     height, width = past.shape
-    w_out, sigma_out, kind_out = out
     columns, rows = np.empty(width, np.float32), np.empty(width, np.float32)
     depths = np.empty(width, np.float32)
     nothing, right, below = np.float32(np.nan), np.float32(width - 1), np.float32(height - 1)
-    w_out[:], sigma_out[:], kind_out[:], bits[:] = nothing, nothing, np.uint8(0), NO_CODE
+    w_out[:], places[:] = nothing, NOWHERE
     for v in range(height):
         guessed, ray = guess[v + 1, 1 : width + 1], rays[v]
         _seen_row(guessed, ray, R, t, turn, kind, K, D, limit, columns, rows, depths)
@@ -243,6 +238,184 @@ def read_back(
             if rest < LEAST_ADVANCE:
                 continue
             w_out[v, u] = value * ahead / rest
-            sigma_out[v, u] = sigma[i, j] * ahead / (rest * rest)
+            places[v, u] = i * width + j
+
+
+@quick
+def take_measured(w, places, rays, R, t, sigma, kinds, codes, code, sigma_out, kind_out, bits):  # type: ignore[no-untyped-def]
+    """Take along what else was measured, and compare what is seen.
+
+    Args:
+        w: (h, w) float32 of `read_back`, 1/m.
+        places: (h, w) int32 of `read_back`.
+        rays: (h, w, 3) float32 of the camera.
+        R: From the present to the past, with t.
+        t: See above.
+        sigma: (h, w) float32 of the past: deviation of inverse depth, 1/m.
+        kinds: (h, w) uint8 of the past: its kind.
+        codes: (h, w) uint32: census of the past image.
+        code: (h, w) uint32: census of the present one.
+        sigma_out: (h, w) float32, written, 1/m; NaN where nothing is known.
+        kind_out: (h, w) uint8, written; 0 there.
+        bits: (h, w) uint8, written: how many of the 24 bits differ; `NO_CODE` there.
+    """
+    height, width = w.shape
+    nothing = np.float32(np.nan)
+    for v in range(height):
+        for u in range(width):
+            place = places[v, u]
+            if place == NOWHERE:
+                sigma_out[v, u], kind_out[v, u], bits[v, u] = nothing, np.uint8(0), NO_CODE
+                continue
+            i, j = place // width, place % width
+            ahead = R[2, 0] * rays[v, u, 0] + R[2, 1] * rays[v, u, 1] + R[2, 2] * rays[v, u, 2]
+            # w = v a / (1 - v t), whose slope in the past's v is a / (1 - v t)^2 = (a + w t)^2 / a.
+            slope = ahead + w[v, u] * t[2]
+            sigma_out[v, u] = sigma[i, j] * slope * slope / ahead
             kind_out[v, u] = kinds[i, j]
             bits[v, u] = np.uint8(count_bits(np.uint32(code[v, u] ^ codes[i, j])))
+
+
+@quick
+def differences(places, codes, code, by_way, in_place):  # type: ignore[no-untyped-def]
+    """Compare the present image with the past one: where each pixel should be, and where it is.
+
+    Args:
+        places: (h, w) int32 of `read_back`.
+        codes: (h, w) uint32: census of the past image.
+        code: (h, w) uint32: census of the present one.
+        by_way: (h, w) uint8, written: bits that differ, if what is seen stands still; `CHANCE`
+            where it was not seen.
+        in_place: (h, w) uint8, written: bits that differ, if it moves along with the vehicle.
+    """
+    height, width = places.shape
+    for v in range(height):
+        for u in range(width):
+            here, place = code[v, u], places[v, u]
+            in_place[v, u] = np.uint8(count_bits(np.uint32(here ^ codes[v, u])))
+            by_way[v, u] = CHANCE
+            if place != NOWHERE:
+                there = codes[place // width, place % width]
+                by_way[v, u] = np.uint8(count_bits(np.uint32(here ^ there)))
+
+
+@quick
+def take_results(w, places, past, values, shares, by_way, in_place, margin, most, out):  # type: ignore[no-untyped-def]
+    """Take along a result.
+
+    What the present image shows in the very place where the past one did, and not where it would
+    be if it stood still, moves along: it keeps its depth.
+
+    Args:
+        w: (h, w) float32 of `read_back`, 1/m; written: 0 where nothing is known.
+        places: (h, w) int32 of `read_back`.
+        past: (h, w) float32: inverse depth of the past result, 1/m; NaN where unknown.
+        values: (h, w) float32 of the past: its confidence.
+        shares: (h, w) float32 of the past: probability of the road.
+        by_way: (h, w) uint8, of `differences`, smoothed; with in_place.
+        in_place: See above.
+        margin: Bits by which in_place is to be better.
+        most: Bits that may differ in place where nothing else is known.
+        out: confidence and road (h, w) float32 each, written; 0 where nothing is known.
+    """
+    value_out, share_out = out
+    height, width = w.shape
+    for v in range(height):
+        row = w[v]
+        for u in range(width):
+            place = places[v, u]
+            stays = in_place[v, u] <= most and in_place[v, u] + margin < by_way[v, u]
+            stays &= past[v, u] > 0
+            if stays:
+                row[u] = past[v, u]
+                value_out[v, u], share_out[v, u] = values[v, u], shares[v, u]
+            elif place != NOWHERE:
+                i, j = place // width, place % width
+                value_out[v, u], share_out[v, u] = values[i, j], shares[i, j]
+            else:
+                row[u], value_out[v, u], share_out[v, u] = 0, 0, 0
+
+
+@quick
+def fill(w, around, rays, down, fade, values, shares):  # type: ignore[no-untyped-def]
+    """Fill what had not been seen, along the rows.
+
+    What something near had hidden is as far as the farther of what is on both sides. What had been
+    outside of the image is like what is around. Both are no farther than the ground.
+
+    Args:
+        w: (h, w) float32, 1/m, 0 where nothing is known; written.
+        around: (h, w) float32: inverse depth as it is around, 1/m.
+        rays: (h, w, 3) float32; 0 where nothing is seen.
+        down: (3,) float32: normal of the ground in the camera's frame over minus the height, 1/m.
+        fade: What is filled is so much less sure.
+        values: (h, w) float32: confidence; written.
+        shares: (h, w) float32: probability of the road; written.
+    """
+    height, width = w.shape
+    for v in range(height):
+        row, u = w[v], 0
+        while u < width:
+            if row[u] > 0:
+                u += 1
+                continue
+            end = u
+            while end < width and not row[end] > 0:
+                end += 1
+            side, inside = -1, u > 0 and end < width
+            if inside:
+                side = u - 1 if row[u - 1] <= row[end] else end
+            elif u > 0:
+                side = u - 1
+            elif end < width:
+                side = end
+            while u < end:
+                ground = down[0] * rays[v, u, 0] + down[1] * rays[v, u, 1] + down[2] * rays[v, u, 2]
+                farther = row[side] if inside else around[v, u]
+                if side >= 0:
+                    values[v, u], shares[v, u] = fade * values[v, side], shares[v, side]
+                row[u] = max(farther, ground)
+                u += 1
+
+
+@quick
+def enlarge(w, values, shares, same, beyond, out):  # type: ignore[no-untyped-def]
+    """Bring a result onto a finer grid of the same field.
+
+    Between pixels of one surface inverse depth is read linearly, elsewhere of the nearest.
+
+    Args:
+        w: (h, w) float32, inverse depth, 1/m; 0 where nothing is known.
+        values: (h, w) float32, confidence.
+        shares: (h, w) float32, probability of the road.
+        same: Inverse depths that differ by less than this share are of one surface.
+        beyond: Inverse depths below it are beyond all range, 1/m.
+        out: depth (m; infinite beyond range, NaN unknown), confidence and road (H, W) float32 each,
+            written.
+    """
+    depth_out, value_out, share_out = out
+    height, width = w.shape
+    rows, columns = depth_out.shape
+    down, across = np.float32(height / rows), np.float32(width / columns)
+    last_row, last_column = np.float32(height - 1), np.float32(width - 1)
+    for v in range(rows):
+        y = min(max((np.float32(v) + HALF) * down - HALF, np.float32(0)), last_row)
+        top = min(np.int64(y), max(height - 2, 0))
+        under, part_y = min(top + 1, height - 1), y - np.float32(top)
+        i = top if part_y < HALF else under
+        for u in range(columns):
+            x = min(max((np.float32(u) + HALF) * across - HALF, np.float32(0)), last_column)
+            left = min(np.int64(x), max(width - 2, 0))
+            right, part_x = min(left + 1, width - 1), x - np.float32(left)
+            j = left if part_x < HALF else right
+            nearest = w[i, j]
+            a, b = w[top, left], w[top, right]
+            c, d = w[under, left], w[under, right]
+            one = a + (b - a) * part_x
+            between = one + (c + (d - c) * part_x - one) * part_y
+            value = between if abs(between - nearest) < same * nearest else nearest
+            if value > beyond:
+                depth_out[v, u] = ONE / value
+            else:
+                depth_out[v, u] = np.inf if value > 0 else np.nan
+            value_out[v, u], share_out[v, u] = values[i, j], shares[i, j]

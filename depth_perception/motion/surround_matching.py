@@ -44,9 +44,15 @@ from depth_perception.motion.ego_motion import (
 from depth_perception.motion.ground_loops import ground_of_rays
 from depth_perception.motion.keyframes import Keyframe
 from depth_perception.motion.matching import SUBPIXEL_SIGMA, Match, Pyramid, Source, match
-from depth_perception.motion.measured_depth import Kind, MeasuredDepth, judge, with_ground
+from depth_perception.motion.measured_depth import (
+    Kind,
+    MeasuredDepth,
+    MeasuredOnDemand,
+    judge,
+    with_ground,
+)
 from depth_perception.motion.overlap import EXTRINSICS_SIGMA, combined, length_by_overlap
-from depth_perception.motion.propagation import MatchingTurns, propagated, scaled
+from depth_perception.motion.propagation import MatchingTurns, Pace, propagated, scaled
 from depth_perception.motion.road import lane_samples, on_path
 from depth_perception.motion.road_filter import RoadFilter
 
@@ -60,6 +66,9 @@ PATH_HALF_WIDTH, PATH_LENGTH = 2.5, 25.0
 """Where the vehicle is to drive next it is believed to be able to, m."""
 OVERLAP_DEPTHS = (5.0, 20.0)
 SAME_INSTANT_S = 0.005
+
+Measured = MeasuredDepth | MeasuredOnDemand
+"""What is measured of a camera, or what computes it."""
 
 _Matched = tuple[Match, MeasuredDepth, NDArray[np.float32], MeasuredDepth | None]
 """Match and measured depth by the way, what would lie under the road, measured depth by overlap."""
@@ -100,7 +109,11 @@ class _Past:
 
 
 class SurroundMatching:
-    """Measures the depth of a set's cameras, one set at a time."""
+    """Measures the depth of a set's cameras, one set at a time.
+
+    Attributes:
+        matched: Cameras that were matched at the latest set.
+    """
 
     def __init__(
         self, nominal: GroundPlane, ego: EgoMotion, overlap_share: float | None, rate: float
@@ -116,6 +129,7 @@ class SurroundMatching:
         self._nominal = nominal
         self._ego = ego
         self._overlap_share = overlap_share
+        self.matched: frozenset[str] = frozenset()
         self._turns = MatchingTurns(rate)
         self._past: dict[str, _Past] = {}
         self._sees: dict[tuple[str, str], bool] = {}
@@ -136,17 +150,17 @@ class SurroundMatching:
         self,
         cameras: Mapping[str, MotionCamera],
         now: tuple[int, Mapping[str, int]],
-        seconds: float,
+        pace: Pace,
         ways: Sequence[tuple[Keyframe, Matrix]],
         road: RoadFilter,
         pool: Executor,
-    ) -> dict[str, MeasuredDepth]:
+    ) -> dict[str, Measured]:
         """Measure depth in the cameras of a set.
 
         Args:
             cameras: By name.
             now: Stamp of the set, ns, and of each camera's image.
-            seconds: Since the last set.
+            pace: Of the sets.
             ways: Past sets to match with, and the motions T_now_then from them.
             road: Told what the matched cameras show of the road.
             pool: Threads for work camera by camera.
@@ -159,11 +173,12 @@ class SurroundMatching:
         oldest = now[0] - self._turns.longest(len(now[1])) * 1e9
         self._past = {n: item for n, item in self._past.items() if item.keyframe.stamp >= oldest}
         last = {name: item.keyframe.stamp for name, item in self._past.items()}
-        turn = self._turns.choose(last, list(now[1]), seconds)
+        turn = self._turns.choose(last, list(now[1]), *pace)
         measured = self._matched(turn, now, ways, pool)
         others = [name for name in now[1] if name in self._past and name not in turn]
-        moved = pool.map(lambda name: self._propagated(name, now), others)
-        everything = {**measured, **dict(zip(others, moved, strict=True))}
+        moved = {name: self._propagated(name, now) for name in others}
+        everything: dict[str, Measured] = {**measured, **moved}
+        self.matched = frozenset(turn)
         T_start_now, step = self._ego.T_start_now, self._ego.step
         for name in turn:
             self._past.pop(name, None)
@@ -173,8 +188,11 @@ class SurroundMatching:
             self._past[name] = _Past(item, own, road.factor)
         return {name: everything[name] for name in now[1] if name in everything}
 
-    def _propagated(self, name: str, now: tuple[int, Mapping[str, int]]) -> MeasuredDepth:
-        """See what was measured when a camera was last matched from where it is now."""
+    def _propagated(self, name: str, now: tuple[int, Mapping[str, int]]) -> MeasuredOnDemand:
+        """See what was measured when a camera was last matched from where it is now.
+
+        If anybody wants to know: of what is given by another way already nobody does.
+        """
         camera, past = self._cameras[name], self._past[name]
         keyframe = past.keyframe
         T_now_then = inverse(self._ego.T_start_now) @ keyframe.T_start_base
@@ -182,9 +200,16 @@ class SurroundMatching:
         C = camera.view.T_base_camera
         T = inverse(C) @ stretched(own, self._road.factor) @ C
         codes = keyframe.census[name][-1]
+        # The present ones, whenever it is computed: the camera goes on.
         image, code = camera.images[-1], camera.census[-1]
-        measured = scaled(past.measured, past.factor / self._road.factor)
-        return propagated(measured, codes, T, camera.grid, camera.rays, image, code, camera.mask)
+        grid, rays, mask = camera.grid, camera.rays, camera.mask
+        factor = past.factor / self._road.factor
+
+        def make() -> MeasuredDepth:
+            measured = scaled(past.measured, factor)
+            return propagated(measured, codes, T, grid, rays, image, code, mask)
+
+        return MeasuredOnDemand(make)
 
     def _matched(
         self,

@@ -39,16 +39,20 @@ from depth_perception.motion.ego_motion import EgoMotion
 from depth_perception.motion.feature_tracks import FeatureTracks
 from depth_perception.motion.keyframes import Keyframe, Keyframes
 from depth_perception.motion.matching import Pyramid, census_of
-from depth_perception.motion.measured_depth import MeasuredDepth
+from depth_perception.motion.measured_depth import MeasuredOnDemand
 from depth_perception.motion.mounting_observer import CameraImage, lead_of
 from depth_perception.motion.mounting_watch import MountingWatch
 from depth_perception.motion.odometry import OdometryTrack
+from depth_perception.motion.propagation import Pace
 from depth_perception.motion.range_points import RangePoints, merged
+from depth_perception.motion.result_propagation import ResultPropagation
 from depth_perception.motion.road import scale_of
 from depth_perception.motion.road_filter import RoadFilter
-from depth_perception.motion.surround_matching import MotionCamera, SurroundMatching
+from depth_perception.motion.surround_matching import Measured, MotionCamera, SurroundMatching
 from depth_perception.motion.twist import Twist, twist_of
 
+LEFT_OUT = 1.5
+"""When so many periods have passed since the last set, one has been left out between."""
 LONGEST_GAP_S = 2.5
 """After a longer pause everything begins anew, s."""
 
@@ -71,7 +75,7 @@ class Motion:
         latencies: Seconds by stage.
     """
 
-    measured: Mapping[str, MeasuredDepth] = field(default_factory=dict)
+    measured: Mapping[str, Measured] = field(default_factory=dict)
     ground: GroundPlane = field(default_factory=GroundPlane)
     source: str = ""
     speed: float = float("nan")
@@ -83,7 +87,14 @@ class Motion:
 
 
 class SurroundMotion:
-    """Measures; one frame set at a time, in the order of time."""
+    """Measures; one frame set at a time, in the order of time.
+
+    Attributes:
+        ego: How the vehicle moves.
+        results: Carries along what a network made of past images.
+        range: Points of LiDAR and radar; add them here.
+        watch: Over the mountings; None: nobody looks.
+    """
 
     def __init__(
         self,
@@ -92,6 +103,7 @@ class SurroundMotion:
         overlap_share: float | None = None,
         watch: MountingWatch | None = None,
         matching_rate: float = 0.0,
+        result_rate: float = 0.0,
     ) -> None:
         """Begin with nothing known.
 
@@ -103,8 +115,10 @@ class SurroundMotion:
             watch: Looks whether cameras have moved; None: nobody does.
             matching_rate: Cameras that are matched in a second, all together, 1/s; of the others
                 what was measured is carried along by the motion. 0: all of each set.
+            result_rate: Likewise, cameras that a network looks at; see `results`.
         """
         self.ego = EgoMotion()
+        self.results = ResultPropagation(self.ego, result_rate)
         self.range = RangePoints()
         self.watch = watch
         self._nominal = nominal
@@ -143,6 +157,8 @@ class SurroundMotion:
         frames: Mapping[str, CameraFrame],
         views: Mapping[str, CameraView],
         pool: Executor,
+        period: float | None = None,
+        effort: float = 1.0,
     ) -> Motion:
         """Take a frame set, and measure.
 
@@ -151,6 +167,9 @@ class SurroundMotion:
             frames: Images by camera.
             views: Working grids of at least those cameras.
             pool: Threads for work camera by camera.
+            period: Seconds since the set before this one, also where that was left out, for want of
+                time: cameras come to their turn no more often for that. None: since the last.
+            effort: Cameras come to their turn so much less often, 0 to 1.
         """
         begin = time.perf_counter()
         if self._last is not None:
@@ -182,9 +201,15 @@ class SurroundMotion:
             self._road.predict(seconds, bool(self._by_odometry))
         ways = self.ego.ways(self._cameras, (stamp, stamps), self._keyframes) if moved else []
         known = time.perf_counter()
+        pace = Pace(seconds * effort)
+        if period is not None and period > 0:
+            pace = Pace(min(seconds, period) * effort, seconds > LEFT_OUT * period)
         measured = self._matching.measure(
-            self._cameras, (stamp, stamps), seconds, ways, self._road, pool
+            self._cameras, (stamp, stamps), pace, ways, self._road, pool
         )
+        fresh = self._matching.matched
+        road = self._road
+        self.results.advance(self._cameras, (stamp, stamps), pace, road.factor, road.ground, fresh)
         if len(self.range):
             measured = self._with_range(stamp, stamps, measured, pool)
         twist = None
@@ -236,6 +261,7 @@ class SurroundMotion:
         """Forget keyframes whose way to the present is not known."""
         self._keyframes.clear()
         self._matching.forget_past()
+        self.results.forget()
         self.ego.reset()
         if not self._by_odometry:
             self._by_odometry = None  # the next length is guessed anew; odometry's factor holds
@@ -253,6 +279,7 @@ class SurroundMotion:
                 self.ego.rescale(self._road.factor)
                 self._keyframes.rescale(self._road.factor)
             self._matching.forget_past()
+            self.results.forget()
             self.range.forget_way()
             self._road.begin_factor(by_odometry, guessed=from_nothing)
             self._by_odometry = by_odometry
@@ -263,7 +290,7 @@ class SurroundMotion:
         """Follow the points into a camera's image, and make its census; None of no such image."""
         view = views[name]
         try:
-            grey = cv2.cvtColor(view.image(frame.image), cv2.COLOR_BGR2GRAY)
+            grey = cv2.cvtColor(frame.on_grid(view), cv2.COLOR_BGR2GRAY)
         except MessageError:  # depth is computed of the same image, and says what is wrong with it
             return None
         camera = self._cameras.get(name)
@@ -277,6 +304,7 @@ class SurroundMotion:
             focal = float(view.camera.K[0, 0])
             camera = MotionCamera(view.T_base_camera, focal, tracks, view, pyramid, mask)
             self._matching.forget_rig()
+            self.results.forget()
         camera.view = view
         camera.tracks.advance(np.asarray(grey, np.uint8), frame.stamp)
         camera.images = camera.pyramid.images(np.asarray(grey, np.uint8))
@@ -285,20 +313,18 @@ class SurroundMotion:
         return camera
 
     def _with_range(
-        self,
-        stamp: int,
-        stamps: Mapping[str, int],
-        measured: dict[str, MeasuredDepth],
-        pool: Executor,
-    ) -> dict[str, MeasuredDepth]:
+        self, stamp: int, stamps: Mapping[str, int], measured: dict[str, Measured], pool: Executor
+    ) -> dict[str, Measured]:
         """Add what a LiDAR or radar measured."""
         self.range.note_place(stamp, self.ego.T_start_now, self._road.factor)
 
-        def with_range(name: str) -> MeasuredDepth | None:
+        def with_range(name: str) -> Measured | None:
             camera, item = self._cameras[name], measured.get(name)
             mounting = camera.view.T_base_camera
             layer = self.range.layer(camera.grid, mounting, camera.mask, stamps[name])
-            return item if layer is None else merged(item, layer)
+            if layer is None:
+                return item
+            return merged(item.made if isinstance(item, MeasuredOnDemand) else item, layer)
 
         out = zip(stamps, pool.map(with_range, stamps), strict=True)
         return {name: item for name, item in out if item is not None}

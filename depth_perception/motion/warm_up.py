@@ -64,7 +64,12 @@ def compile_loops() -> None:
             motion.odometry.add(stamp, pose)
             image = cv2.cvtColor(_wall(WALL - k * STEP), cv2.COLOR_GRAY2BGR)
             frames = {"front": CameraFrame(stamp, np.asarray(image, np.uint8))}
-            motion.update(stamp, frames, {"front": view}, pool)
+            found = motion.update(stamp, frames, {"front": view}, pool)
+            for item in found.measured.values():
+                item.on_grid((HEIGHT, WIDTH))  # what was carried along is computed now
+            if motion.results.carried("front", view.size) is None:
+                depth = np.full((HEIGHT, WIDTH), WALL - k * STEP, np.float32)
+                motion.results.keep("front", depth, np.ones_like(depth), np.ones_like(depth))
     part_of_motion(pose, 0.5)  # between the instants of two cameras
     pyramid = Pyramid.of(camera)
     here, before = (pyramid.images(_wall(depth)) for depth in (WALL - 1, WALL))

@@ -21,6 +21,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -40,6 +41,9 @@ from depth_perception.ros.warm_up import warm_up
 
 STOP_S, FLUSH_S = 3.0, 1.0
 _RECENT_S = 5.0
+_LESS_EFFORT, _MORE_EFFORT, _LEAST_EFFORT = 0.9, 1.02, 0.25
+"""Work that can be put off is done so much less at each set that finds the next one waiting, more
+at each that does not, and never less than so much."""
 
 
 class Latencies:
@@ -136,6 +140,8 @@ class Processor:
         self._log, self._debug = log, debug
         self._asked: Parameters | None = None
         self._queue: deque[tuple[float, MessageSet]] = deque()
+        self._last_stamp: int | None = None
+        self._effort = 1.0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -205,7 +211,9 @@ class Processor:
                     _, old = self._queue.popleft()
                     self.counters.dropped += 1
                     self._debug(set_text, old.stamp, "is dropped: the queue is full")
-                self._queue.append((now, item))
+                last, self._last_stamp = self._last_stamp, item.stamp
+                period = None if last is None else (item.stamp - last) * 1e-9
+                self._queue.append((now, replace(item, period=period)))
             self._changed.notify()
 
     def publish_idle(self, stamp: int, missing: Mapping[str, str]) -> None:
@@ -230,6 +238,10 @@ class Processor:
                 self._computing = True
             try:
                 self._compute(closed, since)
+                with self._changed:
+                    behind = bool(self._queue)
+                change = _LESS_EFFORT if behind else _MORE_EFFORT
+                self._effort = min(1.0, max(_LEAST_EFFORT, self._effort * change))
             except Exception as error:  # whatever one frame set does, the next one gets its turn
                 if thread not in self._abandoned:  # else nobody is left to publish for
                     where = "".join(traceback.format_tb(error.__traceback__)[-1:]).strip()
@@ -251,6 +263,7 @@ class Processor:
             return
         begin = time.monotonic()
         frame_set, rig = self._ingest.decode(closed, demand.cameras)
+        frame_set = replace(frame_set, period=closed.period, effort=self._effort)
         frame_set.latencies.update(wait=begin - since, decode=time.monotonic() - begin)
         result = self.pipeline.process(
             frame_set,

@@ -39,6 +39,7 @@ from depth_perception.geometry.rig import RigCamera
 from depth_perception.geometry.transforms import rotation_of_angles, transform_points
 from depth_perception.motion.measured_depth import MeasuredDepth
 from depth_perception.motion.range_points import RangeScan
+from depth_perception.motion.surround_matching import Measured
 from depth_perception.motion.surround_motion import Motion, SurroundMotion
 from depth_perception.parameters import Parameters
 from depth_perception.rig.builder import nominal_ground
@@ -189,7 +190,7 @@ def _scan(suite: SensorSuite, time: float, sigma: float, rng: np.random.Generato
     return RangeScan(_stamp(time), placed, np.full(len(placed), sigma, np.float32))
 
 
-def _with_measured(camera: TrueCamera, item: MeasuredDepth | None, width: int) -> TrueCamera:
+def _with_measured(camera: TrueCamera, item: Measured | None, width: int) -> TrueCamera:
     if item is None:
         columns = min(width, camera.model.width)
         rows = max(1, round(camera.model.height * columns / camera.model.width))
