@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from functools import lru_cache
 from pathlib import Path
 
 from depth_perception.errors import ConfigurationError
@@ -84,11 +85,7 @@ def too_large(width: int, height: int) -> str:
     path = next((os.environ[v] for v in PROFILE_VARIABLES if os.environ.get(v)), "")
     if os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp") not in _FAST_DDS or not path:
         return ""
-    try:
-        text = Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    limits = [int(found) for found in re.findall(r"<maxMessageSize>\s*(\d+)\s*<", text)]
+    limits = _message_limits(path)
     size = 3 * width * height
     if not limits or size <= max(limits):
         return ""
@@ -98,6 +95,16 @@ def too_large(width: int, height: int) -> str:
         " driver and node a copy of that file with a larger maxMessageSize and segment_size, by"
         f" {PROFILE_VARIABLES[0]}, or send compressed images"
     )
+
+
+@lru_cache(maxsize=8)
+def _message_limits(path: str) -> tuple[int, ...]:
+    """Largest messages that a profile lets through, bytes: the middleware reads it but once."""
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ()
+    return tuple(int(found) for found in re.findall(r"<maxMessageSize>\s*(\d+)\s*<", text))
 
 
 def _shared_memory_suffices() -> bool:

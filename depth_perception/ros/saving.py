@@ -26,10 +26,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.serialization import serialize_message
-from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from depth_perception.errors import BagError, DepthPerceptionError, TransformError
@@ -38,6 +36,7 @@ from depth_perception.messages.sensors import is_compressed
 from depth_perception.messages.transforms import transform_message
 from depth_perception.rig.camera_topics import CAMERA_INFO_TYPE, IMAGE_TYPES, CameraTopics
 from depth_perception.rig.tracker import RigTracker
+from depth_perception.ros.deferred_service import Answer, DeferredService
 
 if TYPE_CHECKING:
     from depth_perception.datasets.bag_writer import BagWriter
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
 COMPLETE_S, PATIENCE_S = 3.0, 5.0
 """A frame set to save is waited for so long before one will do that cameras are missing from, and
 before the latest one has to do, whatever it is."""
+_NOTHING = "no frame set has come yet. Fix: activate the node, start cameras"
 _ROOM = 64 * 2**20
 
 
@@ -68,16 +68,14 @@ class FrameSetSaver:
                 nothing is taken in.
         """
         self._context = context
-        self._found: Future | None = None
+        self._asked: list[tuple[Any, Answer, Ingest, str]] = []
         self._since = math.inf
-        # It waits for a frame set, which the callbacks of the node's own group bring.
-        alone = MutuallyExclusiveCallbackGroup()
-        node.create_service(Trigger, "~/save_frame_set", self._save, callback_group=alone)
+        self._service = DeferredService(node, Trigger, "~/save_frame_set", self._save)
 
     @property
     def waiting(self) -> bool:
         """True while a frame set of all cameras is wanted."""
-        return self._found is not None
+        return bool(self._asked)
 
     def offer(self, latest: MessageSet | None, names: Sequence[str]) -> None:
         """Give the latest frame set to whoever waits to save one, if it will do.
@@ -102,34 +100,42 @@ class FrameSetSaver:
         self._answer(None)
 
     def _answer(self, closed: MessageSet | None) -> None:
-        found, self._found, self._since = self._found, None, math.inf
-        if found is not None:
-            found.set_result(closed)
+        asked, self._asked, self._since = self._asked, [], math.inf
+        for response, answer, ingest, folder in asked:
+            if closed is None:
+                response.message = _NOTHING
+                answer(response)
+                continue
+            given = (response, answer, closed, ingest, folder)
+            threading.Thread(
+                target=_save_and_answer, args=given, name="save frame set", daemon=True
+            ).start()
 
-    async def _save(self, request: Any, response: Any) -> Any:
-        context, closed = self._context(), None
-        if context is not None:
-            self._found, self._since = Future(), time.monotonic()
-            closed = await self._found
-        if context is None or closed is None:
-            response.message = "no frame set has come yet. Fix: activate the node, start cameras"
-            return response
-        ingest, folder = context
-        cameras = {name: feed.topics for name, feed in ingest.cameras.items()}
-        written: Future = Future()
+    def _save(self, request: Any, response: Any, answer: Answer) -> None:
+        context = self._context()
+        if context is None:
+            response.message = _NOTHING
+            answer(response)
+            return
+        if not self._asked:
+            self._since = time.monotonic()
+        self._asked.append((response, answer, *context))
 
-        def write() -> None:
-            try:
-                path = Path(folder) if folder else default_folder()
-                written.set_result((True, str(save_frame_set(closed, cameras, ingest.rig, path))))
-            except DepthPerceptionError as error:
-                written.set_result((False, str(error)))
-            except Exception as error:  # the one who asked is to hear of it
-                written.set_result((False, f"{type(error).__name__}: {error}"))
 
-        threading.Thread(target=write, name="save frame set", daemon=True).start()
-        response.success, response.message = await written
-        return response
+def _save_and_answer(
+    response: Any, answer: Answer, closed: MessageSet, ingest: Ingest, folder: str
+) -> None:
+    """Write a frame set, and say where it is, or why it is not."""
+    cameras = {name: feed.topics for name, feed in ingest.cameras.items()}
+    try:
+        path = Path(folder) if folder else default_folder()
+        response.message = str(save_frame_set(closed, cameras, ingest.rig, path))
+        response.success = True
+    except DepthPerceptionError as error:
+        response.message = str(error)
+    except Exception as error:  # the one who asked is to hear of it
+        response.message = f"{type(error).__name__}: {error}"
+    answer(response)
 
 
 def save_frame_set(
