@@ -55,8 +55,8 @@ style: setup ## Check style and format
 training: setup ## Add PyTorch to the environment, which training and its tests need
 	@scripts/training.bash
 
-bench: setup ## Measure speed on this machine
-	@$(IN_ENV) python -m depth_perception.benchmarks
+bench: setup ## Measure speed on this machine; LIVE=0 leaves the running node out
+	@$(IN_ENV) python -m depth_perception.benchmarks --live $(or $(LIVE),8)
 
 soak: setup ## Run the node under full load for 30 minutes and watch its memory: make soak MINUTES=5
 	@$(IN_ENV) python -m depth_perception.benchmarks.soak --minutes $(or $(MINUTES),30) --output out/soak.json

@@ -74,7 +74,14 @@ LOOSE_FILES = {"__init__", "errors", "parameters", "resources", "yaml_mapping", 
 TORCH_PLACES = ("network", "training", "estimators.torch_session")
 """Where torch may be imported: nothing of it is on a robot that runs the network as ONNX."""
 
-ROS_PLACES = ("ros", "nodes", "transport", "benchmarks.soak")
+ROS_PLACES = (
+    "ros",
+    "nodes",
+    "transport",
+    "benchmarks.cameras",
+    "benchmarks.live",
+    "benchmarks.soak",
+)
 """Where ROS may be imported: everything else runs, and is tested, without it."""
 
 ROS_MODULES = {

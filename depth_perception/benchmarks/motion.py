@@ -28,11 +28,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from depth_perception.benchmarks.rig import surround_rig
+from depth_perception.benchmarks.street import StreetCamera, street_texture
 from depth_perception.frames.frame_set import CameraFrame
-from depth_perception.geometry.camera_view import CameraView, camera_view
+from depth_perception.geometry.camera_view import camera_view
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.motion.surround_motion import SurroundMotion
 from depth_perception.parameters import MotionParameters
@@ -44,47 +44,12 @@ MATCHING_WIDTH = 416
 SPEED, RATE = 8.0, 12.0
 BEFORE = 6
 """Sets until all sources of a match are there."""
-METRES_PER_PIXEL = 0.03
-WALLS = (-9.0, 7.0)
 DISPARITIES = 64
-
-
-def _texture() -> NDArray[np.uint8]:
-    rng = np.random.default_rng(0)
-    size = 1024
-    out = np.zeros((size, size), np.float32)
-    for scale in (1, 4, 16):
-        noise = rng.normal(0, 1, (size // scale, size // scale)).astype(np.float32)
-        out += cv2.resize(noise, (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.clip(128 + 28 * out, 0, 255).astype(np.uint8)
-
-
-def _image(view: CameraView, texture: NDArray[np.uint8], way: float) -> NDArray[np.uint8]:
-    """Render what a camera sees after a way (m) along x: (h, w, 3)."""
-    C = view.T_base_camera
-    rays = view.camera.rays().astype(np.float64) @ C[:3, :3].T
-    centre = C[:3, 3] + [way, 0, 0]
-    best = np.full(rays.shape[:2], 200.0)
-    x, y = np.zeros_like(best), np.zeros_like(best)
-    for axis, place in ((2, 0.0), (1, WALLS[0]), (1, WALLS[1])):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            depth = (place - centre[axis]) / rays[..., axis]
-        nearer = (depth > 0) & (depth < best)
-        points = rays * np.where(nearer, depth, 0)[..., None] + centre
-        best = np.where(nearer, depth, best)
-        x = np.where(nearer, points[..., 0] / METRES_PER_PIXEL, x)
-        y = np.where(nearer, points[..., 3 - axis] / METRES_PER_PIXEL + 300 * axis, y)
-    size = texture.shape[0]
-    grey = cv2.remap(
-        texture, (x % (size - 1)).astype(np.float32), (y % (size - 1)).astype(np.float32),
-        cv2.INTER_LINEAR,
-    )  # fmt: skip
-    return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
 def _stereo_seconds(repeats: int) -> list[float]:
     """Time OpenCV's semi-global matching on a pair of the matching grid's size."""
-    left = _texture()[: round(HEIGHT * MATCHING_WIDTH / WIDTH), :MATCHING_WIDTH].copy()
+    left = street_texture()[: round(HEIGHT * MATCHING_WIDTH / WIDTH), :MATCHING_WIDTH].copy()
     right = np.roll(left, -12, axis=1)
     matcher = cv2.StereoSGBM.create(0, DISPARITIES, 5, 200, 800)
     out = []
@@ -122,12 +87,13 @@ def measure(repeats: int, counts: Sequence[int] = COUNTS) -> dict[str, Any]:
 
 def _by_count(repeats: int, counts: Sequence[int], matching_rate: float) -> dict[str, Any]:
     """Time motion with numbers of cameras; see `measure`."""
-    texture, ground = _texture(), GroundPlane()
+    texture, ground = street_texture(), GroundPlane()
     by_count: dict[str, Any] = {}
     with ThreadPoolExecutor() as pool:
         for count in counts:
             rig = surround_rig(WIDTH, HEIGHT, count, FOCAL)
             views = {camera.name: camera_view(camera, ground, WIDTH) for camera in rig}
+            streets = {name: StreetCamera(view, texture) for name, view in views.items()}
             motion = SurroundMotion(ground, MATCHING_WIDTH, matching_rate=matching_rate)
             stages: dict[str, list[float]] = {}
             cpu = []
@@ -135,8 +101,8 @@ def _by_count(repeats: int, counts: Sequence[int], matching_rate: float) -> dict
             for index in range(BEFORE + repeats):
                 stamp = round((index + 1) * 1e9 / RATE)
                 frames = {
-                    name: CameraFrame(stamp, _image(view, texture, index * SPEED / RATE))
-                    for name, view in views.items()
+                    name: CameraFrame(stamp, street.image(index * SPEED / RATE))
+                    for name, street in streets.items()
                 }
                 begin, used = time.perf_counter(), time.process_time()
                 result = motion.update(stamp, frames, views, pool)

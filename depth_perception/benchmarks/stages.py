@@ -25,9 +25,11 @@ file.
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +42,7 @@ import numpy as np
 from depth_perception.benchmarks import frame_sets as frame_set_benchmark
 from depth_perception.benchmarks import fused as fused_benchmark
 from depth_perception.benchmarks import motion as motion_benchmark
+from depth_perception.benchmarks.comparison import RELEASE, YARDSTICK, compare_with_release
 from depth_perception.benchmarks.rig import CAMERAS, surround_rig
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.camera_view import camera_view
@@ -48,12 +51,13 @@ from depth_perception.geometry.cloud import (
     occupancy_map,
     split_obstacles,
     thin_by_voxels,
+    thinned_cloud,
 )
 from depth_perception.geometry.embodied_depth import confidence_of, embodied_depth
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.surface import Surface
 from depth_perception.messages.pixel_watch import faults
-from depth_perception.parameters import from_flat
+from depth_perception.parameters import CloudParameters, from_flat
 from depth_perception.pipeline import SurroundPipeline
 
 WIDTH, HEIGHT = 640, 352
@@ -70,6 +74,31 @@ def surfaces() -> np.ndarray:
     for u in range(200, 460, 60):
         surface[150:205, u : u + 40] = Surface.OBJECT
     return surface
+
+
+def figures(run: Callable[[], Any], repeats: int) -> dict[str, float]:
+    """Run after a warm-up: median and 95th percentile of the time, and CPU time of all threads."""
+    for _ in range(WARM_UP):
+        run()
+    wall, cpu = [], []
+    for _ in range(repeats):
+        used = time.process_time()
+        wall.append(_seconds(run) * 1e3)
+        cpu.append((time.process_time() - used) * 1e3)
+    return {
+        "p50_ms": round(float(np.median(wall)), 3),
+        "p95_ms": round(float(np.percentile(wall, 95)), 3),
+        "cpu_ms": round(float(np.mean(cpu)), 3),
+    }
+
+
+def peak_memory_mb() -> float:
+    """Most memory that this process has had resident so far, MB; 0 where that is not told."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
 def timed(run: Callable[[], Any], repeats: int) -> list[float]:
@@ -113,6 +142,12 @@ def measure(repeats: int) -> dict[str, Any]:
     def project(depths: Sequence[Any]) -> Any:
         return back_project(models, mountings, depths, images, confidence, executor=pool)
 
+    def as_published(depths: Sequence[Any]) -> Any:
+        step = CloudParameters().pixel_step
+        return thinned_cloud(
+            models, mountings, depths, images, confidence, 0.1, step=step, executor=pool
+        )
+
     full = project(everywhere)
     cloud = project([result.depth for result in results])
     thinned = thin_by_voxels(cloud, 0.1)
@@ -120,6 +155,7 @@ def measure(repeats: int) -> dict[str, Any]:
     frames = {name: CameraFrame(1, source) for name in rig.names}
     frame_set = FrameSet(1, frames)
     stages: dict[str, Callable[[], Any]] = {
+        YARDSTICK: lambda: [source.copy() for _ in range(CAMERAS)],
         "decode JPEG 1600x880 (x6)": lambda: [
             cv2.imdecode(jpeg, cv2.IMREAD_COLOR) for _ in range(CAMERAS)
         ],
@@ -130,17 +166,12 @@ def measure(repeats: int) -> dict[str, Any]:
         "confidence (x6)": lambda: [confidence_of(result.sigma) for result in results],
         f"back-project {len(full)} points": lambda: project(everywhere),
         f"thin {len(cloud)} points": lambda: thin_by_voxels(cloud, 0.1),
+        "cloud as published (x6)": lambda: as_published(everywhere),
         f"obstacles of {len(thinned)} points": lambda: split_obstacles(thinned, ground, 0.3, 3.0),
         f"occupancy of {len(thinned)} points": lambda: occupancy_map(thinned, ground),
         "whole pipeline, geometric road": lambda: pipeline.process(frame_set, rig),
     }
-    times = {}
-    for name, run in stages.items():
-        seconds = np.array(timed(run, repeats)) * 1e3
-        times[name] = {
-            "p50_ms": round(float(np.median(seconds)), 3),
-            "p95_ms": round(float(np.percentile(seconds, 95)), 3),
-        }
+    times = {name: figures(run, repeats) for name, run in stages.items()}
     ratios = compared(lambda: project(everywhere), full.copy, repeats)
     pool.shutdown()
     pipeline.close()
@@ -150,22 +181,49 @@ def measure(repeats: int) -> dict[str, Any]:
     }
 
 
+def processor() -> str:
+    """Name of the processor, as far as the system tells it."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or platform.machine()
+    found = re.search(r"model name\s*:\s*(.+)", text)
+    return found.group(1).strip() if found else platform.machine()
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print a table and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--json", type=Path, default=Path("out/bench.json"))
+    parser.add_argument("--release", type=Path, default=RELEASE, help="what to compare with")
+    parser.add_argument(
+        "--live",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="also run the node, S seconds for each number of cameras, encoding and listeners",
+    )
     parser.add_argument("--model", action="append", default=[], metavar="NAME=FILE")
     options = parser.parse_args(argv)
     models = dict(item.split("=", 1) for item in options.model)
     result = {
-        "device": platform.processor() or platform.machine(),
+        "machine": processor(),
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "opencv": cv2.__version__,
+        "onnxruntime": _version("onnxruntime"),
+        "threads": {"opencv": cv2.getNumThreads(), "camera pool": os.cpu_count()},
         "shape": [CAMERAS, HEIGHT, WIDTH],
         "warm_up": WARM_UP,
         "repeats": options.repeats,
@@ -173,20 +231,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         "frame_sets": frame_set_benchmark.measure(options.repeats),
         "motion": motion_benchmark.measure(options.repeats),
         "fused": fused_benchmark.measure(options.repeats, timed, models),
+        "peak_memory_mb": peak_memory_mb(),
     }
+    if options.live > 0:
+        from depth_perception.benchmarks.live import matrix  # the only part that takes ROS
+
+        result["live"] = matrix(options.live)
     print(
-        f"{result['device']}, {result['cores']} cores, Python {result['python']},"
+        f"{result['machine']}, {result['cores']} cores, Python {result['python']},"
         f" {CAMERAS} x {HEIGHT} x {WIDTH}, {options.repeats} runs after {WARM_UP}"
     )
     width = max(len(name) for name in [*result["stages"], *result["ratios"]])
-    print(f"{'stage':<{width}}  p50 ms  p95 ms")
+    print(f"{'stage':<{width}}  p50 ms  p95 ms  CPU ms")
     for name, value in result["stages"].items():
-        print(f"{name:<{width}}  {value['p50_ms']:6.2f}  {value['p95_ms']:6.2f}")
+        row = (value[key] for key in ("p50_ms", "p95_ms", "cpu_ms"))
+        print(f"{name:<{width}}" + "".join(f"  {number:6.2f}" for number in row))
     for name, ratio in result["ratios"].items():
         print(f"{name:<{width}}  {ratio:6.2f}x")
     print("\n".join(["", *frame_set_benchmark.table(result["frame_sets"])]))
     print("\n".join(["", *motion_benchmark.table(result["motion"])]))
     print("\n".join(["", *fused_benchmark.table(result["fused"])]))
+    if "live" in result:
+        from depth_perception.benchmarks.live import table as live_table
+
+        print("\n".join(["", *(line for item in result["live"] for line in live_table(item))]))
+    print("\n".join(["", *compare_with_release(result, options.release)]))
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(result, indent=2) + "\n")
     print(f"written to {options.json}")
