@@ -381,7 +381,8 @@ class SurroundPipeline:
         while self._scans:
             self.motion.range.add(self._scans.popleft())
         frames = {name: frame for name, frame in frame_set.frames.items() if name in views}
-        moved = self.motion.update(frame_set.stamp, frames, views, self._pool, frame_set.period)
+        pace = (frame_set.period, frame_set.effort)
+        moved = self.motion.update(frame_set.stamp, frames, views, self._pool, *pace)
         for name, text in self.mountings.warnings.items():
             self.warn(text, name or "all cameras")
         return moved

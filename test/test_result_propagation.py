@@ -26,10 +26,13 @@ from test_motion_propagation import NAMES
 from test_surround_motion import CAMERA, MOUNTS, S, drive, seen, straight, views_of
 from textured_street import pose
 
-from depth_perception.frames.frame_set import CameraFrame
+from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.geometry.ground_plane import GroundPlane
+from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.motion.propagation import MatchingTurns
-from depth_perception.motion.surround_motion import SurroundMotion
+from depth_perception.motion.surround_motion import Motion, SurroundMotion
+from depth_perception.parameters import from_flat
+from depth_perception.pipeline import SurroundPipeline
 
 SIZE = (CAMERA.width, CAMERA.height)
 
@@ -200,3 +203,16 @@ def test_a_frame_is_brought_onto_a_grid_once():
     assert frame.on_grid(views["front"]) is first
     other = frame.on_grid(views["left"])  # of another camera: made anew
     assert other is not first and (other == first).all()
+
+
+def test_the_pipeline_hands_on_how_sets_follow_each_other(monkeypatch):
+    made = SurroundPipeline(from_flat({"estimator": "embodied", "motion.enabled": True}))
+    camera = RigCamera("front", CAMERA, MOUNTS["front"], "front", CAMERA)
+    frames = {"front": CameraFrame(1, np.zeros((160, 320, 3), np.uint8))}
+    given = []
+    monkeypatch.setattr(
+        made.motion, "update", lambda *args: given.append(args[4:]) or Motion(ground=made.ground)
+    )
+    made.process(FrameSet(1, frames, period=0.1, effort=0.6), Rig({"front": camera}))
+    made.close()
+    assert given == [(0.1, 0.6)]
