@@ -31,6 +31,7 @@ from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.geometry.rig import Rig, RigCamera
 from depth_perception.inference.network_inputs import network_measured, network_rays
 from depth_perception.motion.measured_depth import Kind, MeasuredDepth
+from depth_perception.motion.result_propagation import CarriedResult
 from depth_perception.motion.surround_motion import Motion
 from depth_perception.parameters import from_flat
 from depth_perception.pipeline import SurroundPipeline
@@ -206,3 +207,42 @@ def test_no_depth_between_two_surfaces_is_made():
     w[:10] = np.nan
     found = network_measured(w, 0.01 * w, (320, 160))
     assert set(np.unique(np.round(found[0], 3))) == {0.0, 5.0, 30.0}
+
+
+class Past:
+    """Results of past images: camera b is not due."""
+
+    def __init__(self, carried):
+        self.of_b, self.kept = carried, []
+
+    def due(self, names):
+        return [name for name in names if name != "b"]
+
+    def carried(self, name, size):
+        assert name == "b" and size == (128, 64)
+        return self.of_b
+
+    def keep(self, name, depth, confidence, road):
+        self.kept.append((name, depth.copy()))
+
+
+def test_a_camera_that_is_not_due_has_its_past_result(plain, monkeypatch):
+    made = pipeline(plain, motion__enabled=True)
+    assert made.motion is not None
+    shape = (64, 128)
+    depth = np.full(shape, 9.0, np.float32)
+    depth[:20] = np.inf
+    carried = CarriedResult(depth, np.full(shape, 0.6, np.float32), np.ones(shape, np.float32))
+    made.motion.results = past = Past(carried)
+    monkeypatch.setattr(made.motion, "update", lambda *_: Motion(ground=made.ground))
+    found = made.process(images(), RIG).cameras
+    assert [name for name, _ in past.kept] == ["a"]
+    near = np.isfinite(found["a"].depth)
+    np.testing.assert_array_equal(found["a"].depth[near], past.kept[0][1][near])
+    np.testing.assert_array_equal(found["b"].depth, depth)
+    assert (found["b"].confidence[20:] == np.float32(0.6)).all()
+    assert not found["b"].confidence[:20].any(), "nothing is known there"
+    past.of_b = None
+    result = made.process(images(2), RIG)
+    assert "waits for its turn" in result.missing["b"] and "b" not in result.cameras
+    made.close()
