@@ -16,22 +16,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numba
 
 
-def compiled(loop: Callable[..., Any]) -> Any:
+def compiled(loop: Callable[..., Any], **options: Any) -> Any:
     """Compile a loop with Numba: no interpreter lock, machine code kept between runs.
 
-    Where neither the package's folder nor the user's cache folder can be written to, Numba refuses
-    to keep code; then it is compiled anew at each start.
+    Code is kept beside the file itself, not beside a link to it: a checkout and what is installed
+    from it by links share theirs. Where neither that folder nor the user's cache folder can be
+    written to, Numba refuses to keep code; then it is compiled anew at each start.
+
+    Args:
+        loop: A function of what Numba knows.
+        options: Of `numba.njit`.
     """
+    if isinstance(loop, FunctionType):
+        code = loop.__code__
+        loop.__code__ = code.replace(co_filename=os.path.realpath(code.co_filename))
     try:
-        return numba.njit(nogil=True, cache=True)(loop)
+        return numba.njit(nogil=True, cache=True, **options)(loop)
     except RuntimeError:
-        return numba.njit(nogil=True)(loop)
+        return numba.njit(nogil=True, **options)(loop)
 
 
 def inlined(loop: Callable[..., Any]) -> Any:

@@ -23,7 +23,6 @@ caller gives.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from depth_perception.geometry.compiled import compiled, inlined
@@ -47,10 +46,7 @@ KNOT = 4
 
 def fast(loop):  # type: ignore[no-untyped-def]
     """Compile a loop whose numbers are all finite, so that sums and minima may be reordered."""
-    try:
-        return numba.njit(nogil=True, cache=True, fastmath=True)(loop)
-    except RuntimeError:  # see `compiled`
-        return numba.njit(nogil=True, fastmath=True)(loop)
+    return compiled(loop, fastmath=True)
 
 
 @compiled

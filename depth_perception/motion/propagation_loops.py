@@ -21,10 +21,9 @@ the optical axis.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from depth_perception.geometry.compiled import inlined
+from depth_perception.geometry.compiled import compiled, inlined
 from depth_perception.motion.lens_loops import PINHOLE, place
 
 LEAST_ADVANCE = np.float32(0.05)
@@ -40,10 +39,7 @@ TRIES = 2
 
 def quick(loop):  # type: ignore[no-untyped-def]
     """Compile a loop that divides by nothing that is 0, so that it need not be looked for."""
-    try:
-        return numba.njit(nogil=True, cache=True, error_model="numpy")(loop)
-    except RuntimeError:  # see `compiled`
-        return numba.njit(nogil=True, error_model="numpy")(loop)
+    return compiled(loop, error_model="numpy")
 
 
 @inlined

@@ -42,16 +42,17 @@ from depth_perception.ros.warm_up import warm_up
 STOP_S, FLUSH_S = 3.0, 1.0
 _RECENT_S = 5.0
 _LESS_EFFORT, _MORE_EFFORT, _LEAST_EFFORT = 0.9, 1.02, 0.5
-"""Work that can be put off is done so much less at each set that finds the next one waiting, more
-at each that does not, and never less than so much."""
+"""Work that can be put off is done so much less at each set after which half of the queue is full,
+more at each other, and never less than so much. Who wants every set waits for it, in a long queue,
+and has every set as a replay has it."""
 
 
 def next_effort(effort: float, behind: bool) -> float:
-    """Effort for the next set, 0 to 1: less where it waits already, slowly more where it does not.
+    """Effort for the next set, 0 to 1: less where sets pile up, slowly more where they do not.
 
     Args:
         effort: At the last one.
-        behind: Whether the next set has come before the last one was done.
+        behind: Whether so many sets wait that the next ones will be left out.
     """
     change = _LESS_EFFORT if behind else _MORE_EFFORT
     return min(1.0, max(_LEAST_EFFORT, effort * change))
@@ -250,7 +251,7 @@ class Processor:
             try:
                 self._compute(closed, since)
                 with self._changed:
-                    behind = bool(self._queue)
+                    behind = 2 * len(self._queue) >= self._parameters.sync.queue_size
                 self._effort = next_effort(self._effort, behind)
             except Exception as error:  # whatever one frame set does, the next one gets its turn
                 if thread not in self._abandoned:  # else nobody is left to publish for

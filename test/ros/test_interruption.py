@@ -139,7 +139,7 @@ def test_a_player_that_is_interrupted_while_it_loads_ends_without_a_word(
         "call configure",
         "import onnxruntime",
         "call activate",
-        "call spin_once",
+        "call _spin_once",
     ],
 )
 def test_a_node_that_is_interrupted_later_ends_as_it_always_does(
@@ -149,7 +149,7 @@ def test_a_node_that_is_interrupted_later_ends_as_it_always_does(
     assert code == 0
 
 
-@pytest.mark.parametrize("moment", ["call transport_environment", "call init", "call spin_once"])
+@pytest.mark.parametrize("moment", ["call transport_environment", "call init", "call _spin_once"])
 def test_a_player_that_is_interrupted_later_ends_as_it_always_does(
     executables: Path, ros_environment: dict[str, str], tmp_path: Path, moment: str
 ) -> None:
