@@ -62,7 +62,6 @@ colcon --log-base build/log build \
   fail "the build failed: $(grep -m 1 -E 'CMake Error|error:|FAILED:' "$LOG" || tail -n 1 "$LOG") (log: ${LOG#"$PWD"/})"
 
 say "making machine code of the loops, which takes a minute"
-# Of the installed package, not of the one in the folder from which Python starts.
-(source env.bash && cd install && python -m depth_perception.motion.warm_up) >>"$LOG" 2>&1 ||
+(source env.bash && python -m depth_perception.motion.warm_up) >>"$LOG" 2>&1 ||
   fail "the loops do not run: $(tail -n 1 "$LOG") (log: ${LOG#"$PWD"/})"
 echo "$wanted" >"$STAMP"
