@@ -35,6 +35,7 @@ from depth_perception.parameters import from_flat
 from depth_perception.pipeline import SurroundPipeline
 
 SIZE = (CAMERA.width, CAMERA.height)
+POOL = ThreadPoolExecutor(1)
 
 
 def keep(motion, name, depth, confidence=0.8):
@@ -128,12 +129,12 @@ def test_what_moves_along_keeps_its_depth():
 
 def test_what_has_no_past_is_due_and_nothing_is_carried():
     motion = SurroundMotion(GroundPlane(), 256, result_rate=6.0)
-    assert motion.results.due(["front"]) == ["front"]
+    assert motion.results.due(["front"], POOL) == ["front"]
     assert motion.results.carried("front", SIZE) is None
     keep(motion, "front", np.ones((160, 320), np.float32))  # no image of it was taken
     assert motion.results.carried("front", SIZE) is None
     drive(motion, straight(3))
-    assert motion.results.due(["front", "elsewhere"]) == ["front", "elsewhere"]
+    assert motion.results.due(["front", "elsewhere"], POOL) == ["front", "elsewhere"]
 
 
 def test_what_is_kept_is_forgotten_with_the_way():
@@ -141,21 +142,21 @@ def test_what_is_kept_is_forgotten_with_the_way():
     assert found["front"] is not None
     motion.reset()
     assert motion.results.carried("front", SIZE) is None
-    assert motion.results.due(["front"]) == ["front"]
+    assert motion.results.due(["front"], POOL) == ["front"]
 
 
 def test_without_a_rate_all_are_due_always():
     motion, _, _ = carried_after(straight(4), ("front", "left"), rate=0.0)
-    assert motion.results.due(["front", "left"]) == ["front", "left"]
+    assert motion.results.due(["front", "left"], POOL) == ["front", "left"]
 
 
 def test_the_most_worn_comes_first():
     """Two cameras, one look at each set: the one of whose result less is left."""
     motion, _, _ = carried_after(straight(4, step=1.5), ("front", "left"), rate=10.0)
     results = motion.results
-    assert results._worn["left"] > results._worn["front"] > 0
     results._pace = results._pace._replace(seconds=0.1)
-    assert results.due(["front", "left"]) == ["left"]
+    assert results.due(["front", "left"], POOL) == ["left"]
+    assert results._lead("left") > results._lead("front") > 0
 
 
 def test_a_camera_that_was_just_matched_comes_first():
@@ -163,7 +164,7 @@ def test_a_camera_that_was_just_matched_comes_first():
     results = motion.results
     results._fresh = frozenset(["left"])
     results._pace = results._pace._replace(seconds=0.1)
-    assert results.due(["front", "left"]) == ["left"]
+    assert results.due(["front", "left"], POOL) == ["left"]
 
 
 def test_where_sets_are_left_out_nobody_new_takes_more_than_the_rate():

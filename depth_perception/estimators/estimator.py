@@ -72,7 +72,7 @@ class PastResult(Protocol):
 class PastResults(Protocol):
     """Results of past images, carried along; see `motion.ResultPropagation`."""
 
-    def due(self, names: Sequence[str]) -> list[str]:
+    def due(self, names: Sequence[str], pool: Executor) -> list[str]:
         """Those of the cameras that are to be computed anew now, in their order."""
 
     def carried(self, name: str, size: tuple[int, int]) -> PastResult | None:

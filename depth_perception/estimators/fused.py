@@ -224,7 +224,7 @@ class FusedEstimator:
             # A GPU looks at all cameras in the time that it takes to look at one.
             turns = past if self._apart else None
             names = [name for name in views if name in frames]
-            due = frozenset(names if turns is None else turns.due(names))
+            due = frozenset(names if turns is None else turns.due(names, pool))
             given = _Given(frames, pool, with_embodied, measured or {}, turns, due)
             return self._estimates(views, given)
 

@@ -63,15 +63,19 @@ class Pace(NamedTuple):
 
 
 class MatchingTurns:
-    """Whose turn it is to be matched: the cameras in which that was longest ago."""
+    """Whose turn it is to be matched: the cameras in which that was longest ago.
+
+    Attributes:
+        rate: Cameras to be matched in a second, all together, 1/s; 0: all of each set.
+    """
 
     def __init__(self, rate: float) -> None:
         """Begin with nobody matched.
 
         Args:
-            rate: Cameras to be matched in a second, all together, 1/s; 0: all of each set.
+            rate: See above.
         """
-        self._rate = rate
+        self.rate = rate
         self._due = 0.0
         self._first = 0
 
@@ -81,7 +85,7 @@ class MatchingTurns:
 
     def longest(self, count: int) -> float:
         """Seconds for which so many cameras may wait for their turn, before they are forgotten."""
-        return max(LONGEST_S, 2 * count / self._rate) if self._rate > 0 else LONGEST_S
+        return max(LONGEST_S, 2 * count / self.rate) if self.rate > 0 else LONGEST_S
 
     def choose(
         self, matched: Mapping[str, int], names: Sequence[str], seconds: float, behind: bool = False
@@ -101,9 +105,9 @@ class MatchingTurns:
             the rate allows, or else there is ever less time.
         """
         waiting = sorted((name for name in names if name in matched), key=matched.__getitem__)
-        if self._rate <= 0:
+        if self.rate <= 0:
             return list(names)
-        self._due = min(self._due + seconds * self._rate, float(len(names)))
+        self._due = min(self._due + seconds * self.rate, float(len(names)))
         count = int(self._due + 1e-6)
         self._due -= count
         new = [name for name in names if name not in matched]

@@ -23,6 +23,7 @@ place, as the present image shows which is which.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -49,8 +50,9 @@ MOVES_ALONG_BITS = 4
 """In its place fewer bits must differ than by the way, before something is thought to move."""
 STAYS_BITS = 6
 """Of 24; so few differ where what is not known otherwise is still what it was."""
-WEAR_S = 1.0
-"""A camera of whose result nothing is left comes as much earlier to its turn, s."""
+WEAR_S = 20.0
+"""A camera of whose result nothing is left comes as much earlier to its turn, s: of two the one
+comes first in which more has changed, whoever has waited longer, up to the longest wait."""
 FRESH_S = 0.25
 """A camera that was just matched comes as much earlier to its turn, s: the network then is told
 what was measured now, and nobody asks for what was measured before."""
@@ -78,6 +80,22 @@ class CarriedResult(NamedTuple):
     road: NDArray[np.float32]
 
 
+class _Seen(NamedTuple):
+    """Where the present image shows a past result, all (h, w) on the matching grid.
+
+    Attributes:
+        inverse_depth: float32, 1/m; NaN where nothing is known.
+        places: int32, the pixel in the past; see `propagation_loops.read_back`.
+        by_way: uint8, bits that differ there around a pixel.
+        in_place: uint8, bits that differ from the past in the very place.
+    """
+
+    inverse_depth: NDArray[np.float32]
+    places: NDArray[np.int32]
+    by_way: NDArray[np.uint8]
+    in_place: NDArray[np.uint8]
+
+
 @dataclass(frozen=True, eq=False)
 class _Kept:
     """What a network said of an image, on the matching grid, and where that was."""
@@ -101,7 +119,7 @@ class ResultPropagation:
         self._ego = ego
         self._turns = MatchingTurns(rate)
         self._kept: dict[str, _Kept] = {}
-        self._worn: dict[str, float] = {}
+        self._seen: dict[str, _Seen] = {}
         self._cameras: Mapping[str, MotionCamera] = {}
         self._now: tuple[int, Mapping[str, int]] = (0, {})
         self._pace = Pace(0.0)
@@ -112,7 +130,7 @@ class ResultPropagation:
     def forget(self) -> None:
         """Forget what was kept: the way from there to here is not known."""
         self._kept.clear()
-        self._worn.clear()
+        self._seen.clear()
         self._turns.reset()
 
     def advance(
@@ -137,23 +155,40 @@ class ResultPropagation:
         self._cameras, self._now, self._pace = cameras, now, pace
         self._factor, self._ground = factor, ground
         self._fresh = frozenset(fresh)
+        self._seen.clear()
         oldest = now[0] - self._turns.longest(len(now[1])) * 1e9
         self._kept = {n: item for n, item in self._kept.items() if item.keyframe.stamp >= oldest}
 
-    def due(self, names: Sequence[str]) -> list[str]:
-        """Those of the cameras that the network is to look at now, in their order."""
-        last = {
-            name: item.keyframe.stamp
-            - round(1e9 * (WEAR_S * self._worn.get(name, 0.0) + FRESH_S * (name in self._fresh)))
-            for name, item in self._kept.items()
-            if name in self._now[1] and self._fits(name, item)
-        }
+    def due(self, names: Sequence[str], pool: Executor) -> list[str]:
+        """Say which cameras the network is to look at now.
+
+        Args:
+            names: Cameras that have an image.
+            pool: Threads to see past results from here, camera by camera.
+
+        Returns:
+            Those of whose last result the least is left in the present image come first, as many as
+            the rate allows, in the order of ``names``.
+        """
+        there = [n for n in names if n in self._now[1] and self._fits(n)]
+        if not self._turns.rate > 0:
+            return list(names)
+        seen = pool.map(self._see, there)
+        self._seen = {n: item for n, item in zip(there, seen, strict=True) if item is not None}
+        last = {name: self._kept[name].keyframe.stamp - self._lead(name) for name in there}
         return self._turns.choose(last, names, *self._pace)
 
+    def _lead(self, name: str) -> int:
+        """Say how much earlier a camera comes to its turn, ns."""
+        lead = FRESH_S * (name in self._fresh)
+        if name in self._seen:
+            lead += WEAR_S * self._wear(self._seen[name], self._cameras[name].mask)
+        return round(1e9 * lead)
+
     @staticmethod
-    def _wear(known: NDArray[np.bool_], bits: NDArray[np.uint8], mask: NDArray[np.bool_]) -> float:
-        """Tell what share of a carried result was filled, or is of something else than is seen."""
-        worn = ~known | (bits > MOST_BITS)
+    def _wear(seen: _Seen, mask: NDArray[np.bool_]) -> float:
+        """Tell of what share of an image the past result is out of sight, or of something else."""
+        worn = np.minimum(seen.by_way, seen.in_place) > MOST_BITS
         return float(np.count_nonzero(worn & ~mask)) / max(1, int(np.count_nonzero(~mask)))
 
     def keep(
@@ -179,7 +214,7 @@ class ResultPropagation:
         with np.errstate(divide="ignore"):
             w = np.maximum(np.float32(1) / near, np.float32(_FARTHEST))
         census = {name: camera.census[-1:]}
-        self._worn.pop(name, None)
+        self._seen.pop(name, None)
         self._kept[name] = _Kept(
             w,
             np.asarray(cv2.resize(confidence, size, interpolation=cv2.INTER_LINEAR), np.float32),
@@ -203,18 +238,12 @@ class ResultPropagation:
         Returns:
             None where nothing is kept, or the way from there is not known.
         """
-        kept, camera = self._kept.get(name), self._cameras.get(name)
-        if kept is None or camera is None or name not in self._now[1]:
+        seen = self._seen.pop(name, None) or self._see(name)
+        if seen is None:
             return None
-        keyframe, C = kept.keyframe, camera.view.T_base_camera
-        T_now_then = inverse(self._ego.T_start_now) @ keyframe.T_start_base
-        own = self._ego.between_images(T_now_then, keyframe, name, self._now)
-        T = inverse(C) @ stretched(own, self._factor) @ C
-        rays, code, codes = camera.rays, camera.census[-1], keyframe.census[name][-1]
-        w, places = seen_again(kept.inverse_depth, T, camera.grid, rays)
-        bits = np.empty((2, *w.shape), np.uint8)
-        loops.differences(places, codes, code, *bits)
-        by_way, in_place = (cv2.blur(item, AROUND) for item in bits)
+        kept, camera = self._kept[name], self._cameras[name]
+        C, rays = camera.view.T_base_camera, camera.rays
+        w, places, by_way, in_place = seen
         height = max(float(self._ground.signed_distance(C[:3, 3])), 1e-3)
         down = (C[:3, :3].T @ self._ground.normal / -height).astype(np.float32)
         confidence, road = np.empty(w.shape, np.float32), np.empty(w.shape, np.float32)
@@ -223,19 +252,33 @@ class ResultPropagation:
             MOVES_ALONG_BITS, STAYS_BITS, (confidence, road),
         )  # fmt: skip
         w = np.asarray(cv2.medianBlur(w, 3), np.float32)
-        known = w > 0
-        self._worn[name] = self._wear(known, np.minimum(by_way, in_place), camera.mask)
-        loops.fill(w, _around(w, known), rays, down, np.float32(FILLED), confidence, road)
+        loops.fill(w, _around(w, w > 0), rays, down, np.float32(FILLED), confidence, road)
         found = CarriedResult(*(np.empty(size[::-1], np.float32) for _ in range(3)))
         loops.enlarge(
             w, confidence, road, np.float32(ONE_SURFACE), np.float32(_BEYOND), tuple(found)
         )
         return found
 
-    def _fits(self, name: str, item: _Kept) -> bool:
-        """Tell whether a camera's grid is still the one that its result was kept on."""
-        camera = self._cameras.get(name)
-        return camera is not None and item.inverse_depth.shape == camera.rays.shape[:2]
+    def _see(self, name: str) -> _Seen | None:
+        """See a camera's last result from where it is now; None where that is not known."""
+        if name not in self._now[1] or not self._fits(name):
+            return None
+        kept, camera = self._kept[name], self._cameras[name]
+        keyframe, C = kept.keyframe, camera.view.T_base_camera
+        T_now_then = inverse(self._ego.T_start_now) @ keyframe.T_start_base
+        own = self._ego.between_images(T_now_then, keyframe, name, self._now)
+        T = inverse(C) @ stretched(own, self._factor) @ C
+        w, places = seen_again(kept.inverse_depth, T, camera.grid, camera.rays)
+        bits = np.empty((2, *w.shape), np.uint8)
+        loops.differences(places, keyframe.census[name][-1], camera.census[-1], *bits)
+        return _Seen(w, places, *(np.asarray(cv2.blur(item, AROUND), np.uint8) for item in bits))
+
+    def _fits(self, name: str) -> bool:
+        """Tell whether a result is kept, on the grid that the camera still has."""
+        kept, camera = self._kept.get(name), self._cameras.get(name)
+        if kept is None or camera is None:
+            return False
+        return kept.inverse_depth.shape == camera.rays.shape[:2]
 
 
 def _around(w: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
