@@ -215,7 +215,7 @@ class Past:
     def __init__(self, carried):
         self.of_b, self.kept = carried, []
 
-    def due(self, names):
+    def due(self, names, pool):
         return [name for name in names if name != "b"]
 
     def carried(self, name, size):

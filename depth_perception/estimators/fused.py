@@ -24,7 +24,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -322,7 +322,8 @@ class FusedEstimator:
         maps = {"depth": past.depth, "confidence": past.confidence, "road": past.road}
         try:
             image = given.frames[name].on_grid(view)
-            return self._result(view, given.frames[name], image, maps, given.with_embodied)
+            result = self._result(view, given.frames[name], image, maps, given.with_embodied)
+            return replace(result, carried=True)
         except DepthPerceptionError as error:
             return error
 

@@ -93,11 +93,23 @@ def vehicle_topics(motion: bool = False) -> dict[str, tuple[str, str]]:
 
 @dataclass
 class Counters:
-    """How many frame sets went which way since the start; they are counted up in place."""
+    """How many frame sets went which way since the start; they are counted up in place.
+
+    Attributes:
+        processed: With results.
+        dropped: Left out, for want of time.
+        incomplete: With results, though a camera was missing.
+        computed: Images of which depth was computed.
+        carried: Images whose depth is that of an earlier one, as it is seen from there.
+        effort: Share that is done now of the work that may be put off, 0 to 1.
+    """
 
     processed: int = 0
     dropped: int = 0
     incomplete: int = 0
+    computed: int = 0
+    carried: int = 0
+    effort: float = 1.0
 
 
 @dataclass(frozen=True)

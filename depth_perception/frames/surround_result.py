@@ -61,6 +61,7 @@ class CameraResult:
         surface: (h, w) uint8, `segmentation.classes.Surface` of each pixel.
         measurement: What the vehicle's motion measured; None where nothing of this camera was
             measured at all. It is brought onto the grid when somebody asks for it.
+        carried: Whether depth is that of an earlier image, as it is seen from here.
     """
 
     stamp: int
@@ -75,6 +76,7 @@ class CameraResult:
     ground: GroundPlane
     surface: NDArray[np.uint8]
     measurement: GridMeasurement | None = None
+    carried: bool = False
 
     @cached_property
     def plane(self) -> NDArray[np.float32]:

@@ -179,6 +179,9 @@ class Diagnostics:
             "frame sets processed": str(counts.processed),
             "frame sets dropped": str(counts.dropped),
             "frame sets incomplete": str(counts.incomplete),
+            "images computed": str(counts.computed),
+            "images carried along": str(counts.carried),
+            "effort (%)": f"{100 * counts.effort:.0f}",
             "jumps of time": str(state.jumps),
         }
         level, text = DiagnosticStatus.OK, f"{p50 * 1e3:.0f} ms"

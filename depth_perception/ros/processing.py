@@ -153,7 +153,6 @@ class Processor:
         self._asked: Parameters | None = None
         self._queue: deque[tuple[float, MessageSet]] = deque()
         self._last_stamp: int | None = None
-        self._effort = 1.0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -252,7 +251,7 @@ class Processor:
                 self._compute(closed, since)
                 with self._changed:
                     behind = 2 * len(self._queue) >= self._parameters.sync.queue_size
-                self._effort = next_effort(self._effort, behind)
+                self.counters.effort = next_effort(self.counters.effort, behind)
             except Exception as error:  # whatever one frame set does, the next one gets its turn
                 if thread not in self._abandoned:  # else nobody is left to publish for
                     where = "".join(traceback.format_tb(error.__traceback__)[-1:]).strip()
@@ -274,7 +273,7 @@ class Processor:
             return
         begin = time.monotonic()
         frame_set, rig = self._ingest.decode(closed, demand.cameras)
-        frame_set = replace(frame_set, period=closed.period, effort=self._effort)
+        frame_set = replace(frame_set, period=closed.period, effort=self.counters.effort)
         frame_set.latencies.update(wait=begin - since, decode=time.monotonic() - begin)
         result = self.pipeline.process(
             frame_set,
@@ -292,6 +291,9 @@ class Processor:
                 self._log.add("", result.missing[name])
             self.counters.processed += 1
             self.counters.incomplete += bool(wanted)
+            carried = sum(camera.carried for camera in result.cameras.values())
+            self.counters.carried += carried
+            self.counters.computed += len(result.cameras) - carried
             computed = time.monotonic()
             self.publishers.publish(result)
             end = time.monotonic()
