@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 
+from depth_perception.benchmarks import references
 from depth_perception.benchmarks.rig import CAMERAS, surround_rig
 from depth_perception.errors import ModelError
 from depth_perception.estimators.fused import FusedEstimator
@@ -91,6 +92,12 @@ def table(result: Mapping[str, Any]) -> list[str]:
             f"  {stage:<38}  {value['p50_ms']:6.2f}  {value['p95_ms']:6.2f}"
             for stage, value in item["stages"].items()
         ]
+        for name, value in item["beside"].items():
+            if "left out" in value:
+                lines.append(f"  beside it {name}: left out, {value['left out']}")
+                continue
+            what = f"beside it {name}, {value['parameters'] / 1e6:.2f} M fp32"
+            lines.append(f"  {what:<38}  {value['p50_ms']:6.2f}  {value['p95_ms']:6.2f}")
     return lines
 
 
@@ -139,8 +146,11 @@ def _measure(path: Path, providers: list[str], repeats: int, timed: Timer) -> di
     first, second, whole = milliseconds.values()
     # What is left of the whole: copies, enlarging confidence and road, masks.
     milliseconds["rest"] = np.maximum(whole - np.median(first) - np.median(second), 0)
+    beside = estimator.provider == PROVIDERS["cpu"] and "int8" in path.name
     return {
         "provider": estimator.provider,
+        "network_size": list(size),
+        "beside": references.measure(repeats, timed, image, size, CAMERAS) if beside else {},
         "stages": {
             name: {
                 "p50_ms": round(float(np.median(values)), 3),

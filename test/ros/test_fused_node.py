@@ -68,8 +68,9 @@ def test_depth_of_the_road_and_what_made_it(
 
     wait_for(lambda: said().get("model") == "other fp32 (plane.onnx)", what="diagnostics")
     assert said()["provider"] == "CPUExecutionProvider"
+    wait_for(lambda: int(said()["frame sets processed"]), what="diagnostics of a result")
     assert int(said()["images computed"]) >= int(said()["frame sets processed"]) > 0
-    assert said()["images carried along"] == "0", "a vehicle whose motion is not known"
+    assert said()["images carried along"] == "0", "nothing is known of how the vehicle moves"
     assert 50 <= int(said()["effort (%)"]) <= 100
     estimator = node._processor.pipeline.estimator
     sessions = [batch.session for batch in estimator._batches.values()]
