@@ -37,6 +37,7 @@ VERBS = {
     "convert": "turn drives of a data set in its own folders into bags",
     "targets": "compute what a foundation model says of a data set, once, for training",
     "train": "train a network on data sets of the synthetic world",
+    "adapt": "adapt the network to your own vehicle, from drives without labels",
     "export": "write a trained network to an ONNX file, and check it",
     "world": "make a synthetic drive with exact truth, or a data set for training",
     "launch": "start the nodes where 'ros2 launch' does not exist",

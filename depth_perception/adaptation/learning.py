@@ -1,0 +1,169 @@
+# Copyright 2026 depth_perception contributors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""Training on what was recorded, beside synthetic drives, and the file that nodes run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from depth_perception.adaptation.settings import (
+    KEPT,
+    LEARN,
+    REHEARSAL,
+    Options,
+    Render,
+    Report,
+    Say,
+)
+from depth_perception.datasets.shards import ShardReader
+from depth_perception.inference.network_inputs import network_size
+from depth_perception.resources import WEIGHTS_FOLDER
+
+SHARES = (1.0, 0.8, 0.6, 0.4, 0.2)
+"""How far from the start to what was learnt the weights may lie."""
+FORGOTTEN = 1.02
+"""Depth of synthetic drives that were held out may be off by so many times as much as before."""
+_REHEARSED = 384
+"""Width of synthetic images when it is asked what is forgotten, px."""
+
+
+def learn(
+    work: Path, options: Options, render: Render | None, report: Report, say: Say
+) -> tuple[Path, Path]:
+    """Learn; return the checkpoint of the start and that of the run."""
+    from depth_perception.training import recipe, systems
+    from depth_perception.training.fit import train
+
+    start = WEIGHTS_FOLDER / "lite.pt"
+    learn = ShardReader(work / LEARN)
+    images = sum(len(learn.cameras(i)) for i in range(len(learn)))
+    folders, rehearsed = [str(work / LEARN)], 0
+    if render is not None and options.rehearsal:
+        say(f"rendering {options.rehearsal} frame sets of synthetic drives, not to forget")
+        render(work / REHEARSAL, options.rehearsal, 7001)
+        render(work / KEPT, max(8, options.rehearsal // 6), 7919)
+        reader = ShardReader(work / REHEARSAL)
+        rehearsed = sum(len(reader.cameras(i)) for i in range(len(reader)))
+        # About as many images of the vehicle as of synthetic drives, so that neither is drowned.
+        folders = folders * max(1, round(rehearsed / max(images, 1)))
+        folders += [str(work / REHEARSAL)] * max(1, round(images / max(rehearsed, 1)))
+    steps = options.steps or int(np.clip(4 * images, 240, 2400))
+    first = learn.read(0).cameras[0].model
+    report.learnt = {"images": images, "steps": steps, "synthetic_images": rehearsed}
+    configuration = recipe.from_dict(
+        {
+            "system": "fused",
+            "start": str(start),
+            "network": {"size": "lite", "measured": True},
+            "data": {
+                "folders": folders,
+                "sizes": _sizes((first.height, first.width), options.width),
+                "crop": [0.6, 1.0],
+                "measured_drop": 0.6,
+                "measured_corrupt": 0.08,
+                "workers": 0,
+            },
+            # Of the vehicle's drives nobody knows classes, and what is no road.
+            "loss": {"distrust": 0.0, "road": 0.25, "semantics": 0.1},
+            "schedule": {
+                "steps": steps,
+                "batch": 8,
+                "start_rate": 2.0e-4,
+                "rate": 1.0e-3,
+                "trunk_rate": 2.0e-5,
+                "warm_up": 30,
+                "average": 0.98,
+            },
+            "save_every": 100,
+            "validate_every": steps,
+        }
+    )
+    run = work / "run"
+    done = train(
+        systems.find("fused"),
+        configuration,
+        run,
+        device=options.device,
+        say=say,
+        facts=systems.facts(),
+    )
+    report.learnt["figures"] = done
+    return start, run / "weights.pt"
+
+
+def _sizes(shape: tuple[int, int], width: int) -> list[list[int]]:
+    """Two sizes of training images of about the shape (h, w) of the vehicle's, px."""
+    height, columns = network_size(shape, width)
+    smaller = network_size(shape, max(64, round(0.8 * width)))
+    return [[columns, height], [smaller[1], smaller[0]]]
+
+
+def written(
+    work: Path,
+    run: tuple[Path, Path],
+    sources: Sequence[str],
+    options: Options,
+    report: Report,
+    say: Say,
+) -> Path:
+    """Choose how far weights go, and write the file that nodes run."""
+    from depth_perception.network.export import ExportOptions, export_model
+    from depth_perception.training.calibration import calibration_feeds
+    from depth_perception.training.weights_between import between
+
+    share, errors = _share(work, run, say)
+    report.learnt.update(share=share, kept_abs_rel=errors)
+    network = between(*run, share)
+    reader = ShardReader(work / LEARN)
+    item = reader.read(0).cameras[0]
+    size = network_size((item.model.height, item.model.width), 512)
+    chosen = ExportOptions("int8", cameras=min(6, len(reader.cameras(0))), network=size, image=size)
+    feeds = calibration_feeds(work / LEARN, chosen, 4)
+    if (work / REHEARSAL).exists():
+        feeds += calibration_feeds(work / REHEARSAL, chosen, 4)
+    facts = {
+        "adapted_to": [Path(text.partition("?")[0]).name for text in sources],
+        "cameras": reader.cameras(0),
+        **{k: v for k, v in report.learnt.items() if k != "figures"},
+    }
+    say("writing int8")
+    return export_model(network, facts, work / "adapted_int8.onnx", chosen, feeds)
+
+
+def _share(work: Path, run: tuple[Path, Path], say: Say) -> tuple[float, dict[str, float]]:
+    """Say how far to go from the start: as far as synthetic drives allow that were held out."""
+    from depth_perception.training.weights_between import between, depth_error
+
+    if not (work / KEPT).exists():
+        return 0.5, {}
+
+    def error(share: float) -> float:
+        return depth_error(between(*run, share), work / KEPT, (_REHEARSED, _REHEARSED // 2))
+
+    before = error(0.0)
+    errors = {"0": before}
+    for share in SHARES:
+        errors[f"{share:g}"] = now = error(share)
+        say(
+            f"weights {100 * share:.0f} % of the way: AbsRel of synthetic drives"
+            f" {before:.3f} -> {now:.3f}"
+        )
+        if now <= FORGOTTEN * before:
+            break
+    return share, errors
