@@ -40,7 +40,7 @@ from pathlib import Path
 import numpy as np
 
 from depth_perception.adaptation.judging import judge
-from depth_perception.adaptation.learning import written
+from depth_perception.adaptation.learning import learn, written
 from depth_perception.adaptation.settings import HELD_OUT, LEARN, Options, Render, Report, Say
 from depth_perception.adaptation.windows import finish, held_out, name_of, plan, record
 from depth_perception.datasets.sample import DatasetError
