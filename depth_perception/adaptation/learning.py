@@ -22,16 +22,19 @@ from pathlib import Path
 
 import numpy as np
 
+from depth_perception.adaptation.recording import write_manifest
 from depth_perception.adaptation.settings import (
     KEPT,
     LEARN,
     REHEARSAL,
+    SYNTHETIC,
     Options,
     Render,
     Report,
     Say,
 )
-from depth_perception.datasets.shards import ShardReader
+from depth_perception.datasets.manifest import MANIFEST
+from depth_perception.datasets.shards import TAR_END, ShardReader, encode_set
 from depth_perception.inference.network_inputs import network_size
 from depth_perception.resources import WEIGHTS_FOLDER
 
@@ -55,11 +58,7 @@ def learn(
     images = sum(len(learn.cameras(i)) for i in range(len(learn)))
     folders, rehearsed = [str(work / LEARN)], 0
     if render is not None and options.rehearsal:
-        say(f"rendering {options.rehearsal} frame sets of synthetic drives, not to forget")
-        render(work / REHEARSAL, options.rehearsal, 7001)
-        render(work / KEPT, max(8, options.rehearsal // 6), 7919)
-        reader = ShardReader(work / REHEARSAL)
-        rehearsed = sum(len(reader.cameras(i)) for i in range(len(reader)))
+        rehearsed = _rehearsal(work, options, render, start, say)
         # About as many images of the vehicle as of synthetic drives, so that neither is drowned.
         folders = folders * max(1, round(rehearsed / max(images, 1)))
         folders += [str(work / REHEARSAL)] * max(1, round(images / max(rehearsed, 1)))
@@ -105,6 +104,29 @@ def learn(
     )
     report.learnt["figures"] = done
     return start, run / "weights.pt"
+
+
+def _rehearsal(work: Path, options: Options, render: Render, start: Path, say: Say) -> int:
+    """Make what is rehearsed, or take what is there; return how many images it has."""
+    from depth_perception.network.checkpoint import load_checkpoint
+    from depth_perception.training.weights_between import remembered
+
+    say(f"rendering {options.rehearsal} frame sets of synthetic drives, not to forget")
+    render(work / SYNTHETIC, options.rehearsal, 7001)
+    render(work / KEPT, max(8, options.rehearsal // 6), 7919)
+    folder, name = work / REHEARSAL, "remembered.tar"
+    if not (folder / MANIFEST).exists():
+        folder.mkdir(exist_ok=True)
+        network, _ = load_checkpoint(start)
+        sets = 0
+        with (folder / name).open("wb") as file:
+            for item in remembered(network.eval(), work / SYNTHETIC):
+                file.write(encode_set(item))
+                sets += 1
+            file.write(TAR_END)
+        write_manifest(folder, {name: sets}, {"made_by": "depth_perception adapt"})
+    reader = ShardReader(folder)
+    return sum(len(reader.cameras(i)) for i in range(len(reader)))
 
 
 def _sizes(shape: tuple[int, int], width: int) -> list[list[int]]:

@@ -25,9 +25,11 @@ from typing import Any
 
 from depth_perception.errors import ConfigurationError
 
-LEARN, HELD_OUT, REHEARSAL, KEPT = "learn", "held_out", "rehearsal", "kept"
-"""Folders of work: windows that are learnt from, those that judge, synthetic drives that are learnt
-from, and those that say whether anything is forgotten."""
+LEARN, HELD_OUT = "learn", "held_out"
+"""Folders of work: windows that are learnt from, and those that judge."""
+SYNTHETIC, REHEARSAL, KEPT = "synthetic", "rehearsal", "kept"
+"""Synthetic drives; the same with depth as the network in the package sees it; and others, with
+their truth, that say whether anything is forgotten."""
 
 Say = Callable[[str], None]
 Render = Callable[[Path, int, int], None]

@@ -46,6 +46,9 @@ class Measurement(Protocol):
     def sigma(self) -> NDArray[np.float32]:
         """See above."""
 
+    def on_grid(self, shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Depth (h, w), m, and its relative standard deviation; NaN where nothing is measured."""
+
 
 class PastResult(Protocol):
     """A result of a past image as the present one sees it, all (H, W) float32.

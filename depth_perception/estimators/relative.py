@@ -16,7 +16,8 @@
 
 One scale and shift for the whole rig, fitted on the road of all cameras; a camera whose own road
 says that they do not fit it (such networks see each image for itself) gets its own, where it has
-enough road. Confidence follows the error of the fit.
+enough road. Where motion measured depth, the scale is brought to that place by place
+(`local_scale`). Confidence follows the error of the fit.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from depth_perception.errors import DepthPerceptionError, ModelError
 from depth_perception.estimators.embodied import embodied_of
 from depth_perception.estimators.estimator import Measurement, PastResults
 from depth_perception.estimators.fused import levels_of
+from depth_perception.estimators.local_scale import locally_scaled
 from depth_perception.estimators.named_files import check_relative
 from depth_perception.estimators.relative_description import read_description
 from depth_perception.estimators.scale_fit import LEAST_PIXELS, Fit, error_of, fit, fit_depth
@@ -147,11 +149,11 @@ class RelativeEstimator:
         measured: Mapping[str, Measurement] | None = None,
         past: PastResults | None = None,
     ) -> dict[str, CameraResult | DepthPerceptionError]:
-        """Compute all cameras; see `Estimator`. What is measured is left aside."""
+        """Compute all cameras; see `Estimator`."""
         with self._lock:
             if self._session is None:
                 raise ModelError("the estimator is closed", fix="make another")
-            return self._estimates(self._session, views, frames, with_embodied)
+            return self._estimates(self._session, views, frames, with_embodied, measured or {})
 
     def set_parameters(self, parameters: Parameters) -> None:
         """Take other live parameters."""
@@ -168,6 +170,7 @@ class RelativeEstimator:
         views: Mapping[str, CameraView],
         frames: Mapping[str, CameraFrame],
         with_embodied: bool,
+        measured: Mapping[str, Measurement],
     ) -> dict[str, CameraResult | DepthPerceptionError]:
         seen: dict[str, _CameraOutput | DepthPerceptionError] = {}
         for name in views:
@@ -183,9 +186,8 @@ class RelativeEstimator:
             if not isinstance(item, _CameraOutput):
                 results[name] = item
             elif name in fits:
-                results[name] = self._result(
-                    views[name], frames[name], item, fits[name], with_embodied
-                )
+                given = (fits[name], with_embodied, measured.get(name))
+                results[name] = self._result(views[name], frames[name], item, *given)
             else:
                 results[name] = self._without_scale(good)
         return results
@@ -262,15 +264,21 @@ class RelativeEstimator:
         item: _CameraOutput,
         fit_of_camera: Fit,
         with_embodied: bool,
+        measured: Measurement | None,
     ) -> CameraResult:
         """Bring a camera's relative depth to metres."""
         inverse = fit_of_camera.inverse_depth(item.relative)
+        # An error of the shift grows with depth; what the road says holds at its own distance.
+        spread = np.float32(max(_LEAST_SIGMA, _SPREAD * min(fit_of_camera.error, 1.0)))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            sigma = spread * np.maximum(1, 1 / (20 * np.maximum(inverse, 1 / FARTHEST)))
+        if measured is not None:
+            given = measured.on_grid(inverse.shape)
+            inverse, sigma = locally_scaled(inverse, sigma, *given, beyond=1 / FARTHEST)
         with np.errstate(divide="ignore", invalid="ignore"):
             depth = np.where(inverse > 1 / FARTHEST, 1 / inverse, np.float32(np.inf))
         depth[view.ego | np.isnan(view.rays[..., 0]) | ~np.isfinite(inverse)] = np.nan
-        # An error of the shift grows with depth; what the road says holds at its own distance.
-        spread = np.float32(max(_LEAST_SIGMA, _SPREAD * min(fit_of_camera.error, 1.0)))
-        sigma = np.where(np.isfinite(depth), spread * np.maximum(1, depth / 20), np.float32(np.nan))
+        sigma = np.where(np.isfinite(depth), sigma, np.float32(np.nan))
         embodied: NDArray[np.float32] = np.full(depth.shape, np.nan, np.float32)
         if with_embodied:
             embodied = embodied_of(view, item.segmentation, self._parameters.embodied).depth
