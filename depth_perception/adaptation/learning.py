@@ -62,7 +62,7 @@ def learn(
         # About as many images of the vehicle as of synthetic drives, so that neither is drowned.
         folders = folders * max(1, round(rehearsed / max(images, 1)))
         folders += [str(work / REHEARSAL)] * max(1, round(images / max(rehearsed, 1)))
-    steps = options.steps or int(np.clip(4 * images, 240, 2400))
+    steps = options.steps or int(np.clip(4 * images, 300, 2400))
     first = learn.read(0).cameras[0].model
     report.learnt = {"images": images, "steps": steps, "synthetic_images": rehearsed}
     configuration = recipe.from_dict(
@@ -132,7 +132,7 @@ def _rehearsal(work: Path, options: Options, render: Render, start: Path, say: S
 def _sizes(shape: tuple[int, int], width: int) -> list[list[int]]:
     """Two sizes of training images of about the shape (h, w) of the vehicle's, px."""
     height, columns = network_size(shape, width)
-    smaller = network_size(shape, max(64, round(0.8 * width)))
+    smaller = network_size(shape, max(64, round(0.875 * width)))
     return [[columns, height], [smaller[1], smaller[0]]]
 
 

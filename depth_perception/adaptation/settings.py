@@ -55,7 +55,7 @@ class Options:
     window: int = 20
     rehearsal: int = 96
     steps: int = 0
-    width: int = 384
+    width: int = 512
     device: str = ""
 
     def __post_init__(self) -> None:
