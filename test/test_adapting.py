@@ -119,6 +119,16 @@ def test_both_ways_measure_alike_and_the_first_set_has_a_teacher_too(taught):
     assert windows.useless(taught) == ""
 
 
+def test_without_time_that_runs_backwards_the_first_set_is_taught_by_its_image_alone(taught):
+    forth = recording.teach(Street(), range(3), PARAMETERS, backwards=False)
+    assert len(forth.sets) == 3
+    assert not np.isfinite(forth.references[0]["front"]).any()
+    known, both = (np.isfinite(t.sets[2].cameras[0].depth).mean() for t in (forth, taught))
+    assert known > 0.3 and both > 0.3
+    found = forth.sets[2].cameras[0].depth - taught.sets[2].cameras[0].depth
+    assert np.nanmax(np.abs(found)) > 0, "sets that are yet to come have no say"
+
+
 def looked(depth, sigma, measured=np.nan, measured_sigma=np.nan) -> recording.Looked:
     def half(value):
         return np.full((1, 1), value, np.float16)
@@ -168,6 +178,8 @@ def test_the_end_of_a_drive_is_held_out_and_windows_are_spread():
     assert learn == [[0, 1, 2, 3]] and held == [[4, 5]]
     with pytest.raises(ConfigurationError, match="--hold-out"):
         Options(hold_out=1.0)
+    with pytest.raises(ConfigurationError, match="anchor"):
+        Options(without=("ancor",))
 
 
 FIGURES = {"parallax_abs_rel": 0.2, "road_a10": 0.98}
@@ -203,7 +215,8 @@ def test_a_run_goes_on_where_it_was_and_gives_away_what_is_better(tmp_path, monk
     )
     report = adapting.adapt(*given)
     assert report.learnt["steps"] == 2 and report.learnt["share"] == 0.5
-    assert set(report.before["one image"]) >= {"parallax_abs_rel", "lidar_abs_rel"}
+    figures = {"parallax_abs_rel", "lidar_abs_rel", "photometric", "confidence_error"}
+    assert set(report.before["one image"]) >= figures
     # Two steps make nothing better, and nothing worse by much.
     assert report.refused and "one image" in report.refused[0] and not given[1].exists()
     assert json.loads((tmp_path / "work" / "report.json").read_text())["refused"] == report.refused

@@ -95,7 +95,10 @@ def adapt(
         to_learn, held = plans[text]
         report.drives[text] = {"learnt": 0, "held_out": 0, "left_out": []}
         for folder, windows in ((work / LEARN, to_learn), (work / HELD_OUT, held)):
-            record(source, place, windows, folder, parameters, report.drives[text], say, check)
+            # What judges is always looked at both ways.
+            both = folder.name != LEARN or "backwards" not in options.without
+            given = (parameters, report.drives[text], say, check, both)
+            record(source, place, windows, folder, *given)
     counts = {name: finish(work / name) for name in (LEARN, HELD_OUT)}
     if not counts[LEARN] or not counts[HELD_OUT]:
         why = "; ".join(t for d in report.drives.values() for t in d["left_out"])

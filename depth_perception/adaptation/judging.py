@@ -20,6 +20,9 @@ that need no label, and those by LiDAR where the drive has one:
 
 - parallax: mean relative error and share within 10 % where both ways measured alike;
 - road: share of the pixels of road that are within 10 % of the ground that was found;
+- cameras: median relative difference of what two cameras say of the same place;
+- photometric: mean difference of grey, of 1, between an image and the one before, as depth and the
+  vehicle's way bring it here; where odometry knows that way;
 - confidence: how far what is promised is from what is true, by ten classes of confidence, at those
   pixels (expected calibration error);
 - LiDAR: as parallax, at its points up to 80 m.
@@ -34,6 +37,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,8 +45,9 @@ from depth_perception.adaptation.recording import driven, ground_of
 from depth_perception.datasets import labels
 from depth_perception.datasets.sample import TrueCamera, TrueFrameSet
 from depth_perception.datasets.source import FrameSource
-from depth_perception.frames.surround_result import CameraResult
+from depth_perception.frames.surround_result import CameraResult, SurroundResult
 from depth_perception.geometry.ground_plane import plane_depth
+from depth_perception.geometry.transforms import Matrix, inverse
 from depth_perception.parameters import Parameters
 from depth_perception.pipeline import SurroundPipeline
 
@@ -52,6 +57,8 @@ BEYOND = 200.0
 """Depth that stands for sky where something is, m."""
 RIGHT = 0.1
 _CLASSES = 10
+_STEP = 4
+"""Of cameras and images that are compared every so many pixels count."""
 _LEAST_POINTS = 50
 """An image with fewer says nothing."""
 
@@ -114,8 +121,15 @@ def judge(
     pipeline = SurroundPipeline(parameters)
     try:
         for numbers in windows:
+            before: tuple[SurroundResult, Matrix | None] | None = None
             for number, item, result in driven(source, numbers, pipeline):
                 check()
+                _between_cameras(figures, result)
+                pose = item.facts.get("T_odom_base")
+                now = (result, None if pose is None else np.array(pose))
+                if before is not None:
+                    _photometric(figures, now, before)
+                before = now
                 if number not in taught:
                     continue
                 for truth in item.cameras:
@@ -181,3 +195,71 @@ def _by_drive(
         with np.errstate(invalid="ignore"):
             right = np.abs(found.depth[road] / plane[road] - 1) < RIGHT
         figures.add("road_a10", float(right.mean()))
+
+
+def _placed(found: CameraResult) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]]:
+    """Points (n, 3) in the base frame of every `_STEP`-th pixel, m, and their rows and columns."""
+    depth = found.depth[::_STEP, ::_STEP]
+    rays = found.camera.rays()[::_STEP, ::_STEP]
+    with np.errstate(invalid="ignore"):
+        rows, columns = np.nonzero((depth > 0) & (depth < FARTHEST) & np.isfinite(rays[..., 0]))
+    points = rays[rows, columns] * depth[rows, columns, None]
+    T = found.T_base_camera
+    return points @ T[:3, :3].T + T[:3, 3], rows * _STEP, columns * _STEP
+
+
+def _seen_by(
+    found: CameraResult, points: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Depth (n,), m, and place (n, 2), px, of points of the base frame, and which are in the image."""
+    T = inverse(found.T_base_camera)
+    here = points @ T[:3, :3].T + T[:3, 3]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        uv = found.camera.project(here)
+        height, width = found.depth.shape
+        inside = (here[:, 2] > 0.1) & (uv >= 0).all(axis=1)
+        inside &= (uv[:, 0] <= width - 1) & (uv[:, 1] <= height - 1)
+    return here[:, 2], uv, inside
+
+
+def _between_cameras(figures: Figures, result: SurroundResult) -> None:
+    """Compare what two cameras say of the same places."""
+    for name, one in result.cameras.items():
+        points, _, _ = _placed(one)
+        for other, two in result.cameras.items():
+            if other == name or not len(points):
+                continue
+            depth, uv, inside = _seen_by(two, points)
+            u, v = np.rint(uv[inside]).astype(np.intp).T
+            error, _ = _errors(two.depth[v, u], depth[inside])
+            if len(error) >= _LEAST_POINTS:
+                figures.add("cameras_apart", float(np.median(error)))
+
+
+def _photometric(
+    figures: Figures,
+    now: tuple[SurroundResult, Matrix | None],
+    before: tuple[SurroundResult, Matrix | None],
+) -> None:
+    """Compare each image with the one before it, as depth and the vehicle's way bring it here."""
+    (result, pose), (past, past_pose) = now, before
+    if pose is None or past_pose is None:
+        return
+    T_past_now = inverse(past_pose) @ pose
+    for name, found in result.cameras.items():
+        other = past.cameras.get(name)
+        if other is None:
+            continue
+        points, rows, columns = _placed(found)
+        _, uv, inside = _seen_by(other, points @ T_past_now[:3, :3].T + T_past_now[:3, 3])
+        if np.count_nonzero(inside) < _LEAST_POINTS:
+            continue
+        grey, seen = (
+            cv2.cvtColor(item.image, cv2.COLOR_BGR2GRAY).astype(np.float32) / 255
+            for item in (found, other)
+        )
+        place = uv[inside].astype(np.float32)[:, None]
+        there = cv2.remap(seen, place, None, cv2.INTER_LINEAR)[:, 0]  # type: ignore[call-overload]
+        figures.add(
+            "photometric", float(np.abs(grey[rows[inside], columns[inside]] - there).mean())
+        )

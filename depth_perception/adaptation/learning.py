@@ -57,7 +57,7 @@ def learn(
     learn = ShardReader(work / LEARN)
     images = sum(len(learn.cameras(i)) for i in range(len(learn)))
     folders, rehearsed = [str(work / LEARN)], 0
-    if render is not None and options.rehearsal:
+    if render is not None and options.rehearsal and "rehearsal" not in options.without:
         rehearsed = _rehearsal(work, options, render, start, say)
         # About as many images of the vehicle as of synthetic drives, so that neither is drowned.
         folders = folders * max(1, round(rehearsed / max(images, 1)))
@@ -65,6 +65,8 @@ def learn(
     steps = options.steps or int(np.clip(4 * images, 300, 2400))
     first = learn.read(0).cameras[0].model
     report.learnt = {"images": images, "steps": steps, "synthetic_images": rehearsed}
+    report.learnt["without"] = list(options.without)
+    anchor = {"plane": 0.0, "angle": 0.0} if "anchor" in options.without else {}
     configuration = recipe.from_dict(
         {
             "system": "fused",
@@ -74,12 +76,12 @@ def learn(
                 "folders": folders,
                 "sizes": _sizes((first.height, first.width), options.width),
                 "crop": [0.6, 1.0],
-                "measured_drop": 0.6,
+                "measured_drop": 1.0 if "measured" in options.without else 0.6,
                 "measured_corrupt": 0.08,
                 "workers": 0,
             },
             # Of the vehicle's drives nobody knows classes, and what is no road.
-            "loss": {"distrust": 0.0, "road": 0.25, "semantics": 0.1},
+            "loss": {"distrust": 0.0, "road": 0.25, "semantics": 0.1, **anchor},
             "schedule": {
                 "steps": steps,
                 "batch": 8,

@@ -174,6 +174,7 @@ def teach(
     numbers: Sequence[int],
     parameters: Parameters,
     check: Callable[[], None] = lambda: None,
+    backwards: bool = True,
 ) -> Taught:
     """Compute a window of a drive forth and back, and make training data of it.
 
@@ -182,11 +183,12 @@ def teach(
         numbers: Consecutive sets.
         parameters: Of the pipeline; measure by motion.
         check: Called between the sets, and may raise.
+        backwards: Whether sets that are yet to come teach, too.
     """
     pipeline = SurroundPipeline(parameters)
     try:
-        back = {}
-        for number, _, result in driven(source, numbers, pipeline, backwards=True):
+        back: dict[int, dict[str, Looked]] = {}
+        for number, _, result in driven(source, numbers if backwards else [], pipeline, True):
             check()
             back[number] = {name: _looked(item) for name, item in result.cameras.items()}
         taught = Taught([], [], [])
@@ -194,7 +196,7 @@ def teach(
             check()
             cameras, references = [], {}
             for name, camera in result.cameras.items():
-                other = back.get(number, {}).get(name)
+                other = back.get(number, {}).get(name) if backwards else _looked(camera)
                 if other is not None:
                     made, references[name] = _taught_camera(camera, name, other)
                     cameras.append(made)

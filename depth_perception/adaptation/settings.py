@@ -24,12 +24,18 @@ from pathlib import Path
 from typing import Any
 
 from depth_perception.errors import ConfigurationError
+from depth_perception.yaml_mapping import nearest
 
 LEARN, HELD_OUT = "learn", "held_out"
 """Folders of work: windows that are learnt from, and those that judge."""
 SYNTHETIC, REHEARSAL, KEPT = "synthetic", "rehearsal", "kept"
 """Synthetic drives; the same with depth as the network in the package sees it; and others, with
 their truth, that say whether anything is forgotten."""
+
+PARTS = ("backwards", "anchor", "rehearsal", "measured")
+"""What may be left out: time that runs backwards, so that the teacher is what was known as it was
+driven; the ground as what holds metres on the road; synthetic drives; measured depth among what the
+network learns from, which then learns from images alone."""
 
 Say = Callable[[str], None]
 Render = Callable[[Path, int, int], None]
@@ -48,6 +54,7 @@ class Options:
         steps: Batches of training; 0: by the number of images.
         width: Of training images, px.
         device: "cpu" or "cuda"; empty: a GPU where there is one.
+        without: Parts that are left out, of `PARTS`.
     """
 
     hold_out: float = 1 / 3
@@ -57,9 +64,15 @@ class Options:
     steps: int = 0
     width: int = 512
     device: str = ""
+    without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what is impossible."""
+        for name in self.without:
+            if name not in PARTS:
+                raise ConfigurationError(
+                    f"--without {name}", expected=nearest(name, PARTS), fix="correct the name"
+                )
         if not 0.1 <= self.hold_out <= 0.9:
             raise ConfigurationError(
                 f"--hold-out {self.hold_out}", expected="0.1 to 0.9", fix="e.g. --hold-out 0.3"

@@ -96,6 +96,7 @@ def record(
     facts: dict[str, Any],
     say: Say,
     check: Callable[[], None],
+    backwards: bool = True,
 ) -> None:
     """Compute windows of a drive that are not there yet; note what teaches nothing."""
     kind = "learnt" if folder.name == LEARN else "held_out"
@@ -103,8 +104,9 @@ def record(
         path = folder / f"{name_of(place, window)}.tar"
         note = path.with_suffix(".json")
         if not note.exists():
-            say(f"{kind.replace('_', ' ')}: sets {window[0]} to {window[-1]}, forth and back")
-            taught = teach(source, window, parameters, check)
+            ways = "forth and back" if backwards else "forth"
+            say(f"{kind.replace('_', ' ')}: sets {window[0]} to {window[-1]}, {ways}")
+            taught = teach(source, window, parameters, check, backwards)
             why = useless(taught)
             if not why:
                 write_window(path, taught)

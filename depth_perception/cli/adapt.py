@@ -70,6 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", type=int, default=0, metavar="N", help="of training (default: by the images)"
     )
+    parser.add_argument(
+        "--without",
+        default="",
+        metavar="PART,PART",
+        help="leave out backwards, anchor, rehearsal or measured: to see what each brings",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE")
     parser.add_argument("--device", default="", help="cpu or cuda (default: a GPU if there is one)")
     add_parameter_arguments(parser)
@@ -98,7 +104,8 @@ def run(options: argparse.Namespace) -> int:
         check_source(text)
     parameters = parameters_from(options)
     load_extras("adapting", "torch", "onnx", "depth_perception.training")
-    if options.rehearsal:
+    rehearses = options.rehearsal and "rehearsal" not in options.without
+    if rehearses:
         load_extras("rehearsal (--rehearsal 0 leaves it out)", "warp", "depth_perception.world")
     from depth_perception.adaptation.adapt import adapt
     from depth_perception.adaptation.settings import Options
@@ -109,11 +116,12 @@ def run(options: argparse.Namespace) -> int:
         rehearsal=options.rehearsal,
         steps=options.steps,
         device=options.device,
+        without=tuple(filter(None, options.without.split(","))),
     )
     with leaving(lambda: f"what is done is kept in {work}; the same command goes on"):
         report = adapt(
             sources, output, work, parameters, chosen,
-            render=_render if options.rehearsal else None, say=_say,
+            render=_render if rehearses else None, say=_say,
         )  # fmt: skip
     for line in table(report):
         print(line)
@@ -139,12 +147,15 @@ def table(report: Report) -> list[str]:
     lines.append(
         f"{learnt['images']} images, {learnt['synthetic_images']} synthetic ones,"
         f" {learnt['steps']} steps; weights {100 * learnt['share']:.0f} % of the way"
+        + (f"; without {', '.join(learnt['without'])}" if learnt["without"] else "")
     )
     lines += ["", f"{'on what was held out':<38}  before   after"]
     names = {
         "parallax_abs_rel": "AbsRel by parallax",
         "parallax_a10": "within 10 % of parallax",
         "road_a10": "road within 10 % of the ground",
+        "cameras_apart": "cameras from each other",
+        "photometric": "photometric error",
         "confidence_error": "error of confidence",
         "lidar_abs_rel": "AbsRel by LiDAR",
         "lidar_a10": "within 10 % of LiDAR",
