@@ -211,7 +211,7 @@ def _placed(found: CameraResult) -> tuple[NDArray[np.float64], NDArray[np.intp],
 def _seen_by(
     found: CameraResult, points: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Depth (n,), m, and place (n, 2), px, of points of the base frame, and which are in the image."""
+    """Depth (n,), m, and place (n, 2), px, of base-frame points; which of them the image shows."""
     T = inverse(found.T_base_camera)
     here = points @ T[:3, :3].T + T[:3, 3]
     with np.errstate(invalid="ignore", divide="ignore"):
