@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,10 +39,12 @@ from depth_perception.datasets.shards import TAR_END, ShardReader, encode_set
 from depth_perception.inference.network_inputs import network_size
 from depth_perception.resources import WEIGHTS_FOLDER
 
-SHARES = (1.0, 0.8, 0.6, 0.4, 0.2)
+SHARES = (1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
 """How far from the start to what was learnt the weights may lie."""
-FORGOTTEN = 1.02
+FORGOTTEN = 1.08
 """Depth of synthetic drives that were held out may be off by so many times as much as before."""
+_MOST_PIXELS = 110_000
+"""Of a training image: time goes with them."""
 _REHEARSED = 384
 """Width of synthetic images when it is asked what is forgotten, px."""
 
@@ -133,9 +136,9 @@ def _rehearsal(work: Path, options: Options, render: Render, start: Path, say: S
 
 def _sizes(shape: tuple[int, int], width: int) -> list[list[int]]:
     """Two sizes of training images of about the shape (h, w) of the vehicle's, px."""
-    height, columns = network_size(shape, width)
-    smaller = network_size(shape, max(64, round(0.875 * width)))
-    return [[columns, height], [smaller[1], smaller[0]]]
+    width = min(width, round(math.sqrt(_MOST_PIXELS * shape[1] / shape[0])))
+    larger, smaller = (network_size(shape, max(64, round(s * width))) for s in (1.0, 0.875))
+    return [[larger[1], larger[0]], [smaller[1], smaller[0]]]
 
 
 def written(
