@@ -188,7 +188,7 @@ def worse(
 def _same_work(work: Path, sources: Sequence[str], options: Options) -> None:
     """Write what the folder of work is for, or compare it with what is there."""
     chosen = {name: value for name, value in asdict(options).items() if name != "device"}
-    mine = {"sources": list(sources), "options": chosen}
+    mine = json.loads(json.dumps({"sources": list(sources), "options": chosen}))
     path = work / "work.json"
     if not path.exists():
         path.write_text(json.dumps(mine, indent=1))

@@ -37,6 +37,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,6 +51,7 @@ from depth_perception.datasets.sample import TrueCamera, TrueFrameSet
 from depth_perception.datasets.shards import FORMAT, FORMAT_VERSION, TAR_END, encode_set
 from depth_perception.datasets.source import NOT_KNOWN, FrameSource
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
+from depth_perception.frames.measured_kind import Kind
 from depth_perception.frames.surround_result import CameraResult, SurroundResult
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.camera_info import rectified_view
@@ -96,7 +98,8 @@ class Taught:
 
     Attributes:
         sets: As training data.
-        references: For each set, by camera: (h, w) float16, m, what both ways measured alike.
+        references: For each set, by camera: (h, w) float16, m, what both ways measured alike beside
+            the ground.
         speeds: Of the vehicle at each set, m/s; NaN where it is not known.
     """
 
@@ -185,13 +188,15 @@ def teach(
         check: Called between the sets, and may raise.
         backwards: Whether sets that are yet to come teach, too.
     """
-    pipeline = SurroundPipeline(parameters)
-    try:
-        back: dict[int, dict[str, Looked]] = {}
-        for number, _, result in driven(source, numbers if backwards else [], pipeline, True):
-            check()
-            back[number] = {name: _looked(item) for name, item in result.cameras.items()}
-        taught = Taught([], [], [])
+    back: dict[int, dict[str, Looked]] = {}
+    taught = Taught([], [], [])
+    if backwards:
+        with closing(SurroundPipeline(parameters)) as pipeline:
+            for number, _, result in driven(source, numbers, pipeline, backwards=True):
+                check()
+                back[number] = {name: _looked(item) for name, item in result.cameras.items()}
+    # Another one: the first has odometry of a time that is not to come.
+    with closing(SurroundPipeline(parameters)) as pipeline:
         for number, item, result in driven(source, numbers, pipeline):
             check()
             cameras, references = [], {}
@@ -205,14 +210,11 @@ def teach(
                 continue
             ground = next(iter(result.cameras.values())).ground
             facts = {k: item.facts[k] for k in ("rig", "drive_name", "stamp") if k in item.facts}
-            key = f"{number:08d}"
-            taught.sets.append(TrueFrameSet(key, tuple(cameras), ground, facts, ground))
+            taught.sets.append(TrueFrameSet(f"{number:08d}", tuple(cameras), ground, facts, ground))
             taught.references.append(references)
             motion = result.motion
             taught.speeds.append(float("nan") if motion is None else motion.speed)
-        return taught
-    finally:
-        pipeline.close()
+    return taught
 
 
 def _looked(item: CameraResult) -> Looked:
@@ -251,7 +253,9 @@ def _taught_camera(
         layers["measured_kind"] = np.zeros(depth.shape, np.uint8)
     T = item.T_base_camera
     made = TrueCamera(name, plain(item.camera), T, T, item.image, depth, label, layers)
-    return made, measured_alike(forth, back)
+    # The ground is a judge by itself, and says nothing of what stands on it.
+    standing = layers["measured_kind"] != Kind.PLANE
+    return made, np.where(standing, measured_alike(forth, back), np.float16(np.nan))
 
 
 def plain(model: CameraModel) -> CameraModel:

@@ -32,9 +32,10 @@ from depth_perception.datasets.shards import ShardReader
 from depth_perception.datasets.source import FrameSource
 from depth_perception.parameters import Parameters
 
-LEAST_SPEED, LEAST_LIGHT, LEAST_KNOWN = 0.5, 20.0, 0.15
-"""A window teaches nothing that is slower, m/s, darker (mean grey of 255), or of whose pixels the
-teacher knows a smaller share."""
+LEAST_SPEED, LEAST_LIGHT, LEAST_KNOWN, LEAST_MEASURED = 0.3, 20.0, 0.15, 0.03
+"""A window teaches nothing that is slower, m/s, darker (mean grey of 255), of whose pixels the
+teacher knows a smaller share, or motion and other cameras measured a smaller one beside the
+ground."""
 
 
 def plan(
@@ -138,6 +139,12 @@ def useless(taught: Taught) -> str:
         return (
             f"both ways agree on {100 * share:.0f} % of the pixels alone; calibration, stamps or"
             " odometry may be wrong"
+        )
+    found = [np.isfinite(d).mean() for by_name in taught.references for d in by_name.values()]
+    if np.mean(found) < LEAST_MEASURED:
+        return (
+            f"both ways measured {100 * np.mean(found):.1f} % of the pixels beside the ground, at"
+            f" {moved:.1f} m/s: more frame sets a second, or a slower drive, measure more"
         )
     return ""
 
