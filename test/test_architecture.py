@@ -57,8 +57,8 @@ ROOMS = {
     "transport": "errors parameters messages frames ros",
     "training": "errors yaml_mapping resources geometry inference network segmentation datasets"
     " evaluation",
-    "adaptation": "errors resources parameters geometry inference frames datasets pipeline network"
-    " training",
+    "adaptation": "errors yaml_mapping resources parameters geometry inference frames datasets"
+    " pipeline network training",
     "world": "errors parameters geometry messages rig frames datasets motion",
     "benchmarks": "errors resources parameters geometry messages inference network frames motion"
     " estimators pipeline ros",
