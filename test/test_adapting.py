@@ -43,7 +43,7 @@ from depth_perception.datasets.shards import ShardReader  # noqa: E402
 from depth_perception.datasets.source import NOT_KNOWN  # noqa: E402
 from depth_perception.errors import ConfigurationError  # noqa: E402
 from depth_perception.geometry.ground_plane import GroundPlane  # noqa: E402
-from depth_perception.parameters import from_flat  # noqa: E402
+from depth_perception.parameters import from_flat, load  # noqa: E402
 
 PARAMETERS = from_flat(
     {"fused.rate": 0.0, "motion.matching_rate": 0.0, "motion.enabled": True, "fused.width": 256}
@@ -117,6 +117,8 @@ def test_both_ways_measure_alike_and_the_first_set_has_a_teacher_too(taught):
     assert np.median(np.abs(reference[known].astype(float) / truth[known] - 1)) < 0.02
     assert not (first.label == labels.OWN_BODY).any()
     assert windows.useless(taught) == ""
+    # Odometry of the way back, whose time runs on, is not that of the way forth.
+    np.testing.assert_allclose(taught.speeds[1:], 10 * STEP, rtol=0.04)
 
 
 def test_without_time_that_runs_backwards_the_first_set_is_taught_by_its_image_alone(taught):
@@ -182,6 +184,36 @@ def test_the_end_of_a_drive_is_held_out_and_windows_are_spread():
         Options(without=("ancor",))
 
 
+def test_training_that_is_interrupted_ends_the_command_and_gives_nothing_away(
+    tmp_path, monkeypatch
+):
+    """A training run takes Ctrl-C for itself: it finishes its step, saves and returns."""
+    from depth_perception.training import fit
+
+    monkeypatch.setattr(adapting, "open_source", lambda text: Street())
+    options = Options(frame_sets=8, window=4, rehearsal=0, steps=3, width=128)
+    given = (["street"], tmp_path / "mine.onnx", tmp_path / "work", PARAMETERS, options)
+    monkeypatch.setattr(adapting, "_judged", lambda *_: {})
+    asked = fit._Stop.asked
+    monkeypatch.setattr(fit._Stop, "asked", lambda self: True)
+    with pytest.raises(KeyboardInterrupt):
+        adapting.adapt(*given)
+    assert not given[1].exists() and not (tmp_path / "work" / "adapted_int8.onnx").exists()
+    monkeypatch.setattr(fit._Stop, "asked", asked)
+    said: list[str] = []
+
+    class Finished(Exception):
+        """Of training."""
+
+    def finished(*_):
+        raise Finished
+
+    monkeypatch.setattr(adapting, "written", finished)
+    with pytest.raises(Finished):
+        adapting.adapt(*given, say=said.append)
+    assert any("step 3/3" in line for line in said)
+
+
 FIGURES = {"parallax_abs_rel": 0.2, "road_a10": 0.98}
 
 
@@ -193,9 +225,14 @@ FIGURES = {"parallax_abs_rel": 0.2, "road_a10": 0.98}
         ({"parallax_abs_rel": 0.15}, {"parallax_abs_rel": 0.21}, "with motion it is off"),
         ({"parallax_abs_rel": 0.15}, {"road_a10": 0.96}, "with motion: 96.0 % of the road"),
         ({"parallax_abs_rel": 0.15, "lidar_abs_rel": 0.3}, {"lidar_abs_rel": 0.1}, "LiDAR"),
+        (None, {}, "no figure of parallax_abs_rel, road_a10"),
     ],
 )
 def test_what_is_no_better_is_refused(alone, moving, said):
+    if alone is None:  # e.g. no camera gave depth
+        before = {"one image": FIGURES, "with motion": FIGURES}
+        assert said in adapting.worse(before, {"one image": {}, "with motion": FIGURES})[0]
+        return
     lidar = {"lidar_abs_rel": 0.2} if "lidar_abs_rel" in alone else {}
     before = {"one image": {**FIGURES, **lidar}, "with motion": {**FIGURES, **lidar}}
     after = {"one image": {**FIGURES, **alone}, "with motion": {**FIGURES, **lidar, **moving}}
@@ -261,3 +298,32 @@ def test_the_command_says_what_is_wrong_before_it_begins(tmp_path, capsys):
         assert main(["adapt", *words]) == 1
         assert said in capsys.readouterr().err
     assert Path(taken).stat().st_size == 0
+
+
+def test_parameters_reach_the_drive_and_the_pipeline_stands_on_its_ground(tmp_path, monkeypatch):
+    seen = {}
+
+    def adapt(sources, output, work, parameters, options, **_):
+        seen.update(sources=sources, given=parameters)
+        raise DatasetError("enough")
+
+    bag = tmp_path / "drive.mcap"
+    bag.touch()
+    monkeypatch.setattr(adapting, "adapt", adapt)
+    words = ["adapt", str(bag), "-o", str(tmp_path / "a.onnx"), "--rehearsal", "0"]
+    words += ["--set", "ground.height=0.3", "--set", "base_frame=rear_axle"]
+    assert main(words) == 1
+    _, _, name = seen["sources"][0].partition("?params=")
+    assert seen["sources"][0].startswith(f"bag:{bag}?")
+    assert load(name).ground.height == 0.3 and load(name).base_frame == "rear_axle"
+    assert main([*words, "--set", "base_frame=front"]) == 1, "that is other work"
+
+    def record(source, place, wanted, folder, parameters, *_):
+        assert parameters.ground.height == 0.0, "a source gives drives with the ground at z = 0"
+        raise DatasetError("enough")
+
+    monkeypatch.undo()
+    monkeypatch.setattr(adapting, "open_source", lambda text: Street())
+    monkeypatch.setattr(adapting, "record", record)
+    with pytest.raises(DatasetError, match="enough"):
+        adapting.adapt(["x"], tmp_path / "b.onnx", tmp_path / "w", seen["given"], Options())

@@ -42,6 +42,7 @@ def test_drives_are_measured_by_motion(tmp_path, given, motion):
     values = yaml.safe_load(path.read_text())["/**"]["ros__parameters"]
     assert values.get("motion.enabled", MotionParameters().enabled) is motion
     assert values["sync.queue_size"] == 1000
+    assert (values["qos.input"], values["qos.input_depth"]) == ("reliable", 100)
 
 
 def test_the_drive_moves_and_knows_what_else_does():

@@ -159,6 +159,18 @@ def test_the_most_worn_comes_first():
     assert results._lead("left") > results._lead("front") > 0
 
 
+def test_where_all_are_due_nobody_is_compared(monkeypatch):
+    motion, _, _ = carried_after(straight(4), ("front", "left"), rate=30.0)
+    results = motion.results
+    seen: list[str] = []
+    see = results._see
+    monkeypatch.setattr(results, "_see", lambda name: seen.append(name) or see(name))
+    results._pace = results._pace._replace(seconds=0.1)
+    assert results.due(["front", "left"], POOL) == ["front", "left"] and not seen
+    results._pace = results._pace._replace(seconds=0.04)
+    assert len(results.due(["front", "left"], POOL)) == 1 and seen == ["front", "left"]
+
+
 def test_a_camera_that_was_just_matched_comes_first():
     motion, _, _ = carried_after([(0.5, 0.0)] * 4, ("front", "left"), rate=10.0)
     results = motion.results

@@ -22,10 +22,10 @@ stopped: a window of a drive that was recorded, rehearsal, and training are not 
 1. The last part of each drive is held out. Windows of consecutive sets, spread over the rest, are
    computed forth and back (`adaptation.recording`); windows that teach nothing are left out and
    said.
-2. The network in the package learns from them and, so that it forgets nothing, from synthetic
-   drives with exact truth.
+2. The network in the package learns from them and, so that it forgets little, from synthetic
+   drives as it saw them before.
 3. Of the weights between the start and what was learnt those are taken that have most of it and are
-   no worse on synthetic drives that were held out (`training.weights_between`).
+   hardly worse on synthetic drives that were held out (`training.weights_between`).
 4. Before and after are judged on what was held out (`adaptation.judging`). What is worse is not
    given away.
 """
@@ -82,9 +82,11 @@ def adapt(
     """
     work.mkdir(parents=True, exist_ok=True)
     _same_work(work, sources, options)
+    level = replace(parameters.ground, height=0.0, roll=0.0, pitch=0.0)  # as a source gives drives
     parameters = replace(
         parameters,
         estimator="fused",
+        ground=level,
         motion=replace(parameters.motion, enabled=True, matching_rate=0.0),
         fused=replace(parameters.fused, rate=0.0),
     )
@@ -160,6 +162,10 @@ def worse(
     before: Mapping[str, Mapping[str, float]], after: Mapping[str, Mapping[str, float]]
 ) -> list[str]:
     """Say in what an adapted network is not better, or worse, than it must be; nothing: it is."""
+    for mode, figures in before.items():
+        lost = sorted(set(figures) - set(after[mode]))
+        if lost or "parallax_abs_rel" not in figures:
+            return [f"{mode}: there is no figure of {', '.join(lost or ['parallax'])} to judge by"]
     out = []
     alone, then = before["one image"], after["one image"]
     for name, what in (("parallax_abs_rel", "parallax"), ("lidar_abs_rel", "LiDAR")):

@@ -52,7 +52,12 @@ _REHEARSED = 384
 def learn(
     work: Path, options: Options, render: Render | None, report: Report, say: Say
 ) -> tuple[Path, Path]:
-    """Learn; return the checkpoint of the start and that of the run."""
+    """Learn; return the checkpoint of the start and that of the run.
+
+    Raises:
+        KeyboardInterrupt: It was interrupted; what was learnt so far is kept.
+    """
+    from depth_perception.network.checkpoint import load_checkpoint
     from depth_perception.training import recipe, systems
     from depth_perception.training.fit import train
 
@@ -108,7 +113,10 @@ def learn(
         facts=systems.facts(),
     )
     report.learnt["figures"] = done
-    return start, run / "weights.pt"
+    weights = run / "weights.pt"
+    if load_checkpoint(weights)[1]["step"] < steps:
+        raise KeyboardInterrupt  # training took it for itself, and ended at a step
+    return start, weights
 
 
 def _rehearsal(work: Path, options: Options, render: Render, start: Path, say: Say) -> int:

@@ -48,7 +48,7 @@ class Options:
 
     Attributes:
         hold_out: Share of each drive, its end, that is judged and not learnt from.
-        frame_sets: At most so many are learnt from, of all drives together.
+        frame_sets: At most so many are learnt from, of all drives together, but a window of each.
         window: Consecutive sets that are computed together.
         rehearsal: Frame sets of synthetic drives; 0: none, and more is forgotten.
         steps: Batches of training; 0: by the number of images.

@@ -24,6 +24,7 @@ sending costs little beside what the middleware does with it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -131,7 +132,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--encoding", choices=ENCODINGS, default=ENCODINGS[0])
     parser.add_argument("--rate", type=float, default=RATE_HZ, help="images a second of each")
     options = parser.parse_args(argv)
-    send(options.count, options.encoding, options.rate)
+    with contextlib.suppress(KeyboardInterrupt):  # it is stopped so
+        send(options.count, options.encoding, options.rate)
     return 0
 
 

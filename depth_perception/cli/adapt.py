@@ -31,9 +31,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from depth_perception.cli.arguments import add_parameter_arguments, parameters_from
+from depth_perception.cli.arguments import add_parameter_arguments, parameter_text, parameters_from
 from depth_perception.cli.destinations import check_file, check_folder
 from depth_perception.cli.interruption import leaving
+from depth_perception.datasets.source import KINDS
 
 if TYPE_CHECKING:
     from depth_perception.adaptation.settings import Report
@@ -58,7 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="end of each drive that is judged and not learnt from (default: a third)",
     )
     parser.add_argument(
-        "--frame-sets", type=int, default=240, metavar="N", help="learnt from at most (default 240)"
+        "--frame-sets",
+        type=int,
+        default=240,
+        metavar="N",
+        help="learnt from at most, but a window of each drive (default 240)",
     )
     parser.add_argument(
         "--rehearsal",
@@ -99,7 +104,8 @@ def run(options: argparse.Namespace) -> int:
             fix="name another file, or give --overwrite",
         )
     work = check_folder("--work", options.work or f"{output}.work")
-    sources = [_source(text, options.params) for text in options.drives]
+    given = work / "parameters.yaml"
+    sources = [_source(text, given) for text in options.drives]
     for text in sources:
         check_source(text)
     parameters = parameters_from(options)
@@ -118,6 +124,15 @@ def run(options: argparse.Namespace) -> int:
         device=options.device,
         without=tuple(filter(None, options.without.split(","))),
     )
+    work.mkdir(parents=True, exist_ok=True)
+    said = parameter_text(parameters)
+    if given.exists() and given.read_text() != said:
+        raise ConfigurationError(
+            f"--work '{work}' holds work with other parameters",
+            expected=f"those in '{given}'",
+            fix="give --params and --set as before, or name another --work",
+        )
+    given.write_text(said)
     with leaving(lambda: f"what is done is kept in {work}; the same command goes on"):
         report = adapt(
             sources, output, work, parameters, chosen,
@@ -179,11 +194,11 @@ def advice(report: Report) -> str:
     return "drives of other streets and light would help more than longer ones of the same"
 
 
-def _source(text: str, params: str | None) -> str:
+def _source(text: str, parameters: Path) -> str:
     """Name a bag as a source, with the parameters of the command."""
-    if text.partition(":")[0].isalpha() and ":" in text:
+    if text.partition(":")[0] in KINDS:
         return text
-    return f"bag:{text}" + (f"?params={params}" if params else "")
+    return f"bag:{text}?params={parameters}"
 
 
 def _render(folder: Path, frames: int, seed: int) -> None:

@@ -19,14 +19,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from depth_perception.errors import BagError, ConfigurationError
-from depth_perception.parameters import Parameters, load
+from depth_perception.parameters import Parameters, load, specifications
 from depth_perception.resources import parameter_file
 from depth_perception.yaml_mapping import near_path, parse_yaml
 
@@ -102,6 +102,25 @@ def parameters_from(options: argparse.Namespace) -> Parameters:
         overrides["estimator"] = options.estimator
     file = None if options.params is None else parameter_file(options.params)
     return load(file, overrides)
+
+
+def parameter_text(parameters: Parameters, usual: Mapping[str, Any] | None = None) -> str:
+    """Write parameters as a ROS parameter file: those that are not as they are by default.
+
+    Args:
+        parameters: All of them.
+        usual: Other defaults by name, for those that are as they are by default.
+    """
+    values: dict[str, Any] = {}
+    for spec in specifications():
+        value: Any = parameters
+        for part in spec.name.split("."):
+            value = getattr(value, part)
+        if value == spec.default:
+            value = (usual or {}).get(spec.name, value)
+        if value != spec.default and value != []:
+            values[spec.name] = value
+    return str(yaml.safe_dump({"/**": {"ros__parameters": values}}, sort_keys=True))
 
 
 def assignments(items: Sequence[str], example: str) -> dict[str, Any]:

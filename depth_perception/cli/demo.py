@@ -33,7 +33,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from depth_perception.cli.arguments import add_parameter_arguments, bag_from, parameters_from
+from depth_perception.cli.arguments import (
+    add_parameter_arguments,
+    bag_from,
+    parameter_text,
+    parameters_from,
+)
 from depth_perception.cli.destinations import check_folder
 from depth_perception.cli.extras import load_extras
 from depth_perception.cli.progress import Progress
@@ -173,24 +178,12 @@ def _drive(path: Path) -> Path:
 
 def _write_parameters(options: argparse.Namespace, bag: Path, path: Path) -> Path:
     """Write the parameters that fit the bag, as a ROS parameter file."""
-    import yaml
-
-    from depth_perception.parameters import specifications
-
-    overrides: dict[str, Any] = {"sync.queue_size": 1000}
+    # Every image is taken and computed, however slow the machine is, as replay does.
+    overrides: dict[str, Any] = {"sync.queue_size": 1000, "qos.input": "reliable"}
+    overrides["qos.input_depth"] = 100
     if not options.params:
         overrides |= _guess(bag)
-    parameters = parameters_from(options)
-    values: dict[str, Any] = {}
-    for spec in specifications():
-        value: Any = parameters
-        for part in spec.name.split("."):
-            value = getattr(value, part)
-        if value == spec.default and spec.name in overrides:
-            value = overrides[spec.name]
-        if value != spec.default and value != []:
-            values[spec.name] = value
-    path.write_text(yaml.safe_dump({"/**": {"ros__parameters": values}}, sort_keys=True))
+    path.write_text(parameter_text(parameters_from(options), overrides))
     return path
 
 

@@ -87,6 +87,10 @@ class MatchingTurns:
         """Seconds for which so many cameras may wait for their turn, before they are forgotten."""
         return max(LONGEST_S, 2 * count / self.rate) if self.rate > 0 else LONGEST_S
 
+    def all_due(self, count: int, seconds: float) -> bool:
+        """Tell whether all of so many cameras are to be matched, so many seconds after the last."""
+        return self.rate <= 0 or int(self._due + seconds * self.rate + 1e-6) >= count
+
     def choose(
         self, matched: Mapping[str, int], names: Sequence[str], seconds: float, behind: bool = False
     ) -> list[str]:

@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
+from nav_msgs.msg import Odometry
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -109,13 +110,14 @@ class BagPublishers:
     def subscriptions(self) -> int:
         """How many subscriptions there are that show that somebody wants the bag.
 
-        Transforms, which every node takes, do not count, nor does calibration: ``surround_depth``
-        takes it before anybody listens to its depth, and images only then.
+        Transforms, which every node takes, do not count, nor do calibration and odometry:
+        ``surround_depth`` takes them before anybody listens to its depth, and images only then.
         """
+        usual = (CameraInfo, Odometry)
         return sum(
             publisher.get_subscription_count()
             for name, publisher in self._publishers.items()
-            if name not in ("/tf", "/tf_static") and publisher.msg_type is not CameraInfo
+            if name not in ("/tf", "/tf_static") and publisher.msg_type not in usual
         )
 
     def wait_for_subscribers(self, limit: float, stop: threading.Event) -> bool:

@@ -22,13 +22,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from broken_bags import edit_metadata
 from conftest import Listener, RosSession, wait_for
-from tiny_drive import PERIOD, START, write_drive
+from tiny_drive import CAMERA, PERIOD, START, picture, write_drive
 
 rclpy = pytest.importorskip("rclpy")
 
+from depth_perception import messages  # noqa: E402
+from depth_perception.datasets.bag_writer import BagWriter  # noqa: E402
 from depth_perception.errors import BagError, ConfigurationError  # noqa: E402
 from depth_perception.messages.sensors import stamp_of  # noqa: E402
 from depth_perception.nodes.bag_player import BagPlayer  # noqa: E402
@@ -223,14 +226,35 @@ def test_process_ends_with_code_1_and_one_line(
     assert len(lines) == 1 and "does not exist. Fix: correct the path" in lines[0]
 
 
-def test_only_who_listens_to_more_than_calibration_counts_as_listening(
+def test_only_who_listens_to_more_than_calibration_and_odometry_counts_as_listening(
     tmp_path: Path, play: Any, listener: Listener
 ) -> None:
-    """`surround_depth` takes calibration before anybody wants depth; images only then."""
-    bag = write_drive(tmp_path / "drive", frames=1)
+    """`surround_depth` takes those before anybody wants depth; images only then."""
+    with BagWriter(tmp_path / "drive") as writer:
+        types = writer.types
+        new = types.new
+        zero = new("geometry_msgs/msg/Vector3", x=0.0, y=0.0, z=0.0)
+        still = new("geometry_msgs/msg/Twist", linear=zero, angular=zero)
+        origin = new("geometry_msgs/msg/Point", x=0.0, y=0.0, z=0.0)
+        level = new("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0)
+        here = new("geometry_msgs/msg/Pose", position=origin, orientation=level)
+        none = np.zeros(36)
+        pose = new(
+            "nav_msgs/msg/Odometry",
+            header=messages.header(types, START, "odom"),
+            child_frame_id="base_link",
+            pose=new("geometry_msgs/msg/PoseWithCovariance", pose=here, covariance=none),
+            twist=new("geometry_msgs/msg/TwistWithCovariance", twist=still, covariance=none),
+        )
+        writer.write("/odom", pose, START)
+        info = messages.camera_info_message(types, START, "front", CAMERA)
+        writer.write("/front/camera_info", info, START)
+        image = messages.image_message(types, START, "front", picture(0), "bgr8")
+        writer.write("/front/image_raw", image, START)
     info = listener.listen("/front/camera_info", "sensor_msgs/msg/CameraInfo", SENSOR_INPUT)
-    player = play(bag, "--loop")
-    wait_for(lambda: info, what="the player to play without a listener")
+    way = listener.listen("/odom", "nav_msgs/msg/Odometry", SENSOR_INPUT)
+    player = play(tmp_path / "drive", "--loop")
+    wait_for(lambda: info and way, what="the player to play without a listener")
     assert player._publishers.subscriptions == 0
     listener.listen("/front/image_raw", IMAGE, SENSOR_INPUT)
     wait_for(lambda: player._publishers.subscriptions == 1, what="the listener to count")
