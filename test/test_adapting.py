@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -163,11 +164,11 @@ def test_measurements_are_alike_within_their_deviations():
 
 
 def test_what_teaches_nothing_is_said():
-    standing = recording.teach(Street(4, step=0.0), range(4), PARAMETERS)
+    standing = recording.teach(Street(3, step=0.0), range(3), PARAMETERS)
     assert "standing" in windows.useless(standing) or "nothing is known" in windows.useless(
         standing
     )
-    dark = recording.teach(Street(4, light=0.05), range(4), PARAMETERS)
+    dark = recording.teach(Street(2, light=0.05), range(2), PARAMETERS)
     assert "dark" in windows.useless(dark)
     assert windows.useless(recording.Taught([], [], [])) == "no camera gave depth"
 
@@ -184,21 +185,53 @@ def test_the_end_of_a_drive_is_held_out_and_windows_are_spread():
         Options(without=("ancor",))
 
 
-def test_training_that_is_interrupted_ends_the_command_and_gives_nothing_away(
-    tmp_path, monkeypatch
-):
+OPTIONS = Options(
+    frame_sets=6,
+    window=6,
+    rehearsal=0,
+    steps=3,
+    width=128,
+    foundation=("tiny-clip", "tiny-depth-anything"),
+)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory) -> Path:
+    """Work on a drive, up to where training begins."""
+    work = tmp_path_factory.mktemp("recorded")
+
+    class Enough(Exception):
+        """Is recorded."""
+
+    def enough(*_, **__):
+        raise Enough
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adapting, "open_source", lambda text: Street(9))
+        patch.setattr(adapting, "_judged", enough)
+        with pytest.raises(Enough):
+            adapting.adapt(["street"], work / "no.onnx", work / "work", PARAMETERS, OPTIONS)
+    return work / "work"
+
+
+@pytest.fixture
+def given(recorded, tmp_path, monkeypatch):
+    """Arguments of `adapt` that goes on with that work."""
+    shutil.copytree(recorded, tmp_path / "work")
+    monkeypatch.setattr(adapting, "open_source", lambda text: Street(9))
+    return (["street"], tmp_path / "mine.onnx", tmp_path / "work", PARAMETERS, OPTIONS)
+
+
+def test_training_that_is_interrupted_ends_the_command_and_gives_nothing_away(given, monkeypatch):
     """A training run takes Ctrl-C for itself: it finishes its step, saves and returns."""
     from depth_perception.training import fit
 
-    monkeypatch.setattr(adapting, "open_source", lambda text: Street())
-    options = Options(frame_sets=8, window=4, rehearsal=0, steps=3, width=128)
-    given = (["street"], tmp_path / "mine.onnx", tmp_path / "work", PARAMETERS, options)
     monkeypatch.setattr(adapting, "_judged", lambda *_: {})
     asked = fit._Stop.asked
     monkeypatch.setattr(fit._Stop, "asked", lambda self: True)
     with pytest.raises(KeyboardInterrupt):
         adapting.adapt(*given)
-    assert not given[1].exists() and not (tmp_path / "work" / "adapted_int8.onnx").exists()
+    assert not given[1].exists() and not (given[2] / "adapted_int8.onnx").exists()
     monkeypatch.setattr(fit._Stop, "asked", asked)
     said: list[str] = []
 
@@ -240,29 +273,27 @@ def test_what_is_no_better_is_refused(alone, moving, said):
     assert (said in why[0]) if said else not why
 
 
-def test_a_run_goes_on_where_it_was_and_gives_away_what_is_better(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(adapting, "open_source", lambda text: Street())
-    options = Options(frame_sets=8, window=4, rehearsal=0, steps=2, width=128)
-    given = (
-        ["bag:street?params=x"],
-        tmp_path / "mine.onnx",
-        tmp_path / "work",
-        PARAMETERS,
-        options,
-    )
+def test_a_run_goes_on_where_it_was_and_gives_away_what_is_better(given, monkeypatch):
     monkeypatch.setattr(adapting, "BETTER", 0.5)
     report = adapting.adapt(*given)
-    assert report.learnt["steps"] == 2 and report.learnt["share"] == 0.5
+    assert report.learnt["steps"] == 3 and report.learnt["share"] == 0.5
+    assert report.learnt["parts"] == ["bins", "photometric", "reflections"], "gates: no step of 3"
+    taught, filled = (ShardReader(given[2] / name).read(2) for name in ("learn", "filled"))
+    known, more = (np.isfinite(item.cameras[0].depth) for item in (taught, filled))
+    assert (more >= known).all() and more.mean() > known.mean() + 0.02, "a depth model's"
     figures = {"parallax_abs_rel", "lidar_abs_rel", "photometric", "confidence_error"}
     assert set(report.before["one image"]) >= figures
     # Two steps make nothing half as far off.
     assert any("one image" in why for why in report.refused) and not given[1].exists()
-    assert json.loads((tmp_path / "work" / "report.json").read_text())["refused"] == report.refused
+    assert json.loads((given[2] / "report.json").read_text())["refused"] == report.refused
     assert any("mean" in line or "AbsRel by LiDAR" in line for line in verb.table(report))
     assert "100 to 300" in verb.advice(report)
 
     said: list[str] = []
     monkeypatch.setattr(adapting, "worse", lambda before, after: [])
+    # What was written and judged before is so again.
+    monkeypatch.setattr(adapting, "written", lambda work, *_: work / "adapted_int8.onnx")
+    monkeypatch.setattr(adapting, "_judged", lambda *_: report.before)
     again = adapting.adapt(*given, say=said.append)
     assert not [line for line in said if "forth and back" in line], "what was recorded stays"
     assert not again.refused and given[1].exists()
@@ -272,13 +303,13 @@ def test_a_run_goes_on_where_it_was_and_gives_away_what_is_better(tmp_path, monk
     (_, _, result), *_ = recording.driven(Street(), [3], pipeline)
     assert np.isfinite(result.cameras["front"].depth).mean() > 0.3
     pipeline.close()
-    assert len(ShardReader(tmp_path / "work" / "learn")) == 8
+    assert len(ShardReader(given[2] / "learn")) == 6
     with pytest.raises(ConfigurationError, match="other options"):
-        adapting.adapt(*given[:4], Options(frame_sets=9))
+        adapting.adapt(*given[:4], replace(OPTIONS, frame_sets=9))
 
 
 def test_drives_that_teach_nothing_end_it_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(adapting, "open_source", lambda text: Street(9, light=0.05))
+    monkeypatch.setattr(adapting, "open_source", lambda text: Street(5, light=0.05))
     monkeypatch.setattr(adapting, "learn", lambda *_: pytest.fail("training began"))
     with pytest.raises(DatasetError, match="dark: mean grey"):
         adapting.adapt(

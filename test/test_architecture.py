@@ -58,7 +58,7 @@ ROOMS = {
     "training": "errors yaml_mapping resources geometry inference network segmentation datasets"
     " evaluation",
     "adaptation": "errors yaml_mapping resources parameters geometry inference frames datasets"
-    " pipeline network training",
+    " estimators pipeline network training",
     "world": "errors parameters geometry messages rig frames datasets motion",
     "benchmarks": "errors resources parameters geometry messages inference network frames motion"
     " estimators pipeline ros",

@@ -20,11 +20,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from depth_perception.adaptation.recording import write_manifest
 from depth_perception.adaptation.settings import (
+    FILLED,
     KEPT,
     LEARN,
     REHEARSAL,
@@ -36,6 +38,7 @@ from depth_perception.adaptation.settings import (
 )
 from depth_perception.datasets.manifest import MANIFEST
 from depth_perception.datasets.shards import TAR_END, ShardReader, encode_set
+from depth_perception.errors import ConfigurationError
 from depth_perception.inference.network_inputs import network_size
 from depth_perception.resources import WEIGHTS_FOLDER
 
@@ -43,6 +46,10 @@ SHARES = (1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
 """How far from the start to what was learnt the weights may lie."""
 FORGOTTEN = 1.08
 """Depth of synthetic drives that were held out may be off by so many times as much as before."""
+GUIDES = ("clip", "dinov2", "sam")
+"""Families of foundation models whose features guide how frames are compared."""
+FEW_IMAGES = 200
+"""With fewer images the bridging gates learn alone at first, for a sixth of the steps."""
 _MOST_PIXELS = 110_000
 """Of a training image: time goes with them."""
 _REHEARSED = 384
@@ -62,9 +69,10 @@ def learn(
     from depth_perception.training.fit import train
 
     start = WEIGHTS_FOLDER / "lite.pt"
-    learn = ShardReader(work / LEARN)
+    taught, guides = _with_foundation(work, options, say)
+    learn = ShardReader(taught)
     images = sum(len(learn.cameras(i)) for i in range(len(learn)))
-    folders, rehearsed = [str(work / LEARN)], 0
+    folders, rehearsed = [str(taught)], 0
     if render is not None and options.rehearsal and "rehearsal" not in options.without:
         rehearsed = _rehearsal(work, options, render, start, say)
         # About as many images of the vehicle as of synthetic drives, so that neither is drowned.
@@ -74,10 +82,14 @@ def learn(
     first = learn.read(0).cameras[0].model
     report.learnt = {"images": images, "steps": steps, "synthetic_images": rehearsed}
     report.learnt["without"] = list(options.without)
+    report.learnt["foundation"] = list(options.foundation)
+    own = _options(learn, taught, options, guides, images, steps)
+    report.learnt["parts"] = _in_words(own)
     anchor = {"plane": 0.0, "angle": 0.0} if "anchor" in options.without else {}
     configuration = recipe.from_dict(
         {
-            "system": "fused",
+            "system": "adapting",
+            "options": own,
             "start": str(start),
             "network": {"size": "lite", "measured": True},
             "data": {
@@ -105,7 +117,7 @@ def learn(
     )
     run = work / "run"
     done = train(
-        systems.find("fused"),
+        systems.find(configuration.system),
         configuration,
         run,
         device=options.device,
@@ -117,6 +129,73 @@ def learn(
     if load_checkpoint(weights)[1]["step"] < steps:
         raise KeyboardInterrupt  # training took it for itself, and ended at a step
     return start, weights
+
+
+def _with_foundation(work: Path, options: Options, say: Say) -> tuple[Path, tuple[str, ...]]:
+    """Let a depth model fill what was taught; return the folder to learn from, and the guides."""
+    if not options.foundation:
+        return work / LEARN, ()
+    from depth_perception.adaptation.filling import filled
+    from depth_perception.training.foundation import depth_model, family_of
+
+    families = {name: family_of(name) for name in options.foundation}
+    guides = tuple(name for name, family in families.items() if family in GUIDES)
+    models = [name for name, family in families.items() if family == "depth_anything"]
+    for name, family in families.items():
+        if name not in guides[:1] and name not in models[:1]:
+            raise ConfigurationError(
+                f"--foundation {name}: family {family}",
+                expected="one of clip, dinov2 and sam, and one of depth_anything",
+                fix="leave it out",
+            )
+    if not models:
+        return work / LEARN, guides
+    say(f"{models[0]} says depth where nothing was measured")
+    return filled(work / LEARN, work / FILLED, depth_model(models[0]).of_picture), guides
+
+
+def _options(
+    learn: ShardReader,
+    folder: Path,
+    options: Options,
+    guides: tuple[str, ...],
+    images: int,
+    steps: int,
+) -> dict[str, Any]:
+    """Options of the system `adapting`, by what the drives have and what is left out."""
+    out = options.without
+    alone = {"ckd": 0.0} if "bins" in out else {}
+    cameras = min(3, *(len(learn.cameras(i)) for i in range(len(learn))))
+    posed = any("T_odom_base" in learn.read(i).facts for i in range(min(len(learn), 20)))
+    in_a_row = any(
+        None not in (learn.neighbour(i, -1), learn.neighbour(i, 1)) for i in range(len(learn))
+    )
+    frames = posed and in_a_row
+    if "neighbours" in out or cameras < 2:
+        alone["vrkd"] = 0.0
+    if "photometric" in out or not frames:
+        alone |= {"photometric": 0.0, "guided": 0.0}
+    few = images < FEW_IMAGES and "gates" not in out
+    return {
+        "drives": [str(folder)],
+        "cameras": cameras,
+        "reflections": frames and "reflections" not in out,
+        "features": list(guides),
+        "gates_first": steps // 6 if few else 0,
+        **alone,
+    }
+
+
+def _in_words(own: dict[str, Any]) -> list[str]:
+    """Which parts of learning a run has, for its report."""
+    parts = {
+        "bins": own.get("ckd", 1.0) > 0,
+        "neighbours": own.get("vrkd", 1.0) > 0,
+        "photometric": own.get("photometric", 1.0) > 0,
+        "reflections": own["reflections"],
+        "gates": own["gates_first"] > 0,
+    }
+    return [name for name, used in parts.items() if used]
 
 
 def _rehearsal(work: Path, options: Options, render: Render, start: Path, say: Say) -> int:

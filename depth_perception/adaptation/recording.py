@@ -70,6 +70,7 @@ ON_GROUND = 0.1
 """Road lies in the ground in use up to this share of its depth."""
 ALIKE = 3.0
 """Measurements of both ways may differ by so many of their deviations."""
+_KEPT_FACTS = ("rig", "drive_name", "stamp", "T_odom_base")
 LEAST_SIGMA = 0.01
 """No measurement is surer than this share of its depth."""
 
@@ -209,7 +210,7 @@ def teach(
             if not cameras:
                 continue
             ground = next(iter(result.cameras.values())).ground
-            facts = {k: item.facts[k] for k in ("rig", "drive_name", "stamp") if k in item.facts}
+            facts = {k: item.facts[k] for k in _KEPT_FACTS if k in item.facts}
             taught.sets.append(TrueFrameSet(f"{number:08d}", tuple(cameras), ground, facts, ground))
             taught.references.append(references)
             motion = result.motion
@@ -325,7 +326,7 @@ def write_manifest(folder: Path, counts: dict[str, int], facts: dict[str, Any]) 
     manifest = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
-        "arguments": {"sets_per_drive": max(counts.values(), default=1), **facts},
+        "arguments": {"sets_per_drive": 0, **facts},  # each window by itself
         "shards": shards,
         "complete": True,
     }

@@ -28,14 +28,28 @@ from depth_perception.yaml_mapping import nearest
 
 LEARN, HELD_OUT = "learn", "held_out"
 """Folders of work: windows that are learnt from, and those that judge."""
+FILLED = "filled"
+"""What is learnt from, with depth that a foundation model says where nothing was measured."""
 SYNTHETIC, REHEARSAL, KEPT = "synthetic", "rehearsal", "kept"
 """Synthetic drives; the same with depth as the network in the package sees it; and others, with
 their truth, that say whether anything is forgotten."""
 
-PARTS = ("backwards", "anchor", "rehearsal", "measured")
+PARTS = (
+    "backwards",
+    "anchor",
+    "rehearsal",
+    "measured",
+    "bins",
+    "neighbours",
+    "photometric",
+    "reflections",
+    "gates",
+)
 """What may be left out: time that runs backwards, so that the teacher is what was known as it was
 driven; the ground as what holds metres on the road; synthetic drives; measured depth among what the
-network learns from, which then learns from images alone."""
+network learns from, which then learns from images alone; cross-interaction of bins; relations of
+neighbouring cameras; view synthesis between frames; the search for mirrors, where the teacher is
+not believed; and the start with gates alone where there are few images."""
 
 Say = Callable[[str], None]
 Render = Callable[[Path, int, int], None]
@@ -55,6 +69,9 @@ class Options:
         width: Of training images, px.
         device: "cpu" or "cuda"; empty: a GPU where there is one.
         without: Parts that are left out, of `PARTS`.
+        foundation: Names or folders of foundation models that help to teach, see
+            `training.foundation`: of CLIP, DINOv2 and SAM the first guides how frames are compared,
+            Depth Anything says depth where nothing was measured.
     """
 
     hold_out: float = 1 / 3
@@ -65,6 +82,7 @@ class Options:
     width: int = 512
     device: str = ""
     without: tuple[str, ...] = ()
+    foundation: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what is impossible."""

@@ -31,6 +31,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from depth_perception.adaptation.settings import PARTS
 from depth_perception.cli.arguments import add_parameter_arguments, parameter_text, parameters_from
 from depth_perception.cli.destinations import check_file, check_folder
 from depth_perception.cli.interruption import leaving
@@ -79,7 +80,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--without",
         default="",
         metavar="PART,PART",
-        help="leave out backwards, anchor, rehearsal or measured: to see what each brings",
+        help="leave out, to see what each brings: " + ", ".join(PARTS),
+    )
+    parser.add_argument(
+        "--foundation",
+        default="",
+        metavar="MODEL,MODEL",
+        help="names or folders of CLIP, DINOv2 or SAM, and of Depth Anything, which help to teach",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE")
     parser.add_argument("--device", default="", help="cpu or cuda (default: a GPU if there is one)")
@@ -123,6 +130,7 @@ def run(options: argparse.Namespace) -> int:
         steps=options.steps,
         device=options.device,
         without=tuple(filter(None, options.without.split(","))),
+        foundation=tuple(filter(None, options.foundation.split(","))),
     )
     work.mkdir(parents=True, exist_ok=True)
     said = parameter_text(parameters)

@@ -322,7 +322,13 @@ class ShardReader:
         """Index of the set so many later in the same drive; None beyond its ends."""
         per_drive = int(self.manifest["arguments"]["sets_per_drive"])
         other = index + offset
-        together = 0 <= other < len(self) and other // per_drive == index // per_drive
+        if not (0 <= index < len(self) and 0 <= other < len(self)):
+            return None
+        if per_drive:
+            together = other // per_drive == index // per_drive
+        else:  # each shard is a drive
+            here, there = np.searchsorted(self._ends, [index, other], side="right")
+            together = bool(here == there)
         return other if together else None
 
     def read(self, index: int, choose: Choose = range) -> TrueFrameSet:

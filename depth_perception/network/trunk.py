@@ -93,11 +93,16 @@ class Trunk(nn.Module):
         for fixed in (self.stem, self.stages[0]):
             fixed.requires_grad_(False)
 
-    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
-        """Features of RGB images (N, 3, H, W) of 0 to 255, H and W multiples of 32."""
+    def forward(self, image: torch.Tensor, levels: int = 4) -> list[torch.Tensor]:
+        """Features of RGB images (N, 3, H, W) of 0 to 255, H and W multiples of 32.
+
+        Args:
+            image: The images.
+            levels: How many strides are asked for, from 4 on.
+        """
         x = self.stem((image - _MEAN) / _SPREAD)
         features = []
-        for stage in self.stages:
+        for stage in self.stages[:levels]:  # type: ignore[union-attr]
             x = stage(x)
             features.append(x)
         return features

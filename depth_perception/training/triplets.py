@@ -215,7 +215,7 @@ class Triplets(Dataset[dict[str, torch.Tensor]]):
         motions = [motion(views[0], view) for view in views[1:]]
         posed = all(m is not None for m in motions)
         T = np.stack([m if posed and m is not None else np.eye(4) for m in motions])
-        item = arrays(frame, frame.T_base_calibrated, NOMINAL)
+        item = arrays(frame, frame.T_base_calibrated, views[0].ground_in_use or NOMINAL)
         images = [view.cameras[0].image[..., ::-1].transpose(2, 0, 1) for view in views]
         item = {
             **item,

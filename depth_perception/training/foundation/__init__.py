@@ -34,6 +34,7 @@ from depth_perception.training.foundation.captions import Captioner
 from depth_perception.training.foundation.depth import DepthModel
 from depth_perception.training.foundation.frozen import Frozen
 from depth_perception.training.foundation.image import ImageEncoder
+from depth_perception.training.foundation.loading import family_of
 from depth_perception.training.foundation.pictures import fitted
 from depth_perception.training.foundation.text import TextEncoder
 from depth_perception.training.foundation.tiny import TINY
@@ -47,6 +48,7 @@ __all__ = [
     "TextEncoder",
     "captioner",
     "depth_model",
+    "family_of",
     "fitted",
     "image_encoder",
     "text_encoder",

@@ -22,7 +22,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
@@ -135,6 +137,13 @@ class DepthModel(Frozen):
         if out.shape[-2:] == tuple(size):
             return out
         return functional.interpolate(out, size, mode="bilinear", align_corners=False)
+
+    @torch.inference_mode()
+    def of_picture(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Inverse depth (H, W), 0 or more, of a BGR image (H, W, 3), as OpenCV has it."""
+        rgb = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))
+        images = torch.from_numpy(rgb)[None].to(self.mean.device).float()
+        return np.asarray(self(images, self.side)[0, 0].float().cpu(), np.float32)
 
     def forward(self, images: torch.Tensor, side: int = 0) -> torch.Tensor:
         """Inverse depth (N, 1, H, W) of images (N, 3, H, W), RGB of 0 to 255, of any size.

@@ -126,14 +126,9 @@ def opened(name: str, what: str, families: tuple[str, ...]) -> Opened:
         family = tiny.TINY[name]
         _check_family(name, what, family, families)
         return Opened(name, family, tiny.network(family), "", True)
-    where, local = _found(name, what)
-    try:
-        with quiet():
-            config = transformers.AutoConfig.from_pretrained(where, local_files_only=local)
-    except Exception as error:  # transformers raises anything
-        raise _not_loaded(name, where, f"config.json: {error}") from None
-    _check_family(name, what, config.model_type, families)
-    kind = getattr(transformers, CLASSES[config.model_type])
+    where, local, family = _described(transformers, name, what)
+    _check_family(name, what, family, families)
+    kind = getattr(transformers, CLASSES[family])
     try:
         with quiet():
             model, report = kind.from_pretrained(
@@ -144,7 +139,31 @@ def opened(name: str, what: str, families: tuple[str, ...]) -> Opened:
     missing = sorted(report["missing_keys"])
     if missing:
         raise _not_loaded(name, where, f"its weights lack {missing[0]} and {len(missing) - 1} more")
-    return Opened(name, config.model_type, model, where, local)
+    return Opened(name, family, model, where, local)
+
+
+def family_of(name: str) -> str:
+    """Say of which family a model is, a key of `CLASSES`, without loading its weights.
+
+    Raises:
+        ModelError: It is nowhere, is damaged, or of a family that nobody here can use.
+    """
+    if name in tiny.TINY:
+        return tiny.TINY[name]
+    family = _described(_transformers(), name, "foundation model")[2]
+    _check_family(name, "foundation model", family, tuple(CLASSES))
+    return family
+
+
+def _described(transformers: Any, name: str, what: str) -> tuple[str, bool, str]:
+    """Where a model lies, whether on this machine, and its family."""
+    where, local = _found(name, what)
+    try:
+        with quiet():
+            config = transformers.AutoConfig.from_pretrained(where, local_files_only=local)
+    except Exception as error:  # transformers raises anything
+        raise _not_loaded(name, where, f"config.json: {error}") from None
+    return where, local, str(config.model_type)
 
 
 def _transformers() -> Any:

@@ -28,6 +28,7 @@ from depth_perception.datasets.sample import TrueCamera
 from depth_perception.datasets.source import open_source
 from depth_perception.geometry.ground_plane import GroundPlane
 from depth_perception.training.configuration import DataConfiguration
+from depth_perception.training.measured import INVERSE_DEPTH
 from depth_perception.training.samples import NOMINAL, Request, arrays, changed, changes_of, collate
 
 
@@ -77,9 +78,13 @@ class RigSamples(Dataset[dict[str, torch.Tensor]]):
         items = []
         for one in chosen:
             camera, T = one, one.T_base_calibrated
-            ground: GroundPlane | None = NOMINAL
+            in_use = whole.ground_in_use or NOMINAL
+            ground: GroundPlane | None = in_use
             if self.change:
                 camera, T, ground = changed(camera, self.data, rng)
+                ground = None if ground is None else in_use
+                if INVERSE_DEPTH in one.layers:  # rays and measurements are to agree
+                    T = one.T_base_calibrated
             pose = camera.T_base_camera.astype(np.float32)
             items.append({**arrays(camera, T, ground), "pose": pose})
         return collate([{k: torch.from_numpy(v) for k, v in item.items()} for item in items])
