@@ -14,9 +14,10 @@ export PYTHON
 # modules that it imports: two thirds of the time that a node takes to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-# One more than two cores have to do: tests with ROS wait half of the time. Each test file stays within
-# one process; test/conftest.py puts the files into the order in which they are handed out.
-JOBS ?= 3
+# One more than there are cores, for tests with ROS wait half of the time, but 5 at the most: each takes
+# 2 GB. Each test file stays within one process; test/conftest.py puts the files into the order in which
+# they are handed out.
+JOBS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((cores < 2 ? 3 : cores > 4 ? 5 : cores + 1)))
 export PYTEST := python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # Each recipe runs in the environment that `source env.bash` gives a user.
