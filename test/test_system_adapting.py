@@ -152,7 +152,8 @@ def configured(
 
 
 def test_a_batch_has_neighbours_first_and_one_size(street, start):
-    made = batches(configured(street, start), (street,), 1, ("frames", "cameras"), 2, 0, 1)
+    configuration = configured(street, start)
+    made = batches(configuration, (street,), 1, ("frames", "cameras"), 2, 0, 1)
     for step in (2, 3, 4, 5):
         batch = next(made)
         assert int(batch["step"]) == step and batch["image"].shape[:2] == (4, 3)
@@ -290,8 +291,13 @@ def test_parts_follow_what_drives_have_and_what_is_left_out(street, tmp_path):
     assert own["gates_first"] == 10 and own["reflections"]
     assert learning._in_words(own) == ["bins", "photometric", "reflections", "gates"]
     left = ("bins", "photometric", "reflections", "gates")
+    both = ("vehicle", 40), ("synthetic", 320)
+    # Of each batch 3 are the vehicle's with neighbours, and of the other 5 one: half and half.
+    assert learning.mixed(*both, own) == ["vehicle"] * 2 + ["synthetic"]
     own = learning._options(reader, Path(street), Options(without=left), (), 20, 60)
     assert learning._in_words(own) == []
+    assert learning.mixed(*both, own) == ["vehicle"] * 8 + ["synthetic"]
+    assert learning.mixed(("v", 100), ("s", 50), own) == ["v"] + ["s"] * 2
     assert AdaptingOptions(**{**own, "drives": (), "features": ()}).kinds == ()
     still = [replace(street_set(0, i), facts={"rig": "street"}) for i in range(SETS)]
     write_sets(tmp_path, [encode_set(item) for item in still], SETS)

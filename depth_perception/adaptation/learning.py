@@ -48,6 +48,8 @@ FORGOTTEN = 1.08
 """Depth of synthetic drives that were held out may be off by so many times as much as before."""
 GUIDES = ("clip", "dinov2", "sam")
 """Families of foundation models whose features guide how frames are compared."""
+SINGLE = 0.25
+"""Single images of the vehicle for each synthetic one, where those with neighbours come on top."""
 FEW_IMAGES = 200
 """With fewer images the bridging gates learn alone at first, for a sixth of the steps."""
 _MOST_PIXELS = 110_000
@@ -75,9 +77,6 @@ def learn(
     folders, rehearsed = [str(taught)], 0
     if render is not None and options.rehearsal and "rehearsal" not in options.without:
         rehearsed = _rehearsal(work, options, render, start, say)
-        # About as many images of the vehicle as of synthetic drives, so that neither is drowned.
-        folders = folders * max(1, round(rehearsed / max(images, 1)))
-        folders += [str(work / REHEARSAL)] * max(1, round(images / max(rehearsed, 1)))
     steps = options.steps or int(np.clip(4 * images, 300, 2400))
     first = learn.read(0).cameras[0].model
     report.learnt = {"images": images, "steps": steps, "synthetic_images": rehearsed}
@@ -85,6 +84,8 @@ def learn(
     report.learnt["foundation"] = list(options.foundation)
     own = _options(learn, taught, options, guides, images, steps)
     report.learnt["parts"] = _in_words(own)
+    if rehearsed:
+        folders = mixed((str(taught), images), (str(work / REHEARSAL), rehearsed), own)
     anchor = {"plane": 0.0, "angle": 0.0} if "anchor" in options.without else {}
     configuration = recipe.from_dict(
         {
@@ -129,6 +130,21 @@ def learn(
     if load_checkpoint(weights)[1]["step"] < steps:
         raise KeyboardInterrupt  # training took it for itself, and ended at a step
     return start, weights
+
+
+def mixed(taught: tuple[str, int], rehearsed: tuple[str, int], own: dict[str, Any]) -> list[str]:
+    """Name folders so often that about as many images of the vehicle as of synthetic drives come.
+
+    Then neither is drowned. Images with neighbours, which are the vehicle's, are counted.
+
+    Args:
+        taught: Folder of the vehicle's, and its images.
+        rehearsed: Likewise of synthetic drives.
+        own: Options of the system.
+    """
+    near = own["reflections"] or any(own.get(k, 1.0) for k in ("photometric", "guided", "vrkd"))
+    ratio = rehearsed[1] / max(taught[1], 1) * (SINGLE if near else 1.0)
+    return [taught[0]] * max(1, round(ratio)) + [rehearsed[0]] * max(1, round(1 / ratio))
 
 
 def _with_foundation(work: Path, options: Options, say: Say) -> tuple[Path, tuple[str, ...]]:

@@ -14,8 +14,8 @@
 
 """Batches of adapting: single images, and beside them images with neighbours in time or in space.
 
-Half of each batch are images as the fused network learns from (`training.samples`), of all data.
-The other half comes from the vehicle's drives alone: by turns triplets of consecutive frames
+Of each batch five eighths are images as the fused network learns from (`training.samples`), of all
+data. The others come from the vehicle's drives alone: by turns triplets of consecutive frames
 (`training.triplets`) and cameras side by side (`surround_distillation.samples`). All have one size.
 Out, for a batch of N images of which the first S have neighbours:
 
@@ -44,6 +44,8 @@ from depth_perception.training.system import Batch
 from depth_perception.training.systems.surround_distillation.samples import RigSamples
 from depth_perception.training.triplets import Triplets
 
+NEAR = 3 / 8
+"""Share of a batch that has neighbours."""
 _OF_ALL = ("image", "rays", "camera", "depth", "label", "measured")
 
 
@@ -83,7 +85,7 @@ def batches(
         DatasetError: The drives have no such neighbours.
     """
     whole = configuration.schedule.batch
-    half = whole // 2 if kinds else 0
+    near = max(1, round(NEAR * whole)) if kinds else 0
     data = replace(configuration.data, folders=drives)
     sources: list[Iterator[Batch]] = []
     for turn, kind in enumerate(kinds):
@@ -96,7 +98,7 @@ def batches(
                 expected="three sets in a row, or rigs of several cameras",
                 fix=f"leave out what needs neighbouring {kind}",
             )
-        together = half if kind == "frames" else max(1, half // cameras)
+        together = near if kind == "frames" else max(1, near // cameras)
         asked = Requests(
             len(samples),  # type: ignore[arg-type]
             len(data.sizes),
@@ -108,7 +110,7 @@ def batches(
         )
         sources.append(loader(samples, _EachTurn(asked, first, turn, len(kinds)), data.workers))
     single = replace(
-        configuration, schedule=replace(configuration.schedule, batch=max(1, whole - half))
+        configuration, schedule=replace(configuration.schedule, batch=max(1, whole - near))
     )
     for step, plain in zip(count(first), batches_of_images(single, first, rank, ranks)):
         made = plain if not kinds else joined(next(sources[step % len(kinds)]), plain)
