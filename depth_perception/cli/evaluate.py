@@ -16,14 +16,14 @@
 
 A bag of the synthetic world is scored against its exact depth, too, and needs no LiDAR. Where a
 network makes the depth, embodied depth is scored beside it. With --report a page with charts and
-pictures; with --json every number.
+pictures; with --json every number; with --against what got better and worse since a former run.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -35,24 +35,26 @@ from depth_perception.cli.arguments import (
     parameters_from,
 )
 from depth_perception.cli.destinations import check_file, check_folder, write_text
+from depth_perception.cli.evaluation_tables import print_comparison, print_tables
 from depth_perception.cli.progress import Progress
 from depth_perception.errors import ConfigurationError, DepthPerceptionError
 from depth_perception.yaml_mapping import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
+    from pathlib import Path
 
-    from rich.console import Console
-    from rich.table import Table
-
-    from depth_perception.evaluation.boundary import Boundary
-    from depth_perception.evaluation.exact import ExactScores
-    from depth_perception.evaluation.measured import MeasuredScores
-    from depth_perception.evaluation.metrics import DepthMetrics
+    from depth_perception.evaluation.comparison import Comparison
+    from depth_perception.evaluation.former_run import FormerRun
+    from depth_perception.evaluation.output_folder import OutputFolder
+    from depth_perception.evaluation.panels import PictureCollector
     from depth_perception.evaluation.scores import Evaluation
+    from depth_perception.frames.frame_set import CameraFrame, FrameSet
 
-PICTURED = 4
-"""Frame sets that a report shows pictures of."""
+__all__ = ["add_arguments", "print_tables", "run"]
+
+MOST_PICTURED = 30
+"""Frame sets that a report shows pictures of at most: each is some MB in memory."""
 
 FARTHEST = 1e6
 """No truth is as far, m."""
@@ -63,7 +65,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bag", help="rosbag2 directory, .mcap or .db3")
     parser.add_argument("--json", metavar="FILE", help="write every number there ('-' for stdout)")
     parser.add_argument(
-        "--report", metavar="DIR", help="write a page with pictures, DIR/index.html"
+        "--report",
+        metavar="DIR",
+        help="write a page with pictures, DIR/index.html, and its numbers, DIR/figures.json",
+    )
+    parser.add_argument(
+        "--worst",
+        type=int,
+        default=3,
+        metavar="N",
+        help="pictures in the report of the N worst frame sets (default 3)",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="FORMER",
+        help="compare with a former run on the same drive: its --json file or --report folder",
     )
     parser.add_argument("--date", default="", help="printed in the report as it is")
     parser.add_argument("--lidar", metavar="TOPIC", help="the truth (default: the first cloud)")
@@ -88,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from depth_perception.evaluation.output_folder import OutputFolder
+    from depth_perception.evaluation.former_run import read_former
 
     _check_limits(options)
     limit = frames_from(options)
@@ -97,15 +113,15 @@ def run(options: argparse.Namespace) -> int:
     # Refused before the work: an hour of it is not to end with a path that cannot be written.
     shown = options.json == "-"
     numbers = None if options.json is None or shown else check_file("--json", options.json)
-    folder = None if options.report is None else check_folder("--report", options.report)
-    page_folder = OutputFolder(folder or ".")
-    if folder is not None:
-        page_folder.check("index.html")
+    page_folder = _report_folder(options)
+    former = None if options.against is None else read_former(options.against)
 
     from depth_perception.datasets.bag import BagReader
     from depth_perception.datasets.lidar_truth import TruthProtocol
+    from depth_perception.evaluation.comparison import compare
     from depth_perception.evaluation.evaluate import evaluate
-    from depth_perception.evaluation.report import PictureCollector, write_report
+    from depth_perception.evaluation.former_run import run_of
+    from depth_perception.evaluation.report import PictureCollector
     from depth_perception.pipeline import SurroundPipeline, check_named_files
 
     def say(text: str) -> None:
@@ -116,11 +132,14 @@ def run(options: argparse.Namespace) -> int:
         reader = stack.enter_context(BagReader(bag, parameters, log=say))
         progress = stack.enter_context(Progress("evaluate"))
         _check_lidar(options.lidar, reader.lidar_topics)
+        if former is not None:
+            former.check_cameras(reader.rig.names)
         pipeline = SurroundPipeline(parameters, log=say)
         stack.callback(pipeline.close)
-        total = min(reader.image_count, limit or reader.image_count)
-        progress.to(0, total)
-        pictures = PictureCollector(max(1, -(-total // PICTURED)), options.max_depth)
+        progress.to(0, min(reader.image_count, limit or reader.image_count))
+        pictures = PictureCollector(
+            options.worst, options.max_depth, former.abs_rel() if former is not None else None
+        )
         evaluation = evaluate(
             reader,
             pipeline,
@@ -130,31 +149,88 @@ def run(options: argparse.Namespace) -> int:
             max_offset=options.max_offset,
             frames=limit,
             lidar=options.lidar,
-            progress=progress.over,
-            observer=pictures if folder else None,
+            progress=lambda sets: _of_the_drive(former, progress.over(sets)),
+            observer=pictures if page_folder else None,
         )
-    text = json.dumps(evaluation.to_dict(), indent=2, allow_nan=False)
+    failed: list[DepthPerceptionError] = []
+    comparison = None
+    if former is not None:
+        with _collected(failed):
+            comparison = compare(former, run_of(evaluation))
+    data = evaluation.to_dict()
+    if comparison is not None:
+        data["against"] = comparison.to_dict()
+    text = json.dumps(data, indent=2, allow_nan=False)
     if shown:
         print(text)
     else:
         print_tables(evaluation, said=pipeline.warnings)
-    failed: list[DepthPerceptionError] = []
+        if comparison is not None:
+            print_comparison(comparison)
     # What fails is said at the end; it does not keep the others from being written.
     if numbers is not None:
         with _collected(failed):
             write_text("--json", numbers, text + "\n")
             print(f"numbers: {numbers}")
-    if folder is not None:
+    if page_folder is not None:
         with _collected(failed):
-            page_folder.begin()
-            page = write_report(folder, evaluation, pictures.panels, options.date)
-            page_folder.note(page.name)
+            page = _write_page(page_folder, evaluation, pictures, comparison, options.date, text)
             print(f"report: {page}", file=sys.stderr if shown else sys.stdout)
     for error in failed:
         print(f"error: {error}", file=sys.stderr)
     if evaluation.broken:
         print(f"error: {evaluation.broken}", file=sys.stderr)
     return 1 if failed or evaluation.broken else 0
+
+
+def _report_folder(options: argparse.Namespace) -> OutputFolder | None:
+    """Return the folder of the report, looked at; None without one."""
+    from depth_perception.evaluation.former_run import FIGURES
+    from depth_perception.evaluation.output_folder import OutputFolder
+
+    if options.report is None:
+        return None
+    folder = OutputFolder(check_folder("--report", options.report))
+    folder.check("index.html")
+    folder.check(FIGURES)
+    return folder
+
+
+def _write_page(
+    folder: OutputFolder,
+    evaluation: Evaluation,
+    pictures: PictureCollector,
+    comparison: Comparison | None,
+    date: str,
+    numbers: str,
+) -> Path:
+    """Write the page and its numbers; return the page."""
+    from depth_perception.evaluation.former_run import FIGURES
+    from depth_perception.evaluation.report import write_report
+
+    folder.begin()
+    page = write_report(
+        folder.path,
+        evaluation,
+        pictures.panels,
+        date,
+        backdrops=pictures.backdrops,
+        comparison=comparison,
+        changed=pictures.changed if comparison is not None else (),
+    )
+    folder.note(page.name)
+    folder.write(FIGURES, (numbers + "\n").encode())
+    return page
+
+
+def _of_the_drive(
+    former: FormerRun | None, sets: Iterable[FrameSet[CameraFrame]]
+) -> Iterator[FrameSet[CameraFrame]]:
+    """Hand on the frame sets; refuse another drive than the former run's at the first of them."""
+    for place, frame_set in enumerate(sets):
+        if place == 0 and former is not None:
+            former.check_begin(frame_set.stamp)
+        yield frame_set
 
 
 @contextmanager
@@ -178,6 +254,10 @@ def _check_limits(options: argparse.Namespace) -> None:
             expected=f"more than 1 m, and less than {FARTHEST:g} m",
             fix="e.g. 80",
         )
+    if not 1 <= options.worst <= MOST_PICTURED:
+        raise ConfigurationError(
+            f"--worst {options.worst}", expected=f"1 to {MOST_PICTURED} frame sets", fix="e.g. 3"
+        )
     if options.max_offset is not None and not 0 < options.max_offset < math.inf:
         raise ConfigurationError(
             f"--max-offset {options.max_offset}",
@@ -198,246 +278,3 @@ def _check_lidar(topic: str | None, topics: Collection[str]) -> None:
             expected=nearest(topic, topics),
             fix="name one of them, or leave --lidar out",
         )
-
-
-def print_tables(e: Evaluation, said: Collection[str] = ()) -> None:
-    """Print what was measured, 100 columns wide; notes that were said before are left out."""
-    from rich.console import Console
-    from rich.text import Text
-
-    from depth_perception.evaluation.report import advice
-
-    # Names of files and topics may hold brackets or colons, which are to be read as they stand.
-    console = Console(width=100, highlight=False, markup=False, emoji=False)
-    truths = [f"{e.images} images, {e.points:,} LiDAR points of {e.lidar}"] if e.points else []
-    if e.exact is not None:
-        truths.append(f"{e.exact.all.metric.truth_count:,} pixels of exact truth")
-    console.print(
-        Text(str(e.bag), style="bold"),
-        f": {e.frame_sets} frame sets, {', '.join(truths)};"
-        f" {e.estimator} on {e.provider}" + (f", {e.model}" if e.model else ""),
-        sep="",
-    )
-    if e.points:
-        _print_lidar(console, e)
-    if e.exact is not None:
-        _print_exact(console, e.exact)
-    latency = _table("Latency", "ms per frame set, warm", "p50", "p95")
-    for stage in e.latency:
-        latency.add_row(stage.stage, f"{1e3 * stage.p50:.1f}", f"{1e3 * stage.p95:.1f}")
-    console.print(latency)
-    for line in advice(e):
-        console.print(Text("!", style="yellow"), line)
-    for note in (note for note in e.notes if note not in said):
-        console.print(f"note: {note}", style="dim")
-
-
-def _table(title: str, first: str, *columns: str) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    made = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        header_style="dim",
-    )
-    made.add_column(first, no_wrap=True)
-    for column in columns:
-        made.add_column(column, justify="right", no_wrap=True)
-    return made
-
-
-def _end_section(table: Table) -> None:
-    """Draw a line below the rows so far: `Table.add_section`, which rich has since 12.3."""
-    if table.rows:
-        table.rows[-1].end_section = True
-
-
-def _metric_names(left_out: tuple[str, ...]) -> list[str]:
-    """Headings of the metrics, empty for those that 100 columns have no room for."""
-    from depth_perception.evaluation.report import METRIC_COLUMNS
-
-    short = {"RMSE log": "RMSElog", "coverage": "cover"}
-    names = [short.get(heading, heading) for _, heading, *_ in METRIC_COLUMNS]
-    return ["" if name in left_out else name for name in names]
-
-
-def _metric_cells(names: list[str], metrics: DepthMetrics) -> list[str]:
-    from depth_perception.evaluation.report import metric_cells
-
-    cells = zip(names, metric_cells(metrics), strict=True)
-    return [*(cell for name, cell in cells if name), f"{metrics.count}"]
-
-
-def _print_lidar(console: Console, e: Evaluation) -> None:
-    from rich.text import Text
-
-    from depth_perception.evaluation.report import levels_shown, number, share, short
-    from depth_perception.evaluation.set_table import lidar_set_rows, set_remarks
-
-    # What is left out is in the report and in JSON.
-    names = _metric_names(("log10", "A5"))
-    scores = _table("\nAll points", "", *filter(None, names), "points")
-    rows = [(name, item) for name, item in e.cameras.items()] if len(e.cameras) > 1 else []
-    for name, item in rows:
-        scores.add_row(name, *_metric_cells(names, item.metric))
-    if rows:
-        _end_section(scores)
-    total = e.over_cameras
-    for name, metrics in (("mean, metric", total.metric), ("median-scaled", total.median)):
-        scores.add_row(name, *_metric_cells(names, metrics))
-    if rows:
-        scores.add_row("one scale a rig", *_metric_cells(names, total.rig))
-    if e.embodied is not None:
-        _end_section(scores)
-        scores.add_row("embodied depth", *_metric_cells(names, e.embodied))
-    console.print(scores)
-
-    bins = [f"{row.low:.0f}-{row.high:.0f} m" for row in e.road["depth image"]]
-    road = _table("Road: A5/A10 % of points", "", *bins, "cover")
-    for name, entries in e.road.items():
-        found = [
-            Text.assemble(f"{share(r.a5)}/{share(r.a10)} ", (short(r.count), "dim"))
-            for r in entries
-        ]
-        road.add_row(name.replace("depth image", "image"), *found, share(entries[-1].coverage, 0))
-    console.print(road)
-
-    levels = _table(
-        "Levels: by itself | with those before",
-        "",
-        "cover",
-        "A5",
-        "A10",
-        "AbsRel",
-        "points",
-        "| cover",
-        "A5",
-        "A10",
-        "AbsRel",
-        "points",
-    )
-    for row in levels_shown(e):
-        cells = []
-        for m in (row.alone, row.cumulative):
-            cells += [share(m.coverage), share(m.a5), share(m.a10), number(m.abs_rel), f"{m.count}"]
-        levels.add_row(row.level, *cells)
-    console.print(levels)
-
-    if e.boundary:
-        _print_boundary(console, "Edges of depth, at LiDAR points", e.boundary)
-    _print_sets(console, "at LiDAR points", lidar_set_rows(e), set_remarks(e.sets, e.profiles))
-    if e.plane is not None:
-        plane = _table("Road under the LiDAR against nominal", "", "pitch °", "roll °", "height m")
-        for name, (pitch, roll, height) in (
-            (f"mean of {e.plane.scans}", e.plane.mean),
-            ("lowest", e.plane.low),
-            ("highest", e.plane.high),
-        ):
-            plane.add_row(name, f"{pitch:+.2f}", f"{roll:+.2f}", f"{height:+.3f}")
-        console.print(plane)
-    if e.measured is not None:
-        _print_measured(console, "LiDAR points", {"all": e.measured})
-    if e.overlap_all is not None:
-        overlap = _table("Overlap of cameras", "", "median %", "mean %", "agree to 5 %", "points")
-        for pair in [e.overlap_all, *e.overlap]:
-            overlap.add_row(
-                "all pairs" if pair is e.overlap_all else " - ".join(pair.cameras),
-                share(pair.median),
-                share(pair.mean),
-                share(pair.consistent),
-                f"{pair.count}",
-            )
-        console.print(overlap)
-
-
-def _print_boundary(console: Console, title: str, rows: Mapping[str, Boundary]) -> None:
-    from depth_perception.evaluation.report import share
-
-    headings = ("F1 %", "attainable", "precision %", "recall %", "true edges", "predicted")
-    table = _table(title, "", *headings)
-    for name, b in rows.items():
-        cells = (share(value) for value in (b.f1, b.attainable, b.precision, b.recall))
-        table.add_row(name, *cells, f"{b.edges}", f"{b.predicted}")
-    console.print(table)
-
-
-def _print_sets(
-    console: Console, where: str, rows: Mapping[str, list[str]], remarks: list[str]
-) -> None:
-    from depth_perception.evaluation.set_table import SET_HEADINGS
-
-    if not rows:
-        return
-    # Its title says what is percent; lines part what belongs together.
-    first = {"cloud F %": "F", "edges F1 %": "| F1", "flicker %": "| flicker", "ECE %": "| ECE"}
-    headings = [first.get(name, name.replace("its ", "")) for name in SET_HEADINGS]
-    table = _table(f"Obstacle cloud | edges | flicker | confidence, {where}: %", "", *headings)
-    for name, cells in rows.items():
-        table.add_row(name, *cells)
-    console.print(table)
-    for line in remarks:
-        console.print(f"  {line}", style="dim")
-
-
-def _print_measured(console: Console, things: str, scores: Mapping[str, MeasuredScores]) -> None:
-    from depth_perception.cli.measured_table import fill_measured_table
-    from depth_perception.evaluation.formats import MEASURED_HEADINGS
-
-    row = next(iter(scores.values())).all
-    title = f"Measured by motion, at {things}: {row.measured_images} of {row.images} images"
-    table = _table(title, "", *MEASURED_HEADINGS, "measured")
-    fill_measured_table(table, scores)
-    console.print(table)
-
-
-def _print_exact(console: Console, exact: ExactScores) -> None:
-    from depth_perception.evaluation.report import number, share, short
-    from depth_perception.evaluation.set_table import exact_set_rows, set_remarks
-
-    names = _metric_names(("log10", "SILog"))
-    rows = list(exact.cameras.items()) if len(exact.cameras) > 1 else []
-    pixels = _table("\nExact truth: all pixels", "", *filter(None, names), "pixels")
-    for name, item in rows:
-        pixels.add_row(name, *_metric_cells(names, item.metric))
-    if rows:
-        _end_section(pixels)
-    pixels.add_row("mean, metric", *_metric_cells(names, exact.all.metric))
-    if exact.all.embodied is not None:
-        _end_section(pixels)
-        pixels.add_row("embodied depth", *_metric_cells(names, exact.all.embodied))
-    console.print(pixels)
-    edges = {"image": exact.all.boundary, "embodied depth": exact.all.embodied_boundary}
-    if any(edges.values()):
-        found = {name: item for name, item in edges.items() if item is not None}
-        _print_boundary(console, "Exact truth: edges of depth", found)
-    remarks = set_remarks(exact.sets, exact.profiles)
-    _print_sets(console, "exact truth", exact_set_rows(exact), remarks)
-    if exact.measured:
-        _print_measured(console, "pixels of exact truth", exact.measured)
-    if not exact.all.road and exact.all.lidar is None:
-        return
-
-    bins = [f"{row.low:.0f}-{row.high:.0f} m" for row in exact.all.road]
-    check = exact.all.lidar is not None
-    road = _table(
-        "Exact truth: road, A5/A10 % of pixels" + ("; |LiDAR - exact|, m" if check else ""),
-        "",
-        *bins,
-        *(("cover", "pixels") if bins else ()),
-        *(("| median", "95 %") if check else ()),
-    )
-    for name, item in [*rows, ("all", exact.all)]:
-        if item is exact.all and rows:
-            _end_section(road)
-        cells = [f"{share(r.a5)}/{share(r.a10)}" for r in item.road] or [""] * len(bins)
-        if bins:
-            last = item.road[-1] if item.road else None
-            cells += [share(last.coverage, 0), short(last.count)] if last else ["", ""]
-        if item.lidar is not None:
-            cells += [number(item.lidar.median), number(item.lidar.p95)]
-        road.add_row(name, *cells)
-    console.print(road)

@@ -29,7 +29,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,7 @@ from depth_perception.datasets.lidar_truth import (
     lidar_truth,
 )
 from depth_perception.errors import BagError
+from depth_perception.evaluation.error_map import ErrorMaps
 from depth_perception.evaluation.exact import ExactScorer
 from depth_perception.evaluation.exact_window import ExactWindow
 from depth_perception.evaluation.metrics import (
@@ -62,6 +63,7 @@ from depth_perception.evaluation.scores import (
     ImageSample,
     Scores,
     StageLatency,
+    add_to_maps,
     boundary_scores,
     embodied_scores,
     error_profiles,
@@ -84,6 +86,14 @@ if TYPE_CHECKING:
     from depth_perception.pipeline import SurroundPipeline
 
 Observer = Callable[[int, FrameSet[CameraFrame], SurroundResult, Mapping[str, ImageSample]], None]
+
+
+@runtime_checkable
+class SeesExactTruth(Protocol):
+    """An observer that wants exact truth, too."""
+
+    def see_exact_truth(self, depth: Mapping[str, NDArray[np.float64]]) -> None:
+        """Take by camera the true depth (h, w) of the set that it is called with next, m."""
 
 
 def evaluate(
@@ -148,6 +158,8 @@ def evaluate(
                 if not frame_set.frames:
                     continue
                 result, samples = run.add(number + 1, frame_set, window)
+                if isinstance(observer, SeesExactTruth) and run.exact is not None:
+                    observer.see_exact_truth(run.exact.scored)
                 if observer is not None and result.cameras:
                     observer(number, frame_set, result, samples)
         except BagError as error:  # what lies before the break is whole, and may be hours of work
@@ -185,6 +197,7 @@ class _Run:
         self.computed = False
         self.broken = ""
         self.set_scorer = SetScorer(protocol)
+        self.maps = ErrorMaps()
 
     def add(
         self, number: int, frame_set: FrameSet[CameraFrame], window: ScanWindow
@@ -217,7 +230,9 @@ class _Run:
                 self.fitted[truth.scan] = truth.plane
             planes = self._planes(truth, result)
             pixels = self.exact.depth_of(name) if self.exact is not None else None
-            samples[name] = image_sample(camera, truth, planes, rig[name], beside, pixels)
+            sample = image_sample(camera, truth, planes, rig[name], beside, pixels)
+            samples[name] = sample
+            add_to_maps(self.maps, name, sample)
         self._overlap(result, samples)
         self._whole(result, samples)
         self.sets.append(samples)
@@ -285,6 +300,7 @@ class _Run:
             raise self._no_truth()
         images = [sample for samples in self.sets for sample in samples.values()]
         exact = None if self.exact is None else self.exact.finish(self.reader.rig.names)
+        exact_maps = {} if self.exact is None else self.exact.maps.maps()
         notes = self._notes()
         if not any(len(sample.depth) for sample in images):
             error = self._no_truth()
@@ -354,6 +370,8 @@ class _Run:
             broken=self.broken,
             measured=measured,
             sets=self.set_scorer.scores(),
+            error_maps=exact_maps or self.maps.maps(),
+            error_map_truth="exact truth" if exact_maps else self.lidar,
         )
 
     def _scores(self) -> list[tuple[str, Scores]]:

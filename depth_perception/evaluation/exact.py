@@ -39,7 +39,7 @@ of depth. The LiDAR is held against the same truth: `LidarAgreement` is a check 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,7 @@ from numpy.typing import NDArray
 from depth_perception.datasets.lidar_truth import LidarTruth, TruthProtocol, fit_road, without_body
 from depth_perception.errors import ConfigurationError
 from depth_perception.evaluation.boundary import Boundary, boundary_counts, shifted_counts, spacing
+from depth_perception.evaluation.error_map import ErrorMaps, pixel_positions
 from depth_perception.evaluation.exact_window import ExactImage, ExactWindow
 from depth_perception.evaluation.frame_scores import FrameScores
 from depth_perception.evaluation.measured import MeasuredScores, MeasuredTally
@@ -162,7 +163,13 @@ class _Gathered:
 
 
 class ExactScorer:
-    """Scores depth images against exact truth on the way through a bag."""
+    """Scores depth images against exact truth on the way through a bag.
+
+    Attributes:
+        maps: Where in the images depth is wrong.
+        scored: By camera the true depth (h, w) that the present frame set is scored against, m;
+            NaN where nothing is scored.
+    """
 
     def __init__(
         self, window: ExactWindow, protocol: TruthProtocol, measured: bool = False
@@ -176,6 +183,8 @@ class ExactScorer:
         self._grids: dict[str, TruthGrid] = {}
         self._gathered: dict[str, _Gathered] = {}
         self._counters: dict[str, ErrorCounter] = {}
+        self.maps = ErrorMaps()
+        self.scored: dict[str, NDArray[np.float64]] = {}
         self._frame = (1, 0)
         self._sets = SetScorer(protocol)
         self._seen: dict[str, SeenTruth] = {}
@@ -185,6 +194,7 @@ class ExactScorer:
         """Name the frame set that the next images belong to: its number, and its time in ns."""
         self._frame = (number, stamp)
         self._seen, self._ground = {}, None
+        self.scored = {}
 
     def depth_of(self, camera: str) -> NDArray[np.float64] | None:
         """Return true depth on the published pixels (h, w) of a camera added since `begin`, m.
@@ -233,6 +243,8 @@ class ExactScorer:
         kept.images.append(depth_metrics(prediction, truth))
         kept.frames.append(self._frame)
         self._count("depth image", prediction, truth, result.confidence.ravel())
+        self.scored[name] = truth.reshape(result.depth.shape)
+        self._map("depth image", name, result.depth, truth)
         if self._measured:
             self._add_measured(result, truth, is_beyond(whole), grid, image)
         shape = result.depth.shape
@@ -243,6 +255,7 @@ class ExactScorer:
         if embodied:
             kept.embodied.append(depth_metrics(result.embodied.ravel(), truth))
             self._count("embodied depth", result.embodied.ravel(), truth)
+            self._map("embodied depth", name, result.embodied, truth)
             kept.embodied_edges.append(boundary_counts(result.embodied, with_sky, step))
         self._seen[name] = seen_exactly(result, points, whole, own_body)
         if self._ground is None:
@@ -286,6 +299,10 @@ class ExactScorer:
                 None if result.measured_sigma is None else result.measured_sigma.ravel()[here],
                 None if result.measured_kind is None else result.measured_kind.ravel()[here],
             )
+
+    def _map(self, what: str, name: str, depth: NDArray[np.float32], truth: Any) -> None:
+        h, w = depth.shape
+        self.maps.add(what, name, (w, h), pixel_positions((h, w)), depth.ravel(), truth)
 
     def _count(self, what: str, prediction: Any, truth: Any, confidence: Any = None) -> None:
         counter = self._counters.get(what)
@@ -342,7 +359,7 @@ class ExactScorer:
         return ExactScores(
             cameras,
             total,
-            _by_frame(list(kept.values())),
+            _by_frame(kept),
             {name: counter.profile() for name, counter in self._counters.items()},
             measured,
             self._sets.scores(),
@@ -366,15 +383,26 @@ def _ground_of(
         return None
 
 
-def _by_frame(cameras: Sequence[_Gathered]) -> list[FrameScores]:
-    frames = sorted({frame for camera in cameras for frame in camera.frames})
+def _by_frame(cameras: Mapping[str, _Gathered]) -> list[FrameScores]:
+    frames = sorted({frame for camera in cameras.values() for frame in camera.frames})
     rows = []
     for frame in frames:
-        images = [(c, i) for c in cameras for i, own in enumerate(c.frames) if own == frame]
+        seen = [
+            (name, camera, i)
+            for name, camera in cameras.items()
+            for i, own in enumerate(camera.frames)
+            if own == frame
+        ]
+        images = [(camera, i) for _, camera, i in seen]
         beside = [camera.embodied[i] for camera, i in images if camera.embodied]
-        metric = mean_metrics(camera.images[i] for camera, i in images)
         rows.append(
-            FrameScores(*frame, len(images), metric, mean_metrics(beside) if beside else None)
+            FrameScores(
+                *frame,
+                len(images),
+                mean_metrics(camera.images[i] for camera, i in images),
+                mean_metrics(beside) if beside else None,
+                {n: c.images[i].abs_rel for n, c, i in seen},
+            )
         )
     return rows
 

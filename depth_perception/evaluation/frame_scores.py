@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from depth_perception.evaluation.metrics import DepthMetrics
 
@@ -31,6 +31,7 @@ class FrameScores:
         images: Images with truth.
         metric: Of the depth image, as it is.
         embodied: Of the embodied depth beside it; None where that is the depth image itself.
+        cameras: AbsRel of each camera's depth image; NaN where nothing has a depth.
     """
 
     number: int
@@ -38,3 +39,4 @@ class FrameScores:
     images: int
     metric: DepthMetrics
     embodied: DepthMetrics | None
+    cameras: dict[str, float] = field(default_factory=dict)

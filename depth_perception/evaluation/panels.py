@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The pictures of a report: some frame sets of the drive, drawn while it is scored.
+"""The pictures of a report: the worst frame sets of the drive, drawn while it is scored.
 
 In: images, result and samples of a frame set as `evaluate` hands them to its observer. Out:
 `Panel`, encoded pictures with captions, and what they show in words for who cannot see them.
@@ -20,17 +20,25 @@ In: images, result and samples of a frame set as `evaluate` hands them to its ob
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from depth_perception.evaluation.above_picture import clouds_from_above
 from depth_perception.evaluation.cloud_picture import cloud_from_above
+from depth_perception.evaluation.formats import METRIC_COLUMNS, count, number, share
+from depth_perception.evaluation.frame_choice import Largest, Typical
 from depth_perception.evaluation.measured_pictures import (
     anything_measured,
     kind_mosaic,
     measured_mosaic,
 )
+from depth_perception.evaluation.metrics import DepthMetrics, covered, depth_metrics, mean_metrics
 from depth_perception.evaluation.pictures import (
     Picture,
     arrange,
@@ -39,6 +47,7 @@ from depth_perception.evaluation.pictures import (
     embodied_mosaic,
     encoded,
     error_bar,
+    error_colours,
     input_mosaic,
     mosaic,
     overlay_lidar_error,
@@ -46,6 +55,7 @@ from depth_perception.evaluation.pictures import (
 from depth_perception.evaluation.scores import ImageSample
 from depth_perception.frames.frame_set import CameraFrame, FrameSet
 from depth_perception.frames.surround_result import SurroundResult
+from depth_perception.geometry.transforms import transform_points
 
 
 @dataclass(frozen=True)
@@ -68,45 +78,177 @@ class PanelPicture:
 
 @dataclass(frozen=True)
 class Panel:
-    """Pictures of one frame set, and its title."""
+    """Pictures of one frame set, its title, and its numbers: rows of cells, the heading first."""
 
     title: str
     pictures: list[PanelPicture]
+    numbers: list[list[str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A frame set as it was drawn, before it is known what it is in the drive."""
+
+    number: int
+    panel: Panel
+
+
+WORST = 3
+"""Frame sets shown as the worst, unless told otherwise."""
+
+CHANGED = 2
+"""Frame sets shown that got worse most since a former run, and as many that got better."""
+
+BACKDROP = 400
+"""Width of the camera's image below an error map, px."""
 
 
 class PictureCollector:
-    """Draws every n-th frame set while an evaluation runs; pass it as ``observer``."""
+    """Draws the worst frame sets and a typical one while an evaluation runs; an ``observer``.
 
-    def __init__(self, every: int = 1, max_depth: float = 80.0) -> None:
-        """Draw each ``every``-th set; colours reach to ``max_depth`` metres."""
-        self.every = max(1, every)
+    The error of a frame set is AbsRel, the mean over its images, at LiDAR points; of sets without
+    any, over pixels of exact truth. One in which nothing has a depth is worse than all others.
+    """
+
+    def __init__(
+        self, worst: int = WORST, max_depth: float = 80.0, former: Mapping[int, float] | None = None
+    ) -> None:
+        """Say what is drawn.
+
+        Args:
+            worst: How many of the worst frame sets.
+            max_depth: Colours reach to so many metres.
+            former: AbsRel of a former run by the stamps of its frame sets, ns: those that changed
+                most are drawn, too.
+        """
         self.max_depth = max_depth
-        self.panels: list[Panel] = []
+        self.backdrops: dict[str, bytes] = {}
+        self._former = former or {}
+        self._worst: Largest[_Shown] = Largest(max(worst, 1))
+        self._typical: Typical[_Shown] = Typical()
+        self._worse: Largest[_Shown] = Largest(CHANGED)
+        self._better: Largest[_Shown] = Largest(CHANGED)
+        self._exact: Mapping[str, NDArray[np.float64]] = {}
+        self._ranked = 0
+        self._first: int | None = None
+
+    def see_exact_truth(self, depth: Mapping[str, NDArray[np.float64]]) -> None:
+        """Take by camera the true depth (h, w) of the frame set that comes next, m."""
+        self._exact = depth
 
     def __call__(
         self,
-        number: int,
+        index: int,
         frame_set: FrameSet[CameraFrame],
         result: SurroundResult,
         samples: Mapping[str, ImageSample],
     ) -> None:
-        """Draw one frame set."""
-        if number % self.every or not result.cameras:
+        """Look at one frame set, and draw it if it may be shown."""
+        first = self._first = result.stamp if self._first is None else self._first
+        for name, camera in result.cameras.items():
+            if name not in self.backdrops:
+                self.backdrops[name] = backdrop(camera.image)
+        samples = {name: s for name, s in samples.items() if len(s.depth)}
+        exact = {} if samples else self._exact
+        metrics = {n: depth_metrics(s.prediction, s.depth) for n, s in samples.items()}
+        metrics |= {
+            n: depth_metrics(result.cameras[n].depth.ravel(), t.ravel()) for n, t in exact.items()
+        }
+        if not any(item.truth_count for item in metrics.values()):
             return
-        cameras = len(result.cameras)
-        named = f"{cameras} camera{'' if cameras == 1 else 's'}"
-        self.panels.append(
-            Panel(
-                f"Frame set {number + 1}, {named}, t = {result.stamp} ns",
-                drawn(result, samples, self.max_depth),
-            )
-        )
+        mean = mean_metrics(metrics.values())
+        error = mean.abs_rel if math.isfinite(mean.abs_rel) else math.inf
+        self._ranked += 1
+        made: list[_Shown] = []
+
+        def make() -> _Shown:
+            if not made:
+                after = (result.stamp - first) * 1e-9
+                title = f"frame set {index + 1}, {after:.1f} s after the first: " + (
+                    f"AbsRel {mean.abs_rel:.3f}" if error < math.inf else "no depth"
+                )
+                pictures = drawn(result, samples, self.max_depth, exact)
+                made.append(_Shown(index, Panel(title, pictures, _numbers(mean, metrics))))
+            return made[0]
+
+        self._worst.offer(error, make)
+        self._typical.offer(error, make)
+        before = self._former.get(result.stamp, math.nan)
+        if math.isfinite(change := error - before):
+            if change > 0:
+                self._worse.offer(change, make)
+            elif change < 0:
+                self._better.offer(-change, make)
+
+    @property
+    def panels(self) -> list[Panel]:
+        """The worst frame sets, the worst first, then the typical one if it is not among them."""
+        worst = [shown for _, shown in self._worst.items]
+        panels = []
+        for place, shown in enumerate(worst):
+            rank = "Worst" if place == 0 else f"{place + 1}. worst"
+            name = f"{rank} of {self._ranked}" if self._ranked > 1 else "The only one"
+            panels.append(_titled(name, shown))
+        typical = self._typical.item
+        if typical is not None and typical[1].number not in [shown.number for shown in worst]:
+            panels.append(_titled("For comparison, about the median", typical[1]))
+        return panels
+
+    @property
+    def changed(self) -> list[Panel]:
+        """The frame sets that changed most since the former run: worse ones, then better ones."""
+        return [
+            _titled(f"{'Worse' if sign > 0 else 'Better'} by {change:.3f}", shown)
+            for sign, largest in ((1, self._worse), (-1, self._better))
+            for change, shown in largest.items
+        ]
+
+
+def _titled(name: str, shown: _Shown) -> Panel:
+    return dataclasses.replace(shown.panel, title=f"{name}: {shown.panel.title}")
+
+
+NUMBERS = ("abs_rel", "rmse", "delta1", "a10", "coverage")
+"""Fields of the metrics written with a frame set."""
+
+
+def _numbers(mean: DepthMetrics, cameras: Mapping[str, DepthMetrics]) -> list[list[str]]:
+    """Write the numbers of one frame set, by camera where it has several."""
+    chosen = [column for column in METRIC_COLUMNS if column[0] in NUMBERS]
+    several = {"all, mean": mean} if len(cameras) > 1 else {}
+    rows = [
+        [
+            name,
+            *(
+                f"{share(getattr(item, key))} %" if is_share else number(getattr(item, key), digits)
+                for key, _, digits, is_share in chosen
+            ),
+            count(item.count),
+        ]
+        for name, item in {**several, **cameras}.items()
+    ]
+    return [["camera", *(heading for _, heading, *_ in chosen), "points"], *rows]
+
+
+def backdrop(image: Picture) -> bytes:
+    """Encode a camera's image as what an error map lies over: grey, dim and small, WebP."""
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    height = max(1, round(BACKDROP * grey.shape[0] / grey.shape[1]))
+    small = cv2.resize(grey, (BACKDROP, height), interpolation=cv2.INTER_AREA)
+    return bytes(cv2.imencode(".webp", small, [cv2.IMWRITE_WEBP_QUALITY, 50])[1])
 
 
 def drawn(
-    result: SurroundResult, samples: Mapping[str, ImageSample], max_depth: float
+    result: SurroundResult,
+    samples: Mapping[str, ImageSample],
+    max_depth: float,
+    exact: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> list[PanelPicture]:
-    """Draw a frame set: what its cameras see, depth, errors, and the cloud from above."""
+    """Draw a frame set: what its cameras see, depth, errors, and the cloud from above.
+
+    ``exact`` is true depth (h, w) by camera, drawn where there are no ``samples``.
+    """
+    exact = exact or {}
     columns = max(map(len, arrange({n: c.T_base_camera for n, c in result.cameras.items()})))
     of = "of " + ", ".join(result.cameras)
     pictures = [
@@ -119,17 +261,17 @@ def drawn(
             columns,
         ),
     ]
-    if samples:
-        columns_with_truth = max(
-            map(len, arrange({n: result.cameras[n].T_base_camera for n in samples}))
-        )
+    truth_of = list(samples) or list(exact)
+    if truth_of:
+        poses = {n: result.cameras[n].T_base_camera for n in truth_of}
+        at = "at every LiDAR point" if samples else "at every pixel"
         pictures.append(
             (
-                "Error at every LiDAR point: blue is too near, red too far, pale is right",
-                "Images of " + ", ".join(samples) + ", grey, with a dot at each LiDAR point in the"
-                " colour of its relative error; scale below.",
-                errors(result, samples),
-                columns_with_truth,
+                f"Error {at}: blue is too near, red too far, pale is right",
+                "Images of " + ", ".join(truth_of) + ", grey, with the colour of the relative"
+                f" error {at}; scale below.",
+                errors(result, samples) if samples else exact_errors(result, exact),
+                max(map(len, arrange(poses))),
             )
         )
     if result.estimator != "embodied":
@@ -163,15 +305,7 @@ def drawn(
             ),
         ]
     if result.points is not None:
-        pictures.append(
-            (
-                "Point cloud from above; the vehicle drives up",
-                f"{len(result.points)} points from above in the colours of the images, with rings"
-                " every 10 m around the vehicle, an arrow for ahead and a scale bar.",
-                cloud_from_above(result.points, ground_height=result.ground.height),
-                0,
-            )
-        )
+        pictures.append(_from_above(result, samples, exact))
     return [
         PanelPicture(caption, words, encoded(picture), wide)
         for caption, words, picture, wide in pictures
@@ -189,3 +323,66 @@ def errors(
     }
     poses = {name: result.cameras[name].T_base_camera for name in pictures}
     return np.concatenate([mosaic(pictures, poses, width), error_bar(width)])
+
+
+def exact_errors(
+    result: SurroundResult, exact: Mapping[str, NDArray[np.float64]], width: int = 1440
+) -> Picture:
+    """Draw the error of every pixel with exact truth, with its scale."""
+    pictures = {}
+    for name, truth in exact.items():
+        camera = result.cameras[name]
+        grey = cv2.cvtColor(camera.image, cv2.COLOR_BGR2GRAY)
+        picture = cv2.cvtColor((grey * 0.45).astype(np.uint8), cv2.COLOR_GRAY2BGR)
+        use = covered(camera.depth, truth)
+        picture[use] = error_colours(camera.depth[use] / truth[use] - 1)
+        pictures[name] = np.asarray(picture, dtype=np.uint8)
+    poses = {name: result.cameras[name].T_base_camera for name in pictures}
+    return np.concatenate([mosaic(pictures, poses, width), error_bar(width)])
+
+
+def _from_above(
+    result: SurroundResult,
+    samples: Mapping[str, ImageSample],
+    exact: Mapping[str, NDArray[np.float64]],
+) -> tuple[str, str, Picture, int]:
+    """Draw the cloud from above beside the truth's, or alone where there is none."""
+    assert result.points is not None
+    if not samples and not exact:
+        return (
+            "Point cloud from above; the vehicle drives up",
+            f"{len(result.points)} points from above in the colours of the images, with rings"
+            " every 10 m around the vehicle, an arrow for ahead and a scale bar.",
+            cloud_from_above(result.points, ground_height=result.ground.height),
+            0,
+        )
+    truth_name = "LiDAR" if samples else "exact truth"
+    points = np.stack([result.points[axis] for axis in "xyz"], axis=1).astype(np.float64)
+    if samples:
+        truth = np.concatenate([s.truth.points for s in samples.values()])
+        planes = [s.truth.plane for s in samples.values() if s.truth.plane is not None]
+        ground = planes[0] if planes else result.ground
+    else:
+        truth, ground = _exact_points(result, exact), result.ground
+    return (
+        f"From above, depth on the left and {truth_name} on the right; the vehicle drives up",
+        f"{len(points)} points of depth and {len(truth)} of {truth_name} from above, on one scale:"
+        " ground grey, obstacles orange to yellow by height, those of the truth over depth in"
+        " cyan; rings every 10 m around the vehicle, and a scale bar.",
+        clouds_from_above(points, truth, ground, truth_name),
+        2,
+    )
+
+
+def _exact_points(
+    result: SurroundResult, exact: Mapping[str, NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Return (N, 3) the points of exact truth, base frame, metres; of every second pixel."""
+    parts = []
+    for name, depth in exact.items():
+        camera = result.cameras[name]
+        chosen = np.zeros(depth.shape, dtype=bool)
+        chosen[::2, ::2] = np.isfinite(depth[::2, ::2])
+        rays = camera.camera.rays()[chosen] * depth[chosen][:, None]
+        parts.append(transform_points(camera.T_base_camera, rays))
+    return np.concatenate(parts) if parts else np.zeros((0, 3))

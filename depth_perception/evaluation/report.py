@@ -24,11 +24,21 @@ import base64
 import html
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from depth_perception.errors import ConfigurationError
+from depth_perception.evaluation.comparison import Comparison, FrameChange
+from depth_perception.evaluation.error_map import FEWEST_POINTS
+from depth_perception.evaluation.error_map_figures import (
+    legend,
+    map_figure,
+    map_limit,
+    map_rows,
+    side,
+    worst_places,
+)
 from depth_perception.evaluation.figures import exact_figures, latency_figure, lidar_figures
 from depth_perception.evaluation.formats import (
     MEASURED_HEADINGS,
@@ -44,6 +54,7 @@ from depth_perception.evaluation.formats import (
 from depth_perception.evaluation.glossary import GLOSSARY
 from depth_perception.evaluation.measured import table_of
 from depth_perception.evaluation.metrics import RangeAccuracy
+from depth_perception.evaluation.page_budget import LARGEST_PAGE, fitted
 from depth_perception.evaluation.panels import Panel, PictureCollector
 from depth_perception.evaluation.scores import Evaluation, LevelScores
 from depth_perception.evaluation.set_table import (
@@ -54,6 +65,7 @@ from depth_perception.evaluation.set_table import (
 )
 
 if TYPE_CHECKING:
+    import jinja2
     from markupsafe import Markup
 
 __all__ = [
@@ -145,14 +157,51 @@ def advice(evaluation: Evaluation) -> list[str]:
     return lines
 
 
-def render(evaluation: Evaluation, panels: Sequence[Panel], date: str = "") -> str:
+def render(
+    evaluation: Evaluation,
+    panels: Sequence[Panel],
+    date: str = "",
+    *,
+    backdrops: Mapping[str, bytes] | None = None,
+    comparison: Comparison | None = None,
+    changed: Sequence[Panel] = (),
+    limit: int = LARGEST_PAGE,
+) -> str:
     """Make the page.
 
     Args:
         evaluation: The numbers.
-        panels: Pictures by frame set.
+        panels: Pictures by frame set, the worst first.
         date: Printed as it is; empty leaves it out.
+        backdrops: An image of each camera, WebP, that its error map lies over.
+        comparison: With a former run of the same drive.
+        changed: Pictures of the frame sets that changed most since that run.
+        limit: Largest size of the page, bytes of UTF-8: pictures get coarser and then fewer, the
+            worst frame set's last, and the page says so.
     """
+    template = _environment().get_template("report.html.j2")
+    known = _about(evaluation, date) | _about_maps(evaluation, comparison)
+    known |= {"comparison": comparison, "backdrops": backdrops or {}}
+    without = {"panels": [], "changed": [], "left_out": []}
+    rest = len(template.render(known | without).encode())
+    notes = []
+    if rest > limit and backdrops:
+        known |= {"backdrops": {}}
+        notes.append("Left out: the cameras' images below the error maps.")
+        rest = len(template.render(known | without).encode())
+    # What changed stands between the worst frame set and the others.
+    ordered = [*panels[:1], *changed, *panels[1:]]
+    kept, coarser = fitted(ordered, limit - rest)
+    first = len(panels[:1])
+    shown = {
+        "panels": [*kept[:first], *kept[first + len(changed) :]],
+        "changed": kept[first : first + len(changed)],
+        "left_out": [*notes, *coarser],
+    }
+    return template.render(known | shown)
+
+
+def _environment() -> jinja2.Environment:
     import jinja2
 
     environment = jinja2.Environment(
@@ -170,28 +219,69 @@ def render(evaluation: Evaluation, panels: Sequence[Panel], date: str = "") -> s
         measured=measured_cells,
         milliseconds=milliseconds,
         words=explained,
+        side=side,
+        most_by=most_by,
         base64=lambda data: base64.b64encode(data).decode(),
     )
-    return environment.get_template("report.html.j2").render(
-        e=evaluation,
-        date=date,
-        advice=advice(evaluation),
-        road20=road_within(evaluation),
-        levels=levels_shown(evaluation),
-        columns=[heading for _, heading, *_ in METRIC_COLUMNS],
-        measured_columns=MEASURED_HEADINGS,
-        lidar_measured=[] if evaluation.measured is None else table_of({"": evaluation.measured}),
-        exact_measured=table_of(evaluation.exact.measured) if evaluation.exact else [],
-        set_columns=SET_HEADINGS,
-        lidar_sets=lidar_set_rows(evaluation),
-        exact_sets=exact_set_rows(evaluation.exact),
-        set_remarks=set_remarks,
-        glossary=GLOSSARY,
-        lidar_figures=lidar_figures(evaluation),
-        exact_figures=exact_figures(evaluation.exact, evaluation.estimator),
-        latency=latency_figure(evaluation.latency, evaluation.frame_sets),
-        panels=panels,
+    return environment
+
+
+def _about(evaluation: Evaluation, date: str) -> dict[str, Any]:
+    """Everything that the page shows of the numbers but for maps and the former run."""
+    return {
+        "e": evaluation,
+        "date": date,
+        "advice": advice(evaluation),
+        "road20": road_within(evaluation),
+        "levels": levels_shown(evaluation),
+        "columns": [heading for _, heading, *_ in METRIC_COLUMNS],
+        "measured_columns": MEASURED_HEADINGS,
+        "lidar_measured": (
+            [] if evaluation.measured is None else table_of({"": evaluation.measured})
+        ),
+        "exact_measured": table_of(evaluation.exact.measured) if evaluation.exact else [],
+        "set_columns": SET_HEADINGS,
+        "lidar_sets": lidar_set_rows(evaluation),
+        "exact_sets": exact_set_rows(evaluation.exact),
+        "set_remarks": set_remarks,
+        "glossary": GLOSSARY,
+        "lidar_figures": lidar_figures(evaluation),
+        "exact_figures": exact_figures(evaluation.exact, evaluation.estimator),
+        "latency": latency_figure(evaluation.latency, evaluation.frame_sets),
+    }
+
+
+def _about_maps(evaluation: Evaluation, comparison: Comparison | None) -> dict[str, Any]:
+    """The error maps, and those of the former run beside them, all on one scale."""
+    maps = evaluation.error_maps
+    former = comparison.before.error_maps if comparison is not None else {}
+    limit = map_limit(
+        item for run in (maps, former) for cameras in run.values() for item in cameras.values()
     )
+    old, new = former.get("depth image", {}), maps.get("depth image", {})
+    return {
+        "map_rows": map_rows(maps, evaluation.estimator, limit),
+        "map_scale": legend(limit),
+        "fewest": FEWEST_POINTS,
+        "places": worst_places(new),
+        "pair_maps": [
+            (name, map_figure(name, old[name], limit), map_figure(name, item, limit))
+            for name, item in new.items()
+            if name in old
+        ],
+    }
+
+
+def most_by(change: FrameChange) -> str:
+    """Name the camera whose error changed most in a frame set: "left, 0.100 to 0.310"."""
+    known = {
+        name: pair for name, pair in change.cameras.items() if math.isfinite(pair[1] - pair[0])
+    }
+    if not known:
+        return "–"
+    sign = 1 if change.after > change.before else -1
+    name = max(known, key=lambda n: sign * (known[n][1] - known[n][0]))
+    return f"{name}, {number(known[name][0])} to {number(known[name][1])}"
 
 
 _NAMES = {name: word for word in GLOSSARY for name in word.names}
@@ -216,17 +306,18 @@ def explained(text: str) -> Markup:
 
 
 def write_report(
-    folder: str | Path, evaluation: Evaluation, panels: Sequence[Panel], date: str = ""
+    folder: str | Path, evaluation: Evaluation, panels: Sequence[Panel], date: str = "", **more: Any
 ) -> Path:
-    """Write ``folder``/index.html and return its path.
+    """Write ``folder``/index.html and return its path; ``more`` is as in `render`.
 
     Raises:
         ConfigurationError: The folder cannot be written.
     """
     path = Path(folder) / "index.html"
+    page = render(evaluation, panels, date, **more)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(render(evaluation, panels, date), encoding="utf-8")
+        path.write_text(page, encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(
             f"'{path}' cannot be written ({error.strerror})",

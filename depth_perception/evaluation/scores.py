@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from depth_perception.datasets.lidar_truth import LidarTruth, TruthProtocol
 from depth_perception.evaluation.boundary import Boundary, boundary_counts_at_points
+from depth_perception.evaluation.error_map import ErrorMap, ErrorMaps
 from depth_perception.evaluation.exact import ExactScores
 from depth_perception.evaluation.frame_scores import FrameScores
 from depth_perception.evaluation.measured import MeasuredScores, MeasuredTally
@@ -168,6 +169,9 @@ class Evaluation:
     ``lidar`` is empty, ``points`` 0, and what follows from its points is empty, None or NaN.
     ``measured`` is what motion measured, None unless ``motion.enabled``.
     ``sets`` has the obstacle cloud and flicker, against the LiDAR.
+    ``error_maps`` has by estimator ("depth image", "embodied depth") and camera where in the image
+    depth is wrong, against ``error_map_truth``: exact truth where the bag has it, since it covers
+    the image, else the LiDAR.
     ``broken`` says why the bag could not be read to its end; empty where it could.
     """
 
@@ -204,10 +208,17 @@ class Evaluation:
     broken: str = ""
     measured: MeasuredScores | None = None
     sets: SetScores = field(default_factory=SetScores)
+    error_maps: dict[str, dict[str, ErrorMap]] = field(default_factory=dict)
+    error_map_truth: str = ""
+
+    @property
+    def frames(self) -> list[FrameScores]:
+        """Scores by frame set: the LiDAR's, or exact truth's where there is none."""
+        return self.by_frame or (self.exact.by_frame if self.exact is not None else [])
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON can hold it: NaN and infinity become null."""
-        return _plain(dataclasses.asdict(self))
+        return plain(dataclasses.asdict(self))
 
 
 def mean_scores(items: Sequence[Scores]) -> Scores:
@@ -248,20 +259,32 @@ def frame_scores(
     """Score each frame set that has truth; ``frames`` are their numbers and stamps, ns."""
     rows = []
     for (frame, stamp), samples in zip(frames, sets, strict=True):
-        images = [s for s in samples.values() if len(s.depth)]
+        seen = {name: s for name, s in samples.items() if len(s.depth)}
+        images = list(seen.values())
         if not images:
             continue
+        metrics = {name: depth_metrics(s.prediction, s.depth) for name, s in seen.items()}
         beside = [depth_metrics(s.embodied, s.depth) for s in images if s.embodied is not None]
         rows.append(
             FrameScores(
                 frame,
                 stamp,
                 len(images),
-                mean_metrics(depth_metrics(s.prediction, s.depth) for s in images),
+                mean_metrics(metrics.values()),
                 mean_metrics(beside) if beside else None,
+                {name: item.abs_rel for name, item in metrics.items()},
             )
         )
     return rows
+
+
+def add_to_maps(maps: ErrorMaps, camera: str, s: ImageSample) -> None:
+    """Count the errors at an image's LiDAR points by their place in the image."""
+    if not len(s.depth):
+        return
+    maps.add("depth image", camera, s.size, s.uv, s.prediction, s.depth)
+    if s.embodied is not None:
+        maps.add("embodied depth", camera, s.size, s.uv, s.embodied, s.depth)
 
 
 def error_profiles(
@@ -383,11 +406,12 @@ def overlap_of(cameras: tuple[str, str], difference: NDArray[np.floating]) -> Ov
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Make a value what JSON can hold: NaN and infinity become null."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value
