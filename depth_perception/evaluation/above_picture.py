@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_perception.evaluation.cloud_picture import cloud_from_above
-from depth_perception.evaluation.drawing import BACKGROUND, Picture, write
+from depth_perception.evaluation.drawing import BACKGROUND, Picture, font, write
 from depth_perception.geometry.cloud import POINT_DTYPE
 from depth_perception.geometry.ground_plane import GroundPlane
 
@@ -42,6 +42,12 @@ TRUTH_COLOUR = (255, 214, 60)
 
 BEHIND = 8.0
 """Shown behind the vehicle where no point lies farther back, m."""
+
+WORDS = 1.7
+"""Words are larger than in a picture of one cloud: the page shows this at about half its size."""
+
+LEGEND = 22
+"""Size of the legend's words, px."""
 
 SCALE = 10.0
 """Pixels per metre."""
@@ -74,6 +80,7 @@ def clouds_from_above(
             ground_height=ground.height / ground.normal[2],
             reference=over,
             title=title,
+            words=WORDS,
         )
         for cloud, over, title in ((points, low, "Depth"), (truth, None, truth_name))
     ]
@@ -104,16 +111,16 @@ def _coloured(cloud: NDArray[np.floating], ground: GroundPlane) -> NDArray[np.vo
 
 
 def _legend(width: int, truth_name: str) -> Picture:
-    bar = np.full((44, width, 3), BACKGROUND, dtype=np.uint8)
+    bar = np.full((56, width, 3), BACKGROUND, dtype=np.uint8)
     entries = (
         (ROAD_COLOUR, "ground"),
-        (LOW_COLOUR, "obstacle, 0.3 m high"),
-        (HIGH_COLOUR, "3 m and higher"),
-        (TRUTH_COLOUR, f"obstacle of {truth_name}, over depth"),
+        (LOW_COLOUR, "obstacle, low"),
+        (HIGH_COLOUR, "3 m and more"),
+        (TRUTH_COLOUR, f"{truth_name}'s obstacles"),
     )
     labels, x = [], 16
     for colour, text in entries:
-        cv2.rectangle(bar, (x, 14), (x + 18, 30), colour, -1)
-        labels.append((text, (x + 26, 12)))
-        x += 60 + 10 * len(text)
-    return write(bar, labels, size=17)
+        cv2.rectangle(bar, (x, 16), (x + 24, 40), colour, -1)
+        labels.append((text, (x + 32, 15)))
+        x += 56 + round(font(LEGEND).getlength(text))
+    return write(bar, labels, size=LEGEND)

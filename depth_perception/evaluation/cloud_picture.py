@@ -36,6 +36,7 @@ def cloud_from_above(
     ground_height: float = 0.0,
     reference: NDArray[np.floating] | None = None,
     title: str = "",
+    words: float = 1.0,
 ) -> Picture:
     """Draw a cloud from above: heading up, the vehicle in the middle, axes in metres.
 
@@ -50,6 +51,7 @@ def cloud_from_above(
         ground_height: z of the road; what is more than 4 m above it (crowns, bridges) is left out.
         reference: (N, 3) points drawn over it as small cyan dots, e.g. a LiDAR's.
         title: Written above.
+        words: Factor of the size of all that is written: more for a picture that is shown small.
     """
     width, height = round(2 * side * scale), round((ahead + behind) * scale)
     picture = np.full((height, width, 3), BACKGROUND, dtype=np.uint8)
@@ -81,15 +83,17 @@ def cloud_from_above(
         spots = pixel(reference[:, 0], reference[:, 1])
         spots = spots[((spots >= 0) & (spots < [width, height])).all(axis=1)]
         picture[spots[:, 1], spots[:, 0]] = (255, 214, 60)
-    picture = _grid(picture, ahead, behind, side, scale)
+    picture = _grid(picture, ahead, behind, side, scale, words)
     _vehicle(picture, pixel, scale)
-    picture = _ahead_and_scale(picture, scale)
+    picture = _ahead_and_scale(picture, scale, words)
     if title:
-        picture = write(picture, [(title, (12, 10))], size=15)
+        picture = write(picture, [(title, (12, 10))], size=round(15 * words))
     return picture
 
 
-def _grid(picture: Picture, ahead: float, behind: float, side: float, scale: float) -> Picture:
+def _grid(
+    picture: Picture, ahead: float, behind: float, side: float, scale: float, words: float
+) -> Picture:
     """Draw rings every 10 m around the base frame, with their distances."""
     centre = (round(side * scale), round(ahead * scale))
     lines = picture.copy()
@@ -108,7 +112,7 @@ def _grid(picture: Picture, ahead: float, behind: float, side: float, scale: flo
         if metres < side:
             labels.append((f"{metres} m", (round((side - metres) * scale) + 4, centre[1] + 4)))
             labels.append((f"{-metres} m", (round((side + metres) * scale) + 4, centre[1] + 4)))
-    return write(picture, labels, size=12)
+    return write(picture, labels, size=round(12 * words))
 
 
 def _vehicle(picture: Picture, pixel: object, scale: float) -> None:
@@ -123,7 +127,7 @@ def _vehicle(picture: Picture, pixel: object, scale: float) -> None:
     cv2.polylines(picture, [body], True, (20, 16, 14), max(1, round(scale / 10)), cv2.LINE_AA)
 
 
-def _ahead_and_scale(picture: Picture, scale: float) -> Picture:
+def _ahead_and_scale(picture: Picture, scale: float, words: float) -> Picture:
     """Draw an arrow for ahead at the upper right, and a scale bar at the lower right."""
     height, width = picture.shape[:2]
     if min(height, width) < 160:
@@ -144,5 +148,8 @@ def _ahead_and_scale(picture: Picture, scale: float) -> Picture:
             ((right, low - 6), (right, low + 6)),
         ):
             cv2.line(picture, a, b, colour, thick + more, cv2.LINE_AA)
-    words = [("ahead", (x, bottom + 8)), (f"{metres} m", ((left + right) // 2, low - 32))]
-    return write(picture, words, size=17, anchor="mt")
+    labels = [
+        ("ahead", (x, bottom + 8)),
+        (f"{metres} m", ((left + right) // 2, low - 15 - round(17 * words))),
+    ]
+    return write(picture, labels, size=round(17 * words), anchor="mt")

@@ -164,6 +164,7 @@ def compare(before: FormerRun, after: FormerRun) -> Comparison:
             expected="the same --lidar and --max-depth",
             fix="run one of the two again with those of the other",
         )
+    same_sets = before.frames.keys() == after.frames.keys()
     pairs = [(before.frames[stamp], after.frames[stamp]) for stamp in stamps]
     first = min(after.frames)
     changes = [
@@ -181,7 +182,9 @@ def compare(before: FormerRun, after: FormerRun) -> Comparison:
     return Comparison(
         before,
         after,
-        [_of_metric(pairs, *figure) for figure in FIGURES] + _of_totals(before, after),
+        [_of_metric(pairs, *figure) for figure in FIGURES]
+        # Figures of whole runs say nothing where one of them saw more of the drive.
+        + (_of_totals(before, after) if same_sets else []),
         _of_cameras(pairs, after.cameras) if len(after.cameras) > 1 else [],
         [c for c in known if c.after > c.before][:LISTED],
         [c for c in known[::-1] if c.after < c.before][:LISTED],

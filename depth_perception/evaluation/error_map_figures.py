@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from depth_perception.evaluation.error_figures import EMBODIED, NAMES
-from depth_perception.evaluation.error_map import FEWEST_POINTS, ErrorMap
+from depth_perception.evaluation.error_map import FEWEST_POINTS, LARGEST, ErrorMap
 from depth_perception.evaluation.formats import number
 from depth_perception.evaluation.pictures import error_colours
 
@@ -39,17 +39,27 @@ NOTABLE = 0.02
 WRITTEN = 0.5
 """Cells whose error is at least this share of the scale's end have their number written in them."""
 
+DARK = 130.0
+"""Luminance below which a cell is dark."""
+
+FEW = 0.02
+"""Regions with a smaller share of the camera's points are not called the worst."""
+
 _DOWN = ("upper", "middle", "lower")
 _ACROSS = ("left", "centre", "right")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its colour (empty: too few points), what is written in it, and its hint."""
+    """One cell: its colour (empty: too few points), what is written in it, and its hint.
+
+    ``dark`` tells that the colour is: words on it are to be light.
+    """
 
     colour: str
     text: str
     hint: str
+    dark: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,17 +112,30 @@ def map_limit(maps: Iterable[ErrorMap]) -> float:
 
 
 def map_rows(
-    maps: Mapping[str, Mapping[str, ErrorMap]], estimator: str, limit: float
+    maps: Mapping[str, Mapping[str, ErrorMap]],
+    estimator: str,
+    limit: float,
+    order: Iterable[str] = (),
 ) -> list[MapRow]:
-    """Draw all maps on one scale that ends at ``limit``, the published depth's first."""
+    """Draw all maps on one scale that ends at ``limit``, the published depth's first.
+
+    ``order`` is that of the cameras; those that it does not name come last.
+    """
+    order = list(order)
     titles = {"depth image": NAMES.get(estimator, estimator), EMBODIED: EMBODIED}
     return [
         MapRow(
             titles.get(what, what),
-            [map_figure(name, item, limit) for name, item in cameras.items()],
+            [map_figure(name, cameras[name], limit) for name in in_order(cameras, order)],
         )
         for what, cameras in maps.items()
     ]
+
+
+def in_order(cameras: Iterable[str], order: Iterable[str]) -> list[str]:
+    """Sort names as ``order`` has them; those that it does not name come last."""
+    places = {name: k for k, name in enumerate(order)}
+    return sorted(cameras, key=lambda name: places.get(name, len(places)))
 
 
 def map_figure(camera: str, item: ErrorMap, limit: float) -> MapFigure:
@@ -130,7 +153,19 @@ def _cell(median: float, count: int, truth: int, shown: bool, limit: float) -> C
     if not shown:
         return Cell("", "", f"{points}: too few" if truth else "no truth here")
     text = f"{100 * median:+.0f}" if abs(median) >= WRITTEN * limit else ""
-    return Cell(map_colour(median, limit), text, f"{side(median)}, {points}")
+    return Cell(
+        map_colour(median, limit),
+        text,
+        f"{side(median)}, {points}",
+        dark=_luminance(median, limit) < DARK,
+    )
+
+
+def _luminance(error: float, limit: float) -> float:
+    """Return how bright an error's colour is, 0 to 255."""
+    colour = map_colour(error, limit)
+    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    return 0.3 * red + 0.59 * green + 0.11 * blue
 
 
 def map_colour(error: float, limit: float) -> str:
@@ -145,7 +180,8 @@ def side(error: float) -> str:
     percent = number(100 * abs(error), 0 if abs(error) >= 0.1 else 1)
     if float(percent) == 0:
         return "right"
-    return f"{percent} % too {'near' if error < 0 else 'far'}"
+    more = " or more" if error >= LARGEST else ""
+    return f"{percent} %{more} too {'near' if error < 0 else 'far'}"
 
 
 def regions(camera: str, item: ErrorMap) -> list[Region]:
@@ -168,18 +204,22 @@ def _reading(camera: str, item: ErrorMap) -> str:
     found = regions(camera, item)
     if not found:
         return f"{total:,} points: in no cell {FEWEST_POINTS} of them."
-    worst = max(found, key=lambda region: abs(region.error))
+    worst = _worst(found)
     if abs(worst.error) < NOTABLE:
         return f"{total:,} points; no part of the image is off by more than 2 %."
     return f"{total:,} points; most off {worst.place}: {side(worst.error)}."
 
 
+def _worst(found: Sequence[Region]) -> Region:
+    """Return the region that is most off; a handful of points at the rim is no place to begin."""
+    enough = FEW * sum(region.points for region in found)
+    return max((r for r in found if r.points >= enough), key=lambda region: abs(region.error))
+
+
 def worst_places(maps: Mapping[str, ErrorMap], most: int = 3) -> list[Region]:
-    """Name where depth is most off, over all cameras, worst first."""
-    # A handful of points at the rim of an image is no place to begin with.
-    found = [region for name, item in maps.items() for region in regions(name, item)]
-    enough = 0.01 * sum(region.points for region in found)
-    notable = [r for r in found if abs(r.error) >= NOTABLE and r.points >= enough]
+    """Name the cameras whose depth is most off, and where in their image, worst first."""
+    every = [_worst(found) for name, item in maps.items() if (found := regions(name, item))]
+    notable = [region for region in every if abs(region.error) >= NOTABLE]
     return sorted(notable, key=lambda region: -abs(region.error))[:most]
 
 

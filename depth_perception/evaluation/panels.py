@@ -122,7 +122,7 @@ class PictureCollector:
                 most are drawn, too.
         """
         self.max_depth = max_depth
-        self.backdrops: dict[str, bytes] = {}
+        self._backdrops: dict[str, tuple[bytes, NDArray[np.float64]]] = {}
         self._former = former or {}
         self._worst: Largest[_Shown] = Largest(max(worst, 1))
         self._typical: Typical[_Shown] = Typical()
@@ -146,8 +146,8 @@ class PictureCollector:
         """Look at one frame set, and draw it if it may be shown."""
         first = self._first = result.stamp if self._first is None else self._first
         for name, camera in result.cameras.items():
-            if name not in self.backdrops:
-                self.backdrops[name] = backdrop(camera.image)
+            if name not in self._backdrops:
+                self._backdrops[name] = backdrop(camera.image), camera.T_base_camera
         samples = {name: s for name, s in samples.items() if len(s.depth)}
         exact = {} if samples else self._exact
         metrics = {n: depth_metrics(s.prediction, s.depth) for n, s in samples.items()}
@@ -179,6 +179,12 @@ class PictureCollector:
                 self._worse.offer(change, make)
             elif change < 0:
                 self._better.offer(-change, make)
+
+    @property
+    def backdrops(self) -> dict[str, bytes]:
+        """A small image of each camera, WebP: from left to right, those that look ahead first."""
+        rows = arrange({name: pose for name, (_, pose) in self._backdrops.items()})
+        return {name: self._backdrops[name][0] for row in rows for name in row}
 
     @property
     def panels(self) -> list[Panel]:

@@ -32,6 +32,7 @@ from depth_perception.errors import ConfigurationError
 from depth_perception.evaluation.comparison import Comparison, FrameChange
 from depth_perception.evaluation.error_map import FEWEST_POINTS
 from depth_perception.evaluation.error_map_figures import (
+    in_order,
     legend,
     map_figure,
     map_limit,
@@ -173,14 +174,15 @@ def render(
         evaluation: The numbers.
         panels: Pictures by frame set, the worst first.
         date: Printed as it is; empty leaves it out.
-        backdrops: An image of each camera, WebP, that its error map lies over.
+        backdrops: An image of each camera, WebP, that its error map lies over; maps stand in
+            their order.
         comparison: With a former run of the same drive.
         changed: Pictures of the frame sets that changed most since that run.
         limit: Largest size of the page, bytes of UTF-8: pictures get coarser and then fewer, the
             worst frame set's last, and the page says so.
     """
     template = _environment().get_template("report.html.j2")
-    known = _about(evaluation, date) | _about_maps(evaluation, comparison)
+    known = _about(evaluation, date) | _about_maps(evaluation, comparison, list(backdrops or {}))
     known |= {"comparison": comparison, "backdrops": backdrops or {}}
     without = {"panels": [], "changed": [], "left_out": []}
     rest = len(template.render(known | without).encode())
@@ -251,22 +253,23 @@ def _about(evaluation: Evaluation, date: str) -> dict[str, Any]:
     }
 
 
-def _about_maps(evaluation: Evaluation, comparison: Comparison | None) -> dict[str, Any]:
+def _about_maps(
+    evaluation: Evaluation, comparison: Comparison | None, order: Sequence[str]
+) -> dict[str, Any]:
     """The error maps, and those of the former run beside them, all on one scale."""
     maps = evaluation.error_maps
     former = comparison.before.error_maps if comparison is not None else {}
-    limit = map_limit(
-        item for run in (maps, former) for cameras in run.values() for item in cameras.values()
-    )
     old, new = former.get("depth image", {}), maps.get("depth image", {})
+    # Embodied depth, often far off where it knows little, is not to make all others look right.
+    limit = map_limit([*old.values(), *new.values()])
     return {
-        "map_rows": map_rows(maps, evaluation.estimator, limit),
+        "map_rows": map_rows(maps, evaluation.estimator, limit, order),
         "map_scale": legend(limit),
         "fewest": FEWEST_POINTS,
         "places": worst_places(new),
         "pair_maps": [
             (name, map_figure(name, old[name], limit), map_figure(name, item, limit))
-            for name, item in new.items()
+            for name, item in ((name, new[name]) for name in in_order(new, order))
             if name in old
         ],
     }
