@@ -184,7 +184,7 @@ def render(
     template = _environment().get_template("report.html.j2")
     known = _about(evaluation, date) | _about_maps(evaluation, comparison, list(backdrops or {}))
     known |= {"comparison": comparison, "backdrops": backdrops or {}}
-    without = {"panels": [], "changed": [], "left_out": []}
+    without: dict[str, Any] = {"panels": [], "changed": [], "left_out": []}
     rest = len(template.render(known | without).encode())
     notes = []
     if rest > limit and backdrops:
