@@ -134,7 +134,7 @@ class Demand:
         return ", ".join(self.cameras or ("no camera",)) + "".join(f"; {s}" for s in stages)
 
 
-_STAGES = {
+STAGES = {
     "depth": "",
     "camera_info": "",
     "confidence": "",
@@ -154,7 +154,7 @@ _STAGES = {
 """Of each output, by short name: the stage that only some outputs need. What is of a camera needs
 that camera's images, what is of the whole vehicle those of all cameras."""
 
-_FOR_PEOPLE = {"colour", "measured_colour"}
+FOR_PEOPLE = {"colour", "measured_colour"}
 """Outputs that say in colours what others say in numbers: bags do without."""
 
 
@@ -175,7 +175,7 @@ def demand_of(
 
     vehicle = listened(vehicle_topics(motion))
     by_camera = {name: listened(camera_topics(name, rectify, motion)) for name in cameras}
-    stages = {_STAGES[short] for short in vehicle.union(*by_camera.values())}
+    stages = {STAGES[short] for short in vehicle.union(*by_camera.values())}
     return Demand(
         cameras=tuple(name for name in cameras if vehicle or by_camera[name]),
         clouds="clouds" in stages,
@@ -208,7 +208,7 @@ def messages_of(
         for short, (topic, _) in outputs.items():
             if short.startswith("measured") and camera.measurement is None:
                 continue
-            if wanted(topic) and not (heard is None and short in _FOR_PEOPLE):
+            if wanted(topic) and not (heard is None and short in FOR_PEOPLE):
                 yield topic, _camera_message(short, camera, types, parameters)
     topics = vehicle_topics(parameters.motion.enabled)
     stamp, frame = result.stamp, result.base_frame
