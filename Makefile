@@ -23,7 +23,7 @@ export PYTEST := python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reor
 # Each recipe runs in the environment that `source env.bash` gives a user.
 IN_ENV := source env.bash &&
 
-.PHONY: help setup demo test test-all test-long training lint style bench soak clean distclean
+.PHONY: help setup demo test test-all test-long training lint style bench soak docs clean distclean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -61,6 +61,9 @@ bench: setup ## Measure speed on this machine; LIVE=0 leaves the running node ou
 
 soak: setup ## Run the node under full load for 30 minutes and watch its memory: make soak MINUTES=5
 	@$(IN_ENV) python -m depth_perception.benchmarks.soak --minutes $(or $(MINUTES),30) --output out/soak.json
+
+docs: ## Build the documentation site into out/site; every link is checked
+	@scripts/site.bash
 
 clean: ## Remove what was built and what was written
 	rm -rf build install log out .mypy_cache .pytest_cache .ruff_cache .hypothesis

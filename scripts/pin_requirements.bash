@@ -30,6 +30,9 @@ compile setup.cfg requirements/runtime.txt
 compile requirements/ros-jazzy.in requirements/ros-jazzy.txt requirements/runtime.txt
 compile requirements/dev.in requirements/dev.txt requirements/runtime.txt requirements/ros-jazzy.txt
 
+# In an environment of its own.
+compile requirements/docs.in requirements/docs.txt
+
 # Humble and Jazzy were built with NumPy 1, and their messages load into no other.
 echo "numpy<2" >build/numpy1.in
 compile setup.cfg requirements/runtime-numpy1.txt build/numpy1.in

@@ -29,7 +29,7 @@ from depth_perception.errors import ConfigurationError
 from depth_perception.nodes.bringup import processes, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def commands(text: str) -> list[str]:
@@ -49,7 +49,7 @@ def told() -> list[tuple[str, str]]:
         module = importlib.import_module(f"depth_perception.cli.{verb.replace('-', '_')}")
         found += [(verb, c) for c in commands(module.__doc__ or "")]
     # What has places to fill in is a pattern, no command.
-    pattern = re.compile(r"[<\[]|\.\.\. ")
+    pattern = re.compile(r"[<\[]|\.\.\. |\$[A-Z]")
     return [(w, c) for w, c in found if not pattern.search(c.replace("data.folders=[", ""))]
 
 
@@ -71,6 +71,16 @@ def test_a_command_that_people_are_told_parses(where, command, capsys):
     for value in vars(options).values():
         if isinstance(value, str) and value.startswith("config/"):
             assert (ROOT / value).exists(), f"{where}: {value}"
+
+
+def test_targets_of_make_that_people_are_told_exist():
+    lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
+    targets = {target for line in lines if (target := line.partition(":")[0]).isidentifier()}
+    targets |= {"test-all", "test-long"}
+    for page in PAGES:
+        for block in re.findall(r"^```bash\n(.*?)^```", page.read_text(), re.M | re.S):
+            told_here = re.findall(r"^(?:\w+=\S+ )*make ([\w-]+)", block, re.M)
+            assert set(told_here) <= targets, page
 
 
 def hints(text: str) -> list[list[str]]:
