@@ -20,4 +20,4 @@ from pkgutil import extend_path
 # them also when Python runs from the source tree, whose own folder has no `msg`.
 __path__ = extend_path(__path__, __name__)
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

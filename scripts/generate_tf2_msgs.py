@@ -29,7 +29,9 @@ PACKAGE_XML = """\
   <name>tf2_msgs</name>
   <version>0.36.0</version>
   <description>The messages of tf2_msgs, for where no distribution has them.</description>
-  <maintainer email="maintainers@depth-perception.invalid">Contributors</maintainer>
+  <maintainer email="depth-perception-maintainers@users.noreply.github.com">
+    depth_perception maintainers
+  </maintainer>
   <license>BSD-3-Clause</license>
   <buildtool_depend>ament_cmake</buildtool_depend>
   <buildtool_depend>rosidl_default_generators</buildtool_depend>
