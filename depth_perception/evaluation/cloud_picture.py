@@ -51,7 +51,8 @@ def cloud_from_above(
         ground_height: z of the road; what is more than 4 m above it (crowns, bridges) is left out.
         reference: (N, 3) points drawn over it as small cyan dots, e.g. a LiDAR's.
         title: Written above.
-        words: Factor of the size of all that is written: more for a picture that is shown small.
+        words: Factor of the size of words and of the reference's dots: more for a picture that is
+            shown small.
     """
     width, height = round(2 * side * scale), round((ahead + behind) * scale)
     picture = np.full((height, width, 3), BACKGROUND, dtype=np.uint8)
@@ -81,8 +82,10 @@ def cloud_from_above(
             picture[y, x] = colours[far]
     if reference is not None:
         spots = pixel(reference[:, 0], reference[:, 1])
-        spots = spots[((spots >= 0) & (spots < [width, height])).all(axis=1)]
-        picture[spots[:, 1], spots[:, 0]] = (255, 214, 60)
+        size = round(words)
+        spots = spots[((spots >= 0) & (spots < [width - size + 1, height - size + 1])).all(axis=1)]
+        for down, right in np.ndindex(size, size):
+            picture[spots[:, 1] + down, spots[:, 0] + right] = (255, 214, 60)
     picture = _grid(picture, ahead, behind, side, scale, words)
     _vehicle(picture, pixel, scale)
     picture = _ahead_and_scale(picture, scale, words)
@@ -132,7 +135,7 @@ def _ahead_and_scale(picture: Picture, scale: float, words: float) -> Picture:
     height, width = picture.shape[:2]
     if min(height, width) < 160:
         return picture
-    x, top, bottom = width - 40, 40, 104
+    x, top, bottom = width - 23 - round(17 * words), 40, 104
     thick = 3
     for colour, more in ((BACKGROUND, 4), (INK, 0)):
         tip = np.array([[x, top - more], [x - 11 - more, top + 20], [x + 11 + more, top + 20]])
