@@ -23,7 +23,7 @@ export PYTEST := python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reor
 # Each recipe runs in the environment that `source env.bash` gives a user.
 IN_ENV := source env.bash &&
 
-.PHONY: help setup demo test test-all test-long training lint style bench soak docs clean distclean
+.PHONY: help setup demo test test-all test-long training extras lint style bench soak docs clean distclean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -37,7 +37,7 @@ demo: setup ## Run the demo on a synthetic drive, or on a bag: make demo BAG=pat
 	@$(IN_ENV) depth_perception demo --output out/demo $(if $(BAG),--bag "$(BAG)")
 
 # Of the hostile inputs one in five; test-long runs them all.
-test: style training ## Lint, check types, run the tests but long training runs; one: make test TESTS=test/test_x.py
+test: style training extras ## Lint, check types, run the tests but long training runs; one: make test TESTS=test/test_x.py
 	@$(IN_ENV) FUZZ=$${FUZZ:-0.2} scripts/test.bash -m "not long" $(TESTS)
 
 test-long: training ## Run the tests that train for minutes, and all 10,000 hostile inputs
@@ -55,6 +55,9 @@ style: setup ## Check style and format
 
 training: setup ## Add PyTorch to the environment, which training and its tests need
 	@scripts/training.bash
+
+extras: setup ## Add Ray to the environment, which 'evaluate --cluster' and its tests need
+	@scripts/extras.bash
 
 bench: setup ## Measure speed on this machine; LIVE=0 leaves the running node out
 	@$(IN_ENV) python -m depth_perception.benchmarks --live $(or $(LIVE),8)

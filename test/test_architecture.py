@@ -52,6 +52,7 @@ ROOMS = {
     "motion": "errors parameters geometry frames",
     "pipeline": "errors parameters geometry rig frames segmentation estimators motion",
     "evaluation": "errors geometry messages frames datasets motion pipeline",
+    "cluster": "errors parameters geometry inference frames datasets pipeline evaluation",
     "ros": "errors resources parameters geometry messages rig frames datasets pipeline",
     "nodes": "errors yaml_mapping resources parameters rig frames datasets ros",
     "transport": "errors parameters messages frames ros",
@@ -63,7 +64,7 @@ ROOMS = {
     "benchmarks": "errors resources parameters geometry messages inference network frames motion"
     " estimators pipeline ros",
     "cli": "errors yaml_mapping resources parameters messages inference network rig frames"
-    " datasets pipeline evaluation ros nodes transport training adaptation world",
+    " datasets pipeline evaluation ros nodes transport training adaptation world cluster",
 }
 """Each room, from the ground up, and all that it may import: rooms of lines above its own alone."""
 
@@ -217,7 +218,9 @@ def test_the_folders_of_the_world_import_downward(imports, names):
     assert not wrong
 
 
-@pytest.mark.parametrize("leaf", ["world", "training", "adaptation", "nodes", "benchmarks"])
+@pytest.mark.parametrize(
+    "leaf", ["world", "training", "adaptation", "cluster", "nodes", "benchmarks"]
+)
 def test_only_the_command_imports_a_leaf(leaf, imports):
     users = {room(m) for m, imported in imports.items() if any(room(o) == leaf for o in imported)}
     assert users <= {leaf, "cli", *(["adaptation"] if leaf == "training" else [])}

@@ -12,11 +12,16 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Score depth against the LiDAR in a bag: metrics, road by range, planes, overlap, latency.
+r"""Score depth against the LiDAR in a bag: metrics, road by range, planes, overlap, latency.
 
 A bag of the synthetic world is scored against its exact depth, too, and needs no LiDAR. Where a
 network makes the depth, embodied depth is scored beside it. With --report a page with charts and
 pictures; with --json every number; with --against what got better and worse since a former run.
+With --cluster many bags, on many machines or processes:
+
+    depth_perception evaluate 'drives/*' --cluster --output out/release
+    depth_perception evaluate 's3://drives/*.mcap' --cluster HEAD:6379 --output out/release \
+        --tags tags.csv --against out/before/bags.parquet
 """
 
 from __future__ import annotations
@@ -34,6 +39,8 @@ from depth_perception.cli.arguments import (
     frames_from,
     parameters_from,
 )
+from depth_perception.cli.cluster import add_cluster_arguments, alone
+from depth_perception.cli.cluster_evaluation import add_comparison_arguments, evaluate_on_cluster
 from depth_perception.cli.destinations import check_file, check_folder, write_text
 from depth_perception.cli.evaluation_tables import print_comparison, print_tables
 from depth_perception.cli.progress import Progress
@@ -62,7 +69,9 @@ FARTHEST = 1e6
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("bag", help="rosbag2 directory, .mcap or .db3")
+    parser.add_argument(
+        "bag", nargs="+", help="rosbag2 directory, .mcap or .db3; several with --cluster"
+    )
     parser.add_argument("--json", metavar="FILE", help="write every number there ('-' for stdout)")
     parser.add_argument(
         "--report",
@@ -79,7 +88,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against",
         metavar="FORMER",
-        help="compare with a former run on the same drive: its --json file or --report folder",
+        help="compare with a former run on the same drive: its --json file or --report folder; with"
+        " --cluster on the same bags: its bags.parquet or --output folder",
     )
     parser.add_argument("--date", default="", help="printed in the report as it is")
     parser.add_argument("--lidar", metavar="TOPIC", help="the truth (default: the first cloud)")
@@ -94,6 +104,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_frames_argument(parser)
     add_parameter_arguments(parser)
+    add_cluster_arguments(parser, "DIR is made with results of each bag, tables and one page")
+    add_comparison_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -109,7 +121,9 @@ def run(options: argparse.Namespace) -> int:
     _check_limits(options)
     limit = frames_from(options)
     parameters = parameters_from(options)
-    bag = bag_from(options)
+    if options.cluster is not None:
+        return evaluate_on_cluster(options, parameters, limit)
+    bag = bag_from(alone(options, ("output", "tags")))
     # Refused before the work: an hour of it is not to end with a path that cannot be written.
     shown = options.json == "-"
     numbers = None if options.json is None or shown else check_file("--json", options.json)

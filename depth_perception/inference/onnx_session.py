@@ -35,6 +35,9 @@ from depth_perception.inference.slot_session import SlotSession
 from depth_perception.inference.tensorrt import ENGINES, provider_options
 from depth_perception.yaml_mapping import nearest
 
+THREADS = "DEPTH_PERCEPTION_THREADS"
+"""Environment variable: at most so many threads for one run of a network."""
+
 CPU = "CPUExecutionProvider"
 PROVIDERS = {"cpu": CPU, "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _KNOWN = set(PROVIDERS.values())
@@ -240,10 +243,15 @@ def build_only(
 
 
 def available_cores() -> int:
-    """Count the cores that this process may use, which a container or taskset can limit."""
+    """Count the cores that this process may use, which a container or taskset can limit.
+
+    `THREADS` in the environment limits it, too: where several processes share a machine.
+    """
+    cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
+        cores = max(1, len(os.sched_getaffinity(0)))
+    limit = os.environ.get(THREADS, "")
+    return min(cores, int(limit)) if limit.isdecimal() and int(limit) else cores
 
 
 def provider_name(name: str) -> str:
