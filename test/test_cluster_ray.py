@@ -168,6 +168,26 @@ def test_the_command_says_what_failed_and_ends_with_an_error(scored, drives, tmp
     assert "2 bags in both runs" in (folder / "index.html").read_text()
 
 
+def test_replayed_bags_have_the_bytes_of_those_without_ray(drives, tmp_path, capsys):
+    settings = [f"--set={key}={json.dumps(value)}" for key, value in SETTINGS.items()]
+    one, all_ = tmp_path / "one", tmp_path / "all"
+    for name in ("short", "stored"):
+        alone = ["replay", str(drives / name), "--output", str(one / name)]
+        assert main([*alone, *settings]) == 0
+    bags = [str(drives / "short"), f"file://{drives}/stored", str(drives / "damaged")]
+    command = ["replay", *bags, "--cluster", "--retries=0", "--output", str(all_), *settings]
+    assert main(command) == 1
+    said = capsys.readouterr()
+    assert "2 bags replayed, 1 with an error" in said.out
+    assert "error: damaged: " in said.err
+    for name in ("short", "stored"):
+        (file,) = (all_ / name).glob("*.mcap")
+        assert file.read_bytes() == (one / name / file.name).read_bytes()
+    made = file.stat().st_mtime_ns
+    assert main(command) == 1  # what is there is not made again
+    assert file.stat().st_mtime_ns == made
+
+
 @pytest.fixture
 def ran(tmp_path):
     """A file with a line for each time that a task ran."""

@@ -119,7 +119,9 @@ def alone(options: argparse.Namespace, needs: Sequence[str] = ()) -> argparse.Na
     return argparse.Namespace(**{**vars(options), "bag": options.bag[0]})
 
 
-def summarised(what: str, done: int, failed: dict[str, str], said: int = 20) -> int:
+def summarised(
+    what: str, done: int, failed: dict[str, str], said: int = 20, unit: str = "bag"
+) -> int:
     """Say how many bags are done and why others are not; return the exit code.
 
     Args:
@@ -127,8 +129,12 @@ def summarised(what: str, done: int, failed: dict[str, str], said: int = 20) -> 
         done: How many are.
         failed: Why not, by bag.
         said: So many of these are printed.
+        unit: What each of them is.
     """
-    print(f"{done} bags {what}" + (f", {len(failed)} with an error" if failed else ""))
+    print(
+        f"{done} {unit}{'' if done == 1 else 's'} {what}"
+        + (f", {len(failed)} with an error" if failed else "")
+    )
     for name, why in list(failed.items())[:said]:
         print(f"error: {name}: {why}", file=sys.stderr)
     if len(failed) > said:

@@ -20,13 +20,17 @@
 SOURCE is as in training's data.folders: kitti_raw:, ddad:, nuscenes:, bag:, or a folder of the
 synthetic world's shards; docs/datasets.md says what each needs. One drive becomes the bag OUTPUT,
 several become OUTPUT/DRIVE. Images keep their bytes. What a source does not know is left out.
+With --cluster one task a drive; drives whose bag is there are not made again.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from pathlib import Path
 
 from depth_perception.cli.arguments import add_frames_argument, frames_from
+from depth_perception.cli.cluster import add_cluster_arguments
 from depth_perception.cli.destinations import check_bag, check_folder
 from depth_perception.cli.interruption import leaving
 from depth_perception.cli.progress import Progress
@@ -44,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--storage", choices=("mcap", "sqlite3"), default="mcap", help="of the bags (default mcap)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace bags that are there")
+    add_cluster_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -68,6 +73,8 @@ def run(options: argparse.Namespace) -> int:
             )
     chosen = options.drives or list(drives)
     paths = {name: output / name if len(chosen) > 1 else output for name in chosen}
+    if options.cluster is not None:
+        return _on_cluster(options, paths)
     for path in paths.values():
         check_bag("--output", str(path), options.overwrite)
     for name, path in paths.items():
@@ -80,3 +87,18 @@ def run(options: argparse.Namespace) -> int:
         print(f"{path}: {count} frame sets")
     print(f"look at it: depth_perception inspect {paths[chosen[0]]}")
     return 0
+
+
+def _on_cluster(options: argparse.Namespace, paths: Mapping[str, Path]) -> int:
+    """Convert drives, one task each; bags that are there are whole, and stay."""
+    from depth_perception.cli.cluster_verbs import VerbJob, absolute_source, run_jobs
+
+    source = absolute_source(options.source)
+    again = ("--overwrite",) if options.overwrite else ()
+    same = (f"--frames={options.frames}", f"--storage={options.storage}", *again)
+    jobs = [
+        VerbJob(name, "convert", (source, "--drives", name, f"--output={path.resolve()}", *same))
+        for name, path in paths.items()
+        if options.overwrite or not path.exists()
+    ]
+    return run_jobs(options, jobs, len(paths) - len(jobs), "converted", "drive")

@@ -17,6 +17,8 @@
 Deterministic: every frame set once, in the order of time. With --images also pictures: the input,
 depth in colour, a network's confidence and the embodied depth beside it, what motion measured and
 how, and the cloud from above.
+
+With --cluster many bags, each to OUTPUT/NAME; those that are there are not made again.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from depth_perception.cli.arguments import (
     frames_from,
     parameters_from,
 )
+from depth_perception.cli.cluster import add_cluster_arguments, alone
 from depth_perception.cli.destinations import check_bag, check_folder
 from depth_perception.cli.interruption import leaving
 from depth_perception.cli.progress import Progress
@@ -38,13 +41,21 @@ from depth_perception.cli.progress import Progress
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("bag", help="rosbag2 directory, .mcap or .db3")
-    parser.add_argument("--output", "-o", metavar="BAG", help="the bag to write (a new directory)")
+    parser.add_argument(
+        "bag", nargs="+", help="rosbag2 directory, .mcap or .db3; several with --cluster"
+    )
+    parser.add_argument(
+        "--output",
+        "-o",
+        metavar="BAG",
+        help="the bag to write (a new directory); with --cluster the folder of all bags",
+    )
     parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap")
     parser.add_argument("--overwrite", action="store_true", help="replace the output bag")
     parser.add_argument("--images", metavar="DIR", help="also write pictures there")
     add_frames_argument(parser)
     add_parameter_arguments(parser)
+    add_cluster_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -62,6 +73,9 @@ def run(options: argparse.Namespace) -> int:
         )
     limit = frames_from(options)
     parameters = parameters_from(options)
+    if options.cluster is not None:
+        return _on_cluster(options)
+    options = alone(options)
     options.bag = bag_from(options)
     if options.output is not None:
         if options.output.strip():  # else it is the folder that we are in
@@ -121,6 +135,32 @@ def run(options: argparse.Namespace) -> int:
     where = " and ".join(str(path) for path in (options.output, options.images) if path)
     print(f"{count} frame sets of {cameras} cameras: {where}")
     return 0
+
+
+def _on_cluster(options: argparse.Namespace) -> int:
+    """Replay all bags that are named, one task each."""
+    from depth_perception.cli.cluster_verbs import VerbJob, pipeline_arguments, run_jobs
+    from depth_perception.cluster.bags import find_bags, is_remote
+
+    bags = find_bags(options.bag)
+    folders = {
+        name: check_folder(f"--{name}", value).resolve()
+        for name in ("output", "images")
+        if (value := getattr(options, name)) is not None
+    }
+    same = (*pipeline_arguments(options), f"--storage={options.storage}")
+    same += ("--overwrite",) if options.overwrite else ()
+    jobs = []
+    for bag in bags:
+        places = {name: folder / bag.name for name, folder in folders.items()}
+        if "output" in places:
+            if not is_remote(bag.address):
+                _keep_apart(Path(bag.address), places["output"])
+            if places["output"].exists() and not options.overwrite:
+                continue
+        given = tuple(f"--{name}={path}" for name, path in places.items())
+        jobs.append(VerbJob(bag.name, "replay", (*given, *same), bag.address, options.cache))
+    return run_jobs(options, jobs, len(bags) - len(jobs), "replayed")
 
 
 def _keep_apart(bag: Path, output: Path) -> None:

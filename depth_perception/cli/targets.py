@@ -19,12 +19,16 @@ r"""Compute what a foundation model says of all images of a data set, once, for 
     depth_perception train CONFIG --output runs/one --set data.folders=[targets:data/train_depth]
 
 It may be stopped at any time; the same command goes on. docs/foundation.md lists models.
+With --cluster 64 frame sets are a task.
 """
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
+from depth_perception.cli.cluster import add_cluster_arguments
+from depth_perception.cli.cluster_parts import TargetJob, targets_on_cluster
 from depth_perception.cli.interruption import leaving
 
 
@@ -55,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch", type=int, default=8, help="images at a time (default: 8)")
     parser.add_argument("--device", default="", help="cpu or cuda (default: a GPU if there is one)")
+    add_cluster_arguments(parser)
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:
@@ -79,6 +84,24 @@ def run(options: argparse.Namespace) -> int:
     check_source(options.source)
     load_extras("a foundation model", "torch", "depth_perception.training")
     from depth_perception.training import targets
+
+    if options.cluster is not None:
+        targets_on_cluster(options, compute_some)
+    with leaving(lambda: "what is computed is kept; the same command goes on"):
+        folder = compute(options)
+    facts = targets.Targets(folder).manifest
+    print(f"targets of {facts['images']} images in {folder}; train with targets:{folder}")
+    return 0
+
+
+def compute(options: argparse.Namespace, only: range | None = None) -> Path:
+    """Compute what is missing of the targets that the arguments describe; return their folder.
+
+    Args:
+        options: The verb's arguments.
+        only: These frame sets alone; None for all.
+    """
+    from depth_perception.training import targets
     from depth_perception.training.device import choose_device
     from depth_perception.training.foundation.factory import maker
 
@@ -86,20 +109,22 @@ def run(options: argparse.Namespace) -> int:
     make, settings = maker(
         options.kind, options.model, side=options.side, blocks=options.blocks, device=device
     )
-    with leaving(lambda: "what is computed is kept; the same command goes on"):
-        folder = targets.compute(
-            options.output,
-            options.source,
-            options.kind,
-            make,
-            model=options.model,
-            settings=settings,
-            batch=options.batch,
-            say=_say,
-        )
-    facts = targets.Targets(folder).manifest
-    print(f"targets of {facts['images']} images in {folder}; train with targets:{folder}")
-    return 0
+    return targets.compute(
+        options.output,
+        options.source,
+        options.kind,
+        make,
+        model=options.model,
+        settings=settings,
+        batch=options.batch,
+        say=_say,
+        only=only,
+    )
+
+
+def compute_some(job: TargetJob) -> None:
+    """Compute the targets of some frame sets: the task of ``--cluster``."""
+    compute(job.options, range(job.first, job.end))
 
 
 def _say(text: str) -> None:

@@ -27,6 +27,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from depth_perception.cli.cluster import add_cluster_arguments
+from depth_perception.cli.cluster_parts import drives_on_cluster
 from depth_perception.cli.destinations import check_bag, check_folder
 from depth_perception.cli.interruption import leaving
 from depth_perception.cli.progress import Progress
@@ -101,6 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shards.add_argument(
         "--workers", type=int, default=0, help="processes; 0: one a core, or one GPU"
     )
+    add_cluster_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -228,6 +231,7 @@ def _bag(options: argparse.Namespace) -> int:
 def _dataset(options: argparse.Namespace) -> int:
     from depth_perception.world.output.dataset import write_dataset
 
+    make = None if options.cluster is None else drives_on_cluster(options)
     frames = options.frames if options.drives is None else options.drives * options.sets_per_drive
     asked = {
         name: value
@@ -252,5 +256,6 @@ def _dataset(options: argparse.Namespace) -> int:
             measured=options.measured,
             **asked,
             progress=progress.to,
+            make=make,
         )
     return 0

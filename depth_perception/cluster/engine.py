@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from depth_perception.cluster.libraries import load
+from depth_perception.datasets.sample import DatasetError
 from depth_perception.errors import BagError, ConfigurationError, DepthPerceptionError
 
 WAITING = 1000
@@ -159,7 +160,7 @@ def outcomes(
         num_cpus=resources.cpus,
         num_gpus=resources.gpus,
         max_retries=resources.retries,
-        retry_exceptions=[OSError, MemoryError, BagError],
+        retry_exceptions=[OSError, MemoryError, BagError, DatasetError],
         # On the machine that has least to do, so that a second attempt is seldom where the first
         # was: a full disk may be one machine's own.
         scheduling_strategy="SPREAD",

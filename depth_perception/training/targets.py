@@ -81,6 +81,7 @@ def compute(
     settings: Mapping[str, Any] | None = None,
     batch: int = 8,
     say: Callable[[str], None] = print,
+    only: range | None = None,
 ) -> Path:
     """Compute the targets of all images of a source, or go on where a run was stopped.
 
@@ -95,6 +96,8 @@ def compute(
         settings: More plain values that they depend on.
         batch: About how many images `make` gets at a time.
         say: Where progress goes.
+        only: These frame sets alone, e.g. where other processes compute the others. The folder is
+            whole after a call for all of them, which then finds nothing left to compute.
 
     Returns:
         The folder.
@@ -121,15 +124,18 @@ def compute(
     }
     facts = json.loads(json.dumps(facts))
     _begin(folder, facts)
-    left = [number for number in range(len(counts)) if not file_of(folder, number).exists()]
+    numbers = range(len(counts)) if only is None else only
+    left = [number for number in numbers if not file_of(folder, number).exists()]
     begun = said = time.monotonic()
     for count, number, arrays in _computed(images, left, make, batch):
         _write(file_of(folder, number), arrays)
         if time.monotonic() - said > _SAY_EVERY:
             said = time.monotonic()
             minutes = (said - begun) / count * (len(left) - count) / 60
-            done = len(counts) - len(left) + count
-            say(f"targets of {done} of {len(counts)} frame sets ({minutes:.0f} min left)")
+            done = len(numbers) - len(left) + count
+            say(f"targets of {done} of {len(numbers)} frame sets ({minutes:.0f} min left)")
+    if only is not None:
+        return folder
     first = read_arrays(file_of(folder, 0), 0) if counts else {}
     described = {name: {"shape": a.shape, "dtype": a.dtype.name} for name, a in first.items()}
     facts = {**facts, "arrays": described, "done": True}
@@ -197,7 +203,7 @@ def _storable(name: str, values: NDArray[Any], count: int) -> NDArray[Any]:
 
 
 def _write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]

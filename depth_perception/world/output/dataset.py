@@ -39,7 +39,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +79,25 @@ Progress = Callable[[int, int], None]
 """Called with the number of finished frame sets and of all."""
 
 
+@dataclass(frozen=True)
+class DriveJob:
+    """A drive to be made by another process: `make_drive` takes it.
+
+    Attributes:
+        folder: Of the data set; all machines see it.
+        plan: Of the data set.
+        drive: Of the drive.
+    """
+
+    folder: str
+    plan: DatasetPlan
+    drive: DrivePlan
+
+
+MakeDrives = Callable[[Sequence[DriveJob], Callable[[DriveJob], None]], None]
+"""Has `make_drive` called for each of the jobs, and calls the second for each that is done."""
+
+
 def write_dataset(
     folder: str | Path,
     *,
@@ -95,6 +114,7 @@ def write_dataset(
     spacing: float = 2.5,
     measured: bool = False,
     progress: Progress | None = None,
+    make: MakeDrives | None = None,
 ) -> dict[str, Any]:
     """Make a data set, or go on with one that was begun with the same arguments.
 
@@ -117,6 +137,7 @@ def write_dataset(
         measured: Sets follow each other as a vehicle's do, 2 to 12 a second, and hold the depth
             that its motion measured; see `measured_sets`.
         progress: Called with (finished, all) frame sets.
+        make: Makes the drives that are missing, e.g. on a cluster; by default this machine does.
 
     Returns:
         The manifest.
@@ -149,8 +170,10 @@ def write_dataset(
     assembly.save()
     missing = assembly.begin()
     if missing:
-        workers = min(workers or _usual_workers(), len(missing))
-        if workers == 1:
+        workers = 1 if make else min(workers or _usual_workers(), len(missing))
+        if make is not None:
+            make([DriveJob(str(folder.resolve()), plan, drive) for drive in missing], assembly.note)
+        elif workers == 1:
             for drive in missing:
                 _make_part(folder, plan, drive)
                 assembly.finish(drive)
@@ -241,6 +264,10 @@ class _ShardAssembly:
             self.save()
         self._report()
 
+    def note(self, job: DriveJob) -> None:
+        """Note a drive that another process has finished."""
+        self.finish(job.drive)
+
     def _assemble(self, shard: int) -> None:
         plans = [self.plan.drive(k, self._sets_of(k)) for k in self._drives_of(shard)]
         name = f"shard-{shard:06d}.tar"
@@ -330,6 +357,15 @@ def _make_part(
             f" {plan.width}x{plan.height} px) cannot be made: {type(error).__name__}: {error}",
             fix="report these numbers; another seed avoids it",
         ) from error
+
+
+def make_drive(job: DriveJob) -> None:
+    """Render a drive and store its sets: the task of a process that is not this one's.
+
+    Raises:
+        DatasetError: It cannot be made, or not be written.
+    """
+    _make_part(Path(job.folder), job.plan, job.drive)
 
 
 def _sets(
