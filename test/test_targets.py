@@ -338,3 +338,20 @@ def test_the_command_computes_targets_that_training_takes(kind, model, name, tmp
     assert item[name].float().isfinite().all() and item[name].float().abs().sum() > 0
     assert main([*command[:3], "depth", "--model", "tiny-clip", "-o", folder]) == 1
     assert "is of family 'clip'" in capsys.readouterr().err
+
+
+def test_parts_that_others_computed_are_those_of_one_run(tmp_path: Path, stored: str) -> None:
+    source = _source(tmp_path / "data")
+    for part in (range(3, SETS), range(3)):
+        _compute(tmp_path / "targets", source, only=part)
+        with pytest.raises(DatasetError, match="not complete"):
+            open_source(f"targets:{tmp_path / 'targets'}")
+
+    def never(images: torch.Tensor) -> Mapping[str, np.ndarray]:
+        raise AssertionError("nothing is left to compute")
+
+    found = Targets(_compute(tmp_path / "targets", source, never).partition(":")[2])
+    whole = Targets(stored.partition(":")[2])
+    for place in range(SETS):
+        assert found.read(place, 1).keys() == whole.read(place, 1).keys()
+        assert np.array_equal(found.read(place, 1)["teacher"], whole.read(place, 1)["teacher"])

@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ import numpy as np
 import pytest
 
 from depth_perception.datasets import shards
+from depth_perception.datasets.sample import DatasetError
 from depth_perception.datasets.shards import ShardReader
 from depth_perception.errors import ConfigurationError, DepthPerceptionError
 from depth_perception.geometry.transforms import inverse
@@ -133,6 +135,31 @@ def test_a_finished_data_set_is_left_as_it_is(folder):
     before = {p: p.stat().st_mtime_ns for p in folder.glob("*.tar")}
     dataset.write_dataset(folder, **ARGUMENTS)
     assert {p: p.stat().st_mtime_ns for p in folder.glob("*.tar")} == before
+
+
+def test_drives_made_elsewhere_and_those_that_failed_there(folder, tmp_path):
+    again = tmp_path / "again"
+    shutil.copytree(folder, again)
+    lost = again / "shard-000001.tar"
+    whole = lost.read_bytes()
+    lost.unlink()
+    asked = []
+
+    def fail(jobs, note):
+        asked.extend(job.drive.number for job in jobs)
+        raise DatasetError("the machine went away")
+
+    with pytest.raises(DatasetError, match="went away"):
+        dataset.write_dataset(again, **ARGUMENTS, make=fail)
+    assert asked == [2]  # the two drives of the other shard are there
+
+    def make(jobs, note):
+        for job in jobs:
+            dataset.make_drive(job)
+            note(job)
+
+    assert dataset.write_dataset(again, **ARGUMENTS, make=make)["complete"]
+    assert lost.read_bytes() == whole
 
 
 def test_other_arguments_are_refused(folder, tmp_path):
