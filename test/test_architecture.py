@@ -53,8 +53,10 @@ ROOMS = {
     "pipeline": "errors parameters geometry rig frames segmentation estimators motion",
     "evaluation": "errors geometry messages frames datasets motion pipeline",
     "cluster": "errors parameters geometry inference frames datasets pipeline evaluation",
+    "viewing": "errors geometry messages rig frames datasets pipeline evaluation",
     "ros": "errors resources parameters geometry messages rig frames datasets pipeline",
-    "nodes": "errors yaml_mapping resources parameters rig frames datasets ros",
+    "nodes": "errors yaml_mapping resources parameters geometry messages rig frames datasets"
+    " viewing ros",
     "transport": "errors parameters messages frames ros",
     "training": "errors yaml_mapping resources geometry inference network segmentation datasets"
     " evaluation",
@@ -64,7 +66,7 @@ ROOMS = {
     "benchmarks": "errors resources parameters geometry messages inference network frames motion"
     " estimators pipeline ros",
     "cli": "errors yaml_mapping resources parameters messages inference network rig frames"
-    " datasets pipeline evaluation ros nodes transport training adaptation world cluster",
+    " datasets pipeline evaluation viewing ros nodes transport training adaptation world cluster",
 }
 """Each room, from the ground up, and all that it may import: rooms of lines above its own alone."""
 
@@ -267,7 +269,7 @@ for module in modules:
 def test_a_robot_needs_neither_training_nor_the_world_nor_torch(with_ros, names):
     if with_ros and importlib.util.find_spec("rclpy") is None:
         pytest.skip("rclpy is not installed")
-    training = ["torch", "warp", "embreex", f"{PACKAGE}.world", f"{PACKAGE}.training"]
+    training = ["torch", "warp", "embreex", "rerun", f"{PACKAGE}.world", f"{PACKAGE}.training"]
     absent = [*TORCH_PLACES, "world", *([] if with_ros else ROS_PLACES)]
     modules = [module for module in names if module and not lies_in(module, absent)]
     assert len(modules) > 80

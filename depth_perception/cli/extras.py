@@ -27,12 +27,18 @@ _WITH_TRAINING = (
 _TORCH = "pip install -r requirements/training.txt, or pip install 'depth_perception[train]'"
 _WARP = "run 'make setup', or pip install 'depth_perception[world]'"
 
+_RERUN = (
+    "pip install -r requirements/viewing.txt, or pip install 'depth_perception[view]' (rerun-sdk"
+    " needs NumPy 2)"
+)
+
 _FIXES = {
     "depth_perception.training": _WITH_TRAINING,
     "depth_perception.world": _WITH_TRAINING,
     "torch": _TORCH,
     "onnx": _TORCH,
     "warp": _WARP,
+    "rerun": _RERUN,
 }
 
 

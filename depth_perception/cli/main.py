@@ -32,6 +32,7 @@ VERBS = {
     "inspect": "what a bag holds, and what would stop it from working",
     "replay": "compute depth for every frame set of a bag, without ROS",
     "evaluate": "score depth against the LiDAR or the exact depth in a bag",
+    "view": "look at a drive, or at the running node, in rerun",
     "calibrate": "estimate from a drive how the cameras are mounted",
     "ego-mask": "propose masks of the vehicle's own body from a drive",
     "convert": "turn drives of a data set in its own folders into bags",
