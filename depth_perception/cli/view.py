@@ -36,7 +36,7 @@ from depth_perception.cli.arguments import (
     frames_from,
     parameters_from,
 )
-from depth_perception.cli.destinations import check_file
+from depth_perception.cli.destinations import check_file, write_text
 from depth_perception.cli.extras import load_extras
 from depth_perception.cli.interruption import leaving
 from depth_perception.cli.progress import Progress
@@ -55,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--live", action="store_true", help="the node that runs, instead of a bag")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--save", metavar="FILE", help="write a file, FILE.rrd, that rerun opens")
+    where.add_argument(
+        "--foxglove", metavar="FILE", help="write a layout of Foxglove for the bag's cameras"
+    )
     where.add_argument("--web", action="store_true", help="show it in a browser, until Ctrl-C")
     parser.add_argument("--port", type=int, default=9090, help="of the page of --web (9090)")
     parser.add_argument("--overwrite", action="store_true", help="replace the file of --save")
@@ -92,12 +95,14 @@ def run(options: argparse.Namespace) -> int:
             fix="name a bag, or give --live to see the node that runs",
         )
     frames_from(options)
-    load_extras("view", "rerun")
     parameters = parameters_from(options)
     if options.live:
         bag = None
     else:
         bag = options.bag = bag_from(options)
+    if options.foxglove is not None:
+        return _write_layout(options, bag, parameters)
+    load_extras("view", "rerun")
     if options.save is not None:
         path = check_file("--save", options.save)
         check_new_file(path, options.overwrite)
@@ -123,6 +128,43 @@ def _limits(options: argparse.Namespace) -> Limits:
             option = name.replace("_", "-")
             raise ConfigurationError(f"--{option} {value}", expected="1 or more", fix="correct it")
     return limits
+
+
+def _write_layout(options: argparse.Namespace, bag: Path | None, parameters: Parameters) -> int:
+    """Write a layout of Foxglove for the bag that replay makes of this one, or made."""
+    import json
+
+    from depth_perception.datasets.bag import BagReader
+    from depth_perception.viewing.blueprint import camera_rows
+    from depth_perception.viewing.foxglove import foxglove_layout
+    from depth_perception.viewing.published import recorded_mountings
+
+    if bag is None:
+        raise ConfigurationError(
+            "--foxglove with --live",
+            expected="a bag, of which the cameras are known",
+            fix="name a bag that the same vehicle recorded",
+        )
+    path = check_file("--foxglove", options.foxglove)
+    if path.exists() and not options.overwrite:
+        raise ConfigurationError(
+            f"--foxglove '{path}' exists", expected="a new file", fix="name another, or --overwrite"
+        )
+    with BagReader(bag, parameters) as reader:
+        if reader.cameras:
+            mountings = {camera.name: camera.T_base_camera for camera in reader.rig}
+        else:
+            mountings = recorded_mountings(reader)
+        if not mountings:
+            raise BagError(
+                f"bag '{bag}' has neither cameras nor results",
+                fix="name a drive, or a bag that replay wrote",
+            )
+    rows = camera_rows(mountings)
+    layout = foxglove_layout(rows, parameters.base_frame, motion=parameters.motion.enabled)
+    write_text("--foxglove", path, json.dumps(layout, indent=1) + "\n")
+    print(f"layout of {', '.join(mountings)}: {path}")
+    return 0
 
 
 def _view_bag(

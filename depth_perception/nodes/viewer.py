@@ -48,7 +48,7 @@ from depth_perception.viewing.published import Published, Shown, shown_cameras, 
 from depth_perception.viewing.recording import Recording
 
 LOOK_PERIOD_S = 1.0
-PATIENCE_S = 5.0
+PATIENCE_S = 10.0
 """Without an output for so long, what is wrong is said."""
 _ALWAYS = ("camera_info", "_info", "status")
 """What outputs end in of which every message is taken."""
@@ -122,6 +122,11 @@ class Viewer:
             LOOK_PERIOD_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
         self._look()
+
+    @property
+    def shown(self) -> set[str]:
+        """Entities that hold something now."""
+        return self._recording.shown
 
     def close(self) -> None:
         """Listen no more."""

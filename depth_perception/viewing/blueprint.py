@@ -41,6 +41,8 @@ SERIES = {
     "speed": "Speed, m/s",
 }
 """Plots and their titles; those below the 3D view, in this order."""
+WITH_LEGEND = ("ground", "latency")
+"""Plots of more than one line."""
 
 
 def camera_rows(mountings: Mapping[str, NDArray[np.float64]]) -> list[list[str]]:
@@ -77,7 +79,12 @@ def blueprint(
 
     rows = camera_rows(mountings)
     plots = [
-        rrb.TimeSeriesView(name=title, origin=f"{PLOTS}/{name}") for name, title in SERIES.items()
+        rrb.TimeSeriesView(
+            name=title,
+            origin=f"{PLOTS}/{name}",
+            plot_legend=rrb.PlotLegend(visible=name in WITH_LEGEND),
+        )
+        for name, title in SERIES.items()
     ]
     left = rrb.Vertical(
         _vehicle_view(entities, [name for row in rows for name in row]),

@@ -252,6 +252,21 @@ def log_recorded(
     return published.sets, published.mountings
 
 
+def recorded_mountings(reader: BagReader) -> dict[str, Matrix]:
+    """T_base_camera of each camera of which a bag has depth images, by name."""
+    shown = shown_outputs(reader.topics)
+    infos = {topic: item for topic, item in shown.items() if item.what == "camera_info"}
+    found: dict[str, Matrix] = {}
+    for topic, _, message in reader.messages(list(infos)):
+        name = infos[topic].camera
+        if name not in found:
+            frame = message.header.frame_id.lstrip("/")
+            found[name] = reader.view(topic).lookup(reader.parameters.base_frame, frame)
+        if len(found) == len(infos):
+            break
+    return found
+
+
 def decode_cloud(message: Any) -> NDArray[np.void]:
     """Read the node's own clouds: a structured array with x, y, z, rgb (float32) and the rest.
 

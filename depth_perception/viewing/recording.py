@@ -54,7 +54,7 @@ GROUND_EXTENT, GROUND_SPACING = 30.0, 5.0
 LIDAR_COLOUR = (255, 80, 170)
 OBSTACLE_COLOUR = (255, 160, 40)
 GROUND_COLOUR = (90, 170, 255, 160)
-MAP_OPACITY = 0.35
+MAP_OPACITY = 0.25
 """The cloud lies on the map, and is to be seen."""
 FRUSTUM_LENGTH = 1.0
 """Distance of the image plane from its camera in the 3D view, m."""
@@ -88,6 +88,7 @@ class Recording:
     Attributes:
         limits: How much of everything is kept.
         entities: Their names.
+        shown: Those that hold something now.
     """
 
     def __init__(self, stream: Any, base_frame: str, limits: Limits | None = None) -> None:
@@ -105,8 +106,9 @@ class Recording:
         self._stream = stream
         self.limits = limits or Limits()
         self.entities = Entities(base_frame)
-        self._placed: dict[str, tuple[NDArray[np.float64], ...]] = {}
-        self._shown: set[str] = set()
+        self._placed: dict[str, tuple[int, tuple[NDArray[np.float64], ...]]] = {}
+        self._stamp = 0
+        self.shown: set[str] = set()
         self._series: set[str] = set()
         self._log("/", rerun.ViewCoordinates.FLU, static=True)
 
@@ -125,6 +127,7 @@ class Recording:
 
     def at(self, stamp: int) -> None:
         """Set the stamp of what follows, ns; the frame set stays."""
+        self._stamp = stamp
         self._stream.set_time("stamp", timestamp=np.datetime64(stamp, "ns"))
 
     def place(self, name: str, T_base_camera: NDArray[np.float64]) -> None:
@@ -187,7 +190,7 @@ class Recording:
         for path in (self.entities.image(name), self.entities.depths(name)):
             if self._placed.pop(path, None) is not None:
                 self._log(path, self._rerun.Clear(recursive=True))
-                self._shown = {p for p in self._shown if not p.startswith(path)}
+                self.shown = {p for p in self.shown if not p.startswith(path)}
 
     def cloud(self, points: NDArray[np.void]) -> None:
         """Log the cloud, a structured array of x y z (m, base frame) and rgb, in its colours."""
@@ -253,19 +256,22 @@ class Recording:
 
     def _log(self, path: str, *what: Any, static: bool = False) -> None:
         self._stream.log(path, *what, static=static)
-        self._shown.add(path)
+        self.shown.add(path)
 
     def _clear(self, path: str, recursive: bool) -> None:
-        if path in self._shown:
+        if path in self.shown:
             self._log(path, self._rerun.Clear(recursive=recursive))
-            self._shown.discard(path)
+            self.shown.discard(path)
 
     def _is_news(self, path: str, *arrays: NDArray[np.float64]) -> bool:
-        """Tell whether these are not as they were, and remember them."""
-        before = self._placed.get(path)
-        if before is not None and all(map(np.array_equal, before, arrays)):
+        """Tell whether these are not known at this stamp, and remember them.
+
+        What was logged holds from its stamp on: of a bag that begins anew, it is logged again.
+        """
+        since, before = self._placed.get(path, (0, ()))
+        if before and self._stamp >= since and all(map(np.array_equal, before, arrays)):
             return False
-        self._placed[path] = tuple(array.copy() for array in arrays)
+        self._placed[path] = self._stamp, tuple(array.copy() for array in arrays)
         return True
 
     def _sampled(self, name: str, camera: CameraModel, pixels: NDArray[Any]) -> bytes:
@@ -301,7 +307,7 @@ class Recording:
 
     def _points(self, path: str, positions: NDArray[np.float32], colours: Any) -> None:
         made = self._rerun.Points3D(
-            positions, colors=colours, radii=self._rerun.Radius.ui_points(1.5)
+            positions, colors=colours, radii=self._rerun.Radius.ui_points(2.0)
         )
         self._log(path, made)
 
