@@ -56,8 +56,9 @@ style: setup ## Check style and format
 training: setup ## Add PyTorch to the environment, which training and its tests need
 	@scripts/training.bash
 
-extras: setup ## Add Ray to the environment, which 'evaluate --cluster' and its tests need
+extras: setup ## Add Ray and rerun, which 'evaluate --cluster', 'view' and their tests need
 	@scripts/extras.bash
+	@scripts/viewing.bash
 
 bench: setup ## Measure speed on this machine; LIVE=0 leaves the running node out
 	@$(IN_ENV) python -m depth_perception.benchmarks --live $(or $(LIVE),8)

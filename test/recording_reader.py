@@ -35,7 +35,10 @@ class Row:
 
 def read_rows(path: Path, layout: bool = False) -> dict[str, list[Row]]:
     """Read a recording, or its layout: each entity's rows in the order of stamps, static first."""
-    from rerun.chunk import RrdReader
+    try:
+        from rerun.chunk import RrdReader
+    except ImportError:  # before 0.38 or so, as for Python 3.10
+        from rerun.experimental import RrdReader
 
     reader = RrdReader(str(path))
     (store,) = reader.blueprints() if layout else reader.recordings()

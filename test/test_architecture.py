@@ -234,6 +234,11 @@ def test_torch_is_imported_where_networks_are_made_and_trained_alone(names):
     assert [module for module in sorted(users) if not lies_in(module, TORCH_PLACES)] == []
 
 
+def test_rerun_is_imported_where_recordings_are_made_alone(names):
+    users = {m for m, used in names.items() if any(n.split(".")[0] == "rerun" for n in used)}
+    assert {room(module) for module in users} == {"viewing"}
+
+
 def is_ros(name: str) -> bool:
     """Whether an import is of ROS."""
     top = name.split(".")[0]

@@ -44,9 +44,10 @@ from depth_perception.viewing.outlet import new_stream, part_of, screen, to_brow
 from depth_perception.viewing.published import shown_outputs
 from depth_perception.viewing.recording import Limits, Recording, every_nth, ground_lines
 
-pytest.importorskip("rerun", reason="rerun-sdk is not installed; see 'make viewing'")
+pytest.importorskip("rerun", reason="rerun-sdk is not installed; see 'make extras'")
 
 VALUES = {"estimator": "embodied", "output.image_width": 0, "motion.enabled": False}
+VALUES["ground.height"] = -0.05  # another than without a word
 SET = [word for name, value in VALUES.items() for word in ("--set", f"{name}={value}")]
 STAMPS = {
     name: [START + i * PERIOD + offset for i in range(3)]
@@ -129,7 +130,7 @@ def test_depth_is_in_metres(saved, computed) -> None:
             assert np.abs(depth[known] - kept[known]).max() <= 0.0051
             assert not depth[~known].any(), "unknown, and beyond range"
             # The road, straight ahead: row 40 below the middle of the small image is row 181.
-            assert depth[90, 80] == pytest.approx(HEIGHT * 200 / (181 - 99.5), abs=0.005)
+            assert depth[90, 80] == pytest.approx((HEIGHT + 0.05) * 200 / (181 - 99.5), abs=0.005)
 
 
 def test_images_are_those_of_the_result(saved, computed) -> None:
@@ -196,6 +197,7 @@ def test_ground_and_latencies_are_plotted_as_they_are(saved, computed) -> None:
         assert [row.stamp for row in rows] == [result.stamp for result in computed]
         plotted = [row.values["Scalars:scalars"][0] for row in rows]
         assert plotted == pytest.approx([of(result) for result in computed])
+    assert plotted == pytest.approx([-0.05] * 3), "the height, the last of them"
     depth = values_of(saved[ENTITIES.plot("latency/depth")], "Scalars:scalars")
     total = values_of(saved[ENTITIES.plot("latency/total")], "Scalars:scalars")
     assert len(depth) == len(total) == 3

@@ -24,7 +24,7 @@ import pytest
 from conftest import RosSession, wait_for
 
 pytest.importorskip("rclpy")
-pytest.importorskip("rerun", reason="rerun-sdk is not installed; see 'make viewing'")
+pytest.importorskip("rerun", reason="rerun-sdk is not installed; see 'make extras'")
 
 from recording_reader import pixels_of, read_rows, values_of
 from tiny_drive import CAMERA, mounting
