@@ -33,11 +33,14 @@ import time
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 PORT = 9977
 DRAWN_S = 12.0
 """A software rasterizer has drawn everything after this time."""
 ATTEMPTS = 6
+LATEST_CAMERA_NS = 50_000_000
+"""The cameras of a set fire within this time after its stamp."""
 TOP_BAR = 38
 """Rows of the window that tell of the machine alone."""
 QUALITY = 78
@@ -49,14 +52,29 @@ def depth_perception(*words: str) -> list[str]:
     return [sys.executable, "-c", code, *words]
 
 
+def last_result(recording: Path) -> np.datetime64:
+    """Return the stamp of the last frame set with results: later on, images alone are there."""
+    from rerun.chunk import RrdReader
+
+    stamps = [
+        stamp.value
+        for chunk in RrdReader(str(recording)).stream()
+        if chunk.entity_path == "/plots/latency/total" and not chunk.is_static
+        for stamp in chunk.to_record_batch()["stamp"]
+    ]
+    return np.datetime64(max(stamps) + LATEST_CAMERA_NS, "ns")
+
+
 def photograph(recording: Path, picture: Path, number: int | None) -> None:
-    """Draw a recording at a frame set, or at its end, and save the window as JPEG."""
+    """Draw a recording at a frame set, or at its last one, and save the window as JPEG."""
     from rerun.experimental import ViewerClient
 
     with ViewerClient.spawn(headless=True, port=PORT, hide_welcome_screen=True) as viewer:
         viewer.open(str(recording))
         if number is not None:
             viewer.set_time("set", sequence=number, play_state="paused")
+        else:
+            viewer.set_time("stamp", timestamp=last_result(recording), play_state="paused")
         raw = recording.with_suffix(".png")
         for attempt in range(ATTEMPTS):
             time.sleep(DRAWN_S)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import socket
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ from depth_perception.pipeline import SurroundPipeline
 from depth_perception.viewing.blueprint import camera_rows
 from depth_perception.viewing.entities import Entities
 from depth_perception.viewing.outlet import new_stream, part_of, screen, to_browser, to_file
-from depth_perception.viewing.published import shown_outputs
+from depth_perception.viewing.published import Published, Shown, shown_outputs
 from depth_perception.viewing.recording import Limits, Recording, every_nth, ground_lines
 
 pytest.importorskip("rerun", reason="rerun-sdk is not installed; see 'make extras'")
@@ -379,6 +380,33 @@ def test_results_that_cannot_be_shown_are_said_and_the_others_are_shown(
     assert ENTITIES.points not in rows and ENTITIES.obstacles in rows
     said = [text[0] for text in values_of(rows[ENTITIES.log], "TextLog:text")]
     assert any("/surround_depth/points" in text and "x, y, z and rgb" in text for text in said)
+
+
+def test_a_late_status_that_misses_a_camera_leaves_its_images_alone(tmp_path: Path) -> None:
+    """A node's results come seconds after the images, which are shown as they come."""
+    header = SimpleNamespace(stamp=SimpleNamespace(sec=START // 10**9, nanosec=0))
+    missing = SimpleNamespace(name="front", present=False, reason="late")
+    status = SimpleNamespace(
+        header=header,
+        stage_names=["depth"],
+        stage_latencies=[0.2],
+        latency=0.3,
+        motion_speed=float("nan"),
+        cameras=[missing],
+    )
+
+    def log(recording: Recording) -> None:
+        recording.at(START + 10**9)
+        recording.image("front", CAMERA, np.zeros((200, 320, 3), np.uint8))
+        recording.depth("front", "estimated", CAMERA, np.full((200, 320), 5.0, np.float32))
+        published = Published(recording, lambda frame, topic: mounting("front"))
+        published.take("/surround_depth/status", Shown("status"), status)
+
+    rows = record(tmp_path / "a.rrd", log)
+    cleared = {p for p, found in rows.items() if values_of(found, "Clear:is_recursive")}
+    assert cleared == {ENTITIES.depth("front", "estimated")}
+    assert values_of(rows[ENTITIES.log], "TextLog:text") == [["front: late"]]
+    assert values_of(rows[ENTITIES.plot("latency/total")], "Scalars:scalars")[0][0] == 300.0
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ class Published:
         missing = {camera.name: camera.reason for camera in message.cameras if not camera.present}
         for name, reason in missing.items():
             if name not in self._missing:
-                self._recording.clear_camera(name)
+                self._recording.clear_depths(name)
             if self._missing.get(name) != reason:
                 self._recording.say(f"{name}: {reason}")
         self._missing = missing

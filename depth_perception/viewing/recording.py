@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from depth_perception.geometry.camera import CameraModel
 from depth_perception.geometry.depth_values import is_measured
 from depth_perception.geometry.ground_plane import GroundPlane
-from depth_perception.viewing.entities import Entities
+from depth_perception.viewing.entities import DEPTHS, Entities
 
 if TYPE_CHECKING:
     from depth_perception.geometry.cloud import OccupancyMap
@@ -184,6 +184,11 @@ class Recording:
     def clear_depth(self, name: str, kind: str) -> None:
         """Show a kind of depth of a camera no longer: there is none of this frame set."""
         self._clear(self.entities.depth(name, kind), recursive=False)
+
+    def clear_depths(self, name: str) -> None:
+        """Show no depth of a camera any longer; its images come by themselves, and go on."""
+        for kind in DEPTHS:
+            self.clear_depth(name, kind)
 
     def clear_camera(self, name: str) -> None:
         """Show no image of a camera any longer, nor its depth: it is missing."""
