@@ -52,7 +52,7 @@ SMALLER = {
 
 REFUSALS = {
     "ego-mask": "not written, since doubted",  # no body is in view, and two seconds are too few
-    "adapt": "is no better|learnt from|teaches",  # two steps make nothing better
+    "adapt": "nothing to learn from|no better",  # so short and small a drive teaches nothing
 }
 """What a verb may end with exit code 1 for: the tutorial says so."""
 
