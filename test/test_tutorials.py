@@ -56,7 +56,7 @@ REFUSALS = {
 }
 """What a verb may end with exit code 1 for: the tutorial says so."""
 
-LONG = {"my_robot.md", "adapt.md", "own_network.md"}
+LONG = {"my_robot.md", "judge_a_release.md", "adapt.md", "own_network.md"}
 NEEDED = {"my_robot.md": (), "judge_a_release.md": ("first_drive.md",)}
 NEEDED["own_network.md"] = NEEDED["adapt.md"] = ("first_drive.md", "judge_a_release.md")
 """Tutorials whose files another one uses."""
