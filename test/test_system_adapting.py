@@ -102,7 +102,8 @@ class Exact(nn.Module):
         self.diffuse, self.image = diffuse, image
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.log(self.diffuse), torch.log(image / self.diffuse)
+        diffuse = nn.functional.interpolate(self.diffuse, image.shape[-2:], mode="area")
+        return torch.log(diffuse), torch.log(image / diffuse)
 
 
 @pytest.mark.parametrize(("taught", "believed"), [(40.0, False), (5.5, True), (np.nan, True)])
@@ -123,6 +124,15 @@ def test_a_mirror_is_found_where_its_picture_is_measured_behind_it(taught, belie
     inside, outside = keep[..., 4:12, 12:16].mean(), keep[..., :, 24:].mean()
     assert outside == 1
     assert (inside > 0.9) == believed
+
+
+@pytest.mark.parametrize("size", [(96, 160), (352, 96), (64, 64)])
+def test_images_of_any_size_of_the_network_are_decomposed(size):
+    trunk = FusedSurround(NETWORK, pretrained=False).trunk
+    frame, others = torch.rand(1, 3, *size), torch.rand(1, 2, 3, *size)
+    far = at(8.0, size)
+    loss, keep = views.decomposed(views.Decomposition(trunk), frame, others, far, K, SIDE, far)
+    assert torch.isfinite(loss) and keep.shape == far.shape and keep.min() == 1
 
 
 @pytest.fixture(scope="module")

@@ -44,8 +44,6 @@ _BEHIND = 1.2
 _FINE = 8
 _WIDTHS = (8, 8, 16, 24, 32)
 _START_DIFFUSE = 0.2
-_LEAST_HALVED = 128
-"""Side of an image from which it is decomposed at half its size, px."""
 
 
 class TrunkGuide(nn.Module):
@@ -218,7 +216,7 @@ def decomposed(
 
     A surface reflects where views agree in what it is but not in how it looks, as depth from one
     image has it, and where what motion measured lies behind that: such is a mirror's picture. At
-    half the size, where that is enough.
+    about half the size.
 
     Args:
         network: That decomposes.
@@ -230,10 +228,13 @@ def decomposed(
         taught: (S, 1, H, W), m, by motion; NaN where nobody knows.
     """
     size, count = image.shape[-2:], len(image)
-    step = 2 if min(size) >= _LEAST_HALVED else 1
-    target, others = (functional.avg_pool2d(x, step) for x in (image, views.flatten(0, 1)))
-    small = depth[..., ::step, ::step]
-    half = resized_intrinsics(K, step)
+    # Its decoder wants multiples of 32.
+    h, w = (max(64, 32 * round(n / 64)) for n in size)
+    target, others = (
+        functional.interpolate(x, (h, w), mode="area") for x in (image, views.flatten(0, 1))
+    )
+    small = functional.interpolate(depth, (h, w), mode="bilinear", align_corners=False)
+    half = _at(K, size[1] / w, size[0] / h)
     log_diffuse, log_residual = network(torch.cat([target, others]))
     diffuse, residual = torch.exp(log_diffuse), torch.exp(log_residual)
     sources, stuff = (x.unflatten(0, (count, -1)) for x in (others, diffuse[count:]))
