@@ -82,7 +82,8 @@ LOWERED = {
 
 
 def test_every_system_that_comes_with_the_package_is_here():
-    assert {case["system"] for case in CASES.values()} == set(systems.names())
+    # Adapting begins with weights and a vehicle's drives: test_system_adapting, test_adapting.
+    assert {case["system"] for case in CASES.values()} == set(systems.names()) - {"adapting"}
 
 
 def _configuration(name: str, street: str) -> TrainingConfiguration:
