@@ -257,7 +257,7 @@ def _spread(score: Score, kinds: Sequence[tuple[str, int, Sequence[Row]]]) -> Fi
             points += [(float(value), float(below)), (float(value), float(above))]
         points.append((high, 1.0))
         lines.append(Line(name, series, points))
-    marks = ticks(low, high, 5)
+    marks = ticks(low, high, 6)  # as the chart has across
     form = plain(marks, " %" if score.share else "", 100.0 if score.share else 1.0)
     drawn = line_chart(
         list(reversed(lines)),
