@@ -20,7 +20,6 @@ Given the same results it is the same text. Style sheet and words are those of a
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,9 +45,9 @@ from depth_perception.errors import ConfigurationError
 from depth_perception.evaluation.axes import plain, round_up, ticks
 from depth_perception.evaluation.charts import Axis, Bar, BarGroup, Line, bar_chart, line_chart
 from depth_perception.evaluation.error_figures import EMBODIED, NAMES, Figure, figure_of
-from depth_perception.evaluation.formats import count, number, share
+from depth_perception.evaluation.formats import number
 from depth_perception.evaluation.glossary import GLOSSARY
-from depth_perception.evaluation.report import explained
+from depth_perception.evaluation.report import environment
 
 WORST = 10
 """Bags that are shown with pictures, and that are named as better or worse than before."""
@@ -105,28 +104,6 @@ class GroupTable:
 
 def render(contents: Contents) -> str:
     """Make the page."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [
-                jinja2.PackageLoader("depth_perception.cluster", "templates"),
-                jinja2.PackageLoader("depth_perception.evaluation", "templates"),
-            ]
-        ),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters.update(
-        number=number,
-        share=share,
-        count=count,
-        words=explained,
-        interval=interval_text,
-        base64=lambda data: base64.b64encode(data).decode(),
-    )
     main = main_rows(contents)
     former = of_estimator(contents.former, main)
     ranked = sorted(
@@ -136,7 +113,10 @@ def render(contents: Contents) -> str:
     changes = [c for c in (compared(main, former, score) for score in SCORES) if c is not None]
     better, worse = moved_most(main, former, WORST)
     names = {row["bag"] for row in main}
-    return environment.get_template("cluster.html.j2").render(
+    template = environment("depth_perception.cluster", interval=interval_text).get_template(
+        "cluster.html.j2"
+    )
+    return template.render(
         c=contents,
         first=main[0] if main else None,
         bags=len(main),

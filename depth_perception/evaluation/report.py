@@ -181,7 +181,13 @@ def render(
         limit: Largest size of the page, bytes of UTF-8: pictures get coarser and then fewer, the
             worst frame set's last, and the page says so.
     """
-    template = _environment().get_template("report.html.j2")
+    template = environment(
+        metrics=metric_cells,
+        measured=measured_cells,
+        milliseconds=milliseconds,
+        side=side,
+        most_by=most_by,
+    ).get_template("report.html.j2")
     known = _about(evaluation, date) | _about_maps(evaluation, comparison, list(backdrops or {}))
     known |= {"comparison": comparison, "backdrops": backdrops or {}}
     without: dict[str, Any] = {"panels": [], "changed": [], "left_out": []}
@@ -203,29 +209,27 @@ def render(
     return template.render(known | shown)
 
 
-def _environment() -> jinja2.Environment:
+def environment(*packages: str, **filters: Any) -> jinja2.Environment:
+    """Make what fills templates: of these packages first, else of this one; with more filters."""
     import jinja2
 
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("depth_perception.evaluation", "templates"),
+    folders = [jinja2.PackageLoader(name, "templates") for name in (*packages, __package__)]
+    made = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(folders),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(
+    made.filters.update(
         number=number,
         share=share,
         count=count,
-        metrics=metric_cells,
-        measured=measured_cells,
-        milliseconds=milliseconds,
         words=explained,
-        side=side,
-        most_by=most_by,
         base64=lambda data: base64.b64encode(data).decode(),
+        **filters,
     )
-    return environment
+    return made
 
 
 def _about(evaluation: Evaluation, date: str) -> dict[str, Any]:
