@@ -327,6 +327,17 @@ def test_better_and_worse_depend_on_the_figure():
     assert gone.frames == 0 and gone.verdict == ""
 
 
+def test_depth_that_is_nearer_to_the_truth_is_better_by_every_figure():
+    far, near = (
+        run_of(scored([k, 1.01 * k, 1.02 * k, 0.99 * k], draw=False, where=np.s_[:])[0])
+        for k in (1.3, 1.06)
+    )
+    for before, after, verdict in ((far, near, "better"), (near, far, "worse")):
+        found = {item.name: item.verdict for item in compare(before, after).figures}
+        assert found["coverage"] == "same"
+        assert {found[name] for name in ("AbsRel", "RMSE", "δ1", "A10")} == {verdict}, found
+
+
 def test_intervals_hold_the_mean_and_grow_with_resemblance():
     rng = np.random.default_rng(3)
     alone = rng.normal(0, 1, 512)
