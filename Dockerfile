@@ -19,7 +19,7 @@ RUN apt-get update \
  && rosdep update --rosdistro "$ROS_DISTRO" \
  && rosdep install --from-paths src --ignore-src -y --dependency-types=exec --dependency-types=build \
         --dependency-types=buildtool --dependency-types=build_export \
- && rm -rf /var/lib/apt/lists/* /root/.ros
+ && rm -rf /var/lib/apt/lists/* ~/.ros
 
 COPY requirements/${ROS_DISTRO}.txt requirements.txt
 # ONNXRUNTIME=onnxruntime-gpu runs the network on a GPU; both at once get into each other's way.
