@@ -183,6 +183,8 @@ def test_the_end_of_a_drive_is_held_out_and_windows_are_spread():
         Options(hold_out=1.0)
     with pytest.raises(ConfigurationError, match="anchor"):
         Options(without=("ancor",))
+    with pytest.raises(ConfigurationError, match=r"--with bin; expected .*bins"):
+        Options(also=("bin",))
 
 
 OPTIONS = Options(
@@ -191,6 +193,7 @@ OPTIONS = Options(
     rehearsal=0,
     steps=3,
     width=128,
+    also=("bins", "neighbours", "reflections", "gates"),
     foundation=("tiny-clip", "tiny-depth-anything"),
 )
 
@@ -278,6 +281,7 @@ def test_a_run_goes_on_where_it_was_and_gives_away_what_is_better(given, monkeyp
     report = adapting.adapt(*given)
     assert report.learnt["steps"] == 3 and report.learnt["share"] == 0.5
     assert report.learnt["parts"] == ["bins", "photometric", "reflections"], "gates: no step of 3"
+    assert "; with bins, photometric, reflections" in "".join(verb.table(report))
     taught, filled = (ShardReader(given[2] / name).read(2) for name in ("learn", "filled"))
     known, more = (np.isfinite(item.cameras[0].depth) for item in (taught, filled))
     assert (more >= known).all() and more.mean() > known.mean() + 0.02, "a depth model's"

@@ -32,7 +32,7 @@ from torch import nn
 
 from depth_perception.adaptation import filling, learning
 from depth_perception.adaptation.recording import write_manifest
-from depth_perception.adaptation.settings import Options
+from depth_perception.adaptation.settings import MORE_PARTS, Options
 from depth_perception.datasets import labels
 from depth_perception.datasets.sample import DatasetError
 from depth_perception.datasets.shards import ShardReader, encode_set
@@ -294,22 +294,30 @@ def test_models_are_told_apart_by_their_family(tmp_path):
     assert guides == ("tiny-sam",) and folder == tmp_path / "learn"
 
 
-def test_parts_follow_what_drives_have_and_what_is_left_out(street, tmp_path):
-    reader = ShardReader(street)
-    own = learning._options(reader, Path(street), Options(), (), 20, 60)
+def test_parts_follow_what_is_wanted_and_what_drives_have(street, tmp_path):
+    reader, both = ShardReader(street), (("vehicle", 40), ("synthetic", 320))
+
+    def chosen(source, folder, also=MORE_PARTS, guides=()):
+        return learning._options(source, Path(folder), Options(also=also), guides, 20, 60)
+
+    usual = chosen(reader, street, also=())
+    assert learning._in_words(usual) == []
+    assert AdaptingOptions(**{**usual, "drives": (), "features": ()}).kinds == ()
+    assert learning.mixed(*both, usual) == ["vehicle"] * 8 + ["synthetic"]
+    assert learning.mixed(("v", 100), ("s", 50), usual) == ["v"] + ["s"] * 2
+    own = chosen(reader, street)
     assert own["vrkd"] == 0, "one camera has no neighbour"
     assert own["gates_first"] == 10 and own["reflections"]
     assert learning._in_words(own) == ["bins", "photometric", "reflections", "gates"]
-    left = ("bins", "photometric", "reflections", "gates")
-    both = ("vehicle", 40), ("synthetic", 320)
     # Of each batch 3 are the vehicle's with neighbours, and of the other 5 one: half and half.
     assert learning.mixed(*both, own) == ["vehicle"] * 2 + ["synthetic"]
-    own = learning._options(reader, Path(street), Options(without=left), (), 20, 60)
-    assert learning._in_words(own) == []
-    assert learning.mixed(*both, own) == ["vehicle"] * 8 + ["synthetic"]
-    assert learning.mixed(("v", 100), ("s", 50), own) == ["v"] + ["s"] * 2
-    assert AdaptingOptions(**{**own, "drives": (), "features": ()}).kinds == ()
+    assert learning._in_words(chosen(reader, street, (), ("tiny-clip",))) == ["photometric"]
     still = [replace(street_set(0, i), facts={"rig": "street"}) for i in range(SETS)]
     write_sets(tmp_path, [encode_set(item) for item in still], SETS)
-    own = learning._options(ShardReader(tmp_path), tmp_path, Options(), (), 20, 60)
+    own = chosen(ShardReader(tmp_path), tmp_path)
     assert learning._in_words(own) == ["bins", "gates"], "nobody knows the way between frames"
+
+
+def test_several_processes_are_refused(street, start):
+    with pytest.raises(ConfigurationError, match="in 2 processes"):
+        Training().batches(configured(street, start), 0, 0, 2)

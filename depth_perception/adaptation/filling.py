@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from depth_perception.adaptation.recording import write_manifest
 from depth_perception.datasets import labels
+from depth_perception.datasets.manifest import MANIFEST
 from depth_perception.datasets.sample import TrueCamera
 from depth_perception.datasets.shards import TAR_END, ShardReader, encode_set
 from depth_perception.estimators.local_scale import locally_scaled
@@ -53,8 +54,7 @@ def filled(folder: Path, output: Path, model: RelativeDepth) -> Path:
         model: Says relative inverse depth (h, w) of a BGR image (h, w, 3).
     """
     reader = ShardReader(folder)
-    marker = output / "filled.txt"
-    if marker.exists():
+    if (output / MANIFEST).exists():  # which is written last
         return output
     output.mkdir(parents=True, exist_ok=True)
     first, counts = 0, {}
@@ -70,7 +70,6 @@ def filled(folder: Path, output: Path, model: RelativeDepth) -> Path:
         os.replace(part, output / name)
         first, counts[name] = first + count, count
     write_manifest(output, counts, {"made_by": "depth_perception adapt"})
-    marker.touch()
     return output
 
 

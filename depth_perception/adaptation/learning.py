@@ -178,27 +178,24 @@ def _options(
     images: int,
     steps: int,
 ) -> dict[str, Any]:
-    """Options of the system `adapting`, by what the drives have and what is left out."""
-    out = options.without
-    alone = {"ckd": 0.0} if "bins" in out else {}
-    cameras = min(3, *(len(learn.cameras(i)) for i in range(len(learn))))
-    posed = any("T_odom_base" in learn.read(i).facts for i in range(min(len(learn), 20)))
-    in_a_row = any(
-        None not in (learn.neighbour(i, -1), learn.neighbour(i, 1)) for i in range(len(learn))
-    )
-    frames = posed and in_a_row
-    if "neighbours" in out or cameras < 2:
-        alone["vrkd"] = 0.0
-    if "photometric" in out or not frames:
-        alone |= {"photometric": 0.0, "guided": 0.0}
-    few = images < FEW_IMAGES and "gates" not in out
+    """Options of the system `adapting`, by what is wanted and what the drives have."""
+    also = options.also
+    cameras = min(3, max(len(learn.cameras(i)) for i in range(len(learn))))
+    posed = ["T_odom_base" in learn.read(i, lambda _: []).facts for i in range(len(learn))]
+    around = [(learn.neighbour(i, -1), i, learn.neighbour(i, 1)) for i in range(len(learn))]
+    frames = any(all(n is not None and posed[n] for n in near) for near in around)
+    off: dict[str, Any] = {"ckd": 0.0} if "bins" not in also else {}
+    if "neighbours" not in also or cameras < 2:
+        off["vrkd"] = 0.0
+    if not (frames and ("photometric" in also or guides)):
+        off |= {"photometric": 0.0, "guided": 0.0}
     return {
         "drives": [str(folder)],
         "cameras": cameras,
-        "reflections": frames and "reflections" not in out,
+        "reflections": frames and "reflections" in also,
         "features": list(guides),
-        "gates_first": steps // 6 if few else 0,
-        **alone,
+        "gates_first": steps // 6 if "gates" in also and images < FEW_IMAGES else 0,
+        **off,
     }
 
 

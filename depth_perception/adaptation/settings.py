@@ -34,22 +34,15 @@ SYNTHETIC, REHEARSAL, KEPT = "synthetic", "rehearsal", "kept"
 """Synthetic drives; the same with depth as the network in the package sees it; and others, with
 their truth, that say whether anything is forgotten."""
 
-PARTS = (
-    "backwards",
-    "anchor",
-    "rehearsal",
-    "measured",
-    "bins",
-    "neighbours",
-    "photometric",
-    "reflections",
-    "gates",
-)
+PARTS = ("backwards", "anchor", "rehearsal", "measured")
 """What may be left out: time that runs backwards, so that the teacher is what was known as it was
 driven; the ground as what holds metres on the road; synthetic drives; measured depth among what the
-network learns from, which then learns from images alone; cross-interaction of bins; relations of
-neighbouring cameras; view synthesis between frames; the search for mirrors, where the teacher is
-not believed; and the start with gates alone where there are few images."""
+network learns from, which then learns from images alone."""
+
+MORE_PARTS = ("bins", "neighbours", "photometric", "reflections", "gates")
+"""What may be added: cross-interaction of bins; relations of neighbouring cameras; view synthesis
+between frames; the search for mirrors, where the teacher is not believed; and, where there are few
+images, a start in which the gates alone learn."""
 
 Say = Callable[[str], None]
 Render = Callable[[Path, int, int], None]
@@ -69,9 +62,10 @@ class Options:
         width: Of training images, px.
         device: "cpu" or "cuda"; empty: a GPU where there is one.
         without: Parts that are left out, of `PARTS`.
+        also: Parts that are added, of `MORE_PARTS`.
         foundation: Names or folders of foundation models that help to teach, see
-            `training.foundation`: of CLIP, DINOv2 and SAM the first guides how frames are compared,
-            Depth Anything says depth where nothing was measured.
+            `training.foundation`: CLIP, DINOv2 or SAM guides how frames are compared, which adds
+            ``photometric``; Depth Anything says depth where nothing was measured.
     """
 
     hold_out: float = 1 / 3
@@ -82,15 +76,20 @@ class Options:
     width: int = 512
     device: str = ""
     without: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     foundation: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what is impossible."""
-        for name in self.without:
-            if name not in PARTS:
-                raise ConfigurationError(
-                    f"--without {name}", expected=nearest(name, PARTS), fix="correct the name"
-                )
+        for option, names, known in (
+            ("without", self.without, PARTS),
+            ("with", self.also, MORE_PARTS),
+        ):
+            for name in names:
+                if name not in known:
+                    raise ConfigurationError(
+                        f"--{option} {name}", expected=nearest(name, known), fix="correct the name"
+                    )
         if not 0.1 <= self.hold_out <= 0.9:
             raise ConfigurationError(
                 f"--hold-out {self.hold_out}", expected="0.1 to 0.9", fix="e.g. --hold-out 0.3"

@@ -31,7 +31,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from depth_perception.adaptation.settings import PARTS
+from depth_perception.adaptation.settings import MORE_PARTS, PARTS
 from depth_perception.cli.arguments import add_parameter_arguments, parameter_text, parameters_from
 from depth_perception.cli.destinations import check_file, check_folder
 from depth_perception.cli.interruption import leaving
@@ -83,6 +83,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave out, to see what each brings: " + ", ".join(PARTS),
     )
     parser.add_argument(
+        "--with",
+        dest="also",
+        default="",
+        metavar="PART,PART",
+        help="learn from more than is usual: " + ", ".join(MORE_PARTS),
+    )
+    parser.add_argument(
         "--foundation",
         default="",
         metavar="MODEL,MODEL",
@@ -130,6 +137,7 @@ def run(options: argparse.Namespace) -> int:
         steps=options.steps,
         device=options.device,
         without=tuple(filter(None, options.without.split(","))),
+        also=tuple(filter(None, options.also.split(","))),
         foundation=tuple(filter(None, options.foundation.split(","))),
     )
     work.mkdir(parents=True, exist_ok=True)
@@ -171,6 +179,7 @@ def table(report: Report) -> list[str]:
         f"{learnt['images']} images, {learnt['synthetic_images']} synthetic ones,"
         f" {learnt['steps']} steps; weights {100 * learnt['share']:.0f} % of the way"
         + (f"; without {', '.join(learnt['without'])}" if learnt["without"] else "")
+        + (f"; with {', '.join(learnt['parts'])}" if learnt["parts"] else "")
     )
     lines += ["", f"{'on what was held out':<38}  before   after"]
     names = {

@@ -91,9 +91,15 @@ def pixel_rays(height: int, width: int, K: torch.Tensor) -> torch.Tensor:
     return torch.linalg.inv(K) @ pixel_grid(height, width, K)
 
 
-def resized_intrinsics(K: torch.Tensor, stride: int) -> torch.Tensor:
-    """K (N, 3, 3) of images that are `stride` times smaller; see `geometry.camera`'s `resized`."""
-    scale = torch.tensor([1 / stride, 1 / stride, 1.0], dtype=K.dtype, device=K.device)
+def resized_intrinsics(K: torch.Tensor, across: float, down: float = 0.0) -> torch.Tensor:
+    """K (N, 3, 3) of images that are so many times smaller; see `geometry.camera`'s `resized`.
+
+    Args:
+        K: Of the images.
+        across: How many times narrower.
+        down: How many times lower; 0: as many.
+    """
+    scale = torch.tensor([1 / across, 1 / (down or across), 1.0], dtype=K.dtype, device=K.device)
     half = torch.zeros_like(K)
     half[..., :2, 2] = 0.5
     return scale[:, None] * (K + half) - half

@@ -78,8 +78,8 @@ class AdaptingOptions:
         vrkd: Weight of view-relational distillation.
         photometric: Weight of view synthesis in colours.
         guided: Weight of view synthesis in features.
-        features: Names or folders of foundation models whose features guide: CLIP, DINOv2, SAM, the
-            first that is one; none: the network's own image encoder.
+        features: Name or folder of CLIP, DINOv2 or SAM, whose features guide; none: the network's
+            own image encoder.
         reflections: Whether mirrors are looked for.
         warm_up: Steps until the decomposition is believed.
         gates_first: Steps in which the bridging gates alone learn.
@@ -153,12 +153,12 @@ class Training(fused.Training):
     """See the module's head and `system.System`."""
 
     OPTIONS: Any = AdaptingOptions
-    PARTIAL = True
 
     def __init__(self) -> None:
         super().__init__()
         self._before: FusedSurround | None = None
         self._guide: Any = None
+        self._learning: set[str] = set()
 
     def build(self, configuration: TrainingConfiguration) -> nn.Module:
         """Make the student of `start`, and what teaches it.
@@ -186,8 +186,8 @@ class Training(fused.Training):
         self._before = before.eval().requires_grad_(False)
         if o.guided and "frames" in o.kinds:
             self._guide = _guide(o.features, before)
-        trunk = load_checkpoint(configuration.start)[0].trunk if o.reflections else None
-        return Student(network, o, trunk)
+        self._learning = {n for n, weight in network.named_parameters() if weight.requires_grad}
+        return Student(network, o, before.trunk)
 
     def groups(
         self, model: nn.Module, configuration: TrainingConfiguration
@@ -201,7 +201,17 @@ class Training(fused.Training):
     def batches(
         self, configuration: TrainingConfiguration, first: int, rank: int, ranks: int
     ) -> Iterator[Batch]:
-        """See `samples.batches`."""
+        """See `samples.batches`.
+
+        Raises:
+            ConfigurationError: Several processes: of what is not kept they would not agree.
+        """
+        if ranks > 1:
+            raise ConfigurationError(
+                f"system adapting in {ranks} processes",
+                expected="one: a drive's images are few",
+                fix="start it without torchrun",
+            )
         o: AdaptingOptions = configuration.options
         return samples.batches(configuration, o.drives, o.cameras, o.kinds, first, rank, ranks)
 
@@ -210,26 +220,30 @@ class Training(fused.Training):
     ) -> tuple[torch.Tensor, Batch]:
         """The fused network's loss, and the terms of the module's head."""
         o: AdaptingOptions = configuration.options
-        inner = model.module if hasattr(model, "module") else model
-        assert isinstance(inner, Student) and self._before is not None
-        _gates_alone(inner.network, int(batch["step"]) < o.gates_first)
+        assert isinstance(model, Student)
+        if o.gates_first:
+            self._let_learn(model.network, gates_alone=int(batch["step"]) < o.gates_first)
         near = len(batch["K"]) if "K" in batch else len(batch["pose"]) if "pose" in batch else 0
         all_measured = batch["measured"]
         batch = {**batch, "measured": _dropped(all_measured, near, configuration)}
         terms: Batch = {}
         keep = None
-        if "K" in batch and inner.decomposition is not None:
-            terms["decomposition"], keep = self._mirrors(inner.decomposition, batch, o)
-        out: FusedOutput = model(
-            batch["image"], batch["rays"], batch["camera"], batch.get("measured")
-        )
+        if "K" in batch and model.decomposition is not None:
+            terms["decomposition"], keep = self._mirrors(model.decomposition, batch, o)
+        out: FusedOutput = model(batch["image"], batch["rays"], batch["camera"], batch["measured"])
         total, parts = fused.fused_loss(out, batch, configuration.loss)
         terms.update(self._between_frames(out, batch, keep, o))
-        terms.update(self._distilled(inner, out, batch, all_measured, configuration))
+        terms.update(self._distilled(model, out, batch, all_measured, configuration))
         for name, value in terms.items():
             total = total + getattr(o, name, 1.0) * value
         masked = {} if keep is None else {"mirrors": 1 - keep.mean()}
         return total, {**parts, **{k: v.detach() for k, v in terms.items()}, **masked}
+
+    def _let_learn(self, network: FusedSurround, gates_alone: bool) -> None:
+        """Let the bridging gates alone learn, or all that the schedule lets."""
+        for name, weight in network.named_parameters():
+            wanted = name in self._learning
+            weight.requires_grad_(wanted and (not gates_alone or name.split(".")[0] in GATES))
 
     def _mirrors(
         self, network: Decomposition, batch: Batch, o: AdaptingOptions
@@ -334,15 +348,6 @@ def _guide(names: tuple[str, ...], before: FusedSurround) -> nn.Module:
 
     encoder = image_encoder(names[0])
     return FoundationGuide(encoder, text_encoder(names[0]) if encoder.family == "clip" else None)
-
-
-def _gates_alone(network: FusedSurround, alone: bool) -> None:
-    """Let the bridging gates alone learn, or all that a schedule lets."""
-    for name, weight in network.named_parameters():
-        if not hasattr(weight, "learns"):
-            weight.learns = weight.requires_grad  # type: ignore[attr-defined]
-        of_gate = name.split(".")[0] in GATES
-        weight.requires_grad_(bool(weight.learns) and (of_gate or not alone))  # type: ignore[attr-defined]
 
 
 def _dropped(

@@ -47,24 +47,16 @@ _START_DIFFUSE = 0.2
 
 
 class TrunkGuide(nn.Module):
-    """Features of an image encoder that does not learn: what is compared where CLIP is not at hand.
-
-    Attributes:
-        stride: Of its maps.
-    """
+    """Features of an image encoder: what is compared where no foundation model is at hand."""
 
     def __init__(self, trunk: Trunk) -> None:
         super().__init__()
-        self.trunk, self.stride = trunk.eval().requires_grad_(False), 16
+        self.trunk = trunk
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Maps (N, C, H/16, W/16) of length 1, of images of 0 to 255."""
         small = functional.avg_pool2d(images.float(), 2)
         return functional.normalize(self.trunk(small, _LEVELS)[-1].float(), dim=1)
-
-    def train(self, mode: bool = True) -> TrunkGuide:
-        """It stays as it is."""
-        return self
 
 
 class FoundationGuide(nn.Module):
@@ -77,7 +69,7 @@ class FoundationGuide(nn.Module):
 
     def __init__(self, encoder: Any, text: Any = None) -> None:
         super().__init__()
-        self.encoder, self.stride = encoder, int(encoder.patch)
+        self.encoder = encoder
         matrix = torch.zeros(0, 0)
         if text is not None:
             with torch.no_grad():
@@ -89,7 +81,7 @@ class FoundationGuide(nn.Module):
         """Maps (N, C, h, w) of length 1, of images of 0 to 255."""
         from depth_perception.training.foundation import fitted
 
-        maps = self.encoder(fitted(images.float(), self.stride))[0]
+        maps = self.encoder(fitted(images.float(), int(self.encoder.patch)))[0]
         if self.matrix.numel():
             said = alignment(maps.movedim(1, -1), self.matrix)
             told = (said - said.mean(-1, keepdim=True)).movedim(-1, 1)
@@ -160,25 +152,16 @@ def photometric_terms(
     small = functional.interpolate(torch.log(depth), size, mode="bilinear", align_corners=False)
     kept = functional.adaptive_avg_pool2d(keep, size)
     others = maps[count:].unflatten(0, (count, -1))
-    scaled = _at(K, image.shape[-1] / size[1], image.shape[-2] / size[0])
+    scaled = resized_intrinsics(K, image.shape[-1] / size[1], image.shape[-2] / size[0])
     error, counts = guided_error(maps[:count], others, torch.exp(small), scaled, T)
     return {**terms, "guided": masked_mean(error, counts * (kept > 0.5))}
-
-
-def _at(K: torch.Tensor, across: float, down: float) -> torch.Tensor:
-    """K of images that are so many times smaller, see `view_geometry.resized_intrinsics`."""
-    if across == down and across == int(across):
-        return resized_intrinsics(K, int(across))
-    scale = K.new_tensor([1 / across, 1 / down, 1.0])
-    half = torch.zeros_like(K)
-    half[..., :2, 2] = 0.5
-    return scale[:, None] * (K + half) - half
 
 
 class Decomposition(nn.Module):
     """Split images into what surfaces are and what light does there, see `systems.intrinsic`.
 
-    The image encoder does not learn, so that only the decoder does.
+    Args:
+        trunk: Image encoder, frozen: the decoder alone learns.
     """
 
     def __init__(self, trunk: Trunk) -> None:
@@ -187,7 +170,7 @@ class Decomposition(nn.Module):
         self.decoder = Decoder((_FINE, *trunk.channels), _WIDTHS, 6)
         assert self.decoder.head.bias is not None
         nn.init.constant_(self.decoder.head.bias[:3], _START_DIFFUSE)
-        self._trunk = [trunk.eval().requires_grad_(False)]  # no part of what learns, or is saved
+        self._trunk = [trunk]  # no part of what learns, or is saved
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logarithms (N, 3, H, W) of the diffuse image, 0 or less, and of the residual.
@@ -234,7 +217,7 @@ def decomposed(
         functional.interpolate(x, (h, w), mode="area") for x in (image, views.flatten(0, 1))
     )
     small = functional.interpolate(depth, (h, w), mode="bilinear", align_corners=False)
-    half = _at(K, size[1] / w, size[0] / h)
+    half = resized_intrinsics(K, size[1] / w, size[0] / h)
     log_diffuse, log_residual = network(torch.cat([target, others]))
     diffuse, residual = torch.exp(log_diffuse), torch.exp(log_residual)
     sources, stuff = (x.unflatten(0, (count, -1)) for x in (others, diffuse[count:]))
